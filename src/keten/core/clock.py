@@ -1,0 +1,97 @@
+"""The clock that decisions use: microseconds since 1970 UTC, never before the newest entry (law 5).
+
+The effective time is the wall clock, held from going backwards, as long as the wall clock agrees with the
+monotonic clock to within `TOLERANCE_US` per observation; a jump stops serving until an operator accepts it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from keten.core.errors import Unavailable
+
+SECOND = 1_000_000
+TOLERANCE_US = 30 * SECOND
+
+
+def wall_us() -> int:
+    """The machine's wall clock in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+def monotonic_us() -> int:
+    """A clock that nobody sets, in microseconds from an unknown start."""
+    return time.monotonic_ns() // 1000
+
+
+class Clock:
+    """Effective time for one process. `floor_us`: the time of the newest entry when the process started."""
+
+    def __init__(
+        self,
+        floor_us: int = 0,
+        wall: Callable[[], int] = wall_us,
+        monotonic: Callable[[], int] = monotonic_us,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._effective = floor_us
+        self._anchor()
+        self.jumped = ""
+        if self._offset + self._monotonic() < floor_us - TOLERANCE_US:
+            self.jumped = (
+                f"the clock says {rfc3339(self._wall())}, before the newest entry of {rfc3339(floor_us)}; "
+                "set the clock right, or accept it with 'keten doctor --accept-clock'"
+            )
+
+    def _anchor(self) -> None:
+        self._offset = self._wall() - self._monotonic()
+
+    def now(self) -> int:
+        """Effective time in microseconds; `Unavailable` ("clock-jumped") once the wall clock has jumped."""
+        wall = self._wall()
+        drift = wall - self._monotonic() - self._offset
+        if abs(drift) > TOLERANCE_US and not self.jumped:
+            self.jumped = (
+                f"the clock jumped by {drift / SECOND:+.0f} s to {rfc3339(wall)}; "
+                "check it, then accept it with 'keten doctor --accept-clock'"
+            )
+        if self.jumped:
+            raise Unavailable("clock-jumped", "Nothing is served until an operator has looked at the clock.", self.jumped)
+        # Slow adjustments (NTP slewing) are followed, so that small drifts never add up to a "jump".
+        self._offset += drift
+        self._effective = max(self._effective, wall)
+        return self._effective
+
+    def recording_time(self) -> int:
+        """A time to record with, also while serving is stopped: never before the newest entry, never an error."""
+        if not self.jumped:
+            self._effective = max(self._effective, self._wall())
+        return self._effective
+
+    def accept(self) -> int:
+        """An operator has looked: serve again from the present wall clock (or the newest entry, if that is later)."""
+        self.jumped = ""
+        self._anchor()
+        return self.now()
+
+
+def rfc3339(us: int) -> str:
+    """Microseconds as RFC 3339 in UTC, always with six digits of fraction."""
+    return datetime.fromtimestamp(us / SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{us % SECOND:06d}Z"
+
+
+def from_rfc3339(text: str) -> int:
+    """RFC 3339 with an offset as microseconds; `ValueError` when it is not that (a time without offset included)."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs an offset, such as Z or +01:00")
+    return to_us(moment)
+
+
+def to_us(moment: datetime) -> int:
+    """An aware datetime as microseconds since 1970 UTC, exactly."""
+    delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds

@@ -1,0 +1,96 @@
+"""The database: one engine for the keeper that writes, read-only engines for everybody else.
+
+Statements are SQLAlchemy Core that PostgreSQL could run as well; what is SQLite's own stands here only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from keten.core.errors import Corrupt, FsyncFailed, KetenError, Unavailable
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_FULL = {"SQLITE_FULL"}
+_CORRUPT = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_VTAB"}
+
+
+def writing_engine(path: Path) -> Engine:
+    """The keeper's engine: WAL, every commit fsynced, transactions begun at once so that nobody else can write."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=1, max_overflow=0)
+
+    @event.listens_for(engine, "connect")
+    def _connect(raw: sqlite3.Connection, _record: object) -> None:
+        raw.isolation_level = None  # SQLAlchemy begins and commits; the driver must not guess
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+            "busy_timeout=5000",
+            "wal_autocheckpoint=4000",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+        ):
+            raw.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reading_engine(path: Path) -> Engine:
+    """A read-only engine (the keeper's own reads, the console, verification)."""
+    engine = create_engine(
+        f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=NullPool, connect_args={"check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(raw: sqlite3.Connection, _record: object) -> None:
+        raw.isolation_level = None
+        for pragma in ("query_only=ON", "busy_timeout=5000", "cache_size=-65536", "mmap_size=1073741824"):
+            raw.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Database failures as Keten's: disk full → `Unavailable`; I/O error → `FsyncFailed`; damage → `Corrupt`."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise database_error(error) from error
+
+
+def database_error(error: DBAPIError) -> KetenError:
+    """The Keten error for a database failure."""
+    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    if name in _FULL:
+        return Unavailable("disk-full", "The disk is full; nothing was changed. Free some space and try again.", name)
+    if name.startswith("SQLITE_IOERR"):
+        return FsyncFailed("fsync-failed", "The disk failed; the process stops.", name)
+    if name in _CORRUPT:
+        return Corrupt("database-damaged", "The database file is damaged.", f"{name}: {error.orig}")
+    return Unavailable("database", "The database did not do what was asked; nothing was changed.", f"{name}: {error.orig}")

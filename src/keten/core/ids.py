@@ -1,0 +1,32 @@
+"""Random ids: 128 bits from the operating system, written as 26 lowercase base32 characters (RFC 4648 §6)."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+
+ID_LENGTH = 26
+_SHAPE = re.compile(r"[a-z2-7]{26}\Z")
+
+
+def new_id() -> str:
+    """A fresh random id (law 8)."""
+    return encode_id(os.urandom(16))
+
+
+def encode_id(raw: bytes) -> str:
+    """16 bytes as an id."""
+    return base64.b32encode(raw)[:ID_LENGTH].decode("ascii").lower()
+
+
+def decode_id(text: str) -> bytes:
+    """The 16 bytes of an id; `ValueError` when `text` is not one."""
+    if not is_id(text):
+        raise ValueError("not an id")
+    return base64.b32decode(text.upper().encode("ascii") + b"======")
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` has the shape of an id: 26 characters a–z, 2–7, of which the last carries three bits only."""
+    return _SHAPE.match(text) is not None and text[-1] in "aeimquy4"

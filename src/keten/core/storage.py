@@ -1,0 +1,116 @@
+"""Where ciphertext lives: a store of blobs named by random ids (law 10). The default is a local folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from keten.core.errors import Corrupt, Invalid
+from keten.core.files import Files, disk_error
+from keten.core.ids import is_id
+
+
+class Blob(Protocol):
+    """An open blob. `read_at` returns exactly `length` bytes or fewer at the end; closing twice is fine."""
+
+    size: int
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Bytes from `offset`."""
+
+    def close(self) -> None:
+        """Give the handle back."""
+
+
+class Store(Protocol):
+    """What a store of blobs must do; small enough for an object store."""
+
+    def put(self, key: str, parts: Iterable[bytes]) -> int:
+        """Write a new blob durably; returns its size in bytes. All or nothing."""
+
+    def open(self, key: str) -> Blob:
+        """Open for reading; `Corrupt` ("content-missing") when it is not there."""
+
+    def delete(self, key: str) -> bool:
+        """Remove; whether it was there."""
+
+    def keys(self) -> Iterator[str]:
+        """Every blob's key."""
+
+
+class LocalBlob:
+    """A file opened for positioned reads (safe from several threads at once)."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self.size = os.fstat(self._descriptor).st_size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`."""
+        return os.pread(self._descriptor, length, offset)
+
+    def close(self) -> None:
+        """Close the file."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class LocalStore:
+    """Blobs as files `<first two characters>/<key>` below a folder."""
+
+    def __init__(self, root: Path, files: Files | None = None) -> None:
+        self._root = root
+        self._files = files or Files()
+
+    def _path(self, key: str) -> Path:
+        if not is_id(key):
+            raise Invalid("storage-key", "A storage key must be a random id.", repr(key)[:60])
+        return self._root / key[:2] / key
+
+    def put(self, key: str, parts: Iterable[bytes]) -> int:
+        """Write a new blob durably; returns its size. `Unavailable` when the disk is full: nothing is left behind."""
+        path = self._path(key)
+        temporary = path.with_name(f".{key}.tmp")
+        size = 0
+        try:
+            self._files.make_folder(path.parent, 0o750)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+            with os.fdopen(descriptor, "wb") as stream:
+                for part in parts:
+                    stream.write(part)
+                    size += len(part)
+                self._files.sync(stream)
+            self._files.rename(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise disk_error(error, path) from error
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return size
+
+    def open(self, key: str) -> LocalBlob:
+        """Open a blob for reading."""
+        try:
+            return LocalBlob(self._path(key))
+        except FileNotFoundError as error:
+            raise Corrupt("content-missing", "The content of an object is missing from the store.", key) from error
+
+    def delete(self, key: str) -> bool:
+        """Remove a blob; whether it was there."""
+        path = self._path(key)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        self._files.sync_folder(path.parent)
+        return True
+
+    def keys(self) -> Iterator[str]:
+        """Every complete blob's key, in no particular order."""
+        for folder in self._root.iterdir() if self._root.exists() else ():
+            if folder.is_dir():
+                yield from (path.name for path in folder.iterdir() if is_id(path.name))

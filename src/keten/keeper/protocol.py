@@ -1,0 +1,419 @@
+"""What is said on the keeper's two sockets. Frames: 4-byte big-endian length, then MessagePack.
+
+A request is `[number, verb, body]`, an answer `[number, ok, body]` with the same number, a push `[0, name, body]`.
+The gateway's socket knows the verbs of `GATEWAY_VERBS` only; the operator's socket those of `OPERATOR_VERBS` only.
+Times are microseconds since 1970 UTC; durations microseconds; `valid_for_us` counts from the moment of the answer,
+so that a gateway can arm a timer on its monotonic clock whatever its wall clock says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+MAX_GATEWAY_FRAME = 1024 * 1024
+MAX_OPERATOR_FRAME = 256 * 1024 * 1024
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """`number` is the caller's own, above 0."""
+
+    number: int
+    verb: str
+    body: msgspec.Raw
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """`body` is the verb's answer type, or `Failure` when `ok` is false."""
+
+    number: int
+    ok: bool
+    body: msgspec.Raw
+
+
+class Push(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """From the keeper, unasked; `number` is 0."""
+
+    number: int
+    name: str
+    body: msgspec.Raw
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A `KetenError` on its way to another process. `reason` goes to operators only. `data`: e.g. {"nonce": …}."""
+
+    category: str
+    code: str
+    public: str
+    reason: str = ""
+    data: dict[str, str] = {}
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """An empty body."""
+
+
+# ---- said by gateways ----------------------------------------------------------------------------------------------
+
+
+class HttpProof(msgspec.Struct, frozen=True, gc=False):
+    """What an HTTPS caller showed: access token, DPoP proof, and what the proof must be about (RFC 9449 §4.3)."""
+
+    token: str
+    dpop: str
+    method: str
+    url: str
+
+
+class SessionProof(msgspec.Struct, frozen=True, gc=False):
+    """An SFTP session that the keeper opened after verifying (or, `vouched`, being told of) its SSH signature."""
+
+    session: str
+
+
+Proof = HttpProof | SessionProof
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """Who asks: exactly one of `http` and `session`, and the peer's address as the gateway saw it."""
+
+    address: str
+    http: HttpProof | None = None
+    session: SessionProof | None = None
+    direct: bool = True  # False behind a proxy: networks declared as a country then do not count
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """First thing said by a gateway."""
+
+    name: str
+    version: str
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """`issuer_nonce`: a DPoP nonce to hand out."""
+
+    origin: str
+    time_us: int
+
+
+class TokenRequest(msgspec.Struct, frozen=True):
+    """RFC 6749 §4.4 with RFC 7523 assertion and RFC 9449 proof. `issuer`, `url`: what `aud` and `htu` must be."""
+
+    client_id: str
+    assertion: str
+    dpop: str
+    issuer: str
+    url: str
+    address: str
+    direct: bool = True
+
+
+class TokenGranted(msgspec.Struct, frozen=True):
+    """`nonce`: a DPoP-Nonce for the next request."""
+
+    access_token: str
+    expires_in: int
+    nonce: str
+    entry: str
+
+
+class SshSignIn(msgspec.Struct, frozen=True):
+    """RFC 4252 §7: `key` is the public key blob, `signed` the bytes after the session id that `signature` covers.
+
+    The keeper verifies the signature over string(session_id) ‖ signed, and that `signed` names `user` and `key`.
+    """
+
+    user: str
+    key: bytes
+    session_id: bytes
+    signed: bytes
+    signature: bytes
+    address: str
+    direct: bool = True
+
+
+class SessionOpened(msgspec.Struct, frozen=True):
+    """A session handle (random id) for `SessionProof`."""
+
+    session: str
+    valid_for_us: int
+    entry: str
+
+
+class SessionEnd(msgspec.Struct, frozen=True):
+    """The SSH connection is over."""
+
+    session: str
+
+
+class ShareQuery(msgspec.Struct, frozen=True):
+    """List what the caller may see; `share` narrows it to one."""
+
+    caller: Caller
+    share: str = ""
+
+
+class ObjectInfo(msgspec.Struct, frozen=True):
+    """Metadata of one object. `digest`: "sha-256=:<base64>:" (RFC 9530)."""
+
+    id: str
+    name: str
+    size: int
+    digest: str
+    media_type: str
+    changed_us: int
+
+
+class Share(msgspec.Struct, frozen=True):
+    """One grant as its recipient sees it."""
+
+    id: str
+    form: str
+    label: str
+    purpose: str
+    valid_until_us: int
+    objects: tuple[ObjectInfo, ...]
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """`entry`: the ledger entry of this listing."""
+
+    entry: str
+    index: int
+    shares: tuple[Share, ...]
+    valid_for_us: int
+
+
+class OpenObject(msgspec.Struct, frozen=True):
+    """Open one object for reading `length` bytes from `start` (`length` -1: to the end). `describe`: metadata only, no key."""
+
+    caller: Caller
+    object: str
+    start: int = 0
+    length: int = -1
+    describe: bool = False
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Where the ciphertext is and how it is framed (docs/formats/vault.md)."""
+
+    storage: str
+    size: int
+    frame_size: int
+    header: bytes
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """One access, recorded. `opening`: the entry id, named again in `Delivered`. `key` is empty when only described."""
+
+    opening: str
+    index: int
+    info: ObjectInfo
+    layout: Layout
+    key: bytes
+    valid_for_us: int
+    start: int
+    length: int
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """How an access ended. `end`: complete, client-closed, cut, ended, damaged, failed. `sent`: content bytes handed to the socket."""
+
+    opening: str
+    sent: int
+    end: str
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """Bytes sent so far, said every few MiB, so that a killed gateway leaves bounds. Not an entry."""
+
+    opening: str
+    sent: int
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """An entry was made."""
+
+    entry: str
+    index: int
+
+
+class Acknowledge(msgspec.Struct, frozen=True):
+    """A push was carried out: every connection it named is reset."""
+
+    push: int
+
+
+# ---- pushed to gateways --------------------------------------------------------------------------------------------
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """Reset these accesses and sessions now, then `Acknowledge`. `everything`: all of them (the clock jumped, say)."""
+
+    push: int
+    openings: tuple[str, ...]
+    sessions: tuple[str, ...]
+    reason: str
+    everything: bool = False
+
+
+# ---- said by operators ---------------------------------------------------------------------------------------------
+
+
+class Apply(msgspec.Struct, frozen=True):
+    """An estate (the type of `keten.suppliers.estate.Estate`, as MessagePack)."""
+
+    estate: msgspec.Raw
+    plan_only: bool = False
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """`changes`: one per row: {"kind", "name", "id", "change": declared|changed|ended|kept-ended, "fields": {name: [before, after]}}."""
+
+    changes: list[dict[str, Any]]
+    ids: dict[str, dict[str, str]]
+    cut: int = 0
+
+
+class PutBegin(msgspec.Struct, frozen=True):
+    """Ask for a key and a place for new content. `dataset`: name or id."""
+
+    dataset: str
+    name: str
+    media_type: str
+    digest: str  # lets the keeper say "already there" before anything is written
+    size: int
+    replace: bool = False
+
+
+class PutReady(msgspec.Struct, frozen=True):
+    """`unchanged`: the same content is there under that name; nothing to do, `object` is its id."""
+
+    object: str
+    storage: str
+    key: bytes
+    unchanged: bool = False
+
+
+class PutCommit(msgspec.Struct, frozen=True):
+    """The ciphertext is durable in the store. `records`: rows of a tabular file, else 1."""
+
+    object: str
+    size: int
+    stored: int
+    digest: str
+    records: int
+
+
+class PutAbort(msgspec.Struct, frozen=True):
+    """Forget a put that was begun."""
+
+    object: str
+
+
+class Decide(msgspec.Struct, frozen=True):
+    """What would be decided. Names or ids. `at_us` 0: now. `country` "": unknown. `purpose` "": any."""
+
+    principal: str
+    action: str
+    resource: str
+    at_us: int = 0
+    country: str = ""
+    purpose: str = ""
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """Decide again what an entry decided, from what it recorded."""
+
+    entry: str
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """`sentences`: policy id → {"nl", "en"}. For a replay, `same` says whether the answer is what the entry says."""
+
+    outcome: str
+    reasons: tuple[str, ...]
+    valid_until_us: int
+    policies: tuple[str, ...]
+    attributes: dict[str, Any]
+    policy_hash: str
+    sentences: dict[str, dict[str, str]]
+    same: bool = True
+
+
+class Revoke(msgspec.Struct, frozen=True):
+    """End access now. `kind`: supplier, contract, person, client, grant. `target`: name or id."""
+
+    kind: str
+    target: str
+    reason: str
+
+
+class Revoked(msgspec.Struct, frozen=True):
+    """Each step with its outcome: [{"step", "outcome": done|already|not-done, "detail"}]."""
+
+    id: str
+    steps: list[dict[str, str]]
+    entry: str
+    already: bool = False
+
+
+class Locate(msgspec.Struct, frozen=True):
+    """Find an entry by id."""
+
+    entry: str
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """An operator is about to take a copy of the payloads: recorded before it is made."""
+
+    size: int
+    target: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The keeper's health, for doctor, overview and tests."""
+
+    origin: str
+    size: int
+    published: int
+    time_us: int
+    clock: str  # "" or what is wrong with it
+    key_kind: str  # bare, passphrase, credential
+    gateways: list[str]
+    open_accesses: int
+    sessions: int
+    pending: int
+    memory_bytes: int
+    notes: list[str]
+
+
+GATEWAY_VERBS: dict[str, tuple[type, type]] = {
+    "keeper.hello": (Hello, Welcome),
+    "identity.token": (TokenRequest, TokenGranted),
+    "identity.ssh_sign_in": (SshSignIn, SessionOpened),
+    "identity.ssh_end": (SessionEnd, Nothing),
+    "exchange.shares": (ShareQuery, Shares),
+    "exchange.open": (OpenObject, Opened),
+    "exchange.progress": (Progress, Nothing),
+    "exchange.delivered": (Delivered, Recorded),
+    "keeper.acknowledge": (Acknowledge, Nothing),
+}
+
+OPERATOR_VERBS: dict[str, tuple[type, type]] = {
+    "keeper.status": (Nothing, Status),
+    "keeper.accept_clock": (Nothing, Recorded),
+    "suppliers.apply": (Apply, Applied),
+    "exchange.put_begin": (PutBegin, PutReady),
+    "exchange.put_commit": (PutCommit, Recorded),
+    "exchange.put_abort": (PutAbort, Nothing),
+    "policy.decide": (Decide, Decided),
+    "policy.replay": (Replay, Decided),
+    "revocation.revoke": (Revoke, Revoked),
+    "ledger.locate": (Locate, Recorded),
+    "ledger.exported": (Exported, Recorded),
+}
+
+PUSHES: dict[str, type] = {"cut": Cut}

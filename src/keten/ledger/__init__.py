@@ -1,0 +1,1 @@
+"""The ledger: append, seal, prove, verify, follow."""

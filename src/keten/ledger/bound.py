@@ -1,0 +1,146 @@
+"""Rows of the register that are bound to the ledger: a row says what should be, its last entry proves who said so.
+
+A bound row holds the JSON of one frozen type in `body`, the index of the entry that wrote it in `entry`, and copies
+of some fields as columns to find it by. Reading checks all of it; what does not match is never used (law 4).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import Column, Connection, LargeBinary, Row, Select, String, Table, func, select
+
+from keten.core.db import metadata
+from keten.core.errors import Corrupt
+from keten.ledger.sealing import commitment, leaf_bytes
+from keten.ledger.tables import Index, changes, entries
+
+_FIXED = frozenset({"id", "name", "body", "entry"})
+_TABLES: dict[str, tuple[Table, type[BoundRow]]] = {}
+
+
+class BoundRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What every row of the register has: its random id, and the organisation's own name for it."""
+
+    id: str
+    name: str
+
+
+T = TypeVar("T", bound=BoundRow)
+
+
+class _Change(msgspec.Struct, frozen=True):
+    """The part of an entry's details that says what a row was and became."""
+
+    table: str
+    row: str
+    after: msgspec.Raw
+    before: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _ChangePayload(msgspec.Struct, frozen=True):
+    details: _Change
+
+
+_decode_change = msgspec.json.Decoder(_ChangePayload).decode
+
+
+def bound_table(name: str, kind: type[BoundRow], *columns: Column[Any]) -> Table:
+    """Declare a table of bound rows of type `kind`; each extra column is named after a field of that type."""
+    table = Table(
+        name,
+        metadata,
+        Column("id", String(26), primary_key=True),
+        Column("name", String(200), nullable=False, index=True),
+        *columns,
+        Column("body", LargeBinary, nullable=False),
+        Column("entry", Index, nullable=False),
+    )
+    _TABLES[name] = (table, kind)
+    return table
+
+
+def bound_tables() -> dict[str, tuple[Table, type[BoundRow]]]:
+    """Every table of bound rows, by name, for verification."""
+    return _TABLES
+
+
+def values(table: Table, row: BoundRow) -> dict[str, Any]:
+    """A row's column values, without `entry`."""
+    fixed = {"id": row.id, "name": row.name, "body": msgspec.json.encode(row)}
+    return fixed | {column.name: getattr(row, column.name) for column in table.columns if column.name not in _FIXED}
+
+
+def change_details(table: Table, before: BoundRow | None, after: BoundRow) -> dict[str, Any]:
+    """The `details` of the entry that declares or changes a row."""
+    return {
+        "table": table.name,
+        "row": after.id,
+        "before": msgspec.Raw(msgspec.json.encode(before)) if before else None,
+        "after": msgspec.Raw(msgspec.json.encode(after)),
+    }
+
+
+def checked_select(table: Table) -> Select[Any]:
+    """Rows of `table`, each with its entry and the newest change recorded for it, ready for `checked`."""
+    newest = select(func.max(changes.c.idx)).where(changes.c.ref == table.c.id).scalar_subquery()
+    return select(
+        *table.columns,
+        entries.c.idx.label("e_idx"),
+        entries.c.id.label("e_id"),
+        entries.c.payload.label("e_payload"),
+        entries.c.salt.label("e_salt"),
+        entries.c.leaf.label("e_leaf"),
+        newest.label("e_newest"),
+    ).select_from(table.outerjoin(entries, entries.c.idx == table.c.entry))
+
+
+def checked(table: Table, kind: type[T], found: Row[Any]) -> T:
+    """The row as its type, after comparing it with its last entry.
+
+    1. The entry it names exists, is its newest change, and its payload is the one that the leaf commits to.
+    2. What that entry says the row became is, byte for byte, what the row is.
+    3. The columns are copies of what the body says.
+
+    Raises `Corrupt` ("register-mismatch") naming table, row and what differs.
+    """
+    if found.e_idx is None or found.e_payload is None:  # 1
+        raise _mismatch(table, found.id, f"its entry {found.entry} is missing")
+    if found.e_newest != found.entry:
+        raise _mismatch(table, found.id, f"it is of entry {found.entry}, but entry {found.e_newest} changed it last")
+    if leaf_bytes(found.e_id, commitment(found.e_salt, found.e_id, found.e_payload)) != found.e_leaf:
+        raise _mismatch(table, found.id, f"the payload of entry {found.entry} is not what its leaf commits to")
+    try:
+        change = _decode_change(found.e_payload).details  # 2
+        row = msgspec.json.decode(found.body, type=kind)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise _mismatch(table, found.id, str(error)) from error
+    if change.table != table.name or change.row != found.id or bytes(change.after) != bytes(found.body):
+        raise _mismatch(table, found.id, f"it differs from what entry {found.entry} recorded")
+    for name, value in values(table, row).items():  # 3
+        if name != "body" and getattr(found, name) != value:
+            raise _mismatch(table, found.id, f"column {name!r} does not match the row's body")
+    return row
+
+
+def get(connection: Connection, table: Table, kind: type[T], row_id: str) -> T | None:
+    """One row by id, checked; None when there is none."""
+    found = connection.execute(checked_select(table).where(table.c.id == row_id)).first()
+    return None if found is None else checked(table, kind, found)
+
+
+def find(connection: Connection, table: Table, kind: type[T], **equal: Any) -> list[T]:
+    """Rows whose columns equal the given values, checked, in the order in which they were last changed."""
+    statement = checked_select(table).order_by(table.c.entry)
+    for name, value in equal.items():
+        statement = statement.where(table.c[name] == value)
+    return [checked(table, kind, found) for found in connection.execute(statement)]
+
+
+def _mismatch(table: Table, row_id: str, what: str) -> Corrupt:
+    return Corrupt(
+        "register-mismatch",
+        "A row of the register does not match the ledger; it is not used.",
+        f"table {table.name}, row {row_id}: {what}",
+    )

@@ -1,0 +1,154 @@
+"""From drafts to sealed entries and a new signed head. Pure: reads no clock, touches no database.
+
+An entry's id looks random to everyone but the keeper: it is the entry's index, encrypted as one AES block under a
+key that only the keeper has, so an id is found again without an index on 128-bit random keys, whose upkeep would
+rewrite a database page for every entry (docs/decisions/0002-entry-ids.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import struct
+from collections.abc import Sequence
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+from keten.core.clock import rfc3339
+from keten.core.errors import Corrupt
+from keten.core.ids import decode_id, encode_id, is_id
+from keten.ledger.merkle import Edge, leaf_hash
+from keten.ledger.model import Draft, Payload, Sealed
+from keten.ledger.notes import Signer, Verifier, checkpoint_text, parse_checkpoint
+
+SALT_BYTES = 32
+LEAF_VERSION = 1
+_encode = msgspec.json.Encoder().encode
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The newest signed head. `edge`: the right edge of the tree, enough to append to it."""
+
+    size: int
+    root: bytes
+    edge: Edge
+    note: str
+    time_us: int
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What one commit seals."""
+
+    first: int
+    rows: list[dict[str, object]]
+    leaves: list[bytes]
+    leaf_hashes: list[bytes]
+    sealed: list[Sealed]
+    head: Head
+
+
+class EntryIds:
+    """Entry ids for one log: a pseudo-random permutation of (log, index)."""
+
+    def __init__(self, key: bytes, origin: str) -> None:
+        self._cipher = Cipher(AES(key[:16]), ECB())  # one block each, never a message: ECB is the permutation itself
+        self._log = hashlib.sha256(origin.encode()).digest()[:8]
+
+    def many(self, first: int, count: int) -> list[str]:
+        """The ids of `count` entries from index `first`."""
+        plain = b"".join(self._log + struct.pack(">Q", index) for index in range(first, first + count))
+        raw = self._cipher.encryptor().update(plain)
+        return [encode_id(raw[at : at + 16]) for at in range(0, len(raw), 16)]
+
+    def index(self, entry_id: str) -> int | None:
+        """The index of an id, or None when it is not an id of this log."""
+        if not is_id(entry_id):
+            return None
+        plain = self._cipher.decryptor().update(decode_id(entry_id))
+        return int(struct.unpack(">Q", plain[8:])[0]) if hmac.compare_digest(plain[:8], self._log) else None
+
+
+class Sealer:
+    """Seals drafts after a head."""
+
+    def __init__(self, signer: Signer, origin: str, ids: EntryIds) -> None:
+        self._signer = signer
+        self.origin = origin
+        self.ids = ids
+
+    def empty(self) -> Head:
+        """The head of a log without entries."""
+        edge = Edge(0, ())
+        return Head(0, edge.root(), edge, self._signer.sign(checkpoint_text(self.origin, 0, edge.root())), 0)
+
+    def seal(self, head: Head, drafts: Sequence[Draft], time_us: int) -> Batch:
+        """Seal `drafts`, all at `time_us` (never before the head's own time).
+
+        1. Encode each payload; from here on its bytes are what counts.
+        2. Commit to it: HMAC-SHA256 under a fresh 256-bit salt, over id ‖ 0x00 ‖ payload.
+        3. The leaf is {"id", "v", "commitment"}; its RFC 6962 hash goes into the tree.
+        4. Sign the new size and root as a checkpoint.
+        """
+        time_us = max(time_us, head.time_us)
+        time = rfc3339(time_us)
+        first = head.size
+        ids = self.ids.many(first, len(drafts))
+        salts = os.urandom(SALT_BYTES * len(drafts))
+        rows: list[dict[str, object]] = []
+        leaves: list[bytes] = []
+        for offset, draft in enumerate(drafts):
+            entry_id = ids[offset]
+            payload = _encode(  # 1
+                Payload(time, draft.kind.name, draft.actor, draft.subjects, draft.refs, draft.details, draft.personal)
+            )
+            salt = salts[offset * SALT_BYTES : (offset + 1) * SALT_BYTES]
+            leaf = leaf_bytes(entry_id, commitment(salt, entry_id, payload))  # 2, 3
+            leaves.append(leaf)
+            rows.append(
+                {
+                    "idx": first + offset,
+                    "id": entry_id,
+                    "time_us": time_us,
+                    "kind": draft.kind.name,
+                    "payload": payload,
+                    "salt": salt,
+                    "leaf": leaf,
+                }
+            )
+        hashes = [leaf_hash(leaf) for leaf in leaves]
+        edge = head.edge.append_many(hashes)
+        root = edge.root()
+        size = first + len(drafts)
+        note = self._signer.sign(checkpoint_text(self.origin, size, root))  # 4
+        sealed = [Sealed(first + offset, entry_id, time_us) for offset, entry_id in enumerate(ids)]
+        return Batch(first, rows, leaves, hashes, sealed, Head(size, root, edge, note, time_us))
+
+
+def commitment(salt: bytes, entry_id: str, payload: bytes) -> str:
+    """Hex of HMAC-SHA256(salt, id ‖ 0x00 ‖ payload)."""
+    return hmac.digest(salt, entry_id.encode("ascii") + b"\0" + payload, "sha256").hex()
+
+
+def leaf_bytes(entry_id: str, commitment_hex: str) -> bytes:
+    """The leaf's bytes: compact JSON with a fixed order."""
+    return f'{{"id":"{entry_id}","v":{LEAF_VERSION},"commitment":"{commitment_hex}"}}'.encode("ascii")
+
+
+def head_from_row(row: dict[str, object], verifier: Verifier) -> Head:
+    """A stored head, checked.
+
+    1. The signature is ours and over this size and root.
+    2. The edge is of this size and hashes to this root.
+
+    Raises `Corrupt` ("head-damaged").
+    """
+    size, root = int(str(row["size"])), bytes(row["root"])  # type: ignore[call-overload]  # a row's column is bytes
+    checkpoint = parse_checkpoint(str(row["note"]), verifier)  # 1
+    edge = Edge.decode(bytes(row["edge"]))  # type: ignore[call-overload]  # a row's column is bytes
+    if (checkpoint.size, checkpoint.root) != (size, root) or edge.size != size or edge.root() != root:  # 2
+        raise Corrupt("head-damaged", "The ledger's head does not match its signature.", f"at size {size}")
+    return Head(size, root, edge, str(row["note"]), int(str(row["time_us"])))

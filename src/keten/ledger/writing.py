@@ -1,0 +1,110 @@
+"""One transaction of the only writer: changes, their entries and the new signed head commit together, or none does (law 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, select, update
+
+from keten.core.errors import Conflict
+from keten.ledger import bound
+from keten.ledger.kinds import Kind
+from keten.ledger.model import Draft
+from keten.ledger.notes import Verifier
+from keten.ledger.sealing import Batch, Head, Sealer, head_from_row
+from keten.ledger.tables import changes, entries, head
+
+
+class Writing:
+    """What a verb may do inside a transaction. Rooms get this object and never commit themselves."""
+
+    def __init__(self, connection: Connection, sealer: Sealer, before: Head, time_us: int) -> None:
+        self.connection = connection
+        self.time_us = max(time_us, before.time_us)
+        self._sealer = sealer
+        self._before = before
+        self._drafts: list[Draft] = []
+        self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self._inserts: dict[str, list[dict[str, Any]]] = {}
+        self._changed: list[dict[str, Any]] = []
+
+    def record(self, draft: Draft) -> int:
+        """Add a fact; returns the index that its entry will have."""
+        self._drafts.append(draft)
+        return self._before.size + len(self._drafts) - 1
+
+    def write(
+        self,
+        table: Table,
+        before: bound.BoundRow | None,
+        after: bound.BoundRow,
+        kind: Kind,
+        actor: str,
+        subjects: Sequence[str] = (),
+        refs: dict[str, str] | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> int:
+        """Declare (`before` None) or change a bound row, with its entry; returns the entry's index."""
+        index = self.record(
+            Draft(
+                kind,
+                actor,
+                tuple(subjects),
+                refs or {},
+                (details or {}) | bound.change_details(table, before, after),
+            )
+        )
+        self._changed.append({"ref": after.id, "idx": index})
+        row = bound.values(table, after) | {"entry": index}
+        if before is None:
+            self._inserts.setdefault(table.name, []).append(row)
+        else:
+            self._flush_rows()
+            done = self.connection.execute(update(table).where(table.c.id == after.id).values(row))
+            if done.rowcount != 1:
+                raise Conflict("row-gone", "The row that was to be changed is not there.", f"{table.name} {after.id}")
+        return index
+
+    def _flush_rows(self) -> None:
+        for name, rows in self._inserts.items():
+            self.connection.execute(insert(bound.bound_tables()[name][0]), rows)
+        self._inserts = {}
+
+    def seal(self, low_water: int | None = None) -> Batch | None:
+        """Write all entries and the new head; None when nothing was recorded. The caller commits."""
+        self._flush_rows()
+        if not self._drafts:
+            return None
+        batch = self._sealer.seal(self._before, self._drafts, self.time_us)
+        self.connection.execute(insert(entries), batch.rows)
+        if self._changed:
+            self.connection.execute(insert(changes), self._changed)
+        store_head(self.connection, batch.head, low_water)
+        return batch
+
+
+def store_head(connection: Connection, new: Head, low_water: int | None = None) -> None:
+    """Replace the stored head (one row)."""
+    values: dict[str, Any] = {
+        "size": new.size,
+        "root": new.root,
+        "edge": new.edge.encode(),
+        "note": new.note,
+        "time_us": new.time_us,
+    }
+    if low_water is not None:
+        values["low_water"] = low_water
+    if connection.execute(update(head).values(values)).rowcount == 0:
+        connection.execute(insert(head).values(values | {"one": 1, "low_water": low_water or 0}))
+
+
+def load_head(connection: Connection, verifier: Verifier) -> Head | None:
+    """The stored head, checked; None in a database without one. Raises `Corrupt`."""
+    row = connection.execute(select(head)).mappings().first()
+    return None if row is None else head_from_row(dict(row), verifier)
+
+
+def load_low_water(connection: Connection) -> int:
+    """The index from which accesses may still be open."""
+    return int(connection.execute(select(head.c.low_water)).scalar() or 0)
