@@ -1,13 +1,15 @@
 """Makes or repairs `.venv` of this checkout from a lock: `environment.py runtime|dev`.
 
-Standard library only, for it runs on the machine's own Python before anything is installed. Safe to start twice at
-once (the second waits), and safe to kill (`.venv/unfinished` remains, and the next run starts afresh). Everything it
-says goes to stderr. Exit code 0 when the environment is there, 3 when it could not be made.
+Standard library only, for it runs on the machine's own Python before anything is installed. Safe to start
+twice at once (the second waits), and safe to kill (`.venv/unfinished` remains, and the next run starts
+afresh). Everything it says goes to stderr. Exit code 0 when the environment is there, 3 when it could not be
+made.
 
 Files it keeps in `.venv`:
 
 - `checkout`: the folder that the environment was made for (a moved checkout has dead paths in its scripts);
 - `keten.sha256`: hashes of `pyproject.toml` and the runtime lock, in the form `sha256sum -c` reads;
+- `unfinished`: while it is being made; names the lock;
 - `dev.sha256`: the same with the development lock; present only in a development environment, which a later
   `runtime` run renews as a development environment: it never loses its tools.
 """
@@ -25,8 +27,16 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 UNFINISHED = VENV / "unfinished"
 CHECKOUT = VENV / "checkout"
-RUNTIME = ("pyproject.toml", "requirements/keten.lock")
-DEV = ("pyproject.toml", "requirements/keten.lock", "requirements/dev.lock")
+RUNTIME_STAMP = VENV / "keten.sha256"
+DEV_STAMP = VENV / "dev.sha256"
+RUNTIME_LOCK = "requirements/keten.lock"
+DEV_LOCK = "requirements/dev.lock"
+RUNTIME_FILES = ("pyproject.toml", RUNTIME_LOCK)
+DEV_FILES = (*RUNTIME_FILES, DEV_LOCK)
+
+
+class Failed(Exception):
+    """The environment could not be made; the text says why."""
 
 
 def say(text: str) -> None:
@@ -39,7 +49,7 @@ def sums(names: tuple[str, ...]) -> str:
     return "".join(f"{hashlib.sha256((ROOT / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
 
 
-def content(path: Path) -> "str | None":
+def content(path: Path) -> str | None:
     """A small file's text, None when it is not there."""
     try:
         return path.read_text(encoding="utf-8")
@@ -49,13 +59,13 @@ def content(path: Path) -> "str | None":
 
 def usable() -> bool:
     """Whether `.venv` was finished for this folder and its interpreter still runs."""
-    if UNFINISHED.exists() or content(CHECKOUT) != f"{ROOT}\n":
+    if UNFINISHED.exists() or content(CHECKOUT) != f"{ROOT}\n" or not (VENV / "bin" / "keten").exists():
         return False
-    probe = [str(PYTHON), "-I", "-c", "import pip"]
     try:
-        return subprocess.run(probe, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+        probe = subprocess.run([PYTHON, "-I", "-c", "import pip"], capture_output=True, check=False)
     except OSError:
         return False
+    return probe.returncode == 0
 
 
 def run(*command: str) -> bool:
@@ -64,67 +74,83 @@ def run(*command: str) -> bool:
 
 
 def must(*command: str) -> None:
-    """Run a command or end with exit code 3."""
+    """Run a command; `Failed` when it does not succeed."""
     if not run(*command):
-        say("could not make the environment; the message above says why. The next run starts afresh.")
-        raise SystemExit(3)
+        raise Failed(f"this did not succeed: {' '.join(command)}")
 
 
-def create() -> None:
-    """An empty environment whose interpreter is named with its version, so that a newer one never slips below it."""
-    say("making the environment (first use of this checkout) …")
-    shutil.rmtree(VENV, ignore_errors=True)
+def create(lock: str) -> None:
+    """Make an empty environment, of a Python named with its version so that no newer one slips below it."""
+    say("making the environment; this happens once …")
+    if VENV.is_symlink():
+        VENV.unlink()
+    if VENV.exists():
+        shutil.rmtree(VENV)
     VENV.mkdir()
-    UNFINISHED.touch()
+    UNFINISHED.write_text(lock, encoding="utf-8")
     base = getattr(sys, "_base_executable", None) or sys.executable
     must(os.path.realpath(base), "-I", "-m", "venv", str(VENV))
 
 
 def install(lock: str) -> None:
     """Make the environment hold exactly what the lock names, and this checkout itself."""
-    UNFINISHED.touch()
-    for stamp in ("keten.sha256", "dev.sha256"):
-        (VENV / stamp).unlink(missing_ok=True)
+    UNFINISHED.write_text(lock, encoding="utf-8")
+    RUNTIME_STAMP.unlink(missing_ok=True)
+    DEV_STAMP.unlink(missing_ok=True)
     pip = (str(PYTHON), "-m", "pip", "--disable-pip-version-check")
     uv = shutil.which("uv") or str(VENV / "bin" / "uv")
     if not Path(uv).exists():
         must(*pip, "install", "-q", "--require-hashes", "-r", "requirements/uv.lock")
     say(f"installing what {lock} names …")
-    # uv does not read pip's configuration: where an index is known to pip only, pip installs the same lock, slower.
-    synced = run(uv, "pip", "sync", "-q", "--python", str(PYTHON), "--require-hashes", lock)
-    if not synced:
+    # uv does not read pip's configuration: where only pip knows the index, pip installs the same lock.
+    if not run(uv, "pip", "sync", "-q", "--python", str(PYTHON), "--require-hashes", lock):
         say("uv could not; trying pip …")
         must(*pip, "install", "-q", "--require-hashes", "-r", lock)
     must(*pip, "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-e", ".")
 
 
-def make(kind: str) -> None:
+def make(*, dev: bool) -> None:
     """Steps: 1 wait for another run, 2 look, 3 create or repair, 4 install, 5 stamp."""
     with (ROOT / ".venv.lock").open("a") as lock:
-        try:
+        try:  # 1
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             say("another process is making the environment; waiting for it …")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        dev = kind == "dev" or (VENV / "dev.sha256").exists()
+        runtime_sums, dev_sums = sums(RUNTIME_FILES), sums(DEV_FILES)  # 2; taken first, so a later edit shows
         whole = usable()
-        if whole and content(VENV / "keten.sha256") == sums(RUNTIME):
-            if kind == "runtime" or content(VENV / "dev.sha256") == sums(DEV):
-                return
+        current = content(DEV_STAMP) == dev_sums if dev else content(RUNTIME_STAMP) == runtime_sums
+        if whole and current:
+            return
+        with_tools = dev or DEV_STAMP.exists() or content(UNFINISHED) == DEV_LOCK
+        lock_file = DEV_LOCK if with_tools else RUNTIME_LOCK
         if not whole:
-            create()
-        before = (sums(RUNTIME), sums(DEV))
-        install("requirements/dev.lock" if dev else "requirements/keten.lock")
-        CHECKOUT.write_text(f"{ROOT}\n", encoding="utf-8")
-        if dev:
-            (VENV / "dev.sha256").write_text(before[1], encoding="utf-8")
-        (VENV / "keten.sha256").write_text(before[0], encoding="utf-8")
+            create(lock_file)  # 3
+        install(lock_file)  # 4
+        CHECKOUT.write_text(f"{ROOT}\n", encoding="utf-8")  # 5
+        if with_tools:
+            DEV_STAMP.write_text(dev_sums, encoding="utf-8")
+        RUNTIME_STAMP.write_text(runtime_sums, encoding="utf-8")
         UNFINISHED.unlink()
         say("the environment is ready.")
 
 
-if __name__ == "__main__":
-    if sys.argv[1:] not in (["runtime"], ["dev"]):
+def main(arguments: list[str]) -> int:
+    """Exit code: 0 the environment is there, 2 wrong use, 3 it could not be made."""
+    if arguments not in (["runtime"], ["dev"]):
         say("use: environment.py runtime|dev")
-        raise SystemExit(2)
-    make(sys.argv[1])
+        return 2
+    try:
+        make(dev=arguments == ["dev"])
+    except (Failed, OSError) as error:
+        say(f"{error}")
+        say("the environment could not be made; the next run starts afresh.")
+        return 3
+    except KeyboardInterrupt:
+        say("stopped; the next run starts afresh.")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

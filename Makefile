@@ -1,0 +1,44 @@
+# What a newcomer needs: `make demo` to see it work, `make test` before a change is done, `make check` in between.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test check interop fault bench lock clean distclean dev packages
+
+PYTEST := .venv/bin/python -m pytest
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: ## a fresh instance with the sample estate, everything started
+	@./keten demo
+
+test: packages dev ## everything: Debian packages when it may, linters, types, contracts, all tests
+	@sh tools/test.sh all
+
+check: dev ## in under a minute: linters, types, contracts, unit and architecture tests
+	@sh tools/test.sh quick
+
+interop: packages dev ## only the tests against others' clients and verifiers
+	@$(PYTEST) tests/interop
+
+fault: dev ## only the tests that kill, fill, tear and delay, the long ones too
+	@$(PYTEST) tests/fault -m 'slow or not slow'
+
+bench: dev ## measurements; prints a table
+	@.venv/bin/python -m bench
+
+lock: ## newest versions that fit pyproject.toml, pinned with hashes
+	@sh tools/lock.sh
+
+clean: ## remove caches
+	@rm -rf .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov build dist
+	@find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean ## remove caches and the environment
+	@rm -rf .venv .venv.lock
+
+dev:
+	@sh tools/environment.sh dev
+
+packages:
+	@sh tools/debian-packages.sh

@@ -1,0 +1,44 @@
+"""What holds for all tests: markers by folder, programs that a test needs, and a clean surrounding."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+HERE = Path(__file__).parent
+MARKED_FOLDERS = ("interop", "browser", "fault")
+
+# No deadline: shared machines are slow at times, and no test is timed.
+hypothesis.settings.register_profile("keten", deadline=None)
+hypothesis.settings.load_profile("keten")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests see no settings, logins or proxies of whoever runs them, and find servers in sbin."""
+    for name in [name for name in os.environ if name.startswith("KETEN_")]:
+        del os.environ[name]
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,::1,localhost"
+    own = tempfile.TemporaryDirectory(prefix="keten-tests-")
+    os.environ["XDG_CONFIG_HOME"] = own.name
+    config.add_cleanup(own.cleanup)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A folder's name is the marker of the tests in it."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            folder = item.path.relative_to(HERE).parts[0]
+            if folder in MARKED_FOLDERS:
+                item.add_marker(folder)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what needs a program that is not installed."""
+    for marker in item.iter_markers("needs"):
+        missing = [program for program in marker.args if shutil.which(program) is None]
+        if missing:
+            pytest.skip(f"not installed: {', '.join(missing)}")
