@@ -19,7 +19,8 @@ ED25519 = b"\x01"  # signature type of signed-note
 MAX_NOTE_BYTES = 1 << 20
 MAX_SIGNATURES = 100  # a verifier must accept 16; post-quantum ones make long lines
 _DASH = "\u2014 "
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f]")
+_FORBIDDEN = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")  # control characters, halves of pairs
+_NO_NAME = re.compile("[\\s\x00-\x1f+\ud800-\udfff]")
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,18})\Z")
 _VERIFIER_KEY = re.compile(r"([^+]*)\+([0-9a-fA-F]{8})\+([A-Za-z0-9+/]+={0,2})\Z")
 
@@ -60,9 +61,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 def is_key_name(name: str) -> bool:
     """Whether a key may have this name: not empty, UTF-8, no Unicode space, control character or plus."""
-    if not name or "+" in name or any(letter.isspace() or letter < " " for letter in name):
-        return False
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+    return bool(name) and not _NO_NAME.search(name)
 
 
 def key_id(name: str, public: bytes, kind: bytes = ED25519) -> bytes:
@@ -89,7 +88,7 @@ class Signer:
 
         Raises `Invalid` ("note-text").
         """
-        if not text.endswith("\n") or not _is_clean(text):
+        if not text.endswith("\n") or _FORBIDDEN.search(text):
             raise Invalid("note-text", "A note's text must end in a newline and hold no control characters.")
         signature = self._id + self._private.sign(text.encode())
         return f"{text}{self._prefix}{_to_base64(signature)}\n"
@@ -238,7 +237,7 @@ def _decode(note: str | bytes) -> str:
         size = len(text.encode())
     except UnicodeError as error:
         raise NoteMalformed("note-malformed", "The note is not valid UTF-8.", str(error)[:200]) from error
-    if size > MAX_NOTE_BYTES or _CONTROL.search(text):
+    if size > MAX_NOTE_BYTES or _FORBIDDEN.search(text):
         raise NoteMalformed(
             "note-malformed", "The note is too large or has control characters.", f"{size} bytes"
         )
@@ -262,10 +261,6 @@ def _signature(line: str) -> tuple[str, bytes, bytes]:
     if not line.startswith(_DASH) or not is_key_name(name) or raw is None or len(raw) < 5:
         raise NoteMalformed("note-malformed", "A signature line of the note is malformed.", repr(line[:120]))
     return name, raw[:4], raw[4:]
-
-
-def _is_clean(text: str) -> bool:
-    return not _CONTROL.search(text) and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _to_base64(raw: bytes) -> str:

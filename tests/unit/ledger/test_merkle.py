@@ -24,8 +24,14 @@ from keten.ledger.merkle import (
 
 # The eight leaves with which Certificate Transparency logs test themselves, and the root after each of them.
 CT_LEAVES = [
-    bytes.fromhex(text)
-    for text in ("", *"00 10 2021 3031 40414243 5051525354555657 606162636465666768696a6b6c6d6e6f".split())
+    b"",
+    b"\x00",
+    b"\x10",
+    b"\x20\x21",
+    b"\x30\x31",
+    b"\x40\x41\x42\x43",
+    b"\x50\x51\x52\x53\x54\x55\x56\x57",
+    b"\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f",
 ]
 CT_ROOTS = [
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
