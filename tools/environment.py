@@ -69,8 +69,11 @@ def usable() -> bool:
 
 
 def run(*command: str) -> bool:
-    """Run a command in the checkout with its output on stderr; whether it succeeded."""
-    return subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode == 0
+    """Run a command in the checkout with its output on stderr; whether it succeeded.
+
+    It inherits the lock, which so stays held when only this process is killed and the command works on.
+    """
+    return subprocess.run(command, cwd=ROOT, stdout=sys.stderr, close_fds=False, check=False).returncode == 0
 
 
 def must(*command: str) -> None:
@@ -97,7 +100,7 @@ def install(lock: str) -> None:
     UNFINISHED.write_text(lock, encoding="utf-8")
     RUNTIME_STAMP.unlink(missing_ok=True)
     DEV_STAMP.unlink(missing_ok=True)
-    pip = (str(PYTHON), "-m", "pip", "--disable-pip-version-check")
+    pip = (str(PYTHON), "-I", "-m", "pip", "--disable-pip-version-check")
     uv = shutil.which("uv") or str(VENV / "bin" / "uv")
     if not Path(uv).exists():
         must(*pip, "install", "-q", "--require-hashes", "-r", "requirements/uv.lock")
@@ -117,6 +120,7 @@ def make(*, dev: bool) -> None:
         except BlockingIOError:
             say("another process is making the environment; waiting for it …")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        os.set_inheritable(lock.fileno(), True)  # see run()
         runtime_sums, dev_sums = sums(RUNTIME_FILES), sums(DEV_FILES)  # 2; taken first, so a later edit shows
         whole = usable()
         current = content(DEV_STAMP) == dev_sums if dev else content(RUNTIME_STAMP) == runtime_sums

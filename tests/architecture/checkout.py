@@ -12,7 +12,7 @@ SOURCE = ROOT / "src" / "keten"
 def tracked_files() -> list[Path]:
     """Files that git has or would take (not ignored); all of an unpacked archive, where there is no git."""
     if (ROOT / ".git").exists():
-        # The folder may belong to someone else, as in a container; its settings are not used for anything here.
+        # The folder may belong to someone else, as in a container; nothing here uses its settings.
         git = ["git", "-c", "safe.directory=*", "-C", str(ROOT)]
         command = [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split("\0")

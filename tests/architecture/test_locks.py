@@ -13,7 +13,7 @@ LOCKS = ["keten.lock", "dev.lock", "uv.lock"]
 
 
 def pins(lock: str) -> dict[tuple[str, str], str]:
-    """Version by name and marker; fails on a line that is neither pin, hash nor comment, and on a bare pin."""
+    """Version by name and marker; fails on a line that is neither pin, hash nor comment, or a bare pin."""
     found: dict[tuple[str, str], str] = {}
     hashes = 1
     for line in (ROOT / "requirements" / lock).read_text(encoding="utf-8").splitlines():
