@@ -1,0 +1,11 @@
+"""People and clients, each row bound to its last entry."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, String
+
+from keten.identity.model import Client, Person
+from keten.ledger.bound import bound_table
+
+people = bound_table("people", Person, Column("supplier", String(26), nullable=False, index=True))
+clients = bound_table("clients", Client, Column("supplier", String(26), nullable=False, index=True))
