@@ -74,9 +74,7 @@ class Signer:
 
     def __init__(self, name: str, private_key: Ed25519PrivateKey) -> None:
         if not is_key_name(name):
-            raise Invalid(
-                "key-name", "A key's name must not be empty or hold spaces or a plus.", repr(name)[:80]
-            )
+            raise Invalid("key-name", "A key's name must not be empty or hold spaces or a plus.", repr(name)[:80])
         self.name = name
         self._private = private_key
         self._public = private_key.public_key().public_bytes_raw()
@@ -91,11 +89,11 @@ class Signer:
         if not text.endswith("\n") or _FORBIDDEN.search(text):
             raise Invalid("note-text", "A note's text must end in a newline and hold no control characters.")
         signature = self._id + self._private.sign(text.encode())
-        return f"{text}{self._prefix}{_to_base64(signature)}\n"
+        return f"{text}{self._prefix}{to_base64(signature)}\n"
 
     def verifier_key(self) -> str:
         """The verifier key: name+hash in 8 hexadecimal digits+base64(0x01 ‖ public key)."""
-        return f"{self.name}+{self._id.hex()}+{_to_base64(ED25519 + self._public)}"
+        return f"{self.name}+{self._id.hex()}+{to_base64(ED25519 + self._public)}"
 
 
 class Verifier:
@@ -114,7 +112,7 @@ class Verifier:
         is not an Ed25519 key.
         """
         match = _VERIFIER_KEY.match(key.removesuffix("\n")) if len(key) <= 4096 else None
-        raw = _from_base64(match[3]) if match else None
+        raw = from_base64(match[3]) if match else None
         if match is None or raw is None or not is_key_name(match[1]):
             raise Invalid("verifier-key", "This is not a verifier key (name+hash+key).", repr(key[:80]))
         kind, public = raw[:1], raw[1:]
@@ -160,9 +158,7 @@ def open_note(note: str | bytes, verifiers: Sequence[Verifier]) -> Note:
         else:
             raise SignatureWrong("note-signature-wrong", "A signature does not hold.", f"key {label[:120]}")
     if not verified:  # 4
-        raise NotSigned(
-            "note-not-signed", "The key that counts did not sign this note.", ", ".join(unknown)[:200]
-        )
+        raise NotSigned("note-not-signed", "The key that counts did not sign this note.", ", ".join(unknown)[:200])
     return Note(text, tuple(verified), tuple(unknown))
 
 
@@ -174,7 +170,7 @@ def checkpoint_text(origin: str, size: int, root: bytes) -> str:
     fits = 0 <= size <= MAX_SIZE and len(root) == HASH_BYTES and (size > 0 or root == EMPTY_ROOT)
     if not fits or not is_key_name(origin):
         raise Invalid("checkpoint-text", "This cannot be a checkpoint.", f"{size}, {origin[:80]!r}")
-    return f"{origin}\n{size}\n{_to_base64(root)}\n"
+    return f"{origin}\n{size}\n{to_base64(root)}\n"
 
 
 def parse_checkpoint(note: str | bytes, verifier: Verifier) -> Checkpoint:
@@ -189,9 +185,7 @@ def parse_checkpoint(note: str | bytes, verifier: Verifier) -> Checkpoint:
     text = open_note(note, (verifier,)).text  # 1
     checkpoint = _read_text(text, _decode(note))  # 2
     if checkpoint.origin != verifier.name:  # 3
-        raise OriginWrong(
-            "checkpoint-origin", "The checkpoint is of another log.", repr(checkpoint.origin[:80])
-        )
+        raise OriginWrong("checkpoint-origin", "The checkpoint is of another log.", repr(checkpoint.origin[:80]))
     return checkpoint
 
 
@@ -215,7 +209,7 @@ def parse_number(text: str) -> int | None:
 
 def parse_hash(text: str) -> bytes | None:
     """A SHA-256 hash in canonical base64, or None."""
-    raw = _from_base64(text) if len(text) == 44 else None
+    raw = from_base64(text) if len(text) == 44 else None
     return raw if raw is not None and len(raw) == HASH_BYTES else None
 
 
@@ -238,9 +232,7 @@ def _decode(note: str | bytes) -> str:
     except UnicodeError as error:
         raise NoteMalformed("note-malformed", "The note is not valid UTF-8.", str(error)[:200]) from error
     if size > MAX_NOTE_BYTES or _FORBIDDEN.search(text):
-        raise NoteMalformed(
-            "note-malformed", "The note is too large or has control characters.", f"{size} bytes"
-        )
+        raise NoteMalformed("note-malformed", "The note is too large or has control characters.", f"{size} bytes")
     return text
 
 
@@ -257,20 +249,21 @@ def _divide(content: str) -> tuple[str, list[str]]:
 def _signature(line: str) -> tuple[str, bytes, bytes]:
     """Key name, key id and signature of a signature line."""
     name, _, encoded = line[len(_DASH) :].partition(" ")
-    raw = _from_base64(encoded)
+    raw = from_base64(encoded)
     if not line.startswith(_DASH) or not is_key_name(name) or raw is None or len(raw) < 5:
         raise NoteMalformed("note-malformed", "A signature line of the note is malformed.", repr(line[:120]))
     return name, raw[:4], raw[4:]
 
 
-def _to_base64(raw: bytes) -> str:
+def to_base64(raw: bytes) -> str:
+    """Base64 with padding (RFC 4648 §4)."""
     return base64.b64encode(raw).decode("ascii")
 
 
-def _from_base64(text: str) -> bytes | None:
+def from_base64(text: str) -> bytes | None:
     """Canonical base64 (RFC 4648 §4, with padding, pad bits zero), or None: one value has one spelling."""
     try:
         raw = base64.b64decode(text.encode("ascii"), validate=True)
     except (UnicodeError, binascii.Error):
         return None
-    return raw if _to_base64(raw) == text else None
+    return raw if to_base64(raw) == text else None
