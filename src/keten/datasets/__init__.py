@@ -1,0 +1,1 @@
+"""Datasets: data with an owner, a classification and a retention."""

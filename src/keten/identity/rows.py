@@ -1,0 +1,131 @@
+"""How rooms above read and write a room's rows without touching its tables: checked, and each with its entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Table
+
+from keten.identity import entries, tables
+from keten.identity.model import Client, EndableRow, Ended, Person
+from keten.ledger import bound
+from keten.ledger.kinds import Kind
+from keten.ledger.writing import Writing
+
+T = TypeVar("T", bound=bound.BoundRow)
+E = TypeVar("E", bound=EndableRow)
+PAGE = 2000
+
+
+class Rows(Generic[T]):
+    """The rows of one kind.
+
+    word: what the estate file and the commands call one. refs: what an entry about a row concerns, by word.
+    principal: whether a row is someone, and thus the subject of its entries.
+
+    Every reading method raises `Corrupt` ("register-mismatch") for a row that is not what its last entry says.
+    """
+
+    def __init__(
+        self,
+        word: str,
+        table: Table,
+        type_: type[T],
+        declared: Kind,
+        changed: Kind,
+        refs: Callable[[T], dict[str, str]],
+        *,
+        principal: bool = False,
+    ) -> None:
+        self.word = word
+        self._table = table
+        self._type = type_
+        self._declared = declared
+        self._changed = changed
+        self._refs = refs
+        self._principal = principal
+
+    def get(self, connection: Connection, row_id: str) -> T | None:
+        """The row with this random id, or None."""
+        return bound.get(connection, self._table, self._type, row_id)
+
+    def find(self, connection: Connection, **equal: Any) -> tuple[T, ...]:
+        """The rows whose columns equal these values, in the order in which they were last changed."""
+        return tuple(bound.find(connection, self._table, self._type, **equal))
+
+    def each(self, connection: Connection) -> Iterator[T]:
+        """Every row, by id; never more than a page of them in memory. Do not write while reading on."""
+        last = ""
+        statement = bound.checked_select(self._table).order_by(self._table.c.id).limit(PAGE)
+        while page := connection.execute(statement.where(self._table.c.id > last)).all():
+            for found in page:
+                yield bound.checked(self._table, self._type, found)
+            last = page[-1].id
+
+    def declare(self, writing: Writing, row: T, actor: str) -> int:
+        """Write a new row with its entry; returns the entry's index."""
+        return self._write(writing, None, row, self._declared, actor)
+
+    def change(self, writing: Writing, before: T, after: T, actor: str) -> int:
+        """Replace a row, with its entry; returns the entry's index. `Conflict` ("row-gone") when it is not there."""
+        return self._write(writing, before, after, self._changed, actor)
+
+    def _write(self, writing: Writing, before: T | None, after: T, kind: Kind, actor: str) -> int:
+        subjects = (after.id,) if self._principal else ()
+        return writing.write(self._table, before, after, kind, actor, subjects, self._refs(after))
+
+
+class EndableRows(Rows[E]):
+    """The rows of one kind that can end."""
+
+    def __init__(
+        self,
+        word: str,
+        table: Table,
+        type_: type[E],
+        declared: Kind,
+        changed: Kind,
+        ended: Kind,
+        refs: Callable[[E], dict[str, str]],
+        *,
+        principal: bool = False,
+    ) -> None:
+        super().__init__(word, table, type_, declared, changed, refs, principal=principal)
+        self._ended = ended
+
+    def end(self, writing: Writing, row: E, reason: str, actor: str) -> E:
+        """End a row that has not ended, at the transaction's time; returns it as it is from now on."""
+        after = msgspec.structs.replace(row, ended=Ended(writing.time_us, reason, actor))
+        self._write(writing, row, after, self._ended, actor)
+        return after
+
+
+def _of_supplier(word: str) -> Callable[[Person | Client], dict[str, str]]:
+    def refs(row: Person | Client) -> dict[str, str]:
+        return {word: row.id} | ({"supplier": row.supplier} if row.supplier else {})
+
+    return refs
+
+
+people: EndableRows[Person] = EndableRows(
+    "person",
+    tables.people,
+    Person,
+    entries.PERSON_DECLARED,
+    entries.PERSON_CHANGED,
+    entries.PERSON_ENDED,
+    _of_supplier("person"),
+    principal=True,
+)
+clients: EndableRows[Client] = EndableRows(
+    "client",
+    tables.clients,
+    Client,
+    entries.CLIENT_DECLARED,
+    entries.CLIENT_CHANGED,
+    entries.CLIENT_ENDED,
+    _of_supplier("client"),
+    principal=True,
+)

@@ -1,0 +1,1 @@
+"""The register: the organisation, its suppliers, their contracts and what is granted under them."""

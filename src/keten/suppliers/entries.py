@@ -1,0 +1,20 @@
+"""The kinds of entry of the organisation, suppliers, contracts and grants."""
+
+from __future__ import annotations
+
+from keten.identity.entries import CHANGED, DECLARED, ENDED
+from keten.ledger.kinds import kind
+
+ORGANISATION_DECLARED = kind("suppliers.organisation.declared", "The organisation was entered.", DECLARED)
+ORGANISATION_CHANGED = kind(
+    "suppliers.organisation.changed", "The organisation's name, country or time zone changed.", CHANGED
+)
+SUPPLIER_DECLARED = kind("suppliers.supplier.declared", "A supplier was entered into the register.", DECLARED)
+SUPPLIER_CHANGED = kind("suppliers.supplier.changed", "What the register says about a supplier changed.", CHANGED)
+SUPPLIER_ENDED = kind("suppliers.supplier.ended", "All access of a supplier ended, for good.", ENDED)
+CONTRACT_DECLARED = kind("suppliers.contract.declared", "A contract was entered into the register.", DECLARED)
+CONTRACT_CHANGED = kind("suppliers.contract.changed", "A contract's period, purposes or terms changed.", CHANGED)
+CONTRACT_ENDED = kind("suppliers.contract.ended", "All access under a contract ended, for good.", ENDED)
+GRANT_DECLARED = kind("suppliers.grant.declared", "A dataset was granted to a supplier.", DECLARED)
+GRANT_CHANGED = kind("suppliers.grant.changed", "A grant's purpose, recipients or limits changed.", CHANGED)
+GRANT_ENDED = kind("suppliers.grant.ended", "Access by a grant ended, for good.", ENDED)

@@ -1,0 +1,61 @@
+"""What the register says about suppliers. Times are microseconds since 1970 UTC; countries ISO 3166-1 alpha-2."""
+
+from __future__ import annotations
+
+from keten.identity.model import EndableRow
+from keten.ledger.bound import BoundRow
+
+TIERS = ("low", "medium", "high", "critical")
+FORMS = ("file", "release", "lookup", "intake")
+BUDGET_WINDOWS = ("hour", "day", "week", "month")
+
+
+class Organisation(BoundRow, frozen=True, kw_only=True):
+    """Who runs this instance: exactly one row. `timezone` is an IANA name; the days of contracts are its days."""
+
+    country: str
+    timezone: str
+
+
+class Supplier(EndableRow, frozen=True, kw_only=True):
+    """A third party. `title` is what people call it (the estate file's `name`), `tier` one of `TIERS`."""
+
+    title: str
+    country: str
+    tier: str
+
+
+class Contract(EndableRow, frozen=True, kw_only=True):
+    """The reason that any access of a supplier (random id) exists.
+
+    starts_us, ends_us: from and up to, but not at, these moments. starts, ends: as the estate file has them.
+    purposes, countries: sorted; no countries: the contract names none. notify_within_hours: 0: none agreed.
+    """
+
+    supplier: str
+    starts_us: int
+    ends_us: int
+    starts: str
+    ends: str
+    purposes: tuple[str, ...]
+    countries: tuple[str, ...] = ()
+    notify_within_hours: int = 0
+
+
+class Grant(EndableRow, frozen=True, kw_only=True):
+    """One dataset, under one contract, for one purpose, in one of `FORMS`, within limits.
+
+    dataset, contract, supplier: random ids; the supplier is the contract's. to: random ids of the clients that it
+    is addressed to, sorted; none: everyone of the supplier. budget_records: the most distinct records that one
+    principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. label: the name of its folder, safe in a path.
+    """
+
+    dataset: str
+    contract: str
+    supplier: str
+    purpose: str
+    form: str
+    label: str
+    to: tuple[str, ...] = ()
+    budget_records: int = 0
+    budget_per: str = ""

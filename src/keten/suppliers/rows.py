@@ -1,0 +1,52 @@
+"""The rows of the register's own kinds, and all kinds by their word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from keten.datasets.rows import datasets
+from keten.identity.rows import EndableRows, Rows, clients, people
+from keten.suppliers import entries, tables
+from keten.suppliers.model import Contract, Grant, Organisation, Supplier
+
+organisation = Rows(
+    "organisation",
+    tables.organisation,
+    Organisation,
+    entries.ORGANISATION_DECLARED,
+    entries.ORGANISATION_CHANGED,
+    lambda row: {"organisation": row.id},
+)
+suppliers = EndableRows(
+    "supplier",
+    tables.suppliers,
+    Supplier,
+    entries.SUPPLIER_DECLARED,
+    entries.SUPPLIER_CHANGED,
+    entries.SUPPLIER_ENDED,
+    lambda row: {"supplier": row.id},
+)
+contracts = EndableRows(
+    "contract",
+    tables.contracts,
+    Contract,
+    entries.CONTRACT_DECLARED,
+    entries.CONTRACT_CHANGED,
+    entries.CONTRACT_ENDED,
+    lambda row: {"contract": row.id, "supplier": row.supplier},
+)
+grants = EndableRows(
+    "grant",
+    tables.grants,
+    Grant,
+    entries.GRANT_DECLARED,
+    entries.GRANT_CHANGED,
+    entries.GRANT_ENDED,
+    lambda row: {"grant": row.id, "dataset": row.dataset, "contract": row.contract, "supplier": row.supplier},
+)
+
+# In the order in which rows refer to each other: what is named comes before what names it.
+BY_WORD: Mapping[str, EndableRows[Any]] = {
+    rows.word: rows for rows in (suppliers, people, clients, contracts, datasets, grants)
+}
