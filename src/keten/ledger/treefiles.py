@@ -51,6 +51,13 @@ class TreeFiles(Files):
                 self._discard(len(some))
                 raise
 
+    def write_new(self, path: Path, content: bytes) -> None:
+        """Write a file that nobody else sees yet, and fsync it."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        with os.fdopen(os.open(path, flags, 0o644), "wb") as stream:
+            stream.write(content)
+            self.sync(stream)
+
     def replace(self, source: Path, target: Path) -> None:
         """Rename without making it durable yet."""
         source.replace(target)
@@ -73,10 +80,7 @@ class TreeFiles(Files):
                 self.make_folder(folder)
                 self._known.add(folder)
         for number, (_, content) in enumerate(some):  # 1
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(self._temporary(number), flags, 0o644), "wb") as stream:
-                stream.write(content)
-                self.sync(stream)
+            self.write_new(self._temporary(number), content)
         for number, (path, _) in enumerate(some):  # 2
             self.replace(self._temporary(number), path)
         for folder in folders:  # 3

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.ledger.notes import Signer
+from tests.unit.ledger.published_log import Log
 
 
 def _split(count: int) -> int:
@@ -68,3 +70,17 @@ def naive() -> Naive:
 @pytest.fixture(scope="session")
 def signer() -> Signer:
     return Signer("ledger.example/keten", Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
+
+
+@pytest.fixture
+def log(tmp_path: Path, signer: Signer) -> Log:
+    return Log(tmp_path / "ledger", signer)
+
+
+@pytest.fixture(scope="session")
+def large_log(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Log:
+    """70,000 entries, three levels of tiles; not to be changed."""
+    log = Log(tmp_path_factory.mktemp("large"), signer)
+    log.grow([1, 255, 256, 257, 512, 65_535, 65_536, 69_999, 70_000])
+    log.publisher.close()
+    return log

@@ -1,0 +1,69 @@
+"""A small ledger that grows and publishes as the keeper would, without a database."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from keten.core.ids import encode_id
+from keten.ledger.merkle import Edge, leaf_hash
+from keten.ledger.notes import Signer, checkpoint_text
+from keten.ledger.publish import Publisher
+from keten.ledger.treefiles import TreeFiles
+
+START = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+
+
+class Log:
+    """Entries with payloads, their leaves, the heads that were signed, and the folder in which they appear."""
+
+    def __init__(self, root: Path, signer: Signer, files: TreeFiles | None = None) -> None:
+        self.root = root
+        self.signer = signer
+        self.edge = Edge()
+        self.leaves: list[bytes] = []
+        self.payloads: list[str] = []
+        self.salts: list[bytes] = []
+        self.ids: list[str] = []
+        self.notes: dict[int, str] = {}
+        self.roots: dict[int, bytes] = {}
+        self.publisher = Publisher(root, files)
+
+    def seal(self, size: int) -> None:
+        """Add entries up to `size` and sign the head."""
+        first = len(self.leaves)
+        for index in range(first, size):
+            entry_id = encode_id(hashlib.sha256(b"id %d" % index).digest()[:16])
+            time = START + timedelta(microseconds=index // 3)
+            details = {"count": index, "note": 'quotes " and \\ and é'}
+            payload = json.dumps(
+                {"time": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "kind": "test.entry.made", "details": details},
+                separators=(",", ":"),
+                ensure_ascii=False,
+            )
+            salt = hashlib.sha256(b"salt %d" % index).digest()
+            mac = hmac.digest(salt, entry_id.encode() + b"\0" + payload.encode(), "sha256").hex()
+            self.ids.append(entry_id)
+            self.payloads.append(payload)
+            self.salts.append(salt)
+            self.leaves.append(f'{{"id":"{entry_id}","v":1,"commitment":"{mac}"}}'.encode())
+        self.edge = self.edge.append_many([leaf_hash(leaf) for leaf in self.leaves[first:]])
+        self.roots[size] = self.edge.root()
+        self.notes[size] = self.signer.sign(checkpoint_text(self.signer.name, size, self.roots[size]))
+
+    def publish(self, size: int, first: int, publisher: Publisher | None = None) -> None:
+        """Publish the head of `size`, which was sealed, sending the leaves from `first` on."""
+        leaves = self.leaves[first:size]
+        hashes = [leaf_hash(leaf) for leaf in leaves]
+        (publisher or self.publisher).advance(leaves, hashes, first, self.notes[size], size, self.roots[size])
+
+    def grow(self, sizes: Sequence[int]) -> None:
+        """Seal and publish each of these sizes in turn."""
+        for size in sizes:
+            first = len(self.leaves)
+            self.seal(size)
+            self.publish(size, first)
