@@ -390,6 +390,19 @@ class Status(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
+class CertificateFor(msgspec.Struct, frozen=True):
+    """Ask for a TLS certificate for the gateway. `hosts`: names and addresses it must be valid for."""
+
+    hosts: tuple[str, ...]
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """PEM: the certificate with its chain, and its private key."""
+
+    certificate: bytes
+    key: bytes
+
+
 GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "keeper.hello": (Hello, Welcome),
     "identity.token": (TokenRequest, TokenGranted),
@@ -405,6 +418,7 @@ GATEWAY_VERBS: dict[str, tuple[type, type]] = {
 OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "keeper.status": (Nothing, Status),
     "keeper.accept_clock": (Nothing, Recorded),
+    "keeper.certificate": (CertificateFor, Certificate),
     "suppliers.apply": (Apply, Applied),
     "exchange.put_begin": (PutBegin, PutReady),
     "exchange.put_commit": (PutCommit, Recorded),

@@ -25,14 +25,43 @@ class Writing:
         self._sealer = sealer
         self._before = before
         self._drafts: list[Draft] = []
-        self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self.opened: list[int] = []
+        self.closed: list[int] = []
         self._inserts: dict[str, list[dict[str, Any]]] = {}
         self._changed: list[dict[str, Any]] = []
+
+    @property
+    def changed(self) -> bool:
+        """Whether a row of the register was declared or changed."""
+        return bool(self._changed)
+
+    @property
+    def next_index(self) -> int:
+        """The index that the next recorded entry will have."""
+        return self._before.size + len(self._drafts)
 
     def record(self, draft: Draft) -> int:
         """Add a fact; returns the index that its entry will have."""
         self._drafts.append(draft)
-        return self._before.size + len(self._drafts) - 1
+        return self.next_index - 1
+
+    def open(self, index: int) -> None:
+        """Say that the entry at `index` began something whose end will be recorded (see `head.low_water`)."""
+        self.opened.append(index)
+
+    def close(self, index: int) -> None:
+        """Say that what the entry at `index` began has its end recorded in this transaction."""
+        self.closed.append(index)
+
+    def mark(self) -> tuple[int, int, int]:
+        """Where to go back to with `undo`."""
+        return len(self._drafts), len(self.opened), len(self.closed)
+
+    def undo(self, mark: tuple[int, int, int]) -> None:
+        """Forget the facts recorded since `mark` (for a job that shares its transaction and failed)."""
+        del self._drafts[mark[0] :]
+        del self.opened[mark[1] :]
+        del self.closed[mark[2] :]
 
     def write(
         self,

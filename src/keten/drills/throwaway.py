@@ -1,0 +1,157 @@
+"""A throwaway instance with real processes, for drills and tests: made in a temporary folder, gone afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from keten.core.errors import Unavailable
+from keten.core.settings import Paths
+from keten.keeper.client import KeeperClient
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+
+
+class Command(Unavailable):
+    """A command that did not do what the drill needs; the reason holds what it said."""
+
+
+class Key:
+    """A supplier's client key pair, as an OpenSSH file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.private = Ed25519PrivateKey.generate()
+        path.write_bytes(self.private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+        path.chmod(0o600)
+        self.line = self.private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+class Throwaway:
+    """An instance of its own. Use as a context manager; `home` and everything in it is removed at the end."""
+
+    def __init__(self, folder: Path | None = None, *, settings: str = "", keep: bool = False) -> None:
+        self._made = folder is None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="keten-drill-"))
+        self.home = self.folder / "instance"
+        self.paths = Paths(self.home)
+        self._keep = keep
+        self._up: subprocess.Popen[str] | None = None
+        self.ready: dict[str, Any] = {}
+        self.ids: dict[str, dict[str, str]] = {}
+        self.run("init")
+        if settings:
+            (self.home / "keten.toml").write_text(settings, encoding="utf-8")
+
+    # ---- commands --------------------------------------------------------------------------------------------
+
+    def command(self, *words: str, home: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `keten WORDS`, as a person would; returns whatever came out."""
+        line = [sys.executable, "-m", "keten", *words, *(("--home", str(self.home)) if home else ())]
+        return subprocess.run(line, capture_output=True, text=True, check=False, env=self.environment())  # noqa: S603  # our own command
+
+    def environment(self) -> dict[str, str]:
+        """The processes' environment: this one's, with the supplier's own settings folder kept apart."""
+        return os.environ | {"XDG_CONFIG_HOME": str(self.folder / "config"), "PYTHONUNBUFFERED": "1"}
+
+    def run(self, *words: str, expect: int = 0) -> Any:
+        """Run `keten WORDS --json`; its result. Raises `Command` when it does not end with the exit code `expect`."""
+        done = self.command(*words, "--json")
+        if done.returncode != expect:
+            said = f"keten {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+            raise Command("command", "A command of the drill failed.", said)
+        text = done.stdout.strip()
+        return json.loads(text) if text else None
+
+    def apply(self, estate: str) -> dict[str, Any]:
+        """Apply an estate file; remembers the random ids."""
+        path = self.folder / "estate.yaml"
+        path.write_text(estate, encoding="utf-8")
+        applied: dict[str, Any] = self.run("apply", str(path))
+        self.ids = applied["ids"]
+        return applied
+
+    # ---- processes -------------------------------------------------------------------------------------------
+
+    def up(self, *options: str, timeout: float = START_SECONDS) -> dict[str, Any]:
+        """Start everything on free ports; returns the ready line."""
+        log = (self.folder / "up.log").open("a", encoding="utf-8")
+        words = [
+            *("up", "--json", "--home", str(self.home), "--gateway", "127.0.0.1:0"),
+            *("--sftp", "127.0.0.1:0", "--console", "127.0.0.1:0", *options),
+        ]
+        self._up = subprocess.Popen(  # noqa: S603  # our own command
+            [sys.executable, "-m", "keten", *words], stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
+        )
+        log.close()
+        self.ready = self._ready_line(timeout)
+        return self.ready
+
+    def _ready_line(self, timeout: float) -> dict[str, Any]:
+        process = self._up
+        if process is None or process.stdout is None:
+            raise Command("not-started", "The instance was not started.")
+        deadline = time.monotonic() + timeout
+        os.set_blocking(process.stdout.fileno(), False)
+        text = ""
+        while time.monotonic() < deadline:
+            text += process.stdout.read() or ""
+            if "\n" in text:
+                os.set_blocking(process.stdout.fileno(), True)
+                ready: dict[str, Any] = json.loads(text.split("\n", 1)[0])
+                return ready
+            if process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise Command("not-ready", "The instance did not become ready.", self.log())
+
+    def log(self) -> str:
+        """What the processes said on stderr."""
+        path = self.folder / "up.log"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def down(self) -> int:
+        """Stop everything in good order; the supervisor's exit code."""
+        process, self._up = self._up, None
+        if process is None:
+            return 0
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Command("not-stopped", "The instance did not stop in time.", self.log()) from None
+        finally:
+            if process.stdout is not None:
+                process.stdout.close()
+
+    def pid(self, name: str) -> int:
+        """The process id of "keeper", "gateway" or "console", as the supervisor keeps it in the run folder."""
+        return int((self.paths.run / f"{name}.pid").read_text(encoding="utf-8"))
+
+    def keeper(self) -> KeeperClient:
+        """A connection to the operator's socket."""
+        return KeeperClient(self.paths.operator_socket)
+
+    def __enter__(self) -> Throwaway:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self.down()
+        finally:
+            if self._made and not self._keep:
+                shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,56 @@
+"""The kinds of entry of the one door."""
+
+from __future__ import annotations
+
+from keten.ledger.kinds import kind
+
+_DECISION = {
+    "outcome": "allow or deny",
+    "reasons": "stable codes of a refusal (docs/formats/reasons.md)",
+    "policies": "the policies that decided",
+    "policy_hash": "which set of policies; its text is kept for replay",
+    "attributes": "everything the decision looked at",
+    "channel": "https or sftp",
+}
+
+SHARES_LISTED = kind(
+    "exchange.shares.listed",
+    "A supplier's client was told which shares and objects it may fetch.",
+    {"shares": "how many", "objects": "how many", "country": "country of the caller, empty when unknown"}
+    | {name: _DECISION[name] for name in ("outcome", "channel")},
+)
+OBJECT_DESCRIBED = kind(
+    "exchange.object.described",
+    "A client was told name, size and digest of an object; no content, no key.",
+    _DECISION,
+)
+OBJECT_OPENED = kind(
+    "exchange.object.opened",
+    "A client was given access to an object: recorded before its key was handed out.",
+    _DECISION
+    | {
+        "start": "first byte asked for",
+        "length": "bytes asked for",
+        "charged": "records charged to the budget by this access",
+        "window_us": "start of the budget's window that was charged, when there is a budget",
+        "valid_until": "when this access ends by itself",
+    },
+)
+OBJECT_REFUSED = kind(
+    "exchange.object.refused",
+    "A client was refused an object.",
+    _DECISION | {"count": "how many alike, where several were counted into one"},
+)
+OBJECT_DELIVERED = kind(
+    "exchange.object.delivered",
+    "How an access ended and what was really delivered.",
+    {
+        "opening": "id of the entry that opened it",
+        "opened_at": "index of that entry",
+        "bytes": "content bytes handed to the connection; absent when not known",
+        "at_least": "where bytes are not known (a process was killed): not fewer than this",
+        "at_most": "and not more than this",
+        "end": "complete, client-closed, cut, ended, damaged, failed, unknown",
+        "reason": "why it was cut, a reason code",
+    },
+)

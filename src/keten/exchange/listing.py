@@ -1,0 +1,72 @@
+"""Which shares and objects a client may see. A listing is data that leaves, so it is decided and recorded too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from keten.core.errors import Corrupt
+from keten.exchange import entries
+from keten.exchange.objects import Objects
+from keten.ledger.model import Draft
+from keten.ledger.writing import Writing
+from keten.policy.model import Allow
+from keten.policy.service import Decisions
+from keten.suppliers.model import Grant
+from keten.vault.model import Object
+
+
+class Visible(msgspec.Struct, frozen=True):
+    """One grant that its recipient may see now, with what is in it."""
+
+    grant: Grant
+    label: str
+    valid_until_us: int
+    objects: tuple[Object, ...]
+
+
+def visible(
+    decisions: Decisions, objects: Objects, client: str, country: str, now_us: int
+) -> tuple[tuple[Visible, ...], dict[str, str]]:
+    """What a client may see, and refs for the entry. A damaged row hides what it belongs to; the rest stays visible."""
+    found: list[Visible] = []
+    refs: dict[str, str] = {}
+    outcomes = [one for one in decisions.shares(client, country, now_us) if one.grant is not None]
+    allowed = [one for one in outcomes if isinstance(one.decision, Allow)]
+    labels = Counter(one.grant.label for one in allowed if one.grant)
+    for outcome in allowed:
+        grant, decision = outcome.grant, outcome.decision
+        if grant is None or not isinstance(decision, Allow):
+            continue
+        refs = {"supplier": grant.supplier}
+        try:
+            present = objects.of(grant.dataset)
+        except Corrupt:
+            continue
+        label = grant.label if labels[grant.label] == 1 else f"{grant.label}-{grant.id[:6]}"
+        current = tuple(one for one in present if not one.expires_us or one.expires_us > now_us)
+        found.append(Visible(grant, label, decision.valid_until_us, current))
+    return tuple(sorted(found, key=lambda one: (one.label, one.grant.id))), refs
+
+
+def listing(
+    client: str,
+    shares: tuple[Visible, ...],
+    refs: dict[str, str],
+    *,
+    country: str,
+    channel: str,
+    personal: dict[str, str],
+) -> Callable[[Writing], int]:
+    """Record a listing."""
+    details: dict[str, object] = {
+        "outcome": "allow",
+        "shares": len(shares),
+        "objects": sum(len(share.objects) for share in shares),
+        "country": country,
+        "channel": channel,
+    }
+    draft = Draft(entries.SHARES_LISTED, client, (client,), refs, details, personal)
+    return lambda writing: writing.record(draft)

@@ -1,0 +1,218 @@
+"""The one door: from a request to a recorded access. Whatever the protocol, an object is opened here or not at all.
+
+Steps 3 to 5 of a request's way (docs/architecture.md); the keeper does 1 (proof) before and 6 (key) after:
+
+3. Decide, on checked rows of the register (`evaluate`, in the keeper's loop).
+4. Charge the budget (`committing`, in the writer's transaction).
+5. Record what was decided, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from keten.budgets.service import Budgets, Spent
+from keten.core.clock import rfc3339
+from keten.core.errors import Conflict, Corrupt
+from keten.exchange import entries
+from keten.exchange.objects import Objects
+from keten.ledger.model import Draft
+from keten.ledger.writing import Writing
+from keten.policy.model import Allow, Attributes
+from keten.policy.service import Decisions, Outcome
+from keten.suppliers.model import Grant
+from keten.suppliers.register import Register
+from keten.vault.model import Object
+
+
+class Stale(Conflict):
+    """The register changed, or a moment passed, between deciding and recording: decide again."""
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """One access asked for. `start` < 0: the last -start bytes. `length` -1: to the end. `describe`: metadata only."""
+
+    client: str
+    object: str
+    country: str
+    channel: str
+    address: str
+    personal: dict[str, str]
+    start: int = 0
+    length: int = -1
+    describe: bool = False
+
+
+class Evaluated(msgspec.Struct, frozen=True, gc=False):
+    """A request with its decision. `satisfiable` is false when the object has no such bytes."""
+
+    request: Request
+    found: Object | None
+    outcome: Outcome
+    epoch: int
+    start: int
+    length: int
+    satisfiable: bool
+
+
+class Committed(msgspec.Struct, frozen=True, gc=False):
+    """What was recorded: the entry's index and, for a refusal, why. `opened`: a key may be handed out."""
+
+    index: int
+    reasons: tuple[str, ...]
+    opened: bool
+
+
+class Refusals(Protocol):
+    """Counts refusals that repeat, so that nobody fills the disk with them (law 4)."""
+
+    def admit(self, client: str, reasons: tuple[str, ...], now_us: int) -> bool:
+        """Whether this refusal gets an entry of its own."""
+
+
+class Door:
+    """Evaluates and records accesses. `epoch`: the writer's count of register changes."""
+
+    def __init__(
+        self,
+        register: Register,
+        objects: Objects,
+        decisions: Decisions,
+        budgets: Budgets,
+        epoch: Callable[[], int],
+    ) -> None:
+        self._register = register
+        self._objects = objects
+        self._decisions = decisions
+        self._budgets = budgets
+        self._epoch = epoch
+        self._seen = -1
+
+    def fresh(self) -> int:
+        """Drop cached rows when the register changed; returns the epoch that what is read from now on belongs to."""
+        epoch = self._epoch()
+        if epoch != self._seen:
+            self._register.invalidate()
+            self._objects.invalidate()
+            self._seen = epoch
+        return epoch
+
+    def evaluate(self, request: Request, now_us: int) -> Evaluated:
+        """Step 3. An absent object is decided upon like a forbidden one, with the same work (law 8)."""
+        epoch = self.fresh()
+        try:
+            found = self._objects.get(request.object)
+            outcome = self._decisions.access(
+                request.client,
+                found.dataset if found else "",
+                "open",
+                request.country,
+                now_us,
+                object_expires_us=found.expires_us if found else 0,
+            )
+        except Corrupt as error:
+            found = None
+            outcome = self._decisions.mismatch(request.client, "open", request.country, now_us, error.reason)
+        start, length, satisfiable = _span(request, found.size if found else 0)
+        return Evaluated(request, found, outcome, epoch, start, length, satisfiable)
+
+    def committing(self, evaluated: Evaluated, refusals: Refusals) -> Callable[[Writing], Committed | None]:
+        """Steps 4 and 5, to be run by the writer; None when a refusal was only counted."""
+
+        def run(writing: Writing) -> Committed | None:
+            decision = evaluated.outcome.decision
+            if not isinstance(decision, Allow):
+                return self._refuse(writing, evaluated, tuple(decision.reasons), refusals)
+            if evaluated.epoch != self._epoch() or writing.time_us >= decision.valid_until_us:
+                raise Stale("stale", "Decide again.")
+            if evaluated.request.describe or not evaluated.satisfiable:
+                draft = _draft(entries.OBJECT_DESCRIBED, evaluated, {"outcome": "allow"})
+                return Committed(writing.record(draft), (), opened=False)
+            return self._open(writing, evaluated, decision, refusals)
+
+        return run
+
+    def _open(
+        self, writing: Writing, evaluated: Evaluated, decision: Allow, refusals: Refusals
+    ) -> Committed | None:
+        grant, found = evaluated.outcome.grant, evaluated.found
+        if grant is None or found is None:
+            raise Corrupt("decision", "An access was allowed without a grant.", evaluated.request.object)
+        charge = self._charge(writing, grant, found, evaluated.request.client)
+        if isinstance(charge, Spent):
+            return self._refuse(writing, evaluated, ("budget-spent",), refusals)
+        details: dict[str, Any] = {
+            "outcome": "allow",
+            "start": evaluated.start,
+            "length": evaluated.length,
+            "valid_until": rfc3339(decision.valid_until_us),
+        } | charge
+        index = writing.record(_draft(entries.OBJECT_OPENED, evaluated, details))
+        writing.open(index)
+        return Committed(index, (), opened=True)
+
+    def _charge(self, writing: Writing, grant: Grant, found: Object, client: str) -> dict[str, Any] | Spent:
+        """Step 4. Records of an object that this client already received in the window cost nothing again."""
+        if not grant.budget_records:
+            return {"charged": found.records}
+        organisation = self._register.organisation()
+        zone = organisation.timezone if organisation else "UTC"
+        charge = self._budgets.charge(
+            writing, grant, client, found.id, found.records, writing.time_us, zone
+        )
+        if isinstance(charge, Spent):
+            return charge
+        return {"charged": charge.new, "window_us": charge.window_start_us}
+
+    def _refuse(
+        self, writing: Writing, evaluated: Evaluated, reasons: tuple[str, ...], refusals: Refusals
+    ) -> Committed | None:
+        if not refusals.admit(evaluated.request.client, reasons, writing.time_us):
+            return None
+        details = {"outcome": "deny", "reasons": list(reasons)}
+        return Committed(writing.record(_draft(entries.OBJECT_REFUSED, evaluated, details)), reasons, opened=False)
+
+
+def refs_of(outcome: Outcome, found: Object | None, asked: str = "") -> dict[str, str]:
+    """What an access concerns: object, dataset, grant, contract, supplier – whichever are known."""
+    attributes: Attributes = outcome.attributes
+    refs = {
+        "object": found.id if found else asked,
+        "dataset": found.dataset if found else "",
+        "grant": attributes.grant,
+        "contract": attributes.contract,
+        "supplier": attributes.supplier,
+    }
+    return {word: value for word, value in refs.items() if value}
+
+
+def _draft(kind: Any, evaluated: Evaluated, details: dict[str, Any]) -> Draft:
+    request, outcome = evaluated.request, evaluated.outcome
+    details |= {
+        "channel": request.channel,
+        "policies": list(outcome.decision.policies),
+        "policy_hash": outcome.policy_hash,
+        "attributes": outcome.attributes,
+    }
+    return Draft(
+        kind,
+        request.client,
+        (request.client,),
+        refs_of(outcome, evaluated.found, request.object),
+        details,
+        request.personal,
+    )
+
+
+def _span(request: Request, size: int) -> tuple[int, int, bool]:
+    """The bytes asked for, clamped to the object: start, length, and whether there are any such bytes (RFC 9110 §14)."""
+    if request.start < 0:
+        start = max(0, size + request.start)
+        return start, size - start, size > 0
+    if request.start >= size and request.start > 0:
+        return 0, 0, False
+    length = size - request.start if request.length < 0 else min(request.length, size - request.start)
+    return request.start, length, length > 0 or (request.start == 0 and size == 0) or request.length == 0

@@ -1,0 +1,23 @@
+"""Whether a client's supplier has any contract that runs now; without one, not even a token is given out."""
+
+from __future__ import annotations
+
+from keten.identity.model import Client
+from keten.suppliers.register import Register
+
+
+def reasons_against(register: Register, client: Client, now_us: int) -> tuple[str, ...]:
+    """Why this client may not sign in now; empty when it may. Raises `Corrupt` ("register-mismatch")."""
+    if client.ended is not None:
+        return ("client-ended",)
+    supplier = register.supplier(client.supplier)
+    if supplier is None or supplier.ended is not None:
+        return ("supplier-ended",)
+    contracts = register.contracts_of(client.supplier)
+    if any(one.ended is None and one.starts_us <= now_us < one.ends_us for one in contracts):
+        return ()
+    if any(one.ended is not None for one in contracts) and not any(one.ended is None for one in contracts):
+        return ("revoked",)
+    if any(one.ended is None and now_us < one.starts_us for one in contracts):
+        return ("contract-not-started",)
+    return ("contract-ended",) if contracts else ("no-contract",)

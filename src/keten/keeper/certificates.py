@@ -1,0 +1,126 @@
+"""The instance's own authority: TLS certificates for its gateway, unless the organisation brings its own (RFC 5280)."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from keten.core.errors import Corrupt, Invalid
+
+AUTHORITY_DAYS = 3650
+CERTIFICATE_DAYS = 365
+BACKDATED = timedelta(hours=1)  # so that a partner's slightly slow clock accepts it at once
+
+
+class Authority(msgspec.Struct, frozen=True):
+    """An authority: PEM of its certificate and of its private key (PKCS #8)."""
+
+    certificate: bytes
+    key: bytes
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """A certificate and its key in PEM. `sha256`: hex fingerprint. `until`: RFC 3339."""
+
+    certificate: bytes
+    key: bytes
+    sha256: str
+    until: str
+
+
+def create_authority(name: str) -> Authority:
+    """A new authority, P-256, for ten years; it may issue end-entity certificates only."""
+    key = generate_private_key(SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Keten instance {name}"[:64])])
+    certificate = (
+        _builder(subject, subject, key, AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, SHA256())
+    )
+    return Authority(certificate.public_bytes(Encoding.PEM), _pem(key))
+
+
+def issue(authority: Authority, hosts: tuple[str, ...]) -> Issued:
+    """A certificate for a TLS server with these names and addresses as its SAN. `Invalid` for a malformed host."""
+    if not hosts:
+        raise Invalid("hosts", "A certificate needs at least one host name or address.")
+    signer = load_pem_private_key(authority.key, None)
+    issuer = x509.load_pem_x509_certificate(authority.certificate)
+    if not isinstance(signer, EllipticCurvePrivateKey):
+        raise Corrupt("authority-damaged", "The instance's authority key is not the one it was made with.")
+    key = generate_private_key(SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
+    certificate = (
+        _builder(subject, issuer.subject, key, CERTIFICATE_DAYS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .sign(signer, SHA256())
+    )
+    return Issued(
+        certificate.public_bytes(Encoding.PEM) + authority.certificate,
+        _pem(key),
+        certificate.fingerprint(SHA256()).hex(),
+        certificate.not_valid_after_utc.isoformat(),
+    )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        pass
+    try:
+        return x509.DNSName(host.encode("idna").decode("ascii"))
+    except (UnicodeError, ValueError) as error:
+        raise Invalid("hosts", f"{host!r} is not a host name or address.") from error
+
+
+def _pem(key: EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

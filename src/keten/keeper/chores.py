@@ -1,0 +1,123 @@
+"""What the keeper does by itself: enforce retention, watch its clock, flush counted refusals, sweep what puts left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from keten.core.errors import KetenError
+from keten.keeper import entries
+from keten.keeper.gateway_verbs import GatewayVerbs
+from keten.keeper.operator_verbs import OperatorVerbs
+from keten.keeper.trusted import Trusted
+from keten.ledger.model import Draft
+from keten.ledger.writing import Writing
+from keten.vault import service as vault
+
+log = logging.getLogger(__name__)
+CLOCK_SECONDS = 1.0
+RETENTION_SECONDS = 15.0
+REFUSALS_SECONDS = 10.0
+ABANDONED_PUT_US = 24 * 3600 * 1_000_000
+EXPIRED_AT_ONCE = 500
+
+
+class Chores:
+    """Repeating work of the keeper, each on its own rhythm; a failure is logged and tried again."""
+
+    def __init__(self, trusted: Trusted, gateways: GatewayVerbs, operators: OperatorVerbs) -> None:
+        self._trusted = trusted
+        self._gateways = gateways
+        self._operators = operators
+        self._tasks: list[asyncio.Task[None]] = []
+        self._jump_told = ""
+
+    def start(self) -> None:
+        """Begin."""
+        for seconds, work in (
+            (CLOCK_SECONDS, self.watch_clock),
+            (RETENTION_SECONDS, self.enforce_retention),
+            (REFUSALS_SECONDS, self.flush_refusals),
+        ):
+            self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
+        self._tasks.append(asyncio.ensure_future(self._once(self.sweep)))
+
+    def stop(self) -> None:
+        """No more."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def finish(self) -> None:
+        """What must not wait for the next start."""
+        await self._once(self.flush_refusals)
+
+    async def _repeat(self, seconds: float, work: object) -> None:
+        while True:
+            await self._once(work)
+            await asyncio.sleep(seconds)
+
+    async def _once(self, work: object) -> None:
+        try:
+            await work()  # type: ignore[operator]
+        except KetenError as error:
+            log.warning("a chore waits: %s", error)
+        except Exception:
+            log.exception("a chore failed")
+
+    async def watch_clock(self) -> None:
+        """A jump is seen within a second, also when nobody asks for anything: everything under way is cut (law 5)."""
+        clock = self._trusted.clock
+        try:
+            clock.now()
+        except KetenError:
+            if clock.jumped != self._jump_told:
+                self._jump_told = clock.jumped
+                self._gateways.push_cut((), (), "clock-jumped", everything=True)
+                draft = Draft(entries.CLOCK_JUMPED, "keeper", details={"what": clock.jumped})
+                await self._trusted.writer.run(lambda writing: writing.record(draft), essential=True)
+        else:
+            self._jump_told = ""
+
+    async def enforce_retention(self) -> None:
+        """Content past its retention is destroyed: its key first, with an entry, then its ciphertext."""
+        trusted = self._trusted
+        now = trusted.clock.now()
+        with trusted.reader.connect() as reading:
+            expired = vault.expired_objects(reading, now)[:EXPIRED_AT_ONCE]
+        if not expired:
+            return
+
+        def run(writing: Writing) -> tuple[str, ...]:
+            return tuple(
+                vault.destroy_object(writing, found, reason="retention", actor="keeper") for found in expired
+            )
+
+        removed, _batch = await trusted.writer.run(run, alone=True, essential=True)
+        self._operators.remove_blobs(removed)
+
+    async def flush_refusals(self) -> None:
+        """Refusals that were counted become entries."""
+        trusted = self._trusted
+        drafts = trusted.sign_ins.due(trusted.clock.recording_time())
+        if drafts:
+
+            def run(writing: Writing) -> int:
+                for draft in drafts:
+                    writing.record(draft)
+                return len(drafts)
+
+            await trusted.writer.run(run)
+
+    async def sweep(self) -> None:
+        """Ciphertext that no object and no running put refers to (a process was killed in between) is removed."""
+        trusted = self._trusted
+        now = trusted.clock.recording_time()
+        removed, _batch = await trusted.writer.run(
+            lambda writing: vault.drop_abandoned_puts(writing, now - ABANDONED_PUT_US)
+        )
+        self._operators.remove_blobs(removed)
+        # First the folder, then the database: a blob is written after its put is recorded, never before.
+        stored = await asyncio.to_thread(lambda: list(trusted.store.keys()))
+        with trusted.reader.connect() as reading:
+            known = vault.storage_keys(reading)
+        self._operators.remove_blobs(tuple(key for key in stored if key not in known))

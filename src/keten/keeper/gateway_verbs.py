@@ -1,0 +1,340 @@
+"""What gateways may say. Everything a caller gets passes here: proof, then the one door, then the key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from keten.core.errors import Busy, Denied, Invalid, KetenError, NotFound, Unavailable
+from keten.exchange.listing import Visible, listing, visible
+from keten.exchange.opening import Committed, Evaluated, Request, Stale
+from keten.exchange.running import ENDS, Running, ending, ending_unknown
+from keten.identity.service import Principal
+from keten.identity.signin_entries import Method
+from keten.keeper import entries
+from keten.keeper import protocol as said
+from keten.keeper.server import Connection, Reply, Verb, verb, waiting_verb
+from keten.keeper.trusted import Trusted
+from keten.keeper.writer import Job
+from keten.ledger.model import Draft, Sealed
+from keten.ledger.sealing import Batch
+from keten.ledger.writing import Writing
+from keten.policy.model import Allow
+from keten.vault import service as vault
+from keten.vault.model import Object
+
+log = logging.getLogger(__name__)
+MAX_ATTEMPTS = 5
+GONE_GRACE_SECONDS = 10.0
+"""How long a gateway that lost its connection may take to come back and say what it delivered."""
+
+
+class GatewayVerbs:
+    """The verbs of the gateway's socket."""
+
+    def __init__(self, trusted: Trusted) -> None:
+        self._trusted = trusted
+        self.gateways: dict[int, Connection] = {}
+        self.names: dict[int, str] = {}
+        self.pushes: dict[int, set[int]] = {}
+        self._next_push = 0
+        self._sessions: dict[str, int] = {}
+        self.last_change = (0, 0)
+        trusted.on_change = self.changed
+
+    def verbs(self) -> dict[str, Verb]:
+        """Verb → what it does, for the socket."""
+        return {
+            "keeper.hello": waiting_verb(said.Hello, self.hello),
+            "keeper.acknowledge": verb(said.Acknowledge, self.acknowledge),
+            "identity.token": waiting_verb(said.TokenRequest, self.token),
+            "identity.ssh_sign_in": waiting_verb(said.SshSignIn, self.ssh_sign_in),
+            "identity.ssh_end": verb(said.SessionEnd, self.ssh_end),
+            "exchange.shares": waiting_verb(said.ShareQuery, self.shares),
+            "exchange.open": verb(said.OpenObject, self.open),
+            "exchange.progress": verb(said.Progress, self.progress),
+            "exchange.delivered": verb(said.Delivered, self.delivered),
+        }
+
+    # ---- gateways themselves ---------------------------------------------------------------------------------
+
+    async def hello(self, connection: Connection, body: said.Hello) -> said.Welcome:
+        """A gateway introduces itself; from now on it gets pushes."""
+        trusted = self._trusted
+        details = {
+            "name": body.name[:100],
+            "version": body.version[:40],
+            "user": connection.peer.name,
+            "pid": connection.peer.pid,
+        }
+        await trusted.writer.run(
+            lambda writing: writing.record(Draft(entries.GATEWAY_CONNECTED, "keeper", details=details))
+        )
+        self.gateways[connection.number] = connection
+        self.names[connection.number] = body.name[:100]
+        return said.Welcome(trusted.origin, trusted.clock.recording_time())
+
+    def lost(self, connection: Connection) -> None:
+        """A gateway's connection is gone: forget its sessions; record the ends of its accesses unless it comes back."""
+        self.gateways.pop(connection.number, None)
+        self.names.pop(connection.number, None)
+        for waiting in self.pushes.values():
+            waiting.discard(connection.number)
+        for session in [one for one, gateway in self._sessions.items() if gateway == connection.number]:
+            self._end_session(session)
+        openings = self._trusted.accesses.disown(connection.number)
+        if openings:
+            connection.loop.call_later(GONE_GRACE_SECONDS, self.settle, openings)
+
+    def settle(self, openings: list[str]) -> None:
+        """Record as unknown, with bounds, the ends that nobody has reported in time."""
+        for opening in openings:
+            running = self._trusted.accesses.get(opening)
+            if running is not None and running.gateway == 0:
+                self._trusted.accesses.take(opening, 0)
+                self._record_end(running, ending_unknown(running))
+
+    def _record_end(self, running: Running, run: Callable[[Writing], int]) -> None:
+        def done(job: Job[int], _batch: Batch | None) -> None:
+            if job.error is not None:
+                log.error("the end of access %s is not recorded: %s", running.opening, job.error)
+                self._trusted.accesses.put_back(running)
+
+        self._trusted.writer.submit(run, done, essential=True)
+
+    def acknowledge(self, connection: Connection, body: said.Acknowledge, reply: Reply) -> None:
+        """A push was carried out."""
+        self.pushes.get(body.push, set()).discard(connection.number)
+        reply.ok(said.Nothing())
+
+    def push_cut(
+        self, openings: tuple[str, ...], sessions: tuple[str, ...], reason: str, *, everything: bool = False
+    ) -> int:
+        """Tell every gateway to reset these now; returns the push's number, to wait for in `pushes`."""
+        self._next_push += 1
+        self.pushes[self._next_push] = set(self.gateways)
+        for running in self._trusted.accesses:
+            if everything or running.opening in openings:
+                running.reason = reason
+        cut = said.Cut(self._next_push, openings, sessions, reason, everything)
+        for gateway in self.gateways.values():
+            gateway.push("cut", cut)
+        return self._next_push
+
+    def changed(self) -> None:
+        """The register changed; called before whoever changed it hears that it is done."""
+        self.last_change = self._reconsider()
+
+    def _reconsider(self) -> tuple[int, int]:
+        """Decide again on everything under way and cut what no longer holds: number of the push, how many were cut."""
+        trusted = self._trusted
+        trusted.door.fresh()
+        now = trusted.clock.recording_time()
+        openings: list[str] = []
+        why = "revoked"
+        for running in trusted.accesses:
+            if running.evaluated is None:
+                continue
+            again = trusted.door.evaluate(running.evaluated.request, now)
+            if not isinstance(again.outcome.decision, Allow):
+                openings.append(running.opening)
+                why = next(iter(again.outcome.decision.reasons), why)
+        sessions = trusted.sign_ins.drop_sessions(now)
+        if not openings and not sessions:
+            return self.push_cut((), (), "changed"), 0
+        return self.push_cut(tuple(openings), tuple(sessions), why), len(openings) + len(sessions)
+
+    # ---- signing in ------------------------------------------------------------------------------------------
+
+    async def token(self, _connection: Connection, body: said.TokenRequest) -> said.TokenGranted:
+        """RFC 6749 §4.4 by RFC 7523 and RFC 9449; recorded before the token is handed out."""
+        return await self._trusted.sign_ins.token(self._trusted.writer, body)
+
+    async def ssh_sign_in(self, connection: Connection, body: said.SshSignIn) -> said.SessionOpened:
+        """RFC 4252 §7, verified here; recorded before the session exists. It ends with its gateway's connection."""
+        opened = await self._trusted.sign_ins.ssh(self._trusted.writer, body)
+        self._sessions[opened.session] = connection.number
+        return opened
+
+    def ssh_end(self, _connection: Connection, body: said.SessionEnd, reply: Reply) -> None:
+        """The SSH connection is over."""
+        self._end_session(body.session)
+        reply.ok(said.Nothing())
+
+    def _end_session(self, session: str) -> None:
+        self._sessions.pop(session, None)
+        self._trusted.sign_in.sessions.end(session)
+
+    def _who(self, caller: said.Caller, now_us: int) -> tuple[Principal, str]:
+        """Step 1: verify the caller's own proof. Raises `Denied`; a stranger's refusal is counted (law 4)."""
+        trusted = self._trusted
+        trusted.door.fresh()
+        try:
+            principal = trusted.sign_in.check_caller(caller, now_us)
+        except Denied as error:
+            method: Method = "session" if caller.session is not None else "token"
+            trusted.sign_ins.refused(trusted.writer, error, caller.address, method, now_us)
+            raise
+        return principal, trusted.countries.country(caller.address, direct=caller.direct)
+
+    # ---- the door --------------------------------------------------------------------------------------------
+
+    async def shares(self, _connection: Connection, body: said.ShareQuery) -> said.Shares:
+        """What the caller may see: decided, recorded, told."""
+        trusted = self._trusted
+        now = trusted.clock.now()
+        principal, country = self._who(body.caller, now)
+        client = principal.client_id
+        found, refs = visible(trusted.decisions, trusted.objects, client, country, now)
+        if body.share:
+            found = tuple(one for one in found if one.grant.id == body.share)
+        run = listing(
+            client,
+            found,
+            refs,
+            country=country,
+            channel=principal.via,
+            personal=self._personal(client, body.caller.address),
+        )
+        index, batch = await trusted.writer.run(run)
+        if body.share and not found:
+            raise NotFound("absent", "There is nothing here.")
+        sealed = sealed_in(batch, index)
+        until = min((one.valid_until_us for one in found), default=now + 5_000_000)
+        return said.Shares(sealed.id, index, tuple(_share(one) for one in found), max(0, until - now))
+
+    def open(self, connection: Connection, body: said.OpenObject, reply: Reply) -> None:
+        """The way of one request.
+
+        1. Verify the caller's own proof.
+        2. and 3. Load the register's rows, checked, and decide.
+        4. and 5. In the writer: charge the budget, commit the entry and the new signed head.
+        6. Unwrap that object's content key.
+        7. Answer: entry, key, layout, and until when it holds.
+        """
+        now = self._trusted.clock.now()
+        principal, country = self._who(body.caller, now)  # 1
+        request = Request(
+            principal.client_id,
+            body.object,
+            country,
+            principal.via,
+            body.caller.address,
+            self._personal(principal.client_id, body.caller.address),
+            body.start,
+            body.length,
+            body.describe,
+        )
+        session = body.caller.session.session if body.caller.session else ""
+        self._attempt(connection, request, session, reply, 1)
+
+    def _attempt(self, connection: Connection, request: Request, session: str, reply: Reply, attempt: int) -> None:
+        trusted = self._trusted
+        evaluated = trusted.door.evaluate(request, trusted.clock.now())  # 2, 3
+
+        def done(job: Job[Committed | None], batch: Batch | None) -> None:
+            if isinstance(job.error, Stale):
+                if attempt < MAX_ATTEMPTS:
+                    try:
+                        self._attempt(connection, request, session, reply, attempt + 1)
+                    except KetenError as error:
+                        reply.error(error)
+                else:
+                    reply.error(Busy("register-changing", "The register is changing; try again in a moment."))
+            elif job.error is not None:
+                reply.error(job.error)
+            else:
+                try:
+                    reply.ok(self._opened(connection, evaluated, session, job.value, batch))
+                except KetenError as error:
+                    reply.error(error)
+
+        trusted.writer.submit(trusted.door.committing(evaluated, trusted.sign_ins.refusals), done)  # 4, 5
+
+    def _opened(
+        self,
+        connection: Connection,
+        evaluated: Evaluated,
+        session: str,
+        committed: Committed | None,
+        batch: Batch | None,
+    ) -> said.Opened:
+        """Steps 6 and 7, once the entry is durable."""
+        trusted = self._trusted
+        found, decision = evaluated.found, evaluated.outcome.decision
+        if committed is None or committed.reasons or found is None or not isinstance(decision, Allow):
+            raise NotFound("absent", "There is nothing here.", ",".join(committed.reasons if committed else ()))
+        sealed = sealed_in(batch, committed.index)
+        if not evaluated.satisfiable:
+            raise _Unsatisfiable(found.size)
+        key = b""
+        if committed.opened:
+            trusted.accesses.add(evaluated, sealed.id, committed.index, session, connection.number)
+            try:
+                with trusted.reader.connect() as reading:
+                    key = vault.content_key(reading, trusted.keys, found)  # 6
+            except KetenError:
+                running = trusted.accesses.take(sealed.id, connection.number)
+                self._record_end(running, ending(running, 0, "failed"))
+                raise
+        return said.Opened(  # 7
+            sealed.id,
+            committed.index,
+            _info(found),
+            said.Layout(found.storage, found.size, vault.FRAME_SIZE, vault.header_of(found)),
+            key,
+            max(0, decision.valid_until_us - sealed.time_us),
+            evaluated.start,
+            evaluated.length,
+        )
+
+    def progress(self, _connection: Connection, body: said.Progress, reply: Reply) -> None:
+        """How far a delivery is."""
+        self._trusted.accesses.progress(body.opening, body.sent)
+        reply.ok(said.Nothing())
+
+    def delivered(self, connection: Connection, body: said.Delivered, reply: Reply) -> None:
+        """What was really delivered; recorded, also when the disk is nearly full."""
+        if body.end not in ENDS or body.sent < 0:
+            raise Invalid("malformed", "The report of a delivery is malformed.")
+        trusted = self._trusted
+        running = trusted.accesses.take(body.opening, connection.number)
+        sent = min(body.sent, running.length)
+
+        def done(job: Job[int], batch: Batch | None) -> None:
+            if job.error is not None:
+                trusted.accesses.put_back(running)
+                reply.error(job.error)
+            elif job.value is not None:
+                reply.ok(said.Recorded(sealed_in(batch, job.value).id, job.value))
+
+        trusted.writer.submit(ending(running, sent, body.end), done, essential=True)
+
+    def _personal(self, client: str, address: str) -> dict[str, str]:
+        """The caller's address, sealed under the client's own key (law 7)."""
+        sealed = self._trusted.seal_address(client, address)
+        return {client: sealed} if sealed else {}
+
+
+class _Unsatisfiable(Invalid):
+    def __init__(self, size: int) -> None:
+        super().__init__("range-unsatisfiable", "The object has no such bytes.")
+        self.data = {"size": str(size)}
+
+
+def sealed_in(batch: Batch | None, index: int) -> Sealed:
+    """The entry at `index`, which `batch` sealed."""
+    if batch is None:
+        raise Unavailable("not-recorded", "Nothing was recorded, so nothing is given out.")
+    return batch.sealed[index - batch.first]
+
+
+def _info(found: Object) -> said.ObjectInfo:
+    return said.ObjectInfo(found.id, found.name, found.size, found.digest, found.media_type, found.put_us)
+
+
+def _share(one: Visible) -> said.Share:
+    grant = one.grant
+    return said.Share(
+        grant.id, grant.form, one.label, grant.purpose, one.valid_until_us, tuple(_info(found) for found in one.objects)
+    )

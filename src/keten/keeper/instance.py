@@ -1,0 +1,132 @@
+"""Making a new instance: keys, folders, database, the first entry and the first checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from keten import __version__
+from keten.core.clock import wall_us
+from keten.core.crypto import Wrapper, derive
+from keten.core.db import reading_engine, translated, writing_engine
+from keten.core.errors import Conflict
+from keten.core.files import Files
+from keten.core.ids import new_id
+from keten.core.settings import Settings
+from keten.core.upgrade import upgrade
+from keten.keeper import entries
+from keten.keeper.certificates import Authority, create_authority, issue
+from keten.keeper.rootkey import RootKey, create_root_key
+from keten.keeper.trusted import ledger_sealer, ledger_signer
+from keten.ledger.model import Draft
+from keten.ledger.notes import Verifier
+from keten.ledger.publishing import Publishing
+from keten.ledger.writing import Writing
+
+AUTHORITY_CONTEXT = b"instance-authority"
+
+
+def create_instance(settings: Settings, hosts: tuple[str, ...], passphrase: bytes | None) -> str:
+    """Make an instance in the settings' home; returns the origin of its ledger.
+
+    1. The folder must be new or empty.
+    2. Folders, each for one owner.
+    3. The root key; everything else is derived from it or sealed under it.
+    4. The database, with the first entry and signed head.
+    5. The public tree and its verifier key.
+    6. The gateway's TLS and SSH keys, which it alone will read.
+
+    Raises `Conflict` ("not-empty"), `Unavailable`. A half-made instance is recognised by its missing key.pub.
+    """
+    paths, files = settings.paths, Files()
+    if paths.home.exists() and any(paths.home.iterdir()):  # 1
+        raise Conflict("not-empty", f"{paths.home} is not empty; an instance is made in a new folder.")
+    for folder, mode in (  # 2
+        (paths.home, 0o755),
+        (paths.keeper, 0o700),
+        (paths.database_folder, 0o750),
+        (paths.store, 0o750),
+        (paths.ledger, 0o755),
+        (paths.gateway, 0o700),
+        (paths.run, 0o755),
+        (paths.operator_socket.parent, 0o750),
+        (paths.gateway_socket.parent, 0o755),
+    ):
+        files.make_folder(folder, mode)
+        folder.chmod(mode)
+    root = create_root_key(paths.root_key, passphrase)  # 3
+    origin = f"keten/{new_id()}"
+    upgrade(paths.database)  # 4
+    _first_entry(settings, root, origin)
+    verifier_key = ledger_signer(root, origin).verifier_key()
+    _publish(settings, verifier_key)  # 5
+    _gateway_keys(settings, root, origin, hosts)  # 6
+    files.write(paths.settings, _SETTINGS.encode())
+    files.write(paths.ledger / "key.pub", f"{verifier_key}\n".encode())
+    return origin
+
+
+def _first_entry(settings: Settings, root: RootKey, origin: str) -> None:
+    sealer = ledger_sealer(root, origin)
+    engine = writing_engine(settings.paths.database)
+    with translated(), engine.begin() as connection:
+        writing = Writing(connection, sealer, sealer.empty(), wall_us())
+        writing.record(
+            Draft(entries.INSTANCE_CREATED, "keeper", details={"version": __version__, "origin": origin})
+        )
+        writing.seal()
+    engine.dispose()
+
+
+def _publish(settings: Settings, verifier_key: str) -> None:
+    reader = reading_engine(settings.paths.database)
+    publishing = Publishing(settings.paths.ledger, Verifier.parse(verifier_key), reader)
+    publishing.catch_up()
+    reader.dispose()
+
+
+def _gateway_keys(settings: Settings, root: RootKey, origin: str, hosts: tuple[str, ...]) -> None:
+    paths, files = settings.paths, Files()
+    authority = create_authority(origin.removeprefix("keten/"))
+    sealed = Wrapper(derive(root.key, "wrapping")).wrap(authority.key, AUTHORITY_CONTEXT)
+    files.write(paths.keeper / "authority.sealed", sealed, mode=0o600)
+    files.write(paths.ca, authority.certificate)
+    issued = issue(authority, hosts)
+    write_certificate(paths.gateway, issued.certificate, issued.key)
+    host_key = Ed25519PrivateKey.generate()
+    pem = host_key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    files.write(paths.ssh_host_key, pem, mode=0o600)
+
+
+def write_certificate(folder: Path, certificate: bytes, key: bytes) -> None:
+    """Put a TLS certificate and its key where the gateway reads them."""
+    files = Files()
+    files.write(folder / "tls.key", key, mode=0o600)
+    files.write(folder / "tls.pem", certificate)
+
+
+def load_authority(settings: Settings, root: RootKey) -> Authority:
+    """The instance's own authority. Raises `Corrupt`."""
+    paths = settings.paths
+    sealed = (paths.keeper / "authority.sealed").read_bytes()
+    key = Wrapper(derive(root.key, "wrapping")).unwrap(sealed, AUTHORITY_CONTEXT)
+    return Authority(paths.ca.read_bytes(), key)
+
+
+_SETTINGS = """\
+# Settings of this Keten instance. Everything has a default; the manual explains each.
+
+# [geo]
+# database = "/path/to/countries.mmdb"       # a MaxMind-format database of your own
+# networks = {"127.0.0.0/8" = "NL"}          # networks whose country you know; direct connections only
+
+# [gateway]
+# bind = "0.0.0.0:8443"
+# public_url = "https://keten.example:8443"  # what suppliers call it
+
+# [keeper]
+# passphrase_file = "/run/credentials/keten-passphrase"
+# gateway_users = ["keten-gateway"]
+"""

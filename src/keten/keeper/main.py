@@ -1,0 +1,130 @@
+"""The keeper's process: lock, unlock, upgrade, start, serve, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import gc
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import IO
+
+import uvloop
+
+from keten.core.errors import Conflict, KetenError, Unavailable
+from keten.core.settings import Settings
+from keten.core.upgrade import upgrade
+from keten.keeper import entries
+from keten.keeper.chores import Chores
+from keten.keeper.gateway_verbs import GatewayVerbs
+from keten.keeper.operator_verbs import OperatorVerbs
+from keten.keeper.protocol import MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
+from keten.keeper.rootkey import RootKey, load_root_key
+from keten.keeper.server import Endpoint, user_ids
+from keten.keeper.trusted import Trusted
+from keten.ledger.model import Draft
+
+log = logging.getLogger(__name__)
+GATEWAY_RETURN_SECONDS = 10.0
+"""After a start, how long gateways may take to report on accesses that a former keeper opened."""
+
+
+def run(settings: Settings, credentials: Path | None) -> int:
+    """Run until SIGTERM or SIGINT; prints one JSON line when both sockets listen. Returns the exit code.
+
+    1. Take the instance's lock: one keeper per instance.
+    2. No core dumps and no swapping tricks: what is in this memory must stay in it.
+    3. Unlock the root key.
+    4. Upgrade an older database after a copy; refuse a newer one.
+    5. Load the signed head, check it, restore what was under way.
+    6. Listen.
+    """
+    with _lock(settings):  # 1
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # 2
+        root = load_root_key(settings, credentials)  # 3
+        upgrade(settings.paths.database)  # 4
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, root))  # 5, 6
+    return 0
+
+
+async def _serve(settings: Settings, root: RootKey) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    # The register's caches live as long as the process: keep the collector from walking them again and again.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+    trusted = Trusted(settings, root)
+    gateways = GatewayVerbs(trusted)
+    operators = OperatorVerbs(trusted, gateways)
+    await trusted.writer.run(lambda writing: writing.record(trusted.started()))
+    left = [running.opening for running in trusted.accesses]
+    loop.call_later(GATEWAY_RETURN_SECONDS, gateways.settle, left)
+    chores = Chores(trusted, gateways, operators)
+    chores.start()
+
+    paths = settings.paths
+    outward = Endpoint(
+        paths.gateway_socket,
+        user_ids(settings.keeper.gateway_users),
+        gateways.verbs(),
+        max_frame=MAX_GATEWAY_FRAME,
+        tells_reasons=False,
+        mode=0o666 if settings.keeper.gateway_users else 0o600,
+        on_lost=gateways.lost,
+    )
+    inward = Endpoint(
+        paths.operator_socket,
+        user_ids(settings.keeper.operator_users),
+        operators.verbs(),
+        max_frame=MAX_OPERATOR_FRAME,
+        tells_reasons=True,
+        mode=0o666 if settings.keeper.operator_users else 0o600,
+    )
+    await outward.start()
+    await inward.start()
+    print(json.dumps({"ready": True, "pid": os.getpid(), "origin": trusted.origin}), flush=True)
+
+    await stopping.wait()
+    chores.stop()
+    gateways.push_cut((), (), "keeper-stopping", everything=True)
+    await asyncio.sleep(0.05)  # the reports of what was cut come in
+    await chores.finish()
+    await trusted.writer.run(lambda writing: writing.record(Draft(entries.KEEPER_STOPPED, "keeper")), essential=True)
+    await outward.stop()
+    await inward.stop()
+    await asyncio.to_thread(trusted.stop)
+
+
+def _lock(settings: Settings) -> IO[str]:
+    """The instance's lock, held as long as the file is open. `Conflict` ("running") when another keeper has it."""
+    path = settings.paths.keeper_lock
+    try:
+        held = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise Unavailable("not-an-instance", f"{path} cannot be opened; is this an instance?", str(error)) from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise Conflict("running", "A keeper is running on this instance already.") from error
+    held.seek(0)
+    held.truncate()
+    held.write(f"{os.getpid()}\n")
+    held.flush()
+    return held
+
+
+def exit_code(error: KetenError) -> int:
+    """The process's exit code for an error at the start, as the commands use them."""
+    print(json.dumps({"ready": False, "code": error.code, "error": str(error)}), flush=True)
+    print(f"keeper: {error}", file=sys.stderr)
+    return {"denied": 1, "invalid": 2, "conflict": 2, "corrupt": 4}.get(error.category, 3)

@@ -1,0 +1,294 @@
+"""What operators may say at the command line. Each is known by the operating system and named in the entry (law 14)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from pathlib import Path
+
+import msgspec
+
+from keten.core.errors import Denied, Invalid, NotFound
+from keten.core.ids import is_id
+from keten.keeper import certificates, entries
+from keten.keeper import protocol as said
+from keten.keeper.gateway_verbs import GatewayVerbs, sealed_in
+from keten.keeper.server import Connection, Verb, waiting_verb
+from keten.keeper.trusted import Trusted
+from keten.ledger.model import Draft
+from keten.policy import service as policy
+from keten.policy.model import Allow
+from keten.revocation import service as revocation
+from keten.suppliers import service as suppliers
+from keten.suppliers.estate import Estate
+from keten.vault import service as vault
+
+log = logging.getLogger(__name__)
+ACKNOWLEDGE_SECONDS = 5.0
+
+
+class OperatorVerbs:
+    """The verbs of the operator's socket."""
+
+    def __init__(self, trusted: Trusted, gateways: GatewayVerbs) -> None:
+        self._trusted = trusted
+        self._gateways = gateways
+
+    def verbs(self) -> dict[str, Verb]:
+        """Verb → what it does, for the socket."""
+        return {
+            "keeper.status": waiting_verb(said.Nothing, self.status),
+            "keeper.accept_clock": waiting_verb(said.Nothing, self.accept_clock),
+            "keeper.certificate": waiting_verb(said.CertificateFor, self.certificate),
+            "suppliers.apply": waiting_verb(said.Apply, self.apply),
+            "exchange.put_begin": waiting_verb(said.PutBegin, self.put_begin),
+            "exchange.put_commit": waiting_verb(said.PutCommit, self.put_commit),
+            "exchange.put_abort": waiting_verb(said.PutAbort, self.put_abort),
+            "policy.decide": waiting_verb(said.Decide, self.decide),
+            "policy.replay": waiting_verb(said.Replay, self.replay),
+            "revocation.revoke": waiting_verb(said.Revoke, self.revoke),
+            "ledger.locate": waiting_verb(said.Locate, self.locate),
+            "ledger.exported": waiting_verb(said.Exported, self.exported),
+        }
+
+    # ---- the keeper itself -----------------------------------------------------------------------------------
+
+    async def status(self, _connection: Connection, _body: said.Nothing) -> said.Status:
+        """The keeper's health."""
+        trusted = self._trusted
+        return said.Status(
+            trusted.origin,
+            trusted.writer.head.size,
+            trusted.publishing.published_size,
+            trusted.clock.recording_time(),
+            trusted.clock.jumped,
+            trusted.key_kind,
+            [f"{name} (user {self._gateways.gateways[number].peer.name})" for number, name in self._gateways.names.items()],
+            len(trusted.accesses),
+            len(trusted.sign_in.sessions),
+            trusted.writer.waiting,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            [],
+        )
+
+    async def accept_clock(self, connection: Connection, _body: said.Nothing) -> said.Recorded:
+        """An operator has looked at the clock."""
+        self._trusted.clock.accept()
+        return await self._record(Draft(entries.CLOCK_ACCEPTED, _actor(connection)))
+
+    async def certificate(self, connection: Connection, body: said.CertificateFor) -> said.Certificate:
+        """A TLS certificate for the gateway, from the instance's own authority; recorded before it is handed out."""
+        made = certificates.issue(self._trusted.authority(), body.hosts)
+        details = {"hosts": list(body.hosts), "sha256": made.sha256, "until": made.until}
+        await self._record(Draft(entries.CERTIFICATE_ISSUED, _actor(connection), details=details))
+        return said.Certificate(made.certificate, made.key)
+
+    async def _record(self, draft: Draft) -> said.Recorded:
+        index, batch = await self._trusted.writer.run(lambda writing: writing.record(draft))
+        return said.Recorded(sealed_in(batch, index).id, index)
+
+    # ---- the register ----------------------------------------------------------------------------------------
+
+    async def apply(self, connection: Connection, body: said.Apply) -> said.Applied:
+        """Make the register match an estate, or show what would change. All or nothing."""
+        trusted = self._trusted
+        try:
+            estate = msgspec.msgpack.decode(body.estate, type=Estate)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise Invalid("estate", "The estate is malformed.", str(error)) from error
+        if body.plan_only:
+            with trusted.reader.connect() as reading:
+                planned = suppliers.plan(reading, estate, trusted.keys)
+            return said.Applied(planned.changes, planned.ids)
+        applied, _batch = await trusted.writer.run(
+            lambda writing: suppliers.apply(writing, estate, _actor(connection), trusted.keys), alone=True
+        )
+        return said.Applied(applied.changes, applied.ids, await self._settled())
+
+    async def revoke(self, connection: Connection, body: said.Revoke) -> said.Revoked:
+        """End access now.
+
+        1. Find the row; ended already: say so, and change nothing.
+        2. Commit its end with the entry: from here on nothing new is opened.
+        3. Cut every transfer and session that no longer holds.
+        4. Wait until each gateway says that it has reset them.
+        """
+        trusted = self._trusted
+        trusted.door.fresh()
+        found = revocation.target(trusted.register, body.kind, body.target, body.reason)  # 1
+        if found.already:
+            already = {"step": "register", "outcome": "already", "detail": f"ended before: {found.row.ended}"}
+            return said.Revoked(found.row.id, [already], "", already=True)
+        index, batch = await trusted.writer.run(  # 2
+            lambda writing: revocation.end(writing, body.kind, found.row, body.reason, _actor(connection)),
+            alone=True,
+            essential=True,
+        )
+        entry = sealed_in(batch, index).id
+        steps = [{"step": "register", "outcome": "done", "detail": f"{body.kind} {found.row.name} ended, entry {entry}"}]
+        cut = await self._settled()  # 3, 4
+        steps.append({"step": "transfers", "outcome": "done", "detail": f"{cut} cut"})
+        waiting = sum(1 for gateways in self._gateways.pushes.values() if gateways)
+        reached = len(self._gateways.gateways)
+        if waiting:
+            steps.append({"step": "gateways", "outcome": "not-done", "detail": "a gateway has not confirmed the cut"})
+        else:
+            steps.append({"step": "gateways", "outcome": "done", "detail": f"{reached} connected, all confirmed"})
+        return said.Revoked(found.row.id, steps, entry)
+
+    async def _settled(self) -> int:
+        """Wait until the gateways have cut what the last change ended; returns how many accesses and sessions that is."""
+        push, count = self._gateways.last_change
+        deadline = asyncio.get_running_loop().time() + ACKNOWLEDGE_SECONDS
+        while self._gateways.pushes.get(push) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.002)
+        return count
+
+    # ---- content ---------------------------------------------------------------------------------------------
+
+    async def put_begin(self, connection: Connection, body: said.PutBegin) -> said.PutReady:
+        """A key and a place for new content; nothing can be read of it before `put_commit`."""
+        trusted = self._trusted
+        trusted.door.fresh()
+        dataset = trusted.register.named("dataset", body.dataset)
+        if dataset is None:
+            raise NotFound("unknown", f"There is no dataset {body.dataset!r} in the register; declare it and apply.")
+        if dataset.ended is not None:
+            raise Denied("dataset-ended", f"The dataset {dataset.name!r} has ended; nothing can be put into it.")
+        ready, _batch = await trusted.writer.run(
+            lambda writing: vault.begin_put(
+                writing,
+                trusted.keys,
+                dataset,
+                name=body.name,
+                media_type=body.media_type,
+                digest=body.digest,
+                size=body.size,
+                replace=body.replace,
+                actor=_actor(connection),
+            )
+        )
+        return said.PutReady(ready.object, ready.storage, ready.key, ready.unchanged)
+
+    async def put_commit(self, connection: Connection, body: said.PutCommit) -> said.Recorded:
+        """The content is durable in the store: from here on it is there."""
+        trusted = self._trusted
+        committed, batch = await trusted.writer.run(
+            lambda writing: vault.commit_put(
+                writing,
+                trusted.keys,
+                object_id=body.object,
+                size=body.size,
+                digest=body.digest,
+                records=body.records,
+                actor=_actor(connection),
+            ),
+            alone=True,
+        )
+        self.remove_blobs(committed.removed)
+        await self._settled()
+        return said.Recorded(sealed_in(batch, committed.index).id, committed.index)
+
+    async def put_abort(self, _connection: Connection, body: said.PutAbort) -> said.Nothing:
+        """Forget a put."""
+        removed, _batch = await self._trusted.writer.run(lambda writing: vault.abort_put(writing, body.object))
+        self.remove_blobs(removed)
+        return said.Nothing()
+
+    def remove_blobs(self, storage_keys: tuple[str, ...]) -> None:
+        """Remove ciphertext whose key is gone already; what cannot be removed now is swept at the next start."""
+        for key in storage_keys:
+            try:
+                self._trusted.store.delete(key)
+            except OSError as error:
+                log.warning("ciphertext %s is not removed yet: %s", key, error)
+
+    # ---- decisions -------------------------------------------------------------------------------------------
+
+    async def decide(self, _connection: Connection, body: said.Decide) -> said.Decided:
+        """What would be decided, and why. Asking gives nothing out, so it is not an entry."""
+        trusted = self._trusted
+        trusted.door.fresh()
+        client = trusted.register.named("client", body.principal)
+        now = body.at_us or trusted.clock.recording_time()
+        dataset_id, expires = self._resource(body.resource)
+        outcome = trusted.decisions.access(
+            client.id if client else body.principal,
+            dataset_id,
+            body.action,
+            body.country,
+            now,
+            purpose=body.purpose,
+            object_expires_us=expires,
+        )
+        return _decided(trusted, outcome)
+
+    def _resource(self, text: str) -> tuple[str, int]:
+        """A dataset by name or id, an object by id, or "dataset/file name": dataset id and expiry of the content."""
+        trusted = self._trusted
+        dataset = trusted.register.named("dataset", text)
+        if dataset is not None:
+            return dataset.id, 0
+        if is_id(text):
+            found = trusted.objects.get(text)
+            return (found.dataset, found.expires_us) if found else ("", 0)
+        name, _, file_name = text.partition("/")
+        dataset = trusted.register.named("dataset", name)
+        for found in trusted.objects.of(dataset.id) if dataset else ():
+            if found.name == file_name:
+                return found.dataset, found.expires_us
+        return "", 0
+
+    async def replay(self, _connection: Connection, body: said.Replay) -> said.Decided:
+        """Decide again what an entry decided, from what it recorded, under the policies of its day."""
+        trusted = self._trusted
+        index = trusted.sealer.ids.index(body.entry)
+        if index is None or index >= trusted.writer.head.size:
+            raise NotFound("unknown", "There is no such entry in this ledger.")
+        with trusted.reader.connect() as reading:
+            replayed = policy.replay_entry(reading, index)
+        return said.Decided(
+            "allow" if isinstance(replayed.decision, Allow) else "deny",
+            () if isinstance(replayed.decision, Allow) else tuple(replayed.decision.reasons),
+            replayed.decision.valid_until_us if isinstance(replayed.decision, Allow) else 0,
+            tuple(replayed.decision.policies),
+            msgspec.to_builtins(replayed.attributes),
+            replayed.policy_hash,
+            replayed.sentences,
+            replayed.same,
+        )
+
+    # ---- the ledger ------------------------------------------------------------------------------------------
+
+    async def locate(self, _connection: Connection, body: said.Locate) -> said.Recorded:
+        """The index of an entry by its id; waits until it is published, so that a proof can be made."""
+        trusted = self._trusted
+        index = trusted.sealer.ids.index(body.entry)
+        if index is None or index >= trusted.writer.head.size:
+            raise NotFound("unknown", "There is no such entry in this ledger.")
+        await asyncio.to_thread(trusted.publishing.wait_for, index + 1, 30.0)
+        return said.Recorded(body.entry, index)
+
+    async def exported(self, connection: Connection, body: said.Exported) -> said.Recorded:
+        """Payloads are about to leave: recorded first."""
+        details = {"size": body.size, "target": str(Path(body.target).name)[:200]}
+        return await self._record(Draft(entries.LEDGER_EXPORTED, _actor(connection), details=details))
+
+
+def _actor(connection: Connection) -> str:
+    return f"operator:{connection.peer.name}"
+
+
+def _decided(trusted: Trusted, outcome: policy.Outcome) -> said.Decided:
+    decision = outcome.decision
+    allowed = isinstance(decision, Allow)
+    return said.Decided(
+        "allow" if allowed else "deny",
+        () if isinstance(decision, Allow) else tuple(decision.reasons),
+        decision.valid_until_us if isinstance(decision, Allow) else 0,
+        tuple(decision.policies),
+        msgspec.to_builtins(outcome.attributes),
+        outcome.policy_hash,
+        trusted.engine.explain(tuple(decision.policies)),
+    )

@@ -1,0 +1,280 @@
+"""The keeper's sockets: framing, peer credentials, and which verbs a socket knows. What a verb does is said elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from keten.core.errors import Invalid, KetenError
+from keten.keeper.protocol import Answer, Failure, Push, Request
+
+log = logging.getLogger(__name__)
+
+_LENGTH = struct.Struct(">I")
+MAX_RUNNING = 4096  # requests of one connection at once; past that its socket is not read
+_encode = msgspec.msgpack.Encoder().encode
+_decode_request = msgspec.msgpack.Decoder(Request).decode
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Who is on the other side of a Unix socket, by the operating system's word (SO_PEERCRED)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+    @property
+    def name(self) -> str:
+        """The user's name, or its number where it has none."""
+        try:
+            return pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return str(self.uid)
+
+
+class Reply:
+    """Where one request's answer goes; used once."""
+
+    __slots__ = ("_connection", "_number")
+
+    def __init__(self, connection: Connection, number: int) -> None:
+        self._connection = connection
+        self._number = number
+
+    def ok(self, body: msgspec.Struct) -> None:
+        """The verb's answer."""
+        self._connection.answer(Answer(self._number, True, msgspec.Raw(_encode(body))))
+
+    def error(self, error: KetenError) -> None:
+        """A failure; the private reason goes to operators only."""
+        reason = error.reason if self._connection.tells_reasons else ""
+        data = getattr(error, "data", None) or {}
+        failure = Failure(error.category, error.code, error.public, reason, data)
+        self._connection.answer(Answer(self._number, False, msgspec.Raw(_encode(failure))))
+
+
+Handler = Callable[["Connection", Any, Reply], None]
+
+
+class Verb(msgspec.Struct, frozen=True):
+    """A verb's body decoder and what it does."""
+
+    decode: Callable[[Any], Any]
+    handle: Handler
+
+
+def verb(body: type, handle: Handler) -> Verb:
+    """A verb that answers through its `Reply`, at once or later."""
+    return Verb(msgspec.msgpack.Decoder(body).decode, handle)
+
+
+def waiting_verb(body: type, handle: Callable[[Connection, Any], Awaitable[msgspec.Struct]]) -> Verb:
+    """A verb written as a coroutine that returns its answer."""
+
+    async def run(connection: Connection, value: Any, reply: Reply) -> None:
+        try:
+            reply.ok(await handle(connection, value))
+        except KetenError as error:
+            reply.error(error)
+        except Exception:
+            log.exception("a verb failed")
+            reply.error(_internal())
+
+    def start(connection: Connection, value: Any, reply: Reply) -> None:
+        task = asyncio.ensure_future(run(connection, value, reply))
+        connection.tasks.add(task)
+        task.add_done_callback(connection.tasks.discard)
+
+    return Verb(msgspec.msgpack.Decoder(body).decode, start)
+
+
+def _internal() -> KetenError:
+    return KetenError("keeper-error", "Something went wrong in the keeper; nothing was given out.")
+
+
+class Connection(asyncio.Protocol):
+    """One connection to a socket of the keeper."""
+
+    def __init__(self, endpoint: Endpoint, number: int) -> None:
+        self._endpoint = endpoint
+        self.number = number
+        self.tells_reasons = endpoint.tells_reasons
+        self.tasks: set[asyncio.Future[None]] = set()
+        self.peer = Peer(0, -1, -1)
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._out: list[bytes] = []
+        self._running = 0
+        self.loop = asyncio.get_running_loop()
+
+    # ---- asyncio's calls -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Check who it is before reading anything."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.peer = peer_of(transport.get_extra_info("socket"))
+        if self.peer.uid not in self._endpoint.users:
+            log.warning("refused user %s on %s", self.peer.name, self._endpoint.path)
+            transport.abort()
+            return
+        transport.set_write_buffer_limits(high=4 * 1024 * 1024)
+        self._endpoint.connections[self.number] = self
+
+    def data_received(self, data: bytes) -> None:
+        """Take whole frames off the buffer and run them; a malformed frame ends the connection."""
+        self._buffer += data
+        buffer = self._buffer
+        at = 0
+        while len(buffer) - at >= 4:
+            (length,) = _LENGTH.unpack_from(buffer, at)
+            if length > self._endpoint.max_frame:
+                self._abort(f"a frame of {length} bytes")
+                return
+            if len(buffer) - at - 4 < length:
+                break
+            frame = bytes(buffer[at + 4 : at + 4 + length])
+            at += 4 + length
+            try:
+                request = _decode_request(frame)
+            except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+                self._abort(f"a malformed frame: {error}")
+                return
+            self._run(request)
+        del buffer[:at]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it; what it had under way is the endpoint's to settle."""
+        self._transport = None
+        if self._endpoint.connections.pop(self.number, None) is not None:
+            self._endpoint.on_lost(self)
+
+    def _abort(self, why: str) -> None:
+        log.warning("connection of user %s on %s ended: %s", self.peer.name, self._endpoint.path, why)
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ---- requests and answers --------------------------------------------------------------------------------
+
+    def _run(self, request: Request) -> None:
+        reply = Reply(self, request.number)
+        self._running += 1
+        if self._running == MAX_RUNNING and self._transport is not None:
+            self._transport.pause_reading()
+        known = self._endpoint.verbs.get(request.verb)
+        if known is None:
+            reply.error(Invalid("unknown-verb", "This socket does not know that verb."))
+            return
+        try:
+            body = known.decode(request.body)
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+            reply.error(Invalid("malformed", "The request is malformed.", str(error)))
+            return
+        try:
+            known.handle(self, body, reply)
+        except KetenError as error:
+            reply.error(error)
+        except Exception:
+            log.exception("verb %s failed", request.verb)
+            reply.error(_internal())
+
+    def answer(self, answer: Answer) -> None:
+        """Send an answer; answers of one turn of the loop leave together."""
+        self._running -= 1
+        if self._running == MAX_RUNNING - 1 and self._transport is not None:
+            self._transport.resume_reading()
+        self._send(_encode(answer))
+
+    def push(self, name: str, body: msgspec.Struct) -> None:
+        """Say something unasked, at once."""
+        self._send(_encode(Push(0, name, msgspec.Raw(_encode(body)))))
+        self._flush()
+
+    def _send(self, frame: bytes) -> None:
+        if not self._out:
+            self.loop.call_soon(self._flush)
+        self._out.append(_LENGTH.pack(len(frame)))
+        self._out.append(frame)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if out and self._transport is not None:
+            self._transport.write(b"".join(out))
+
+    def close(self) -> None:
+        """End the connection after what was sent."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+
+class Endpoint:
+    """One Unix socket: where it is, who may connect, and what it knows."""
+
+    def __init__(
+        self,
+        path: Path,
+        users: frozenset[int],
+        verbs: Mapping[str, Verb],
+        *,
+        max_frame: int,
+        tells_reasons: bool,
+        mode: int,
+        on_lost: Callable[[Connection], None] = lambda _connection: None,
+    ) -> None:
+        self.path = path
+        self.users = users
+        self.verbs = verbs
+        self.max_frame = max_frame
+        self.tells_reasons = tells_reasons
+        self.on_lost = on_lost
+        self.connections: dict[int, Connection] = {}
+        self._mode = mode
+        self._next = 0
+        self._server: asyncio.AbstractServer | None = None
+
+    def _connection(self) -> Connection:
+        self._next += 1
+        return Connection(self, self._next)
+
+    async def start(self) -> None:
+        """Listen. A socket file that a killed keeper left is replaced (the keeper's lock says nobody listens)."""
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            self._connection, str(self.path), backlog=512
+        )
+        os.chmod(self.path, self._mode)
+
+    async def stop(self) -> None:
+        """Stop listening and end every connection."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections.values()):
+            connection.close()
+        self.path.unlink(missing_ok=True)
+
+
+def peer_of(connected: Any) -> Peer:
+    """The peer's credentials as the kernel gives them (unix(7), SO_PEERCRED)."""
+    raw = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return Peer(*struct.unpack("3i", raw))
+
+
+def user_ids(names: tuple[str, ...]) -> frozenset[int]:
+    """Users by name or number, with the keeper's own user and root always among them. `Invalid` for an unknown name."""
+    found = {os.getuid(), 0}
+    for name in names:
+        try:
+            found.add(int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid)
+        except KeyError as error:
+            raise Invalid("settings", f"[keeper]: there is no user {name!r} on this machine.") from error
+    return frozenset(found)

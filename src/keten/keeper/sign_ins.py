@@ -1,0 +1,139 @@
+"""Signing in: proof checked, standing checked, recorded, and only then a token or a session (laws 1 and 2)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from keten.core.clock import Clock
+from keten.core.errors import Corrupt, Denied, KetenError
+from keten.exchange.opening import Door
+from keten.exchange.refusals import DoorRefusals
+from keten.exchange.standing import reasons_against
+from keten.identity.errors import Refused
+from keten.identity.model import Client
+from keten.identity.service import SignedIn, SignIn
+from keten.identity.signin_entries import Method
+from keten.keeper import protocol as said
+from keten.keeper.writer import Writer
+from keten.ledger.model import Draft
+from keten.ledger.sealing import Batch
+from keten.suppliers.register import Register
+
+log = logging.getLogger(__name__)
+
+
+class SignIns:
+    """Signs clients in, and counts who is refused."""
+
+    def __init__(self, sign_in: SignIn, register: Register, door: Callable[[], Door], clock: Clock) -> None:
+        self._sign_in = sign_in
+        self._register = register
+        self._door = door
+        self._clock = clock
+        self.refusals = DoorRefusals()
+
+    async def token(self, writer: Writer, request: said.TokenRequest) -> said.TokenGranted:
+        """A token (RFC 6749 §4.4).
+
+        1. Verify assertion and DPoP proof.
+        2. The client's supplier has a contract that runs.
+        3. Commit the entry, with the proof used up.
+        4. Seal the token.
+        """
+        now = self._clock.now()
+
+        def check() -> SignedIn:
+            client = self._client(self._sign_in.claimed_client(request))
+            signed_in = self._sign_in.check_assertion(request, client, now)  # 1
+            self._standing(client, now)  # 2
+            return signed_in
+
+        signed_in, index, batch = await self._recorded(writer, check, request.address, "private_key_jwt", now)  # 3
+        issued = self._sign_in.issue(signed_in, now)  # 4
+        entry = batch.sealed[index - batch.first].id
+        return said.TokenGranted(issued.access_token, issued.expires_in, issued.nonce, entry)
+
+    async def ssh(self, writer: Writer, request: said.SshSignIn) -> said.SessionOpened:
+        """An SFTP session (RFC 4252 §7), by the same four steps."""
+        now = self._clock.now()
+
+        def check() -> SignedIn:
+            client = self._client(request.user)
+            signed_in = self._sign_in.check_ssh(request, client, now)  # 1
+            self._standing(client, now)  # 2
+            return signed_in
+
+        signed_in, index, batch = await self._recorded(writer, check, request.address, "ssh", now)  # 3
+        session = self._sign_in.open_session(signed_in, now)  # 4
+        return said.SessionOpened(session.id, session.expires_us - now, batch.sealed[index - batch.first].id)
+
+    async def _recorded(
+        self, writer: Writer, check: Callable[[], SignedIn], address: str, method: Method, now_us: int
+    ) -> tuple[SignedIn, int, Batch]:
+        try:
+            signed_in = check()
+            index, batch = await writer.run(lambda writing: self._sign_in.record(writing, signed_in))
+        except KetenError as error:
+            self.refused(writer, error, address, method, now_us)
+            raise
+        if batch is None:
+            raise Denied("keeper-error", "The sign-in could not be recorded.")
+        return signed_in, index, batch
+
+    def refused(self, writer: Writer, error: KetenError, address: str, method: Method, now_us: int) -> None:
+        """Record or count a refusal. It is not waited for: the answer is no, whatever happens to its entry."""
+        draft = self._sign_in.refused(error, address, method, now_us)
+        if draft is not None:
+            writer.submit(lambda writing: writing.record(draft), lambda job, _batch: _lost(job.error))
+
+    def due(self, now_us: int, *, everything: bool = False) -> list[Draft]:
+        """Entries for refusals that were only counted."""
+        return [
+            *self._sign_in.flush(now_us, everything=everything),
+            *self.refusals.due(now_us, everything=everything),
+        ]
+
+    def drop_sessions(self, now_us: int) -> list[str]:
+        """End the SFTP sessions of clients that may no longer be here; their ids."""
+        ended: list[str] = []
+        for client_id, sessions in self._sign_in.sessions.by_client().items():
+            client = self._client(client_id)
+            if client is None or self._reasons(client, now_us):
+                ended += sessions
+        for session in ended:
+            self._sign_in.sessions.end(session)
+        return ended
+
+    def _client(self, client_id: str) -> Client | None:
+        """The register's client. A row that does not match the ledger is as good as none, and said in the log."""
+        self._door().fresh()
+        try:
+            return self._register.client(client_id)
+        except Corrupt as error:
+            log.critical("sign-in: %s", error)
+            return None
+
+    def _standing(self, client: Client | None, now_us: int) -> None:
+        if client is None:
+            raise Denied("key-unknown", "The proof was not made with a key of this client.")
+        reasons = self._reasons(client, now_us)
+        if reasons:
+            raise Refused(
+                reasons[0],
+                public="Access of this client has ended, or has not begun.",
+                client_id=client.id,
+                proven=True,
+            )
+
+    def _reasons(self, client: Client, now_us: int) -> tuple[str, ...]:
+        try:
+            return reasons_against(self._register, client, now_us)
+        except Corrupt as error:
+            log.critical("sign-in: %s", error)
+            return ("register-mismatch",)
+
+
+def _lost(error: KetenError | None) -> None:
+    if error is not None:
+        log.error("a refusal is not recorded: %s", error)

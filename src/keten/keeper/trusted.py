@@ -1,0 +1,167 @@
+"""Everything the keeper holds, built once from the settings and the root key. Nothing here knows about sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from keten import __version__
+from keten.budgets.service import Budgets
+from keten.core.clock import Clock
+from keten.core.crypto import derive
+from keten.core.db import reading_engine, writing_engine
+from keten.core.errors import Corrupt, Unavailable
+from keten.core.settings import Settings
+from keten.core.storage import LocalStore
+from keten.exchange import entries as exchange_entries
+from keten.exchange.objects import Objects
+from keten.exchange.opening import Door
+from keten.exchange.running import Accesses
+from keten.identity.service import SignIn
+from keten.keeper import entries
+from keten.keeper.rootkey import RootKey
+from keten.keeper.writer import Writer
+from keten.ledger.model import Draft
+from keten.ledger.notes import Signer, Verifier
+from keten.ledger.publishing import Publishing
+from keten.ledger.reading import read_range
+from keten.ledger.sealing import Batch, EntryIds, Sealer
+from keten.ledger.writing import load_head, load_low_water
+from keten.policy.country import Countries
+from keten.policy.engine import Engine
+from keten.policy.service import Decisions
+from keten.suppliers.register import Register
+from keten.vault.keys import Keys
+
+log = logging.getLogger(__name__)
+
+
+def ledger_signer(root: RootKey, origin: str) -> Signer:
+    """The key that signs the ledger's heads, derived from the root key, under the log's origin as its name."""
+    return Signer.from_seed(origin, derive(root.key, "ledger-signing"))
+
+
+def ledger_sealer(root: RootKey, origin: str) -> Sealer:
+    """What seals entries for the log `origin`."""
+    return Sealer(ledger_signer(root, origin), origin, EntryIds(derive(root.key, "entry-ids"), origin))
+
+
+class Trusted:
+    """The keeper's state. Build inside a running event loop (the writer's thread calls back into it)."""
+
+    def __init__(self, settings: Settings, root: RootKey) -> None:
+        paths = settings.paths
+        self.settings = settings
+        self.key_kind = root.kind
+        self.origin = read_origin(paths.ledger / "key.pub")
+        self.sealer = ledger_sealer(root, self.origin)
+        verifier = Verifier.parse(ledger_signer(root, self.origin).verifier_key())
+        if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != verifier.key:
+            raise Corrupt("key-changed", "ledger/key.pub is not the key that signs this ledger.", str(paths.ledger))
+        self.reader = reading_engine(paths.database)
+        self.on_change: Callable[[], None] = lambda: None
+        self._root = root
+        self._loop = asyncio.get_running_loop()
+
+        with self.reader.connect() as connection:
+            head = load_head(connection, verifier)
+            low_water = load_low_water(connection)
+        if head is None:
+            raise Corrupt("head-missing", "The database has no signed head.", str(paths.database))
+        self.clock = Clock(head.time_us)
+        self.publishing = Publishing(paths.ledger, verifier, self.reader)
+        self.publishing.start(head)
+
+        self.keys = Keys(derive(root.key, "wrapping"))
+        self.register = Register(self.reader)
+        self.objects = Objects(self.reader)
+        self.engine = Engine()
+        self.decisions = Decisions(self.register, self.engine)
+        self.budgets = Budgets()
+        self.countries = Countries(settings.geo)
+        self.store = LocalStore(paths.store)
+        self.sign_in = SignIn(
+            derive(root.key, "identity"), self.register.client, settings.limits, self.clock.recording_time(), _issuers(settings)
+        )
+        self.sign_ins = SignIns(self.sign_in, self.register, lambda: self.door, self.clock)
+        self.accesses = Accesses()
+        self.epoch = 0
+        self._restore(low_water, head.size)
+        self.writer = Writer(
+            writing_engine(paths.database),
+            self.sealer,
+            head,
+            self.clock,
+            open_indexes=[one.index for one in self.accesses],
+            participants=(self.budgets,),
+            on_commit=self._committed,
+            disk=paths.database_folder,
+            reserve_bytes=settings.keeper.reserve_bytes,
+        )
+        self.door = Door(self.register, self.objects, self.decisions, self.budgets, lambda: self.epoch)
+
+    def _restore(self, low_water: int, size: int) -> None:
+        """Find accesses that a former keeper opened and whose end is not recorded."""
+        if low_water >= size:
+            return
+        with self.reader.connect() as connection:
+            for entry in read_range(connection, low_water, size):
+                if entry.payload is None:
+                    continue
+                if entry.kind == exchange_entries.OBJECT_OPENED.name:
+                    self.accesses.restore(entry)
+                elif entry.kind == exchange_entries.OBJECT_DELIVERED.name:
+                    opening = str(entry.payload.details.get("opening", ""))
+                    if self.accesses.get(opening) is not None:
+                        self.accesses.take(opening, 0)
+
+    def _committed(self, batch: Batch, changed: bool) -> None:
+        """In the writer's thread, once durable and before the next transaction begins."""
+        if changed:
+            # Raised here, so that no access decided on the rows of before can be recorded after their change.
+            self.epoch += 1
+            self._loop.call_soon_threadsafe(self._changed)
+        self.publishing.offer(batch)
+
+    def _changed(self) -> None:
+        self.on_change()
+
+    def authority(self) -> Authority:
+        """The instance's own authority for TLS certificates."""
+        return load_authority(self.settings, self._root)
+
+    def seal_address(self, client: str, address: str) -> str:
+        """A caller's address under the client's own subject key, for the personal part of an entry (law 7)."""
+        with self.reader.connect() as reading:
+            return self.keys.seal_for(reading, client, address.encode())
+
+    def started(self) -> Draft:
+        """The entry that says the keeper started."""
+        return Draft(
+            entries.KEEPER_STARTED,
+            "keeper",
+            details={"version": __version__, "key_kind": self.key_kind, "open": len(self.accesses)},
+        )
+
+    def stop(self) -> None:
+        """Finish what is queued; everything is durable when this returns."""
+        self.writer.stop()
+        self.publishing.stop()
+        self.reader.dispose()
+
+
+def _issuers(settings: Settings) -> frozenset[str]:
+    url = settings.gateway.public_url.rstrip("/")
+    return frozenset({url}) if url else frozenset()
+
+
+def read_origin(path: Path) -> str:
+    """The log's origin: the name in its verifier key. Raises `Unavailable` ("not-an-instance")."""
+    try:
+        return Verifier.parse(path.read_text(encoding="utf-8").strip()).name
+    except OSError as error:
+        raise Unavailable(
+            "not-an-instance", f"{path.parent.parent} is not an instance; make one with 'keten init --home DIR'.", str(error)
+        ) from error
