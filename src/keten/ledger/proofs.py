@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from keten.core.errors import Invalid
 from keten.ledger.merkle import consistency_path, inclusion_path, verify_consistency, verify_inclusion
 from keten.ledger.tiles import TileReader
 
@@ -37,7 +38,7 @@ def prove_inclusion(reader: TileReader, index: int, size: int | None = None) -> 
 
     Raises `Invalid` ("proof-range") unless 0 ≤ index < size ≤ the reader's size, and as `TileReader` does.
     """
-    at = reader.size if size is None else size
+    at = _within(reader, size)
     return InclusionProof(index, at, tuple(inclusion_path(index, at, reader.hash_at)))
 
 
@@ -46,5 +47,11 @@ def prove_consistency(reader: TileReader, old: int, new: int | None = None) -> C
 
     Raises `Invalid` ("proof-range") unless 1 ≤ old ≤ new ≤ the reader's size, and as `TileReader` does.
     """
-    to = reader.size if new is None else new
+    to = _within(reader, new)
     return ConsistencyProof(old, to, tuple(consistency_path(old, to, reader.hash_at)))
+
+
+def _within(reader: TileReader, size: int | None) -> int:
+    if size is not None and size > reader.size:
+        raise Invalid("proof-range", "The ledger is not that large.", f"{size} of {reader.size}")
+    return reader.size if size is None else size
