@@ -59,7 +59,8 @@ class Clock:
                 "check it, then accept it with 'keten doctor --accept-clock'"
             )
         if self.jumped:
-            raise Unavailable("clock-jumped", "Nothing is served until an operator has looked at the clock.", self.jumped)
+            public = "Nothing is served until an operator has looked at the clock."
+            raise Unavailable("clock-jumped", public, self.jumped)
         # Slow adjustments (NTP slewing) are followed, so that small drifts never add up to a "jump".
         self._offset += drift
         self._effective = max(self._effective, wall)

@@ -1,4 +1,4 @@
-"""Keys: wrapping, derivation and sealing by a passphrase. AES-256-GCM (NIST SP 800-38D), HKDF (RFC 5869), scrypt (RFC 7914)."""
+"""Keys: wrapping (AES-256-GCM, SP 800-38D), derivation (HKDF, RFC 5869), sealing by a passphrase (scrypt, RFC 7914)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Wrapper:
         self._aead = AESGCM(key)
 
     def wrap(self, secret: bytes, context: bytes) -> bytes:
-        """nonce ‖ ciphertext ‖ tag."""
+        """Nonce ‖ ciphertext ‖ tag."""
         nonce = os.urandom(NONCE_BYTES)
         return nonce + self._aead.encrypt(nonce, secret, context)
 

@@ -93,4 +93,5 @@ def database_error(error: DBAPIError) -> KetenError:
         return FsyncFailed("fsync-failed", "The disk failed; the process stops.", name)
     if name in _CORRUPT:
         return Corrupt("database-damaged", "The database file is damaged.", f"{name}: {error.orig}")
-    return Unavailable("database", "The database did not do what was asked; nothing was changed.", f"{name}: {error.orig}")
+    public = "The database did not do what was asked; nothing was changed."
+    return Unavailable("database", public, f"{name}: {error.orig}")

@@ -40,7 +40,7 @@ class Files:
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename within one file system, then fsync the folder."""
-        os.replace(source, target)
+        source.replace(target)
         self.sync_folder(target.parent)
 
     def sync_folder(self, folder: Path) -> None:
@@ -68,5 +68,6 @@ class Files:
 def disk_error(error: OSError, path: Path) -> Unavailable:
     """The Keten error for an `OSError` while writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Unavailable("disk-full", "The disk is full; nothing was changed. Free some space and try again.", str(path))
+        public = "The disk is full; nothing was changed. Free some space and try again."
+        return Unavailable("disk-full", public, str(path))
     return Unavailable("write-failed", "A file could not be written; nothing was changed.", f"{path}: {error}")

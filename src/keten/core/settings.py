@@ -95,7 +95,7 @@ class Paths:
 
 
 def load_settings(home: Path, environment: Mapping[str, str]) -> Settings:
-    """Settings of the instance at `home`; `KETEN_SECTION__KEY` variables win over the file. `Invalid` names the mistake."""
+    """Settings of the instance at `home`; `KETEN_SECTION__KEY` variables win over the file. Raises `Invalid`."""
     tree: dict[str, object] = {}
     path = home / "keten.toml"
     if path.exists():

@@ -52,7 +52,8 @@ class SupplierSystem:
         self._tls = ssl.create_default_context(cafile=str(ca))
         self.client_id = client_id
         self.key = key
-        self._jwk = {"kty": "OKP", "crv": "Ed25519", "x": _b64(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))}
+        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self._jwk = {"kty": "OKP", "crv": "Ed25519", "x": _b64(public)}
         self.token = ""
         self.nonce = ""
 
@@ -131,7 +132,7 @@ class SupplierSystem:
 
     def authorised(self, method: str, path: str, extra: dict[str, str] | None = None) -> dict[str, str]:
         """The headers of a signed-in request."""
-        proof = self.proof(method, f"{self.url}{path.split('?')[0]}", self.token)
+        proof = self.proof(method, f"{self.url}{path.split('?', 1)[0]}", self.token)
         return {"Authorization": f"DPoP {self.token}", "DPoP": proof} | (extra or {})
 
     def get(self, path: str, extra: dict[str, str] | None = None, method: str = "GET") -> Answer:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -61,7 +61,7 @@ class Throwaway:
     def command(self, *words: str, home: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `keten WORDS`, as a person would; returns whatever came out."""
         line = [sys.executable, "-m", "keten", *words, *(("--home", str(self.home)) if home else ())]
-        return subprocess.run(line, capture_output=True, text=True, check=False, env=self.environment())  # noqa: S603  # our own command
+        return subprocess.run(line, capture_output=True, text=True, check=False, env=self.environment())
 
     def environment(self) -> dict[str, str]:
         """The processes' environment: this one's, with the supplier's own settings folder kept apart."""
@@ -93,8 +93,9 @@ class Throwaway:
             *("up", "--json", "--home", str(self.home), "--gateway", "127.0.0.1:0"),
             *("--sftp", "127.0.0.1:0", "--console", "127.0.0.1:0", *options),
         ]
-        self._up = subprocess.Popen(  # noqa: S603  # our own command
-            [sys.executable, "-m", "keten", *words], stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
+        line = [sys.executable, "-m", "keten", *words]
+        self._up = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
         )
         log.close()
         self.ready = self._ready_line(timeout)
@@ -146,7 +147,7 @@ class Throwaway:
         """A connection to the operator's socket."""
         return KeeperClient(self.paths.operator_socket)
 
-    def __enter__(self) -> Throwaway:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

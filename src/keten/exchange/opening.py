@@ -208,7 +208,7 @@ def _draft(kind: Any, evaluated: Evaluated, details: dict[str, Any]) -> Draft:
 
 
 def _span(request: Request, size: int) -> tuple[int, int, bool]:
-    """The bytes asked for, clamped to the object: start, length, and whether there are any such bytes (RFC 9110 §14)."""
+    """The bytes asked for, clamped to the object: start, length, whether there are such bytes (RFC 9110 §14)."""
     if request.start < 0:
         start = max(0, size + request.start)
         return start, size - start, size > 0

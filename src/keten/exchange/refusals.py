@@ -43,5 +43,6 @@ class DoorRefusals:
             beyond = count - SINGLE if client else count
             if beyond > 0:
                 details = {"outcome": "deny", "reasons": list(reasons), "count": beyond}
-                drafts.append(Draft(entries.OBJECT_REFUSED, client or "keeper", (client,) if client else (), {}, details))
+                subjects = (client,) if client else ()
+                drafts.append(Draft(entries.OBJECT_REFUSED, client or "keeper", subjects, {}, details))
         return drafts

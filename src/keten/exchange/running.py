@@ -108,7 +108,7 @@ class Accesses:
 
 
 def ending(running: Running, sent: int, end: str) -> Callable[[Writing], int]:
-    """Record how an access ended. `sent` is what the gateway handed to the connection: its word, bounded by the range."""
+    """Record how an access ended. `sent`: bytes handed to the connection, the gateway's word, bounded by the range."""
     details = {"opening": running.opening, "opened_at": running.index, "bytes": sent, "end": end}
     return _recording(running, details)
 

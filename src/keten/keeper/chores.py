@@ -1,4 +1,4 @@
-"""What the keeper does by itself: enforce retention, watch its clock, flush counted refusals, sweep what puts left behind."""
+"""What the keeper does by itself: enforce retention, watch the clock, record counted refusals, sweep after puts."""
 
 from __future__ import annotations
 

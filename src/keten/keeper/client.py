@@ -1,4 +1,4 @@
-"""A blocking client of the operator's socket, for commands and tests. (Gateways keep a connection of their own kind.)"""
+"""A blocking client of the operator's socket, for commands and tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 import struct
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -67,7 +67,7 @@ class KeeperClient:
         """End the connection."""
         self._socket.close()
 
-    def __enter__(self) -> KeeperClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

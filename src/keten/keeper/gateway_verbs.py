@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -36,7 +37,8 @@ class GatewayVerbs:
         self._trusted = trusted
         self.gateways: dict[int, Connection] = {}
         self.names: dict[int, str] = {}
-        self.pushes: dict[int, set[int]] = {}
+        self._pushes: dict[int, set[int]] = {}
+        self._confirmed: dict[int, asyncio.Event] = {}
         self._next_push = 0
         self._sessions: dict[str, int] = {}
         self.last_change = (0, 0)
@@ -78,8 +80,8 @@ class GatewayVerbs:
         """A gateway's connection is gone: forget its sessions; record the ends of its accesses unless it comes back."""
         self.gateways.pop(connection.number, None)
         self.names.pop(connection.number, None)
-        for waiting in self.pushes.values():
-            waiting.discard(connection.number)
+        for push in list(self._pushes):
+            self._confirm(push, connection.number)
         for session in [one for one, gateway in self._sessions.items() if gateway == connection.number]:
             self._end_session(session)
         openings = self._trusted.accesses.disown(connection.number)
@@ -104,15 +106,45 @@ class GatewayVerbs:
 
     def acknowledge(self, connection: Connection, body: said.Acknowledge, reply: Reply) -> None:
         """A push was carried out."""
-        self.pushes.get(body.push, set()).discard(connection.number)
+        self._confirm(body.push, connection.number)
         reply.ok(said.Nothing())
+
+    def _confirm(self, push: int, gateway: int) -> None:
+        waiting = self._pushes.get(push)
+        if waiting is not None:
+            waiting.discard(gateway)
+            if not waiting:
+                del self._pushes[push]
+                self._confirmed.pop(push).set()
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many pushes some gateway has not confirmed."""
+        return len(self._pushes)
+
+    async def acknowledged(self, push: int, seconds: float) -> bool:
+        """Wait until every gateway has confirmed a push; whether they did in time."""
+        event = self._confirmed.get(push)
+        if event is None:
+            return True
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def described(self) -> list[str]:
+        """The connected gateways, each with its operating-system user."""
+        return [f"{name} (user {self.gateways[number].peer.name})" for number, name in self.names.items()]
 
     def push_cut(
         self, openings: tuple[str, ...], sessions: tuple[str, ...], reason: str, *, everything: bool = False
     ) -> int:
-        """Tell every gateway to reset these now; returns the push's number, to wait for in `pushes`."""
+        """Tell every gateway to reset these now; returns the push's number."""
         self._next_push += 1
-        self.pushes[self._next_push] = set(self.gateways)
+        if self.gateways:
+            self._pushes[self._next_push] = set(self.gateways)
+            self._confirmed[self._next_push] = asyncio.Event()
         for running in self._trusted.accesses:
             if everything or running.opening in openings:
                 running.reason = reason

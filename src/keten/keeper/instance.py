@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from keten import __version__
 from keten.core.clock import wall_us
-from keten.core.crypto import Wrapper, derive
 from keten.core.db import reading_engine, translated, writing_engine
 from keten.core.errors import Conflict
 from keten.core.files import Files
@@ -17,15 +16,14 @@ from keten.core.ids import new_id
 from keten.core.settings import Settings
 from keten.core.upgrade import upgrade
 from keten.keeper import entries
-from keten.keeper.certificates import Authority, create_authority, issue
+from keten.keeper.authority import save_authority
+from keten.keeper.certificates import create_authority, issue
 from keten.keeper.rootkey import RootKey, create_root_key
 from keten.keeper.trusted import ledger_sealer, ledger_signer
 from keten.ledger.model import Draft
 from keten.ledger.notes import Verifier
 from keten.ledger.publishing import Publishing
 from keten.ledger.writing import Writing
-
-AUTHORITY_CONTEXT = b"instance-authority"
 
 
 def create_instance(settings: Settings, hosts: tuple[str, ...], passphrase: bytes | None) -> str:
@@ -90,9 +88,7 @@ def _publish(settings: Settings, verifier_key: str) -> None:
 def _gateway_keys(settings: Settings, root: RootKey, origin: str, hosts: tuple[str, ...]) -> None:
     paths, files = settings.paths, Files()
     authority = create_authority(origin.removeprefix("keten/"))
-    sealed = Wrapper(derive(root.key, "wrapping")).wrap(authority.key, AUTHORITY_CONTEXT)
-    files.write(paths.keeper / "authority.sealed", sealed, mode=0o600)
-    files.write(paths.ca, authority.certificate)
+    save_authority(settings, root, authority)
     issued = issue(authority, hosts)
     write_certificate(paths.gateway, issued.certificate, issued.key)
     host_key = Ed25519PrivateKey.generate()
@@ -105,14 +101,6 @@ def write_certificate(folder: Path, certificate: bytes, key: bytes) -> None:
     files = Files()
     files.write(folder / "tls.key", key, mode=0o600)
     files.write(folder / "tls.pem", certificate)
-
-
-def load_authority(settings: Settings, root: RootKey) -> Authority:
-    """The instance's own authority. Raises `Corrupt`."""
-    paths = settings.paths
-    sealed = (paths.keeper / "authority.sealed").read_bytes()
-    key = Wrapper(derive(root.key, "wrapping")).unwrap(sealed, AUTHORITY_CONTEXT)
-    return Authority(paths.ca.read_bytes(), key)
 
 
 _SETTINGS = """\

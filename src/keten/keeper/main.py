@@ -91,7 +91,7 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     )
     await outward.start()
     await inward.start()
-    print(json.dumps({"ready": True, "pid": os.getpid(), "origin": trusted.origin}), flush=True)
+    _say({"ready": True, "pid": os.getpid(), "origin": trusted.origin})
 
     await stopping.wait()
     chores.stop()
@@ -123,8 +123,13 @@ def _lock(settings: Settings) -> IO[str]:
     return held
 
 
+def _say(line: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
 def exit_code(error: KetenError) -> int:
     """The process's exit code for an error at the start, as the commands use them."""
-    print(json.dumps({"ready": False, "code": error.code, "error": str(error)}), flush=True)
-    print(f"keeper: {error}", file=sys.stderr)
+    _say({"ready": False, "code": error.code, "error": str(error)})
+    sys.stderr.write(f"keeper: {error}\n")
     return {"denied": 1, "invalid": 2, "conflict": 2, "corrupt": 4}.get(error.category, 3)

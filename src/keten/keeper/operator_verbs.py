@@ -64,7 +64,7 @@ class OperatorVerbs:
             trusted.clock.recording_time(),
             trusted.clock.jumped,
             trusted.key_kind,
-            [f"{name} (user {self._gateways.gateways[number].peer.name})" for number, name in self._gateways.names.items()],
+            self._gateways.described(),
             len(trusted.accesses),
             len(trusted.sign_in.sessions),
             trusted.writer.waiting,
@@ -126,10 +126,11 @@ class OperatorVerbs:
             essential=True,
         )
         entry = sealed_in(batch, index).id
-        steps = [{"step": "register", "outcome": "done", "detail": f"{body.kind} {found.row.name} ended, entry {entry}"}]
+        detail = f"{body.kind} {found.row.name} ended, entry {entry}"
+        steps = [{"step": "register", "outcome": "done", "detail": detail}]
         cut = await self._settled()  # 3, 4
         steps.append({"step": "transfers", "outcome": "done", "detail": f"{cut} cut"})
-        waiting = sum(1 for gateways in self._gateways.pushes.values() if gateways)
+        waiting = self._gateways.unconfirmed
         reached = len(self._gateways.gateways)
         if waiting:
             steps.append({"step": "gateways", "outcome": "not-done", "detail": "a gateway has not confirmed the cut"})
@@ -138,11 +139,9 @@ class OperatorVerbs:
         return said.Revoked(found.row.id, steps, entry)
 
     async def _settled(self) -> int:
-        """Wait until the gateways have cut what the last change ended; returns how many accesses and sessions that is."""
+        """Wait until the gateways have cut what the last change ended; returns how many that are."""
         push, count = self._gateways.last_change
-        deadline = asyncio.get_running_loop().time() + ACKNOWLEDGE_SECONDS
-        while self._gateways.pushes.get(push) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.002)
+        await self._gateways.acknowledged(push, ACKNOWLEDGE_SECONDS)
         return count
 
     # ---- content ---------------------------------------------------------------------------------------------

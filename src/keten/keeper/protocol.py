@@ -187,7 +187,10 @@ class Shares(msgspec.Struct, frozen=True):
 
 
 class OpenObject(msgspec.Struct, frozen=True):
-    """Open one object for reading `length` bytes from `start` (`length` -1: to the end). `describe`: metadata only, no key."""
+    """Open one object: `length` bytes from `start` (-1: to the end; `start` < 0: the last -start bytes).
+
+    `describe`: metadata only, recorded as such, and no key.
+    """
 
     caller: Caller
     object: str
@@ -219,7 +222,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """How an access ended. `end`: complete, client-closed, cut, ended, damaged, failed. `sent`: content bytes handed to the socket."""
+    """How an access ended: complete, client-closed, cut, ended, damaged, failed. `sent`: bytes handed to the socket."""
 
     opening: str
     sent: int
@@ -270,7 +273,10 @@ class Apply(msgspec.Struct, frozen=True):
 
 
 class Applied(msgspec.Struct, frozen=True):
-    """`changes`: one per row: {"kind", "name", "id", "change": declared|changed|ended|kept-ended, "fields": {name: [before, after]}}."""
+    """`changes`: one per row: {"kind", "name", "id", "change", "fields": {name: [before, after]}}.
+
+    `change`: declared, changed, ended or kept-ended. `ids`: kind → name → random id. `cut`: accesses cut by it.
+    """
 
     changes: list[dict[str, Any]]
     ids: dict[str, dict[str, str]]

@@ -46,16 +46,16 @@ def load_root_key(settings: Settings, credentials: Path | None) -> RootKey:
     try:
         stored = path.read_bytes()
     except OSError as error:
-        raise Unavailable(
-            "key-missing", f"The keeper's key {path} cannot be read; is this an instance, and are you its user?", str(error)
-        ) from error
+        public = f"The keeper's key {path} cannot be read. Is this an instance, and are you its user?"
+        raise Unavailable("key-missing", public, str(error)) from error
     if not is_sealed(stored):  # 3
         return RootKey(_sized(stored), "bare")
     for place in _passphrase_files(settings, credentials):  # 2
         try:
             passphrase = place.read_bytes().rstrip(b"\r\n")
         except OSError as error:
-            raise Unavailable("passphrase-missing", f"The passphrase file {place} cannot be read.", str(error)) from error
+            public = f"The passphrase file {place} cannot be read."
+            raise Unavailable("passphrase-missing", public, str(error)) from error
         return RootKey(_sized(open_by_passphrase(stored, passphrase)), "passphrase")
     raise Unavailable(
         "passphrase-missing",

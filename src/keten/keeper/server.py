@@ -1,4 +1,4 @@
-"""The keeper's sockets: framing, peer credentials, and which verbs a socket knows. What a verb does is said elsewhere."""
+"""The keeper's sockets: framing, peer credentials, and which verbs a socket knows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -120,14 +120,13 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Check who it is before reading anything."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self.peer = peer_of(transport.get_extra_info("socket"))
         if self.peer.uid not in self._endpoint.users:
             log.warning("refused user %s on %s", self.peer.name, self._endpoint.path)
-            transport.abort()
+            self._transport.abort()
             return
-        transport.set_write_buffer_limits(high=4 * 1024 * 1024)
+        self._transport.set_write_buffer_limits(high=4 * 1024 * 1024)
         self._endpoint.connections[self.number] = self
 
     def data_received(self, data: bytes) -> None:
@@ -152,7 +151,7 @@ class Connection(asyncio.Protocol):
             self._run(request)
         del buffer[:at]
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """Forget it; what it had under way is the endpoint's to settle."""
         self._transport = None
         if self._endpoint.connections.pop(self.number, None) is not None:
@@ -252,7 +251,7 @@ class Endpoint:
         self._server = await asyncio.get_running_loop().create_unix_server(
             self._connection, str(self.path), backlog=512
         )
-        os.chmod(self.path, self._mode)
+        self.path.chmod(self._mode)
 
     async def stop(self) -> None:
         """Stop listening and end every connection."""

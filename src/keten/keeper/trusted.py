@@ -21,8 +21,11 @@ from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
 from keten.identity.service import SignIn
 from keten.keeper import entries
+from keten.keeper.authority import load_authority
+from keten.keeper.certificates import Authority
 from keten.keeper.rootkey import RootKey
-from keten.keeper.writer import Writer
+from keten.keeper.sign_ins import SignIns
+from keten.keeper.writer import Disk, Writer
 from keten.ledger.model import Draft
 from keten.ledger.notes import Signer, Verifier
 from keten.ledger.publishing import Publishing
@@ -83,7 +86,11 @@ class Trusted:
         self.countries = Countries(settings.geo)
         self.store = LocalStore(paths.store)
         self.sign_in = SignIn(
-            derive(root.key, "identity"), self.register.client, settings.limits, self.clock.recording_time(), _issuers(settings)
+            derive(root.key, "identity"),
+            self.register.client,
+            settings.limits,
+            self.clock.recording_time(),
+            _issuers(settings),
         )
         self.sign_ins = SignIns(self.sign_in, self.register, lambda: self.door, self.clock)
         self.accesses = Accesses()
@@ -97,8 +104,7 @@ class Trusted:
             open_indexes=[one.index for one in self.accesses],
             participants=(self.budgets,),
             on_commit=self._committed,
-            disk=paths.database_folder,
-            reserve_bytes=settings.keeper.reserve_bytes,
+            disk=Disk(paths.database_folder, settings.keeper.reserve_bytes),
         )
         self.door = Door(self.register, self.objects, self.decisions, self.budgets, lambda: self.epoch)
 
@@ -117,7 +123,7 @@ class Trusted:
                     if self.accesses.get(opening) is not None:
                         self.accesses.take(opening, 0)
 
-    def _committed(self, batch: Batch, changed: bool) -> None:
+    def _committed(self, batch: Batch, *, changed: bool) -> None:
         """In the writer's thread, once durable and before the next transaction begins."""
         if changed:
             # Raised here, so that no access decided on the rows of before can be recorded after their change.
@@ -162,6 +168,5 @@ def read_origin(path: Path) -> str:
     try:
         return Verifier.parse(path.read_text(encoding="utf-8").strip()).name
     except OSError as error:
-        raise Unavailable(
-            "not-an-instance", f"{path.parent.parent} is not an instance; make one with 'keten init --home DIR'.", str(error)
-        ) from error
+        public = f"{path.parent.parent} is not an instance; make one with 'keten init --home DIR'."
+        raise Unavailable("not-an-instance", public, str(error)) from error

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -45,6 +46,20 @@ class Participant(Protocol):
 
     def rollback(self) -> None:
         """The transaction did not happen."""
+
+
+class OnCommit(Protocol):
+    """Told of every commit in the writer's thread, once durable and before the next transaction begins."""
+
+    def __call__(self, batch: Batch, *, changed: bool) -> None:
+        """`changed`: a row of the register was declared or changed."""
+
+
+class Disk(msgspec.Struct, frozen=True):
+    """The folder whose disk is watched, and how much of it is kept for ending access."""
+
+    folder: Path
+    reserve_bytes: int
 
 
 class Job(Generic[T]):
@@ -80,9 +95,8 @@ class Writer:
         *,
         open_indexes: list[int],
         participants: tuple[Participant, ...] = (),
-        on_commit: Callable[[Batch, bool], None],
-        disk: Path,
-        reserve_bytes: int,
+        on_commit: OnCommit,
+        disk: Disk,
     ) -> None:
         self._engine = engine
         self._sealer = sealer
@@ -90,7 +104,6 @@ class Writer:
         self._participants = participants
         self._on_commit = on_commit
         self._disk = disk
-        self._reserve = reserve_bytes
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[Job[Any]] = deque()
         self._wake = threading.Condition()
@@ -112,7 +125,7 @@ class Writer:
         alone: bool = False,
         essential: bool = False,
     ) -> None:
-        """Queue a job; `done(job, batch)` is called once it is durable (`batch` None: nothing was recorded) or failed."""
+        """Queue a job; `done(job, batch)` is called once it is durable or failed (`batch` None: nothing recorded)."""
         job = Job(run, done, alone=alone, essential=essential)
         with self._wake:
             if self._stopping or (len(self._jobs) >= MAX_WAITING and not essential):
@@ -212,7 +225,7 @@ class Writer:
             self._fail(jobs, error)
         if batch is not None:
             self.head = batch.head
-            self._on_commit(batch, changed)
+            self._on_commit(batch, changed=changed)
         self._loop.call_soon_threadsafe(self._resolve, jobs, batch)
 
     def _transact(self, jobs: list[Job[Any]]) -> tuple[Batch | None, bool]:
@@ -272,7 +285,7 @@ class Writer:
             job.done(job, batch)
 
     def _short_of_disk(self) -> bool:
-        return shutil.disk_usage(self._disk).free < self._reserve
+        return shutil.disk_usage(self._disk.folder).free < self._disk.reserve_bytes
 
     def _post(self) -> None:
         """Let the posting lists catch up; they are derived, so a full disk only makes queries slower."""

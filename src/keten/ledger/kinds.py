@@ -1,4 +1,4 @@
-"""The register of kinds of entry. A kind is registered once, by the room it belongs to, and its name is never reused."""
+"""The register of kinds of entry. A kind is registered once, by its room, and its name is never reused."""
 
 from __future__ import annotations
 

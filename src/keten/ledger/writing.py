@@ -1,4 +1,4 @@
-"""One transaction of the only writer: changes, their entries and the new signed head commit together, or none does (law 6)."""
+"""One transaction of the only writer: changes, entries and the new signed head commit together, or none (law 6)."""
 
 from __future__ import annotations
 
