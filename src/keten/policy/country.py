@@ -120,15 +120,16 @@ def _unmapped(network: Network) -> Network:
 def _open(name: str) -> Lookup:
     path = Path(name)
     try:
-        if not path.is_file() or path.stat().st_size > MAX_DATABASE:
-            raise OSError(f"it is not there, not a file, or larger than {MAX_DATABASE} bytes")
-        return maxminddb.open_database(path, maxminddb.MODE_MEMORY)
+        if path.is_file() and path.stat().st_size <= MAX_DATABASE:
+            return maxminddb.open_database(path, maxminddb.MODE_MEMORY)
     except Exception as error:  # a damaged file makes the reader raise all kinds
-        raise Unavailable(
-            "geo-database",
-            f"The database of countries that [geo] 'database' names can't be used: {path}",
-            repr(error),
-        ) from error
+        raise _unusable(path, repr(error)) from error
+    raise _unusable(path, f"it is not there, not a file, or larger than {MAX_DATABASE} bytes")
+
+
+def _unusable(path: Path, why: str) -> Unavailable:
+    public = f"The database of countries that [geo] 'database' names can't be used: {path}"
+    return Unavailable("geo-database", public, why)
 
 
 def _country_of(record: object) -> str:
