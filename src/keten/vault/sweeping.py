@@ -1,0 +1,123 @@
+"""What the keeper tidies up by itself: content past its retention, puts that were never finished, blobs of nobody.
+
+Every sweep takes a limit, so that no transaction grows without end; call it again until it has nothing more to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
+
+from keten.core.errors import Corrupt
+from keten.core.storage import Store
+from keten.ledger.writing import Writing
+from keten.vault import entries, rules, service
+from keten.vault.model import Swept
+from keten.vault.tables import dataset_keys, objects, puts
+
+EXPIRED = "retention-over"
+KEYLESS = "dataset-key-destroyed"
+ABANDONED_AFTER_US = 24 * 3600 * 1_000_000
+_KEYS_AT_ONCE = 500
+
+
+def expired_objects(connection: Connection, now_us: int, limit: int = 1000) -> list[str]:
+    """The ids of present objects whose retention is over, longest past first."""
+    return _ids(connection, _expired(now_us), limit)
+
+
+def destroy_expired(writing: Writing, now_us: int, actor: str = "keeper", limit: int = 200) -> Swept:
+    """Destroy content whose retention is over, each with its entry; an object whose row does not hold is named."""
+    return _destroy_all(writing, _expired(now_us), EXPIRED, actor, limit)
+
+
+def destroy_keyless(writing: Writing, actor: str = "keeper", limit: int = 200) -> Swept:
+    """Give the objects of datasets whose key was destroyed their own end: row, entry, blob."""
+    gone = select(dataset_keys.c.dataset).where(dataset_keys.c.wrapped.is_(None))
+    condition = (objects.c.state == "present") & objects.c.dataset.in_(gone)
+    return _destroy_all(writing, condition, KEYLESS, actor, limit)
+
+
+def reschedule(writing: Writing, dataset: str, retention_days: int, actor: str) -> Swept:
+    """A dataset's retention is `retention_days` from now on, also for what it holds already.
+
+    Each object whose end moves gets an entry; `Swept.objects` are those.
+    """
+    writing.connection.execute(update(puts).where(puts.c.dataset == dataset).values(retention_days=retention_days))
+    moved: list[str] = []
+    damaged: list[str] = []
+    for object_id in _ids(writing.connection, (objects.c.dataset == dataset) & (objects.c.state == "present"), None):
+        try:
+            found = service.object(writing.connection, object_id)
+        except Corrupt:
+            damaged.append(object_id)
+            continue
+        if found is None:
+            continue
+        expires_us = rules.expires_us(found.put_us, retention_days)
+        if found.expires_us != expires_us:
+            after = msgspec.structs.replace(found, expires_us=expires_us)
+            refs = {"dataset": dataset, "object": object_id}
+            details = {"retention_days": retention_days}
+            writing.write(objects, found, after, entries.OBJECT_RESCHEDULED, actor, refs=refs, details=details)
+            moved.append(object_id)
+    return Swept(tuple(moved), (), tuple(damaged))
+
+
+def abandon_puts(writing: Writing, before_us: int, limit: int = 1000) -> tuple[str, ...]:
+    """Forget puts begun before `before_us` and never finished, with their keys; returns the blobs to delete."""
+    statement = (
+        select(puts.c.object, puts.c.storage).where(puts.c.begun_us < before_us).order_by(puts.c.begun_us).limit(limit)
+    )
+    found = writing.connection.execute(statement).all()
+    for start in range(0, len(found), _KEYS_AT_ONCE):
+        some = [row.object for row in found[start : start + _KEYS_AT_ONCE]]
+        writing.connection.execute(delete(puts).where(puts.c.object.in_(some)))
+    return tuple(row.storage for row in found)
+
+
+def orphans(engine: Engine, store: Store) -> Iterator[str]:
+    """Storage keys of blobs that belong to no present object and no put under way.
+
+    The store is read before the rows, in a transaction of their own: a put has its row before its first byte, so a
+    blob that was seen and has no row afterwards is a leftover (of a crash between a commit and the deletion after it).
+    """
+    keys = iter(store.keys())
+    while some := list(islice(keys, _KEYS_AT_ONCE)):
+        with engine.connect() as connection:
+            owned = select(objects.c.storage).where(objects.c.storage.in_(some), objects.c.state == "present")
+            owned_by_puts = select(puts.c.storage).where(puts.c.storage.in_(some))
+            known = set(connection.execute(owned.union_all(owned_by_puts)).scalars())
+        yield from (key for key in some if key not in known)
+
+
+def _expired(now_us: int) -> ColumnElement[bool]:
+    return (objects.c.state == "present") & (objects.c.expires_us > 0) & (objects.c.expires_us <= now_us)
+
+
+def _ids(connection: Connection, condition: ColumnElement[bool], limit: int | None, skip: int = 0) -> list[str]:
+    ordered = select(objects.c.id).where(condition).order_by(objects.c.expires_us, objects.c.id)
+    return list(connection.execute(ordered.limit(limit).offset(skip)).scalars())
+
+
+def _destroy_all(writing: Writing, condition: ColumnElement[bool], reason: str, actor: str, limit: int) -> Swept:
+    """Destroy up to `limit` objects. Damaged ones stay in front of the order; they are skipped and hold up nothing."""
+    destroyed: list[str] = []
+    removed: list[str] = []
+    damaged: list[str] = []
+    while len(destroyed) < limit:
+        some = _ids(writing.connection, condition, min(limit - len(destroyed), _KEYS_AT_ONCE), len(damaged))
+        if not some:
+            break
+        for object_id in some:
+            try:
+                done = service.destroy_object(writing, object_id, reason, actor)
+            except Corrupt:
+                damaged.append(object_id)
+                continue
+            destroyed.append(object_id)
+            removed.extend(done.removed)
+    return Swept(tuple(destroyed), tuple(removed), tuple(damaged))
