@@ -1,0 +1,118 @@
+"""An estate: what an organisation says about itself, its suppliers and what they may have (docs/formats/estate.md).
+
+These types mirror the estate file key by key and go to the keeper as MessagePack. They hold what was written;
+whether it makes sense is for `rules.py`. `line`: where an item begins in the file; 0 when it came from elsewhere.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from keten.core.errors import Invalid
+
+
+class OrganisationSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`organisation:`."""
+
+    name: str
+    country: str
+    timezone: str
+    line: int = 0
+
+
+class PersonSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of `people:`. A supplier's person has no roles."""
+
+    id: str
+    email: str
+    roles: tuple[str, ...] = ()
+    line: int = 0
+
+
+class ClientSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of a supplier's `clients:`."""
+
+    id: str
+    keys: tuple[str, ...]
+    line: int = 0
+
+
+class SupplierSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of `suppliers:`."""
+
+    id: str
+    name: str
+    country: str
+    tier: str
+    people: tuple[PersonSpec, ...] = ()
+    clients: tuple[ClientSpec, ...] = ()
+    line: int = 0
+
+
+class ContractSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of `contracts:`. countries None: the contract names none. notify_within_hours 0: none agreed."""
+
+    id: str
+    supplier: str
+    starts: str
+    ends: str
+    purposes: tuple[str, ...]
+    countries: tuple[str, ...] | None = None
+    notify_within_hours: int = 0
+    line: int = 0
+
+
+class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of `datasets:`."""
+
+    id: str
+    owner: str
+    classification: str
+    retention_days: int
+    line: int = 0
+
+
+class BudgetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A grant's `budget:`."""
+
+    records: int
+    per: str
+
+
+class GrantSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of `grants:`. to None: everyone of the supplier. label "": the purpose."""
+
+    id: str
+    dataset: str
+    contract: str
+    purpose: str
+    form: str
+    to: tuple[str, ...] | None = None
+    budget: BudgetSpec | None = None
+    label: str = ""
+    line: int = 0
+
+
+class Estate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole estate. `file`: its name, for messages."""
+
+    organisation: OrganisationSpec
+    people: tuple[PersonSpec, ...] = ()
+    suppliers: tuple[SupplierSpec, ...] = ()
+    contracts: tuple[ContractSpec, ...] = ()
+    datasets: tuple[DatasetSpec, ...] = ()
+    grants: tuple[GrantSpec, ...] = ()
+    file: str = "estate"
+
+
+def encode(estate: Estate) -> bytes:
+    """An estate on its way to the keeper."""
+    return msgspec.msgpack.encode(estate)
+
+
+def decode(data: bytes | msgspec.Raw) -> Estate:
+    """An estate as it arrived. Its types are right; its sense is not checked yet. Raises `Invalid` ("estate")."""
+    try:
+        return msgspec.msgpack.decode(data, type=Estate)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid("estate", "This is not an estate.", type(error).__name__) from error

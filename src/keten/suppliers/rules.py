@@ -1,0 +1,288 @@
+"""What makes an estate right. Pure; the one place where it is said, for the file's reader and for the keeper alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from zoneinfo import ZoneInfo
+
+from keten.core.errors import Invalid
+from keten.core.ids import is_id
+from keten.datasets.model import CLASSIFICATIONS
+from keten.identity.keys import normalised
+from keten.suppliers.countries import COUNTRIES, meant
+from keten.suppliers.estate import ClientSpec, ContractSpec, DatasetSpec, Estate, GrantSpec, PersonSpec, SupplierSpec
+from keten.suppliers.mistakes import Mistakes, Place, shown
+from keten.suppliers.model import BUDGET_WINDOWS, FORMS, TIERS
+from keten.suppliers.moments import end_us, start_us, zone, zone_names
+
+ROLES = (
+    "administrator",
+    "security-officer",
+    "privacy-officer",
+    "supplier-manager",
+    "data-owner",
+    "helpdesk",
+    "auditor",
+)
+MAX_KEYS = 2  # the one in use and the one that follows it
+MAX_NUMBER = 10**12
+MAX_DAYS = 365 * 200
+MAX_HOURS = 24 * 365
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}\Z")
+_ID_SHAPE = "lowercase letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100"
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9_-])?\Z")
+_LABEL_SHAPE = "letters, digits, spaces, '.', '_' and '-', at most 100; it becomes the name of a folder"
+_EMAIL = re.compile(r"[^\s@<>(),;:\\\"\[\]]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])\Z")
+_NEEDS_BUDGET = {"release", "lookup"}
+
+
+def check(estate: Estate, mistakes: Mistakes) -> None:
+    """Note every mistake of `estate`. What follows from another mistake only is not told again."""
+    _Checker(estate, mistakes).run()
+
+
+def checked(estate: Estate) -> None:
+    """Raise `Invalid` ("estate") with every mistake, at the lines that the items themselves name."""
+    mistakes = Mistakes()
+    check(estate, mistakes)
+    if mistakes:
+        raise refusal(estate, mistakes)
+
+
+def refusal(estate: Estate, mistakes: Mistakes) -> Invalid:
+    """The refusal of an estate whose file is not at hand: lines are those of its items."""
+    return mistakes.refusal(estate.file, lambda place: _item_line(estate, place))
+
+
+def purpose_label(grant: GrantSpec) -> str:
+    """The label of a grant: its own, or its purpose."""
+    return grant.label or grant.purpose
+
+
+def _item_line(estate: Estate, place: Place) -> int:
+    """The line of the innermost item that holds a place."""
+    line = 0
+    found: object = estate
+    for part in place:
+        if isinstance(part, int):
+            found = found[part] if isinstance(found, tuple) and part < len(found) else None
+        else:
+            found = getattr(found, part, None)
+        line = getattr(found, "line", line)
+    return line
+
+
+class _Checker:
+    """Walks through one estate, from what is named to what names it."""
+
+    def __init__(self, estate: Estate, mistakes: Mistakes) -> None:
+        self._estate = estate
+        self._mistakes = mistakes
+        self._zone = zone(estate.organisation.timezone) or ZoneInfo("UTC")
+        self._people: dict[str, Place] = {}
+        self._own_people: set[str] = set()
+        self._suppliers: dict[str, Place] = {}
+        self._clients: dict[str, Place] = {}
+        self._client_of: dict[str, str] = {}
+        self._keys: dict[str, Place] = {}
+        self._contracts: dict[str, ContractSpec] = {}
+        self._datasets: dict[str, Place] = {}
+
+    def run(self) -> None:
+        """All of it."""
+        estate = self._estate
+        self._organisation()
+        for at, person in enumerate(estate.people):
+            self._person(person, ("people", at))
+            self._own_people.add(person.id)
+        for at, supplier in enumerate(estate.suppliers):
+            self._supplier(supplier, ("suppliers", at))
+        seen: dict[str, Place] = {}
+        for at, contract in enumerate(estate.contracts):
+            self._contract(contract, ("contracts", at), seen)
+        for at, dataset in enumerate(estate.datasets):
+            self._dataset(dataset, ("datasets", at))
+        grants: dict[str, Place] = {}
+        for at, grant in enumerate(estate.grants):
+            self._grant(grant, ("grants", at), grants)
+
+    # ---- each kind of item -----------------------------------------------------------------------------------
+
+    def _organisation(self) -> None:
+        organisation = self._estate.organisation
+        place: Place = ("organisation",)
+        self._title(organisation.name, (*place, "name"))
+        self._country(organisation.country, (*place, "country"))
+        if zone(organisation.timezone) is None:
+            hint = self._mistakes.suggest(organisation.timezone, zone_names()) or "; Europe/Amsterdam is one"
+            self._mistakes.add((*place, "timezone"), f"unknown time zone {shown(organisation.timezone)}{hint}")
+
+    def _person(self, person: PersonSpec, place: Place) -> None:
+        self._own_id("person", person.id, place, self._people)
+        # What was written instead of an address may be personal too, so it is never repeated.
+        if len(person.email) > 254 or not _EMAIL.match(person.email):
+            self._mistakes.add((*place, "email"), "this is not an e-mail address")
+        self._distinct(person.roles, (*place, "roles"))
+        for at, role in enumerate(person.roles):
+            self._one_of(role, ROLES, (*place, "roles", at), "role")
+
+    def _supplier(self, supplier: SupplierSpec, place: Place) -> None:
+        self._own_id("supplier", supplier.id, place, self._suppliers)
+        self._title(supplier.name, (*place, "name"))
+        self._country(supplier.country, (*place, "country"))
+        self._one_of(supplier.tier, TIERS, (*place, "tier"), "tier")
+        for at, person in enumerate(supplier.people):
+            self._person(person, (*place, "people", at))
+            if person.roles:
+                self._mistakes.add((*place, "people", at, "roles"), "only people of the organisation have roles")
+        for at, client in enumerate(supplier.clients):
+            self._client(client, supplier, (*place, "clients", at))
+
+    def _client(self, client: ClientSpec, supplier: SupplierSpec, place: Place) -> None:
+        self._own_id("client", client.id, place, self._clients)
+        self._client_of.setdefault(client.id, supplier.id)
+        where = (*place, "keys")
+        if not 1 <= len(client.keys) <= MAX_KEYS:
+            self._mistakes.add(where, "a client has one key, or two while one takes over from the other")
+        for at, line in enumerate(client.keys):
+            try:
+                key = normalised(line)
+            except Invalid as error:
+                self._mistakes.add((*where, at), error.public)
+                continue
+            if key in self._keys:
+                self._mistakes.add((*where, at), "this key is in use already", self._keys[key])
+            self._keys.setdefault(key, (*where, at))
+
+    def _contract(self, contract: ContractSpec, place: Place, seen: dict[str, Place]) -> None:
+        self._own_id("contract", contract.id, place, seen)
+        self._contracts.setdefault(contract.id, contract)
+        self._known(contract.supplier, self._suppliers, (*place, "supplier"), "supplier")
+        starts = self._moment(contract.starts, (*place, "starts"), end=False)
+        ends = self._moment(contract.ends, (*place, "ends"), end=True)
+        if starts is not None and ends is not None and ends <= starts:
+            how = "before" if ends < starts else "when"
+            which = f"it ends {shown(contract.ends)}, and starts {shown(contract.starts)}"
+            self._mistakes.add((*place, "ends"), f"the contract ends {how} it starts: {which}")
+        if not contract.purposes:
+            self._mistakes.add((*place, "purposes"), "a contract needs at least one purpose")
+        self._distinct(contract.purposes, (*place, "purposes"))
+        for at, purpose in enumerate(contract.purposes):
+            self._shape(purpose, (*place, "purposes", at), "purpose")
+        if contract.countries is not None:
+            self._some(contract.countries, (*place, "countries"), "the contract names no countries")
+            for at, country in enumerate(contract.countries):
+                self._country(country, (*place, "countries", at))
+        self._between(contract.notify_within_hours, 0, MAX_HOURS, (*place, "notify_within_hours"))
+
+    def _dataset(self, dataset: DatasetSpec, place: Place) -> None:
+        self._own_id("dataset", dataset.id, place, self._datasets)
+        if dataset.owner in self._people and dataset.owner not in self._own_people:
+            self._mistakes.add((*place, "owner"), "the owner must be one of the organisation's own people")
+        else:
+            self._known(dataset.owner, self._own_people, (*place, "owner"), "person")
+        self._one_of(dataset.classification, CLASSIFICATIONS, (*place, "classification"), "classification")
+        self._between(dataset.retention_days, 0, MAX_DAYS, (*place, "retention_days"))
+
+    def _grant(self, grant: GrantSpec, place: Place, seen: dict[str, Place]) -> None:
+        self._own_id("grant", grant.id, place, seen)
+        self._known(grant.dataset, self._datasets, (*place, "dataset"), "dataset")
+        self._known(grant.contract, self._contracts, (*place, "contract"), "contract")
+        contract = self._contracts.get(grant.contract)
+        if contract is not None and contract.purposes and grant.purpose not in contract.purposes:
+            hint = self._mistakes.suggest(grant.purpose, contract.purposes)
+            self._mistakes.add(
+                (*place, "purpose"), f"contract {shown(contract.id)} lacks the purpose {shown(grant.purpose)}{hint}"
+            )
+        elif contract is None:
+            self._shape(grant.purpose, (*place, "purpose"), "purpose")
+        self._one_of(grant.form, FORMS, (*place, "form"), "form")
+        if grant.to is not None:
+            self._addressees(grant.to, contract, (*place, "to"))
+        self._budget(grant, place)
+        if grant.label and not _LABEL.match(grant.label):
+            self._mistakes.add((*place, "label"), f"a label has {_LABEL_SHAPE}")
+
+    def _addressees(self, to: tuple[str, ...], contract: ContractSpec | None, place: Place) -> None:
+        self._some(to, place, "everyone of the supplier is meant")
+        for at, name in enumerate(to):
+            where = (*place, at)
+            owner = self._client_of.get(name)
+            if owner is None:
+                why = "; it is a person, and only clients can be named here" if name in self._people else ""
+                hint = why or self._mistakes.suggest(name, self._clients)
+                self._mistakes.add(where, f"unknown client {shown(name)}{hint}")
+            elif contract is not None and contract.supplier in self._suppliers and owner != contract.supplier:
+                self._mistakes.add(
+                    where, f"client {shown(name)} is of {shown(owner)}, the contract with {shown(contract.supplier)}"
+                )
+
+    def _budget(self, grant: GrantSpec, place: Place) -> None:
+        if grant.budget is None:
+            if grant.form in _NEEDS_BUDGET:
+                self._mistakes.add((*place, "budget"), f"a grant of form '{grant.form}' needs a budget")
+            return
+        self._between(grant.budget.records, 1, MAX_NUMBER, (*place, "budget", "records"))
+        self._one_of(grant.budget.per, BUDGET_WINDOWS, (*place, "budget", "per"), "period")
+
+    # ---- what they have in common ----------------------------------------------------------------------------
+
+    def _own_id(self, word: str, name: str, place: Place, seen: dict[str, Place]) -> None:
+        where = (*place, "id")
+        self._shape(name, where, "id")
+        if name and name in seen:
+            self._mistakes.add(where, f"the {word} id {shown(name)} is used already", (*seen[name], "id"))
+        seen.setdefault(name, place)
+
+    def _shape(self, name: str, place: Place, word: str) -> None:
+        if not _ID.match(name):
+            small = name.lower()
+            hint = f"; {shown(small)} would do" if small != name and _ID.match(small) else ""
+            an = "an" if word[0] in "aeiou" else "a"
+            self._mistakes.add(place, f"{an} {word} has {_ID_SHAPE}; not {shown(name)}{hint}")
+        elif is_id(name):
+            self._mistakes.add(place, f"{shown(name)} looks like one of Keten's random ids; choose another name")
+
+    def _known(self, name: str, known: Collection[str], place: Place, word: str) -> None:
+        if name not in known:
+            self._mistakes.add(place, f"unknown {word} {shown(name)}{self._mistakes.suggest(name, known)}")
+
+    def _one_of(self, value: str, allowed: tuple[str, ...], place: Place, word: str) -> None:
+        if value not in allowed:
+            hint = self._mistakes.suggest(value, allowed)
+            hint = hint or f"; it is one of {', '.join(allowed)}"
+            self._mistakes.add(place, f"unknown {word} {shown(value)}{hint}")
+
+    def _country(self, code: str, place: Place) -> None:
+        if code not in COUNTRIES:
+            right = meant(code)
+            hint = f"; did you mean {shown(right)}?" if right else ""
+            self._mistakes.add(place, f"{shown(code)} is not a country's two-letter code of ISO 3166-1{hint}")
+
+    def _title(self, text: str, place: Place) -> None:
+        if not 1 <= len(text) <= 200 or not text.isprintable() or text != text.strip():
+            self._mistakes.add(place, "a name has 1 to 200 printable characters, none of them a space at its ends")
+
+    def _between(self, number: int, least: int, most: int, place: Place) -> None:
+        if not least <= number <= most:
+            self._mistakes.add(place, f"'{place[-1]}' must be at least {least} and at most {most}, not {number}")
+
+    def _moment(self, text: str, place: Place, *, end: bool) -> int | None:
+        try:
+            return end_us(text, self._zone) if end else start_us(text, self._zone)
+        except ValueError as error:
+            self._mistakes.add(place, f"{shown(text)}: {error}")
+            return None
+
+    def _some(self, values: tuple[str, ...], place: Place, left_out: str) -> None:
+        if not values:
+            self._mistakes.add(place, f"an empty list is not clear; leave '{place[-1]}' out when {left_out}")
+        self._distinct(values, place)
+
+    def _distinct(self, values: Iterable[str], place: Place) -> None:
+        seen: dict[str, int] = {}
+        for at, value in enumerate(values):
+            if value and value in seen:
+                self._mistakes.add((*place, at), f"{shown(value)} is in the list twice")
+            seen.setdefault(value, at)
