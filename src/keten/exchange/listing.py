@@ -9,6 +9,7 @@ import msgspec
 
 from keten.core.errors import Corrupt
 from keten.exchange import entries
+from keten.exchange.addresses import Addresses
 from keten.exchange.objects import Objects
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
@@ -58,7 +59,8 @@ def listing(
     *,
     country: str,
     channel: str,
-    personal: dict[str, str],
+    address: str,
+    addresses: Addresses,
 ) -> Callable[[Writing], int]:
     """Record a listing."""
     details: dict[str, object] = {
@@ -68,5 +70,9 @@ def listing(
         "country": country,
         "channel": channel,
     }
-    draft = Draft(entries.SHARES_LISTED, client, (client,), refs, details, personal)
-    return lambda writing: writing.record(draft)
+
+    def run(writing: Writing) -> int:
+        personal = addresses.seal(writing, client, address)
+        return writing.record(Draft(entries.SHARES_LISTED, client, (client,), refs, details, personal))
+
+    return run

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Engine
 
 from keten.vault import service as vault
-from keten.vault.model import Object
+from keten.vault.model import Object, WrappedKey
 
 T = TypeVar("T")
 MAX_CACHED = 50_000
@@ -21,9 +21,11 @@ class Objects:
         self._engine = engine
         self._by_id: OrderedDict[str, Object | None] = OrderedDict()
         self._by_dataset: OrderedDict[str, tuple[Object, ...]] = OrderedDict()
+        self._keys: OrderedDict[str, WrappedKey] = OrderedDict()
 
     def invalidate(self) -> None:
         """Forget everything: a row changed."""
+        self._keys.clear()
         self._by_id.clear()
         self._by_dataset.clear()
 
@@ -38,6 +40,14 @@ class Objects:
             found = None
         _remember(self._by_id, object_id, found)
         return found
+
+    def key_of(self, found: Object) -> WrappedKey:
+        """An object's content key, still wrapped. Raises `NotFound`, `Corrupt`."""
+        if found.id not in self._keys:
+            with self._engine.connect() as connection:
+                wrapped = vault.key_of(connection, found)
+            _remember(self._keys, found.id, wrapped)
+        return self._keys[found.id]
 
     def of(self, dataset_id: str) -> tuple[Object, ...]:
         """The objects present in a dataset, by name."""

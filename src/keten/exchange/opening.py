@@ -18,7 +18,9 @@ from keten.budgets.service import Budgets, Spent
 from keten.core.clock import rfc3339
 from keten.core.errors import Conflict, Corrupt
 from keten.exchange import entries
+from keten.exchange.addresses import Addresses
 from keten.exchange.objects import Objects
+from keten.ledger.kinds import Kind
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.policy.model import Allow, Attributes
@@ -40,7 +42,6 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     country: str
     channel: str
     address: str
-    personal: dict[str, str]
     start: int = 0
     length: int = -1
     describe: bool = False
@@ -82,12 +83,14 @@ class Door:
         objects: Objects,
         decisions: Decisions,
         budgets: Budgets,
+        addresses: Addresses,
         epoch: Callable[[], int],
     ) -> None:
         self._register = register
         self._objects = objects
         self._decisions = decisions
         self._budgets = budgets
+        self._addresses = addresses
         self._epoch = epoch
         self._seen = -1
 
@@ -129,7 +132,7 @@ class Door:
             if evaluated.epoch != self._epoch() or writing.time_us >= decision.valid_until_us:
                 raise Stale("stale", "Decide again.")
             if evaluated.request.describe or not evaluated.satisfiable:
-                draft = _draft(entries.OBJECT_DESCRIBED, evaluated, {"outcome": "allow"})
+                draft = self._draft(writing, entries.OBJECT_DESCRIBED, evaluated, {"outcome": "allow"})
                 return Committed(writing.record(draft), (), opened=False)
             return self._open(writing, evaluated, decision, refusals)
 
@@ -150,7 +153,7 @@ class Door:
             "length": evaluated.length,
             "valid_until": rfc3339(decision.valid_until_us),
         } | charge
-        index = writing.record(_draft(entries.OBJECT_OPENED, evaluated, details))
+        index = writing.record(self._draft(writing, entries.OBJECT_OPENED, evaluated, details))
         writing.open(index)
         return Committed(index, (), opened=True)
 
@@ -173,7 +176,25 @@ class Door:
         if not refusals.admit(evaluated.request.client, reasons, writing.time_us):
             return None
         details = {"outcome": "deny", "reasons": list(reasons)}
-        return Committed(writing.record(_draft(entries.OBJECT_REFUSED, evaluated, details)), reasons, opened=False)
+        draft = self._draft(writing, entries.OBJECT_REFUSED, evaluated, details)
+        return Committed(writing.record(draft), reasons, opened=False)
+
+    def _draft(self, writing: Writing, kind: Kind, evaluated: Evaluated, details: dict[str, Any]) -> Draft:
+        request, outcome = evaluated.request, evaluated.outcome
+        details |= {
+            "channel": request.channel,
+            "policies": list(outcome.decision.policies),
+            "policy_hash": outcome.policy_hash,
+            "attributes": outcome.attributes,
+        }
+        return Draft(
+            kind,
+            request.client,
+            (request.client,),
+            refs_of(outcome, evaluated.found, request.object),
+            details,
+            self._addresses.seal(writing, request.client, request.address),
+        )
 
 
 def refs_of(outcome: Outcome, found: Object | None, asked: str = "") -> dict[str, str]:
@@ -187,24 +208,6 @@ def refs_of(outcome: Outcome, found: Object | None, asked: str = "") -> dict[str
         "supplier": attributes.supplier,
     }
     return {word: value for word, value in refs.items() if value}
-
-
-def _draft(kind: Any, evaluated: Evaluated, details: dict[str, Any]) -> Draft:
-    request, outcome = evaluated.request, evaluated.outcome
-    details |= {
-        "channel": request.channel,
-        "policies": list(outcome.decision.policies),
-        "policy_hash": outcome.policy_hash,
-        "attributes": outcome.attributes,
-    }
-    return Draft(
-        kind,
-        request.client,
-        (request.client,),
-        refs_of(outcome, evaluated.found, request.object),
-        details,
-        request.personal,
-    )
 
 
 def _span(request: Request, size: int) -> tuple[int, int, bool]:

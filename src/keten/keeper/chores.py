@@ -12,14 +12,12 @@ from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
-from keten.vault import service as vault
+from keten.vault import sweeping
 
 log = logging.getLogger(__name__)
 CLOCK_SECONDS = 1.0
 RETENTION_SECONDS = 15.0
 REFUSALS_SECONDS = 10.0
-ABANDONED_PUT_US = 24 * 3600 * 1_000_000
-EXPIRED_AT_ONCE = 500
 
 
 class Chores:
@@ -82,18 +80,18 @@ class Chores:
         """Content past its retention is destroyed: its key first, with an entry, then its ciphertext."""
         trusted = self._trusted
         now = trusted.clock.now()
-        with trusted.reader.connect() as reading:
-            expired = vault.expired_objects(reading, now)[:EXPIRED_AT_ONCE]
-        if not expired:
-            return
-
-        def run(writing: Writing) -> tuple[str, ...]:
-            return tuple(
-                vault.destroy_object(writing, found, reason="retention", actor="keeper") for found in expired
+        while True:
+            with trusted.reader.connect() as reading:
+                if not sweeping.expired_objects(reading, now, limit=1):
+                    return
+            swept, _batch = await trusted.writer.run(
+                lambda writing: sweeping.destroy_expired(writing, now), alone=True, essential=True
             )
-
-        removed, _batch = await trusted.writer.run(run, alone=True, essential=True)
-        self._operators.remove_blobs(removed)
+            for damaged in swept.damaged:
+                log.critical("object %s is past its retention, but its row does not match the ledger", damaged)
+            self._operators.remove_blobs(swept.removed)
+            if not swept.objects:
+                return
 
     async def flush_refusals(self) -> None:
         """Refusals that were counted become entries."""
@@ -113,11 +111,8 @@ class Chores:
         trusted = self._trusted
         now = trusted.clock.recording_time()
         removed, _batch = await trusted.writer.run(
-            lambda writing: vault.drop_abandoned_puts(writing, now - ABANDONED_PUT_US)
+            lambda writing: sweeping.abandon_puts(writing, now - sweeping.ABANDONED_AFTER_US)
         )
         self._operators.remove_blobs(removed)
-        # First the folder, then the database: a blob is written after its put is recorded, never before.
-        stored = await asyncio.to_thread(lambda: list(trusted.store.keys()))
-        with trusted.reader.connect() as reading:
-            known = vault.storage_keys(reading)
-        self._operators.remove_blobs(tuple(key for key in stored if key not in known))
+        orphans = await asyncio.to_thread(lambda: tuple(sweeping.orphans(trusted.reader, trusted.store)))
+        self._operators.remove_blobs(orphans)

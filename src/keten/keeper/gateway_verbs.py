@@ -226,7 +226,8 @@ class GatewayVerbs:
             refs,
             country=country,
             channel=principal.via,
-            personal=self._personal(client, body.caller.address),
+            address=body.caller.address,
+            addresses=trusted.addresses,
         )
         index, batch = await trusted.writer.run(run)
         if body.share and not found:
@@ -252,7 +253,6 @@ class GatewayVerbs:
             country,
             principal.via,
             body.caller.address,
-            self._personal(principal.client_id, body.caller.address),
             body.start,
             body.length,
             body.describe,
@@ -303,8 +303,7 @@ class GatewayVerbs:
         if committed.opened:
             trusted.accesses.add(evaluated, sealed.id, committed.index, session, connection.number)
             try:
-                with trusted.reader.connect() as reading:
-                    key = vault.content_key(reading, trusted.keys, found)  # 6
+                key = trusted.keys.content_key(trusted.objects.key_of(found))  # 6
             except KetenError:
                 running = trusted.accesses.take(sealed.id, connection.number)
                 self._record_end(running, ending(running, 0, "failed"))
@@ -341,11 +340,6 @@ class GatewayVerbs:
                 reply.ok(said.Recorded(sealed_in(batch, job.value).id, job.value))
 
         trusted.writer.submit(ending(running, sent, body.end), done, essential=True)
-
-    def _personal(self, client: str, address: str) -> dict[str, str]:
-        """The caller's address, sealed under the client's own key (law 7)."""
-        sealed = self._trusted.seal_address(client, address)
-        return {client: sealed} if sealed else {}
 
 
 class _Unsatisfiable(Invalid):

@@ -28,6 +28,7 @@ from keten.keeper.rootkey import RootKey, load_root_key
 from keten.keeper.server import Endpoint, user_ids
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
+from keten.policy import service as policy
 
 log = logging.getLogger(__name__)
 GATEWAY_RETURN_SECONDS = 10.0
@@ -65,6 +66,7 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     trusted = Trusted(settings, root)
     gateways = GatewayVerbs(trusted)
     operators = OperatorVerbs(trusted, gateways)
+    await trusted.writer.run(lambda writing: policy.remember(writing, trusted.engine))
     await trusted.writer.run(lambda writing: writing.record(trusted.started()))
     left = [running.opening for running in trusted.accesses]
     loop.call_later(GATEWAY_RETURN_SECONDS, gateways.settle, left)

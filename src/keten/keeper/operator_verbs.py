@@ -17,8 +17,9 @@ from keten.keeper.gateway_verbs import GatewayVerbs, sealed_in
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
-from keten.policy import service as policy
+from keten.policy import sets as policy_sets
 from keten.policy.model import Allow
+from keten.policy.service import Outcome
 from keten.revocation import service as revocation
 from keten.suppliers import service as suppliers
 from keten.suppliers.estate import Estate
@@ -173,6 +174,10 @@ class OperatorVerbs:
     async def put_commit(self, connection: Connection, body: said.PutCommit) -> said.Recorded:
         """The content is durable in the store: from here on it is there."""
         trusted = self._trusted
+        with trusted.reader.connect() as reading:
+            put = vault.put_of(reading, body.object)
+        if put is not None:
+            await asyncio.to_thread(vault.check_stored, trusted.store, put, body.size)
         committed, batch = await trusted.writer.run(
             lambda writing: vault.commit_put(
                 writing,
@@ -246,7 +251,7 @@ class OperatorVerbs:
         if index is None or index >= trusted.writer.head.size:
             raise NotFound("unknown", "There is no such entry in this ledger.")
         with trusted.reader.connect() as reading:
-            replayed = policy.replay_entry(reading, index)
+            replayed = policy_sets.replay_entry(reading, index)
         return said.Decided(
             "allow" if isinstance(replayed.decision, Allow) else "deny",
             () if isinstance(replayed.decision, Allow) else tuple(replayed.decision.reasons),
@@ -279,7 +284,7 @@ def _actor(connection: Connection) -> str:
     return f"operator:{connection.peer.name}"
 
 
-def _decided(trusted: Trusted, outcome: policy.Outcome) -> said.Decided:
+def _decided(trusted: Trusted, outcome: Outcome) -> said.Decided:
     decision = outcome.decision
     allowed = isinstance(decision, Allow)
     return said.Decided(
@@ -289,5 +294,5 @@ def _decided(trusted: Trusted, outcome: policy.Outcome) -> said.Decided:
         tuple(decision.policies),
         msgspec.to_builtins(outcome.attributes),
         outcome.policy_hash,
-        trusted.engine.explain(tuple(decision.policies)),
+        trusted.decisions.explain(outcome),
     )

@@ -275,7 +275,7 @@ class Apply(msgspec.Struct, frozen=True):
 class Applied(msgspec.Struct, frozen=True):
     """`changes`: one per row: {"kind", "name", "id", "change", "fields": {name: [before, after]}}.
 
-    `change`: declared, changed, ended or kept-ended. `ids`: kind → name → random id. `cut`: accesses cut by it.
+    `change`: declared, changed, ended or kept-ended. `ids`: kind → name → random id. `cut`: accesses cut.
     """
 
     changes: list[dict[str, Any]]

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from keten import __version__
 from keten.budgets.service import Budgets
 from keten.core.clock import Clock
@@ -16,6 +18,7 @@ from keten.core.errors import Corrupt, Unavailable
 from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.exchange import entries as exchange_entries
+from keten.exchange.addresses import Addresses
 from keten.exchange.objects import Objects
 from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
@@ -43,7 +46,7 @@ log = logging.getLogger(__name__)
 
 def ledger_signer(root: RootKey, origin: str) -> Signer:
     """The key that signs the ledger's heads, derived from the root key, under the log's origin as its name."""
-    return Signer.from_seed(origin, derive(root.key, "ledger-signing"))
+    return Signer(origin, Ed25519PrivateKey.from_private_bytes(derive(root.key, "ledger-signing")))
 
 
 def ledger_sealer(root: RootKey, origin: str) -> Sealer:
@@ -60,8 +63,9 @@ class Trusted:
         self.key_kind = root.kind
         self.origin = read_origin(paths.ledger / "key.pub")
         self.sealer = ledger_sealer(root, self.origin)
-        verifier = Verifier.parse(ledger_signer(root, self.origin).verifier_key())
-        if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != verifier.key:
+        verifier_key = ledger_signer(root, self.origin).verifier_key()
+        verifier = Verifier.parse(verifier_key)
+        if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != verifier_key:
             raise Corrupt("key-changed", "ledger/key.pub is not the key that signs this ledger.", str(paths.ledger))
         self.reader = reading_engine(paths.database)
         self.on_change: Callable[[], None] = lambda: None
@@ -78,6 +82,7 @@ class Trusted:
         self.publishing.start(head)
 
         self.keys = Keys(derive(root.key, "wrapping"))
+        self.addresses = Addresses(self.keys)
         self.register = Register(self.reader)
         self.objects = Objects(self.reader)
         self.engine = Engine()
@@ -106,7 +111,9 @@ class Trusted:
             on_commit=self._committed,
             disk=Disk(paths.database_folder, settings.keeper.reserve_bytes),
         )
-        self.door = Door(self.register, self.objects, self.decisions, self.budgets, lambda: self.epoch)
+        self.door = Door(
+            self.register, self.objects, self.decisions, self.budgets, self.addresses, lambda: self.epoch
+        )
 
     def _restore(self, low_water: int, size: int) -> None:
         """Find accesses that a former keeper opened and whose end is not recorded."""
@@ -128,6 +135,7 @@ class Trusted:
         if changed:
             # Raised here, so that no access decided on the rows of before can be recorded after their change.
             self.epoch += 1
+            self.addresses.forget()
             self._loop.call_soon_threadsafe(self._changed)
         self.publishing.offer(batch)
 
@@ -137,11 +145,6 @@ class Trusted:
     def authority(self) -> Authority:
         """The instance's own authority for TLS certificates."""
         return load_authority(self.settings, self._root)
-
-    def seal_address(self, client: str, address: str) -> str:
-        """A caller's address under the client's own subject key, for the personal part of an entry (law 7)."""
-        with self.reader.connect() as reading:
-            return self.keys.seal_for(reading, client, address.encode())
 
     def started(self) -> Draft:
         """The entry that says the keeper started."""

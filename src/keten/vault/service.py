@@ -38,6 +38,7 @@ __all__ = [
     "open_for",
     "put_of",
     "seal_for",
+    "subject_key",
 ]
 
 REPLACED = "replaced"
@@ -303,6 +304,11 @@ def seal_for(writing: Writing, keys: Keys, subject: str, plain: bytes) -> str:
         wrapped = keys.new_subject_key(subject)
         writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=wrapped))
     return keys.seal(subject, wrapped, plain)
+
+
+def subject_key(connection: Connection, subject: str) -> bytes | None:
+    """A subject's key as stored, wrapped; None when there is none. For `Keys.seal` and `Keys.open`."""
+    return _subject_key(connection, subject)
 
 
 def open_for(connection: Connection, keys: Keys, subject: str, sealed: str) -> bytes:

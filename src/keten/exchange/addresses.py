@@ -1,0 +1,38 @@
+"""Where a caller came from is personal: it goes into an entry sealed under the client's own key (law 7)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from keten.ledger.writing import Writing
+from keten.vault import service as vault
+from keten.vault.keys import Keys
+
+MAX_CACHED = 20_000
+
+
+class Addresses:
+    """Seals callers' addresses; for the writer's thread. Keys that are durable are kept, to spare a look-up."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._wrapped: OrderedDict[str, bytes] = OrderedDict()
+
+    def seal(self, writing: Writing, client: str, address: str) -> dict[str, str]:
+        """The personal part of an entry: client → sealed address."""
+        if not address:
+            return {}
+        wrapped = self._wrapped.get(client)
+        if wrapped is None:
+            wrapped = vault.subject_key(writing.connection, client)
+            if wrapped is None:
+                # Made in this transaction, which may yet be rolled back: not kept before it is read again.
+                return {client: vault.seal_for(writing, self._keys, client, address.encode())}
+            self._wrapped[client] = wrapped
+            if len(self._wrapped) > MAX_CACHED:
+                self._wrapped.popitem(last=False)
+        return {client: self._keys.seal(client, wrapped, address.encode())}
+
+    def forget(self) -> None:
+        """The register changed: a key may be gone."""
+        self._wrapped.clear()
