@@ -23,9 +23,11 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     country: str = ""  # ISO 3166 letters of where the request comes from
     purpose: str = ""
 
-    # Whether principal, dataset and content are there. `mismatch`: which row of the register did not hold, and why.
-    known: bool = False
+    # Whether every row of the register that was read holds against the ledger, or else (`mismatch`) which does not;
+    # and whether principal, dataset and content are there.
+    checked: bool = False
     mismatch: str = ""
+    known: bool = False
 
     principal: str = ""
     principal_standing: str = ""  # active, ended, blocked

@@ -78,7 +78,9 @@ class PolicySet:
             raise _invalid(SCHEMA_FILE, str(error)) from error
         result = cedarpy.validate_policies(whole, self.parsed_schema)
         if not result.validation_passed:
-            raise _invalid("policies", "; ".join(str(error) for error in result.errors)[:2000])
+            names = result.id_annotations_by_policy_id
+            said = [f"{names.get(error.policy_id, 'schema')}: {error.error}" for error in result.errors]
+            raise _invalid("policies", "; ".join(said)[:2000])
 
     def _without_permit(self) -> tuple[str, ...]:
         permits = {policy.reasons for policy in self.policies.values() if policy.effect == "permit"}
