@@ -9,8 +9,11 @@ from pathlib import Path
 
 import msgspec
 
+from keten.core.clock import rfc3339
 from keten.core.errors import Denied, Invalid, NotFound
 from keten.core.ids import is_id
+from keten.datasets.model import Dataset
+from keten.identity.model import EndableRow
 from keten.keeper import certificates, entries
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs, sealed_in
@@ -22,8 +25,10 @@ from keten.policy.model import Allow
 from keten.policy.service import Outcome
 from keten.revocation import service as revocation
 from keten.suppliers import service as suppliers
+from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
 from keten.vault import service as vault
+from keten.vault.personal import Seals
 
 log = logging.getLogger(__name__)
 ACKNOWLEDGE_SECONDS = 5.0
@@ -100,10 +105,11 @@ class OperatorVerbs:
             raise Invalid("estate", "The estate is malformed.", str(error)) from error
         if body.plan_only:
             with trusted.reader.connect() as reading:
-                planned = suppliers.plan(reading, estate, trusted.keys)
-            return said.Applied(planned.changes, planned.ids)
+                planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading))
+            return said.Applied(summaries(planned.changes, planned.names), planned.ids)
         applied, _batch = await trusted.writer.run(
-            lambda writing: suppliers.apply(writing, estate, _actor(connection), trusted.keys), alone=True
+            lambda writing: suppliers.apply(writing, estate, _actor(connection), Seals.of(trusted.keys, writing)),
+            alone=True,
         )
         return said.Applied(applied.changes, applied.ids, await self._settled())
 
@@ -117,17 +123,17 @@ class OperatorVerbs:
         """
         trusted = self._trusted
         trusted.door.fresh()
-        found = revocation.target(trusted.register, body.kind, body.target, body.reason)  # 1
-        if found.already:
-            already = {"step": "register", "outcome": "already", "detail": f"ended before: {found.row.ended}"}
-            return said.Revoked(found.row.id, [already], "", already=True)
-        index, batch = await trusted.writer.run(  # 2
-            lambda writing: revocation.end(writing, body.kind, found.row, body.reason, _actor(connection)),
+        row = revocation.target(trusted.register, body.kind, body.target)  # 1
+        done, batch = await trusted.writer.run(  # 2
+            lambda writing: revocation.end(writing, body.kind, row.id, body.reason, _actor(connection)),
             alone=True,
             essential=True,
         )
-        entry = sealed_in(batch, index).id
-        detail = f"{body.kind} {found.row.name} ended, entry {entry}"
+        if done.index is None:
+            already = {"step": "register", "outcome": "already", "detail": f"ended before: {_when(done.row)}"}
+            return said.Revoked(row.id, [already], "", already=True)
+        entry = sealed_in(batch, done.index).id
+        detail = f"{body.kind} {row.name} ended, entry {entry}"
         steps = [{"step": "register", "outcome": "done", "detail": detail}]
         cut = await self._settled()  # 3, 4
         steps.append({"step": "transfers", "outcome": "done", "detail": f"{cut} cut"})
@@ -137,7 +143,7 @@ class OperatorVerbs:
             steps.append({"step": "gateways", "outcome": "not-done", "detail": "a gateway has not confirmed the cut"})
         else:
             steps.append({"step": "gateways", "outcome": "done", "detail": f"{reached} connected, all confirmed"})
-        return said.Revoked(found.row.id, steps, entry)
+        return said.Revoked(row.id, steps, entry)
 
     async def _settled(self) -> int:
         """Wait until the gateways have cut what the last change ended; returns how many that are."""
@@ -152,7 +158,7 @@ class OperatorVerbs:
         trusted = self._trusted
         trusted.door.fresh()
         dataset = trusted.register.named("dataset", body.dataset)
-        if dataset is None:
+        if not isinstance(dataset, Dataset):
             raise NotFound("unknown", f"There is no dataset {body.dataset!r} in the register; declare it and apply.")
         if dataset.ended is not None:
             raise Denied("dataset-ended", f"The dataset {dataset.name!r} has ended; nothing can be put into it.")
@@ -278,6 +284,10 @@ class OperatorVerbs:
         """Payloads are about to leave: recorded first."""
         details = {"size": body.size, "target": str(Path(body.target).name)[:200]}
         return await self._record(Draft(entries.LEDGER_EXPORTED, _actor(connection), details=details))
+
+
+def _when(row: EndableRow) -> str:
+    return f"{rfc3339(row.ended.at_us)}, {row.ended.reason}" if row.ended else ""
 
 
 def _actor(connection: Connection) -> str:

@@ -11,30 +11,26 @@ from keten.suppliers import service as suppliers
 from keten.suppliers.register import Register
 
 KINDS = ("supplier", "contract", "person", "client", "grant")
-MAX_REASON = 500
 
 
-class Ending(msgspec.Struct, frozen=True):
-    """What a revocation found: the row, and whether it had ended already."""
+class Ended(msgspec.Struct, frozen=True):
+    """How a revocation went. `index`: its entry; None when the row had ended before and nothing was recorded."""
 
     row: EndableRow
-    already: bool
+    index: int | None
 
 
-def target(register: Register, kind: str, name_or_id: str, reason: str) -> Ending:
-    """The row that is to end. Raises `Invalid` (kind, reason), `NotFound`."""
+def target(register: Register, kind: str, name_or_id: str) -> EndableRow:
+    """The row that is to end. Raises `Invalid` ("kind"), `NotFound` ("unknown")."""
     if kind not in KINDS:
         raise Invalid("kind", f"Access can be ended for: {', '.join(KINDS)}; not for {kind!r}.")
-    if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
-        raise Invalid("reason", f"Say why, in at most {MAX_REASON} printable characters (--reason TEXT).")
     row = register.named(kind, name_or_id)
     if row is None:
         raise NotFound("unknown", f"There is no {kind} {name_or_id!r} in the register.")
-    if not isinstance(row, EndableRow):
-        raise Invalid("kind", f"A {kind} cannot be ended.")
-    return Ending(row, row.ended is not None)
+    return row
 
 
-def end(writing: Writing, kind: str, row: EndableRow, reason: str, actor: str) -> int:
-    """End access through this row, now and for good; returns the index of the entry."""
-    return suppliers.end(writing, kind, row, reason.strip(), actor)
+def end(writing: Writing, kind: str, row_id: str, reason: str, actor: str) -> Ended:
+    """End access through this row, now and for good. Raises `Invalid` ("reason")."""
+    done = suppliers.end(writing, kind, row_id, reason.strip(), actor)
+    return Ended(done.row, None if done.already else writing.next_index - 1)
