@@ -32,10 +32,11 @@ MAX_NUMBER_TEXT = 24
 SIGNATURE_BYTES = 64
 COORDINATE_BYTES = 32
 EDDSA = ("EdDSA", "Ed25519")  # RFC 8037 §3.1; RFC 9864 §2.2
+_PADDING = (b"", b"", b"==", b"=")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*\Z")
 # The last character carries unused bits, which must be zero (RFC 4648 §3.5), or one value has several spellings.
 _LAST = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
-_STANDARD = str.maketrans("-_", "+/")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
 _PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 _ES256 = ECDSA(SHA256())
 
@@ -102,7 +103,7 @@ def decode_base64url(text: str, what: str) -> bytes:
     remainder = len(text) % 4
     if remainder == 1 or not _BASE64URL.match(text) or (remainder and text[-1] not in _LAST[remainder]):
         raise invalid(f"{what}: not canonical base64url")
-    return binascii.a2b_base64(text.translate(_STANDARD) + "=" * (-len(text) % 4))
+    return binascii.a2b_base64(text.encode("ascii").translate(_STANDARD) + _PADDING[remainder])
 
 
 def encode_base64url(raw: bytes) -> str:

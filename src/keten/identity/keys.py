@@ -25,7 +25,7 @@ _BLOB_HEAD = struct.pack(">I", len(_TYPE)) + _TYPE + struct.pack(">I", RAW_BYTES
 _P = 2**255 - 19
 _Y_BITS = 2**255 - 1
 # y of the points whose order divides 8: under such a "key" anyone can make a signature. Checked in the tests.
-_ORDER_8_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+_ORDER_8_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
 _WEAK_Y = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
 
 

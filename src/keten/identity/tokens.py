@@ -1,6 +1,6 @@
 """Access tokens: opaque to everyone else, kept nowhere. What a token says is sealed in it under a key of the keeper.
 
-Text: base64url of  version 1 ‖ day (4 bytes) ‖ nonce (12) ‖ AES-256-GCM(claims) ‖ tag (16); 172 characters.
+Text: base64url of  version 1 ‖ day (4 bytes) ‖ nonce (12) ‖ AES-256-GCM(claims) ‖ tag (16); 188 characters.
 Each day has a key of its own, derived from the root, so that random nonces never come near their bound (2^32 a key).
 """
 
@@ -16,17 +16,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keten.core.clock import SECOND
 from keten.core.crypto import NONCE_BYTES, derive
 from keten.core.errors import Invalid
-from keten.core.ids import decode_id, encode_id
 from keten.identity.errors import Refused
 from keten.identity.jws import decode_base64url, encode_base64url
 from keten.identity.keys import fingerprint_bytes, fingerprint_text
 
-TOKEN_CHARACTERS = 172
+TOKEN_CHARACTERS = 188
 MAX_LIFETIME_S = 3600
-SERIAL_BYTES = 8
+SERIAL_BYTES = 10
 _DAY_US = 86_400 * SECOND
 _HEAD = struct.Struct(">BI")
-_CLAIMS = struct.Struct(">16s32s32sQ8s")
+_CLAIMS = struct.Struct(">26s32s32sQ10s")
 _VERSION = 1
 _CONTEXT = b"keten/access-token"
 
@@ -35,7 +34,7 @@ class Claims(msgspec.Struct, frozen=True, gc=False):
     """What a token says.
 
     jkt: RFC 7638 thumbprint of the DPoP key that it is bound to. fingerprint: of the client's key at sign-in.
-    expires_us: exclusive. serial: of the sign-in, 16 hex digits, also in its entry.
+    expires_us: exclusive. serial: of the sign-in, 20 hex digits, also in its entry.
     """
 
     client_id: str
@@ -65,7 +64,7 @@ class Tokens:
         expires_us = now_us + self.lifetime_s * SECOND
         head = _HEAD.pack(_VERSION, expires_us // _DAY_US)
         claims = _CLAIMS.pack(
-            decode_id(client_id), jkt, fingerprint_bytes(fingerprint), expires_us, bytes.fromhex(serial)
+            client_id.encode("ascii"), jkt, fingerprint_bytes(fingerprint), expires_us, bytes.fromhex(serial)
         )
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._cipher(expires_us // _DAY_US, now_us).encrypt(nonce, claims, _CONTEXT + head)
@@ -98,7 +97,7 @@ class Tokens:
         except InvalidTag as error:
             raise _invalid("not sealed by this keeper") from error
         client, jkt, key, expires_us, serial = _CLAIMS.unpack(plain)
-        claims = Claims(encode_id(client), jkt, fingerprint_text(key), expires_us, serial.hex())
+        claims = Claims(client.decode("ascii"), jkt, fingerprint_text(key), expires_us, serial.hex())
         if now_us >= expires_us:  # 4
             raise Refused("token-expired", "the token is over", client_id=claims.client_id)
         return claims
