@@ -1,0 +1,84 @@
+"""What a budget is asked and what it answers."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+Per = Literal["hour", "day", "week", "month"]
+UNLIMITED = -1
+
+
+class Budgeted(Protocol):
+    """What budgets need to know of a grant (the type itself lives in a room above)."""
+
+    @property
+    def id(self) -> str:
+        """The grant's random id."""
+
+    @property
+    def budget_records(self) -> int:
+        """The most distinct records per window; 0: no limit."""
+
+    @property
+    def budget_per(self) -> str:
+        """The window: hour, day, week (ISO 8601, from Monday) or month."""
+
+
+class Window(msgspec.Struct, frozen=True, gc=False):
+    """A calendar window from `start_us` up to, not including, `end_us` (microseconds since 1970 UTC)."""
+
+    start_us: int
+    end_us: int
+
+
+class Charged(msgspec.Struct, frozen=True, gc=False):
+    """The object may be opened. `new`: records charged now, 0 for an object charged in this window before.
+
+    `left`: records left afterwards, `UNLIMITED` without a limit; then there is no window either (0).
+    """
+
+    new: int
+    left: int
+    window_start_us: int
+
+
+class Spent(msgspec.Struct, frozen=True, gc=False):
+    """The object is refused whole: it has more records than are `left` of `budget` until `resets_us`."""
+
+    left: int
+    budget: int
+    resets_us: int
+
+
+class Left(msgspec.Struct, frozen=True, gc=False):
+    """What is left of a budget. `spent` may exceed `budget` when the budget was lowered within the window."""
+
+    budget: int
+    spent: int
+    left: int
+    resets_us: int
+
+
+class Charge(msgspec.Struct, frozen=True, gc=False):
+    """One charge as stored. `idx`: the entry that opened the object. `at_us`: when."""
+
+    grant: str
+    client: str
+    object: str
+    window_start_us: int
+    records: int
+    at_us: int
+    idx: int
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """What an entry that opened an object says of its charge: to compare charges with. `window_us` 0: no budget."""
+
+    idx: int
+    grant: str
+    client: str
+    object: str
+    window_us: int
+    charged: int

@@ -1,0 +1,208 @@
+"""Charging budgets, in the transaction that records the access (law 12).
+
+The table is the truth; counters in memory only spare its reading. A counter is complete or it is not there, so a
+transaction that is rolled back is undone by letting go of the counters it touched.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+
+from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Spent, Window
+from keten.budgets.rules import LONGEST_DAYS, kept_from, window, zone
+from keten.budgets.tables import budget_charges
+from keten.core.errors import Invalid
+from keten.ledger.writing import Writing
+
+__all__ = ["Budgets", "Charged", "Left", "Spent", "charges", "drop_old", "left"]
+
+MAX_COUNTERS = 50_000
+MAX_OBJECTS = 10_000  # remembered per counter; past that, whether an object was charged is read from the table
+MAX_REMEMBERED = 500_000  # objects remembered by all counters together
+_LONGEST_US = LONGEST_DAYS * 86_400_000_000
+_INSERT = insert(budget_charges)
+
+
+class _Counter:
+    """What one client has spent of one grant in one window. `objects` None: too many to remember."""
+
+    __slots__ = ("objects", "spent", "window")
+
+    def __init__(self, counted: Window) -> None:
+        self.window = counted
+        self.spent = 0
+        self.objects: set[str] | None = set()
+
+    def add(self, object_id: str, records: int) -> None:
+        self.spent += records
+        if self.objects is not None:
+            self.objects.add(object_id)
+            if len(self.objects) > MAX_OBJECTS:
+                self.objects = None
+
+    @property
+    def remembered(self) -> int:
+        return 0 if self.objects is None else len(self.objects)
+
+
+class Budgets:
+    """Counters over `budget_charges`, for the writer's thread, which says `commit` or `rollback` after each transaction."""
+
+    def __init__(self) -> None:
+        self._counters: OrderedDict[tuple[str, str], _Counter] = OrderedDict()
+        self._remembered = 0
+        self._touched: set[tuple[str, str]] = set()
+        self._windows: dict[tuple[str, str], Window] = {}
+
+    def charge(
+        self,
+        writing: Writing,
+        grant: Budgeted,
+        client_id: str,
+        object_id: str,
+        records: int,
+        at_us: int,
+        tz: str,
+    ) -> Charged | Spent:
+        """Charge an access that is about to be recorded: the caller's next entry must be the one that opens the object.
+
+        A refusal changes nothing. Raises `Invalid` (records, budget-window, timezone-unknown).
+
+        1. No limit: nothing to charge.
+        2. The window that this moment falls in, and what this client has spent in it under this grant.
+        3. An object that was charged in it costs nothing again: a resumed download, another range.
+        4. Whole or not at all: an object of more records than are left is refused.
+        5. The charge is stored in the transaction of the entry that follows.
+        """
+        if records < 0:
+            raise Invalid("records", "The number of records is 0 or more.", str(records))
+        budget = grant.budget_records
+        if budget <= 0:  # 1
+            return Charged(0, UNLIMITED, 0)
+        counted = self._window(at_us, grant.budget_per, tz)  # 2
+        key = (grant.id, client_id)
+        counter = self._counter(writing.connection, key, counted)
+        available = max(0, budget - counter.spent)
+        if _has(writing.connection, counter, key, object_id):  # 3
+            return Charged(0, available, counted.start_us)
+        if records > available:  # 4
+            return Spent(available, budget, counted.end_us)
+        self._touched.add(key)  # 5
+        row = {
+            "grant": grant.id,
+            "client": client_id,
+            "object": object_id,
+            "window_start_us": counted.start_us,
+            "records": records,
+            "at_us": at_us,
+            "idx": writing.next_index,
+        }
+        writing.connection.execute(_INSERT, row)
+        before = counter.remembered
+        counter.add(object_id, records)
+        self._remembered += counter.remembered - before
+        self._trim()
+        return Charged(records, available - records, counted.start_us)
+
+    def commit(self) -> None:
+        """The transaction is durable."""
+        self._touched.clear()
+
+    def rollback(self) -> None:
+        """The transaction did not happen: what it touched is read from the table again."""
+        for key in self._touched:
+            self._drop(key)
+        self._touched.clear()
+
+    def _window(self, at_us: int, per: str, tz: str) -> Window:
+        found = self._windows.get((per, tz))
+        if found is None or not found.start_us <= at_us < found.end_us:
+            found = window(at_us, per, zone(tz))
+            self._windows[per, tz] = found
+        return found
+
+    def _counter(self, connection: Connection, key: tuple[str, str], counted: Window) -> _Counter:
+        found = self._counters.get(key)
+        if found is not None and found.window == counted:
+            self._counters.move_to_end(key)
+            return found
+        self._drop(key)
+        if found is not None and found.window.end_us <= counted.start_us:
+            counter = _Counter(counted)  # every charge passes here, so none was made since that window ended
+        else:
+            counter = _load(connection, key, counted)
+        self._counters[key] = counter
+        self._remembered += counter.remembered
+        self._trim()
+        return counter
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        dropped = self._counters.pop(key, None)
+        if dropped is not None:
+            self._remembered -= dropped.remembered
+
+    def _trim(self) -> None:
+        """Let go of the counters used longest ago; the newest stays, whatever it holds."""
+        while len(self._counters) > 1 and (len(self._counters) > MAX_COUNTERS or self._remembered > MAX_REMEMBERED):
+            self._drop(next(iter(self._counters)))
+
+
+def left(connection: Connection, grant: Budgeted, client_id: str, at_us: int, tz: str) -> Left | None:
+    """What is left of a client's budget under a grant at a moment, from the table; None without a limit.
+
+    Raises `Invalid` (budget-window, timezone-unknown).
+    """
+    if grant.budget_records <= 0:
+        return None
+    counted = window(at_us, grant.budget_per, zone(tz))
+    spent = _load(connection, (grant.id, client_id), counted).spent
+    return Left(grant.budget_records, spent, max(0, grant.budget_records - spent), counted.end_us)
+
+
+def charges(connection: Connection) -> Iterator[Charge]:
+    """Every charge that is stored, in the order of their entries: for `rules.disagreements`."""
+    for row in connection.execute(select(budget_charges).order_by(budget_charges.c.idx)).mappings():
+        yield Charge(**row)
+
+
+def drop_old(writing: Writing, at_us: int, tz: str, limit: int = 10_000) -> int:
+    """Delete charges of windows that are over, up to about `limit` of them; returns how many went."""
+    horizon = kept_from(at_us, zone(tz))
+    column = budget_charges.c.at_us
+    last = select(column).where(column < horizon).order_by(column).offset(limit - 1).limit(1)
+    until = writing.connection.execute(last).scalar()
+    condition = column < horizon if until is None else column <= until
+    return int(writing.connection.execute(delete(budget_charges).where(condition)).rowcount)
+
+
+def _of(key: tuple[str, str], counted: Window) -> ColumnElement[bool]:
+    """The charges that count in a window: by when they were made, so that redefining a budget does not refill it."""
+    table = budget_charges.c
+    grant, client = key
+    return (
+        (table.grant == grant)
+        & (table.client == client)
+        & (table.window_start_us >= counted.start_us - _LONGEST_US)
+        & (table.at_us >= counted.start_us)
+        & (table.at_us < counted.end_us)
+    )
+
+
+def _load(connection: Connection, key: tuple[str, str], counted: Window) -> _Counter:
+    counter = _Counter(counted)
+    table = budget_charges.c
+    # An object is counted once, also where the budget's window was redefined and it was charged in both.
+    statement = select(table.object, func.max(table.records)).where(_of(key, counted)).group_by(table.object)
+    for object_id, records in connection.execute(statement):
+        counter.add(object_id, records)
+    return counter
+
+
+def _has(connection: Connection, counter: _Counter, key: tuple[str, str], object_id: str) -> bool:
+    if counter.objects is not None:
+        return object_id in counter.objects
+    statement = select(budget_charges.c.idx).where(_of(key, counter.window), budget_charges.c.object == object_id)
+    return connection.execute(statement.limit(1)).first() is not None
