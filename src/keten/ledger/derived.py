@@ -1,0 +1,127 @@
+"""Verification of the tables that are derived from entries, `postings` and `changes`: nothing missing, nothing more.
+
+Both have rows (ref, idx). Each range of entries looks for the rows that it must have; when a table has more rows than
+were found so, the surplus is looked for one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+from sqlalchemy import Column, Connection, String, Table, cast, func, select, type_coerce
+from sqlalchemy.types import NullType
+
+from keten.ledger.faults import Fault
+from keten.ledger.tables import entries
+
+_REFS_AT_ONCE = 500
+_ROWS_AT_ONCE = 2000
+
+RefsOf = Callable[[Any, Any], set[str]]
+
+
+def raw(column: Column[Any]) -> Any:
+    """A column as the database has it, without any conversion that could fail on a damaged value."""
+    return type_coerce(column, NullType()).label(column.name)
+
+
+class Expected:
+    """The rows that a derived table must have of a range of entries; indexes are added in rising order."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[int]] = {}
+
+    def add(self, ref: str, index: int) -> None:
+        """One row."""
+        found = self.rows.get(ref)
+        if found is None:
+            self.rows[ref] = [index]
+        else:
+            found.append(index)
+
+
+class Compared(msgspec.Struct):
+    """`there`: how many of the table's rows the expected ids have in the range."""
+
+    there: int = 0
+    faults: list[Fault] = []
+
+
+def compare(connection: Connection, table: Table, expected: Expected, first: int, end: int) -> Compared:
+    """The rows of a range for the ids that are expected there.
+
+    The database joins each id's indexes into one text, which nearly always equals the text that is expected.
+    """
+    compared = Compared()
+    indexes = func.aggregate_strings(cast(table.c.idx, String), ",")
+    refs = iter(expected.rows)
+    while some := list(islice(refs, _REFS_AT_ONCE)):
+        chosen = (
+            select(raw(table.c.ref), indexes)
+            .where(table.c.ref.in_(some), table.c.idx >= first, table.c.idx < end)
+            .group_by(table.c.ref)
+        )
+        found = {row[0]: str(row[1]) for row in connection.execute(chosen)}
+        for ref in some:
+            wanted = expected.rows[ref]
+            text = found.get(ref, "")
+            if text == ",".join(map(str, wanted)):
+                compared.there += len(wanted)
+            else:
+                _differ(compared, table, ref, set(wanted), text)
+    return compared
+
+
+def _differ(compared: Compared, table: Table, ref: str, wanted: set[int], text: str) -> None:
+    there = {int(each) for each in text.split(",") if each.isdigit()}
+    compared.there += len(there)
+    for index in sorted(wanted - there):
+        compared.faults.append(_missing(table, ref, index))
+    for index in sorted(there - wanted):
+        compared.faults.append(_too_many(table, ref, index))
+
+
+def surplus(
+    connection: Connection, table: Table, there: int, end: int, refs_of: RefsOf
+) -> Iterator[Fault]:
+    """The rows of `table` beyond the `there` that the ranges have looked at: for ids that no entry before `end` has.
+
+    `refs_of(kind, payload)` says which ids an entry has. Takes long only when there is something to be found.
+    """
+    count = int(connection.execute(select(func.count()).select_from(table)).scalar() or 0)
+    left = count - there
+    if left <= 0:
+        return
+    chosen = select(raw(table.c.ref), raw(table.c.idx)).execution_options(yield_per=_ROWS_AT_ONCE)
+    for rows in connection.execute(chosen).partitions():
+        known = _refs(connection, {row.idx for row in rows}, end, refs_of)
+        for ref, index in rows:
+            if ref not in known.get(index, ()):
+                yield _too_many(table, ref, index)
+                left -= 1
+        if left <= 0:
+            return
+
+
+def _refs(connection: Connection, indexes: set[Any], end: int, refs_of: RefsOf) -> dict[Any, set[str]]:
+    wanted = sorted(index for index in indexes if isinstance(index, int) and 0 <= index < end)
+    known: dict[Any, set[str]] = {}
+    for at in range(0, len(wanted), _REFS_AT_ONCE):
+        columns = (raw(entries.c.idx), raw(entries.c.kind), raw(entries.c.payload))
+        chosen = select(*columns).where(entries.c.idx.in_(wanted[at : at + _REFS_AT_ONCE]))
+        known |= {row[0]: refs_of(row[1], row[2]) for row in connection.execute(chosen)}
+    return known
+
+
+def _missing(table: Table, ref: str, index: int) -> Fault:
+    return Fault(table.name, "the row for this entry is missing", index=index, table=table.name, row=ref)
+
+
+def _too_many(table: Table, ref: Any, index: Any) -> Fault:
+    row = ref if isinstance(ref, str) else f"{ref!r:.90}"
+    if isinstance(index, int):
+        return Fault(table.name, "a row that this entry does not call for", index=index, table=table.name, row=row)
+    return Fault(table.name, f"a row for no entry at all: {index!r:.40}", table=table.name, row=row)

@@ -1,0 +1,327 @@
+"""Verification of one range of entries: the work that is shared out to processes.
+
+Nothing read here is believed, not even its type: a column of a damaged SQLite row can hold anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from keten.core.clock import rfc3339
+from keten.core.db import reading_engine
+from keten.ledger.derived import Expected, compare, raw
+from keten.ledger.faults import Check, Fault
+from keten.ledger.merkle import leaf_hash
+from keten.ledger.model import Entry, Leaf, Payload
+from keten.ledger.postings import concerns, kind_ref
+from keten.ledger.registerfaults import Change, change_faults
+from keten.ledger.sealing import LEAF_VERSION, commitment, leaf_bytes
+from keten.ledger.tables import changes, entries, postings
+from keten.ledger.tilefaults import Difference, block_root, differences
+from keten.ledger.tiles import WIDTH, Tile
+
+_CHUNK = 4096
+_CHANGE_HINT = b'"table":'
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A range of entries to verify: `first` (a multiple of 256) up to, not including, `end`, in a ledger of `size`.
+
+    `tiles`: published files over these entries. `posted`: entries before it must be in the posting lists, None to
+    leave the lists, the changes and the register alone. `keep`: blocks of 256 whose leaf hashes are wanted.
+    """
+
+    database: str
+    folder: str
+    first: int
+    end: int
+    size: int
+    posted: int | None
+    tiles: tuple[Tile, ...]
+    keep: tuple[int, ...]
+    checks: tuple[Check, ...]
+
+
+class Result(msgspec.Struct):
+    """What came of it.
+
+    `blocks`: the tree hash of each full block of 256 entries, None where an entry of it is missing. `kept`: leaf
+    hashes of the wanted blocks. `posted`, `changed`: rows that the derived tables have of these entries.
+    `gathered`: one for each check.
+    """
+
+    first: int
+    end: int
+    faults: list[Fault] = []
+    blocks: list[bytes | None] = []
+    kept: dict[int, list[bytes | None]] = {}
+    first_time: int | None = None
+    last_time: int | None = None
+    posted: int = 0
+    changed: int = 0
+    differences: list[Difference] = []
+    gathered: list[Any] = []
+
+
+class _Read(msgspec.Struct, frozen=True, gc=False):
+    """What verification needs of every payload."""
+
+    time: str
+    kind: str
+    actor: str
+    subjects: tuple[str, ...] = ()
+    refs: dict[str, str] = {}
+
+
+class _Change(msgspec.Struct, frozen=True, gc=False):
+    table: str
+    row: str
+    before: msgspec.Raw
+    after: msgspec.Raw
+
+
+class _Changing(msgspec.Struct, frozen=True, gc=False):
+    details: _Change
+
+
+_read = msgspec.json.Decoder(_Read).decode
+_changing = msgspec.json.Decoder(_Changing).decode
+_payload = msgspec.json.Decoder(Payload).decode
+_leaf = msgspec.json.Decoder(Leaf, strict=True).decode
+
+
+def run(task: Task) -> Result:
+    """Verify one range, with a connection of its own."""
+    engine = reading_engine(Path(task.database))
+    try:
+        with engine.connect() as connection:
+            return Range(task, connection).verify()
+    finally:
+        engine.dispose()
+
+
+class Range:
+    """One range under verification."""
+
+    def __init__(self, task: Task, connection: Connection) -> None:
+        self._task = task
+        self._connection = connection
+        self._result = Result(task.first, task.end)
+        self._leaves: list[bytes | None] = []
+        self._hashes: list[bytes | None] = []
+        self._expected = Expected()
+        self._changed = Expected()
+        self._changes: list[Change] = []
+        self._time_text = ""
+        self._wanted: list[list[Entry]] = [[] for _ in task.checks]
+        self._kinds = frozenset(kind for check in task.checks for kind in check.kinds)
+
+    def verify(self) -> Result:
+        """Look at the range.
+
+        1. Every entry is there once, and is what its leaf, its columns and its neighbours say.
+        2. The tree above it, block by block.
+        3. The published files over it.
+        4. Its rows in the derived tables, and none of its changes is forgotten by the register.
+        """
+        for row, index in self._rows():  # 1
+            self._entry(row, index)
+        self._blocks()  # 2
+        self._result.differences = list(  # 3
+            differences(Path(self._task.folder), self._task.tiles, self._task.first, self._leaves, self._hashes)
+        )
+        if self._task.posted is not None:  # 4
+            span = self._task.first, self._task.end
+            self._derived(*span)
+        self._result.gathered = [
+            check.gather(some) for check, some in zip(self._task.checks, self._wanted, strict=True)
+        ]
+        return self._result
+
+    def _derived(self, first: int, end: int) -> None:
+        """Step 4."""
+        result = self._result
+        try:
+            listed = compare(self._connection, postings, self._expected, first, end)
+            result.posted = listed.there
+            result.faults += listed.faults
+            noted = compare(self._connection, changes, self._changed, first, end)
+            result.changed = noted.there
+            result.faults += noted.faults
+            result.faults += change_faults(self._connection, self._changes, self._task.size)
+        except DBAPIError as error:
+            what = f"what belongs to entries {first} to {end - 1} cannot be read: {error.orig}"
+            result.faults.append(Fault("database", what, unreadable=True))
+
+    def _rows(self) -> Iterator[tuple[Any, int]]:
+        """Every row of the range with its index; a missing one is a fault, and None as its hash."""
+        columns = [raw(column) for column in entries.columns]
+        for first in range(self._task.first, self._task.end, _CHUNK):
+            end = min(first + _CHUNK, self._task.end)
+            chosen = select(*columns).where(entries.c.idx >= first, entries.c.idx < end).order_by(entries.c.idx)
+            at = first
+            try:
+                found = self._connection.execute(chosen).all()
+            except DBAPIError as error:  # a damaged page, or text that is not UTF-8
+                self._unreadable(first, end, error)
+                continue
+            for row in found:
+                self._missing(at, row.idx)
+                at = row.idx + 1
+                yield row, row.idx
+            self._missing(at, end)
+
+    def _unreadable(self, first: int, end: int, error: DBAPIError) -> None:
+        what = f"entries {first} to {end - 1} cannot be read: {error.orig}"
+        self._result.faults.append(Fault("database", what, index=first, unreadable=True))
+        self._leaves += [None] * (end - first)
+        self._hashes += [None] * (end - first)
+
+    def _missing(self, first: int, end: int) -> None:
+        if first >= end:
+            return
+        what = "it is missing" if end == first + 1 else f"it and those up to {end - 1} are missing"
+        self._result.faults.append(Fault("entries", what, index=first))
+        self._leaves += [None] * (end - first)
+        self._hashes += [None] * (end - first)
+
+    def _fault(self, where: str, what: str, index: int) -> None:
+        self._result.faults.append(Fault(where, what, index=index))
+
+    def _entry(self, row: Any, index: int) -> None:
+        """Step 1."""
+        _index, entry_id, time_us, kind, payload, salt, leaf = row
+        if isinstance(leaf, bytes):
+            self._leaves.append(leaf)
+            self._hashes.append(leaf_hash(leaf))
+        else:
+            self._leaves.append(None)
+            self._hashes.append(None)
+            self._fault("leaf", "it is not stored as bytes", index)
+        try:
+            holds = leaf_bytes(entry_id, commitment(salt, entry_id, payload)) == leaf
+        except (TypeError, AttributeError, ValueError):
+            holds = False
+        if not holds:
+            self._disagreement(entry_id, payload, salt, leaf, index)
+        self._time(time_us, index)
+        if isinstance(payload, bytes):
+            self._payload(payload, time_us, kind, index)
+        if kind in self._kinds and isinstance(payload, bytes):
+            self._gather(index, entry_id, time_us, kind, payload)
+
+    def _disagreement(self, entry_id: Any, payload: Any, salt: Any, leaf: Any, index: int) -> None:
+        """Why an entry is not what its leaf says."""
+        try:
+            said = _leaf(leaf) if isinstance(leaf, bytes) else None
+        except (msgspec.ValidationError, msgspec.DecodeError):
+            said = None
+        if said is None or leaf_bytes(said.id, said.commitment) != leaf:
+            self._fault("leaf", 'it is not {"id", "v", "commitment"} as it is written', index)
+        elif said.v != LEAF_VERSION:
+            self._fault("leaf", f"its version is {said.v}", index)
+        if said is not None and said.id != entry_id:
+            self._fault("column", f"column id is {entry_id!r:.60}, but the leaf says {said.id!r:.60}", index)
+        if payload is None and salt is None:
+            self._fault("payload", "its payload is gone, and no entry says that it was erased", index)
+            return
+        if not isinstance(payload, bytes) or not isinstance(salt, bytes):
+            self._fault("payload", "its payload or salt is missing, or not stored as bytes", index)
+        elif said is None or commitment(salt, said.id, payload) != said.commitment:
+            self._fault("payload", "its payload or salt is not what its leaf commits to", index)
+
+    def _time(self, time_us: Any, index: int) -> None:
+        if not isinstance(time_us, int):
+            self._fault("column", "column time_us is not a number", index)
+            return
+        last = self._result.last_time
+        if last is None:
+            self._result.first_time = time_us
+        elif time_us < last:
+            self._fault("time", f"its time is {last - time_us} µs before that of an earlier entry", index)
+        self._result.last_time = time_us if last is None else max(last, time_us)
+
+    def _payload(self, payload: bytes, time_us: Any, kind: Any, index: int) -> None:
+        """The payload against the columns; what the derived tables must have of it."""
+        try:
+            what = _read(payload)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            self._fault("payload", f"its payload is not that of an entry: {error}", index)
+            if isinstance(kind, str):
+                self._expect(kind_ref(kind), index)
+            return
+        if what.time != self._time_text:
+            self._time_text = _time_text(time_us)
+            if what.time != self._time_text:
+                self._fault("column", f"column time_us is {self._time_text}, the payload says {what.time}", index)
+        if what.kind != kind:
+            self._fault("column", f"column kind is {kind!r:.100}, the payload says {what.kind!r:.100}", index)
+        for ref in concerns(what.kind, what.actor, what.subjects, what.refs):
+            self._expect(ref, index)
+        change = read_change(payload, index) if self._task.posted is not None else None
+        if change is not None:
+            self._changed.add(change.row, index)
+            self._changes.append(change)
+
+    def _expect(self, ref: str, index: int) -> None:
+        if self._task.posted is not None and index < self._task.posted:
+            self._expected.add(ref, index)
+
+    def _gather(self, index: int, entry_id: Any, time_us: Any, kind: str, payload: bytes) -> None:
+        try:
+            entry = Entry(index, entry_id, time_us, kind, _payload(payload))
+        except (msgspec.ValidationError, msgspec.DecodeError):
+            return  # a fault already
+        for check, some in zip(self._task.checks, self._wanted, strict=True):
+            if kind in check.kinds:
+                some.append(entry)
+
+    def _blocks(self) -> None:
+        """Step 2."""
+        first_block = self._task.first // WIDTH
+        for at in range(0, len(self._hashes), WIDTH):
+            block = self._hashes[at : at + WIDTH]
+            number = first_block + at // WIDTH
+            if len(block) == WIDTH:
+                self._result.blocks.append(block_root(block))
+            if number in self._task.keep:
+                self._result.kept[number] = block
+
+
+def read_change(payload: bytes, index: int) -> Change | None:
+    """The change to the register that an entry records, if it is one."""
+    if _CHANGE_HINT not in payload:
+        return None
+    try:
+        change = _changing(payload).details
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return None  # an entry of another kind that speaks of a table
+    return Change(change.table, change.row, index, bytes(change.after))
+
+
+def posting_refs(kind: Any, payload: Any) -> set[str]:
+    """The posting lists that an entry belongs in, as far as it can be read."""
+    try:
+        what = _read(payload)
+    except (msgspec.ValidationError, msgspec.DecodeError, TypeError):
+        return {kind_ref(kind)} if isinstance(kind, str) else set()
+    return concerns(what.kind, what.actor, what.subjects, what.refs)
+
+
+def change_refs(_kind: Any, payload: Any) -> set[str]:
+    """The row of the register that an entry changes."""
+    change = read_change(payload, 0) if isinstance(payload, bytes) else None
+    return {change.row} if change else set()
+
+
+def _time_text(time_us: Any) -> str:
+    try:
+        return rfc3339(time_us)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return f"{time_us!r:.40}"

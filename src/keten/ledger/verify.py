@@ -1,0 +1,331 @@
+"""Verification of everything: entries, tree, signatures, published files, derived tables and the register.
+
+Reads only: the database through read-only connections, and the public folder. The keeper may be running; what it
+records meanwhile is not looked at. Everything that does not hold is named, not only the first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from keten.core.db import database_error, reading_engine
+from keten.core.errors import Unavailable
+from keten.ledger.derived import surplus
+from keten.ledger.faults import Check, Fault, Faults, Report
+from keten.ledger.headfaults import StoredHead, Tree, cursor_faults, outside_faults, read_head
+from keten.ledger.notes import Checkpoint, Verifier
+from keten.ledger.postings import posted
+from keten.ledger.ranges import Range, Result, Task, change_refs, posting_refs, run
+from keten.ledger.reading import size as stored_size
+from keten.ledger.registerfaults import row_count, row_faults
+from keten.ledger.tables import changes, postings
+from keten.ledger.tilefaults import (
+    Difference,
+    list_tiles,
+    missing_tiles,
+    read_checkpoint,
+    read_verifier,
+    upper_tiles,
+)
+from keten.ledger.tiles import ENTRIES, HEIGHT, WIDTH, Tile
+
+__all__ = ["Check", "Fault", "Report", "verify"]
+
+RANGE = 65_536  # entries in one task: 256 blocks of 256
+_ALONE = 32_768  # up to so many entries, starting processes takes longer than doing it oneself
+_SMALLEST = 4096
+
+Progress = Callable[[int, int], None]
+
+
+def verify(
+    database: Path,
+    folder: Path,
+    *,
+    key: str = "",
+    checks: Sequence[Check] = (),
+    newest: int | None = None,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Verify the ledger in `database` and its public tree in `folder`.
+
+    1. The published key is the trusted one (`key`: a verifier key; left out, the published one is believed), and the
+       published checkpoint is signed by it.
+    2. The stored head is signed by it; its parts agree. From here on: one moment of the database.
+    3. The entries are those from 0 up to the head's size; each payload is what its leaf commits to, ids, times and
+       kinds are those of the payload, and times never fall.
+    4. The tree over the leaves has the signed root; that of the published checkpoint is a part of it.
+    5. Every published bundle and tile holds what the leaves say; none is missing, none is too many.
+    6. `changes` and `postings` (as far as they have come) are those of the entries.
+    7. Every row of the register is what its last entry says, and none is missing or without entry.
+    8. The `checks` of other rooms.
+
+    newest: only the head and about that many newest entries, with their leaves in the published tiles ("quick").
+    processes: how many to share the work out to; 1 does all of it here. `progress(done, total)` counts entries.
+    Raises `Unavailable` when the database cannot be opened or one of the processes was killed, and `Corrupt`
+    ("database-damaged") when not even the head can be read.
+    """
+    return _Verification(database, folder, key, tuple(checks), newest, progress).run(
+        processes or min(os.cpu_count() or 1, 8)
+    )
+
+
+class _Verification:
+    """One verification under way."""
+
+    def __init__(
+        self,
+        database: Path,
+        folder: Path,
+        key: str,
+        checks: tuple[Check, ...],
+        newest: int | None,
+        progress: Progress | None,
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._key = key
+        self._checks = checks if newest is None else ()
+        self._newest = newest
+        self._progress = progress
+        self._faults = Faults()
+        self._notes: list[str] = []
+        self._checked: dict[str, int] = {}
+
+    def run(self, processes: int) -> Report:
+        verifier, faults = read_verifier(self._folder, self._key)  # 1
+        self._faults.extend(faults)
+        published = self._published(verifier)
+        engine = reading_engine(self._database)
+        try:
+            with engine.connect() as connection:
+                head, tree, strangers = self._one_moment(connection, verifier, published, processes)
+            with engine.connect() as connection:
+                self._too_new(connection, strangers)
+        except DBAPIError as error:
+            raise database_error(error) from error
+        finally:
+            engine.dispose()
+        root = head.root or tree.root(head.size)
+        return Report(
+            verifier.name if verifier else "",
+            head.size,
+            root.hex() if root else "",
+            published.size if published else None,
+            self._faults.found(),
+            self._faults.more(),
+            self._checked,
+            tuple(self._notes),
+            quick=self._newest is not None,
+        )
+
+    def _published(self, verifier: Verifier | None) -> Checkpoint | None:
+        """Step 1; before the database is looked at, which is never behind what is published."""
+        if verifier is None:
+            return None
+        published, faults = read_checkpoint(self._folder, verifier)
+        self._faults.extend(faults)
+        return published
+
+    def _one_moment(
+        self, connection: Connection, verifier: Verifier | None, published: Checkpoint | None, processes: int
+    ) -> tuple[StoredHead, Tree, list[Tile]]:
+        """Steps 2 to 8, in one transaction; what other processes read is bounded by its head."""
+        head = read_head(connection, verifier, published)  # 2
+        self._faults.extend(head.faults)
+        if published is not None and published.size > head.size:
+            what = f"it is of {published.size} entries, the database has {head.size}: the database is an older copy"
+            self._faults.add(Fault("checkpoint", what, file="checkpoint"))
+        size = head.size
+        first = 0 if self._newest is None else max(0, size - self._newest) // WIDTH * WIDTH
+        tiles, faults = list_tiles(self._folder)
+        self._faults.extend(faults)
+        here = [tile for tile in tiles if _last(tile) <= size]
+        strangers = [tile for tile in tiles if _last(tile) > size]
+        lists_end = None if self._newest is not None else min(posted(connection), size)
+        tasks = self._tasks(first, size, lists_end, here, published, processes)
+        results = list(self._results(tasks, connection, processes))  # 3
+        tree = Tree(
+            [block for result in results for block in result.blocks],
+            {block: kept for result in results for block, kept in result.kept.items()},
+        )
+        self._faults.extend(fault for result in results for fault in result.faults)
+        self._times(results, head)
+        different = [each for result in results for each in result.differences]
+        sound = False
+        if self._newest is None:
+            sound = self._tree(tree, head, published)  # 4
+            different += upper_tiles(self._folder, here, tree.blocks, size)
+            self._whole(connection, head, here, published, results, lists_end)
+        self._blame(different, sound=sound)  # 5
+        for number, check in enumerate(self._checks):  # 8
+            gathered = [result.gathered[number] for result in results]
+            self._look(check.name, check.faults(connection, gathered))
+        self._checked |= {"entries": size - first, "files": len(here)}
+        return head, tree, strangers
+
+    def _whole(
+        self,
+        connection: Connection,
+        head: StoredHead,
+        tiles: Sequence[Tile],
+        published: Checkpoint | None,
+        results: Sequence[Result],
+        lists_end: int | None,
+    ) -> None:
+        """What only a look at everything can tell: nothing is too many, nothing is missing."""
+        size = head.size
+        self._look("entries", outside_faults(connection, size))  # 3
+        if published is not None:  # 5
+            for tile in missing_tiles(tiles, min(published.size, size)):
+                where = "bundle" if tile.level == ENTRIES else "tile"
+                self._faults.add(Fault(where, "it is missing", file=tile.path()))
+            if published.size < size:
+                self._notes.append(f"{size - published.size} entries are not published yet")
+        listed = sum(result.posted for result in results)  # 6
+        noted = sum(result.changed for result in results)
+        self._look("postings", surplus(connection, postings, listed, lists_end or 0, posting_refs))
+        self._look("changes", surplus(connection, changes, noted, size, change_refs))
+        self._look("cursors", cursor_faults(connection, size))
+        self._look("register", row_faults(connection))  # 7
+        self._checked |= {"postings": listed, "changes": noted, "rows": row_count(connection)}
+        if lists_end is not None and lists_end < size:
+            self._notes.append(f"{size - lists_end} entries are not in the posting lists yet")
+
+    def _look(self, what: str, faults: Iterable[Fault]) -> None:
+        """Collect faults; what cannot be read is one too."""
+        try:
+            self._faults.extend(faults)
+        except DBAPIError as error:
+            self._faults.add(Fault("database", f"{what} cannot be read: {error.orig}", unreadable=True))
+
+    def _tasks(
+        self,
+        first: int,
+        size: int,
+        lists_end: int | None,
+        tiles: Sequence[Tile],
+        published: Checkpoint | None,
+        processes: int,
+    ) -> list[Task]:
+        """Ranges of equal length, aligned to blocks of 256, each with the files over it."""
+        share = -(-(size - first) // (processes * 4))
+        step = min(RANGE, max(_SMALLEST, -(-share // WIDTH) * WIDTH))
+        cut = tuple({size // WIDTH} | ({published.size // WIDTH} if published else set()))
+        by_range: dict[int, list[Tile]] = {}
+        for tile in tiles:
+            if tile.level <= 0 and tile.index * WIDTH >= first:
+                by_range.setdefault((tile.index * WIDTH - first) // step, []).append(tile)
+        return [
+            Task(
+                str(self._database),
+                str(self._folder),
+                at,
+                min(at + step, size),
+                size,
+                lists_end,
+                tuple(by_range.get((at - first) // step, ())),
+                cut,
+                self._checks,
+            )
+            for at in range(first, size, step)
+        ]
+
+    def _results(self, tasks: Sequence[Task], connection: Connection, processes: int) -> Iterator[Result]:
+        total = sum(task.end - task.first for task in tasks)
+        done = 0
+        for result in self._run(tasks, connection, processes, total):
+            done += result.end - result.first
+            if self._progress is not None:
+                self._progress(done, total)
+            yield result
+
+    def _run(
+        self, tasks: Sequence[Task], connection: Connection, processes: int, total: int
+    ) -> Iterable[Result]:
+        if processes == 1 or total <= _ALONE:
+            yield from (Range(task, connection).verify() for task in tasks)
+            return
+        try:
+            with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=get_context("spawn")) as pool:
+                yield from pool.map(run, tasks)
+        except BrokenProcessPool as error:
+            raise Unavailable(
+                "verify-interrupted", "A process of the verification was killed; it may lack memory.", str(error)
+            ) from error
+
+    def _times(self, results: Sequence[Result], head: StoredHead) -> None:
+        """Step 3, across ranges: times never fall, and the head has that of the newest entry."""
+        last = None
+        for result in results:
+            if result.first_time is not None and last is not None and result.first_time < last:
+                what = "its time is before that of an earlier entry"
+                self._faults.add(Fault("time", what, index=result.first))
+            if result.last_time is not None:
+                last = result.last_time if last is None else max(last, result.last_time)
+        if last is not None and head.time_us is not None and head.time_us != last:
+            self._faults.add(Fault("head", "column time_us is not the time of the newest entry"))
+
+    def _tree(self, tree: Tree, head: StoredHead, published: Checkpoint | None) -> bool:
+        """Step 4; whether the leaves are those that were signed."""
+        root = tree.root(head.size)
+        if root is None:
+            return False
+        sound = head.root is not None and root == head.root
+        if head.root is not None and not sound:
+            self._faults.add(Fault("tree", f"the root over the {head.size} entries is not the one that was signed"))
+        if published is not None and published.size <= head.size:
+            part = tree.root(published.size)
+            if part is not None and part != published.root:
+                what = f"its root is not that of the first {published.size} entries in the database"
+                self._faults.add(Fault("checkpoint", what, file="checkpoint"))
+        return sound
+
+    def _blame(self, different: Sequence[Difference], *, sound: bool) -> None:
+        """Step 5: whether a file or the database is wrong where they differ.
+
+        When the leaves have the signed root, the file is. When they do not, and both the bundle and the tile over an
+        entry differ from it, it is the entry's leaf.
+        """
+        wrong: set[int] = set()
+        if not sound:
+            bundles = {place for each in different if each.tile.level == ENTRIES for place in each.places}
+            tiles = {place for each in different if each.tile.level == 0 for place in each.places}
+            wrong = bundles & tiles
+        for index in sorted(wrong):
+            self._faults.add(Fault("leaf", "it is not the leaf that was published", index=index))
+        blocks = {index // WIDTH for index in wrong}
+        for each in different:
+            if each.tile.level <= 0 and each.places and set(each.places) <= wrong:
+                continue
+            if each.tile.level > 0 and not each.what and self._follows(each, blocks):
+                continue
+            self._faults.add(each.fault())
+
+    @staticmethod
+    def _follows(each: Difference, blocks: set[int]) -> bool:
+        """Whether a tile above differs only where leaves below it are wrong."""
+        shift = HEIGHT * (each.tile.level - 1)
+        above = {block >> shift for block in blocks}
+        return all(each.tile.index * WIDTH + place in above for place in each.places)
+
+    def _too_new(self, connection: Connection, strangers: Sequence[Tile]) -> None:
+        """Files beyond the moment that was verified are of entries recorded since, or of none."""
+        size = stored_size(connection)
+        for tile in strangers:
+            if _last(tile) > size:
+                self._faults.add(Fault("file", f"it is beyond the ledger of {size} entries", file=tile.path()))
+
+
+def _last(tile: Tile) -> int:
+    """How many entries a ledger must have for this tile to be in it."""
+    return (tile.index * WIDTH + tile.width) << HEIGHT * max(tile.level, 0)
