@@ -1,0 +1,151 @@
+"""The composition root: the only place that reads the environment, and the entry of every process of Keten.
+
+`keten …` is the command line. `keten _keeper`, `_gateway` and `_console` are the processes that `keten up` supervises
+(and that a service manager can start by themselves, each under its own user); they import nothing of the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from keten.core.settings import Settings
+
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def main() -> NoReturn:
+    """The `keten` command."""
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in PROCESSES:
+        sys.exit(_process(arguments[0], arguments[1:]))
+    from keten.cli.main import run
+    from keten.cli.surroundings import Surroundings
+
+    surroundings = Surroundings(
+        home=os.environ.get("KETEN_HOME", ""),
+        config=_config_folder() / "keten",
+        language=_language(),
+        settings=settings,
+    )
+    sys.exit(run(arguments, surroundings))
+
+
+def settings(home: Path) -> Settings:
+    """The settings of the instance at `home`: its `keten.toml`, then `KETEN_…` variables. Raises `Invalid`."""
+    from keten.core.settings import load_settings
+
+    return load_settings(home.absolute(), os.environ)
+
+
+def _config_folder() -> Path:
+    """Where a user's own settings are (XDG Base Directory Specification: a relative path counts as not set)."""
+    folder = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return folder if folder.is_absolute() else Path.home() / ".config"
+
+
+def _language() -> str:
+    """The user's language, "nl" or "en", by the variables of POSIX (§8.2), the strongest first."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(name, "")
+        if value:
+            return "nl" if value.lower().startswith("nl") else "en"
+    return "en"
+
+
+# ---- the processes -------------------------------------------------------------------------------------------
+
+
+def _keeper(found: Settings) -> int:
+    from keten.keeper.main import run
+
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")  # systemd.exec(5), LoadCredential=
+    return run(found, Path(folder) if folder else None)
+
+
+def _gateway(found: Settings) -> int:
+    from keten.gateway.main import run
+
+    return run(found)
+
+
+def _console(found: Settings) -> int:
+    from importlib import import_module
+
+    code: int = import_module("keten.console.main").run(found)  # an instance runs without it, too
+    return code
+
+
+PROCESSES: dict[str, Callable[[Settings], int]] = {
+    "_keeper": _keeper,
+    "_gateway": _gateway,
+    "_console": _console,
+}
+
+
+def _process(name: str, arguments: list[str]) -> int:
+    """Run one process until it is told to stop; returns its exit code.
+
+    One that can't start says why on stdout, as one JSON line with "ready" false, and on stderr.
+    """
+    import json
+
+    from keten.cli.exits import exit_code
+    from keten.core.errors import KetenError
+
+    try:
+        return PROCESSES[name](_prepare(name, arguments))
+    except KetenError as error:
+        failure = {"ready": False, "code": error.code, "category": error.category, "error": str(error)}
+        sys.stdout.write(json.dumps(failure) + "\n")
+        sys.stdout.flush()
+        sys.stderr.write(f"{name.removeprefix('_')}: {error}\n")
+        return exit_code(error)
+
+
+def _prepare(name: str, arguments: list[str]) -> Settings:
+    import argparse
+    import logging
+
+    parser = argparse.ArgumentParser(prog=f"keten {name}", allow_abbrev=False)
+    parser.add_argument("--home", default=os.environ.get("KETEN_HOME"), required="KETEN_HOME" not in os.environ)
+    parser.add_argument("--gateway", metavar="HOST:PORT", default="")
+    parser.add_argument("--sftp", metavar="HOST:PORT", default="")
+    parser.add_argument("--console", metavar="HOST:PORT", default="")
+    parser.add_argument("--parent", type=int, help="process id of the supervisor: end when it does")
+    given = parser.parse_args(arguments)
+    if given.parent is not None:
+        _end_with(given.parent)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {name.removeprefix('_')}: %(levelname)s %(message)s"
+    )
+    return with_binds(settings(Path(given.home)), gateway=given.gateway, sftp=given.sftp, console=given.console)
+
+
+def with_binds(found: Settings, *, gateway: str = "", sftp: str = "", console: str = "") -> Settings:
+    """Settings whose listeners bind where the option, the settings or else the default says; "" is one that is off."""
+    from msgspec.structs import replace
+
+    from keten.cli.up.binds import OFF, binds
+
+    where = binds(found, gateway, sftp, console)
+    return replace(
+        found,
+        gateway=replace(found.gateway, bind="" if where.gateway == OFF else where.gateway),
+        sftp=replace(found.sftp, bind="" if where.sftp == OFF else where.sftp),
+        console=replace(found.console, bind="" if where.console == OFF else where.console),
+    )
+
+
+def _end_with(parent: int) -> None:
+    """Have the kernel send SIGTERM when the supervisor dies, however it dies: nothing is left running unseen."""
+    import ctypes
+    import signal
+
+    ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != parent:  # it died before the line above
+        sys.exit(0)

@@ -1,0 +1,79 @@
+"""The `keten` command: all its commands, and what happens to their errors."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from keten import __version__
+from keten.cli import exits
+from keten.cli.output import ReaderGone, say, tell
+from keten.cli.surroundings import Surroundings
+from keten.core.errors import KetenError
+
+# Each of these modules has `register(app)`, and imports what its commands need only when one of them runs.
+COMMANDS = (
+    "keten.cli.operator.instance",
+    "keten.cli.up.command",
+    "keten.cli.operator.estate",
+    "keten.cli.operator.content",
+)
+
+
+def build() -> typer.Typer:
+    """The command with all its subcommands."""
+    app = typer.Typer(
+        name="keten",
+        no_args_is_help=True,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+        help="Share sensitive data with third parties and stay in control of it.",
+    )
+
+    @app.callback()
+    def keten(
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+        ] = False,
+    ) -> None:
+        del version
+
+    for name in COMMANDS:
+        import_module(name).register(app)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"keten {__version__}")
+        raise typer.Exit
+
+
+def run(arguments: list[str], surroundings: Surroundings) -> int:
+    """Run one command line; returns its exit code. Errors of Keten's own are told without a traceback."""
+    try:
+        typer.main.get_command(build()).main(args=arguments, prog_name="keten", obj=surroundings)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else exits.DONE
+    except KeyboardInterrupt:
+        say("keten: interrupted")
+        return exits.INTERRUPTED
+    except ReaderGone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing to say when Python flushes stdout at its end
+        return exits.DONE
+    except KetenError as error:
+        tell(error, exits.next_step(error))
+        return exits.exit_code(error)
+    except OSError as error:
+        say(f"keten: {error.filename}: {error.strerror}" if error.filename else f"keten: {error}")
+        return exits.UNAVAILABLE
+    except Exception:  # noqa: BLE001  # a mistake of ours: shown whole, and never taken for "the answer is no"
+        traceback.print_exc()
+        say("keten: this is a mistake in Keten; please report it with the lines above.")
+        return exits.UNAVAILABLE
+    return exits.DONE

@@ -1,0 +1,151 @@
+"""`keten init`, `keten version` and `keten status`."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from keten import __version__
+from keten.cli.options import Home, Json
+from keten.cli.output import Output
+from keten.cli.surroundings import Surroundings
+from keten.core.errors import Invalid
+from keten.core.settings import Paths
+
+LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less the final NUL
+SHORT_PASSPHRASE = 12
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command()(init)
+    app.command()(status)
+    app.command()(version)
+
+
+def init(
+    ctx: typer.Context,
+    home: Home = "",
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Seal the keeper's key by the passphrase in this file, which 'up' then needs as well."
+        ),
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name or address of the gateway, for its certificate; may be repeated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make a new instance: keys, database, the first entry of its ledger.
+
+    Example: keten init --home keten --host files.example.org
+    """
+    from keten.keeper.instance import create_instance
+
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    folder = surroundings.folder(home)
+    _check_length(folder)
+    passphrase = None if passphrase_file is None else _passphrase(passphrase_file, output)
+    hosts = tuple(dict.fromkeys(host or default_hosts()))
+    settings = surroundings.settings(folder)
+    origin = create_instance(settings, hosts, passphrase)
+    if passphrase_file is not None:
+        _remember(settings.paths, passphrase_file)
+    kind = "bare" if passphrase is None else "passphrase"
+    output.result(
+        {"home": str(folder), "origin": origin, "key": kind, "hosts": list(hosts), "ca": str(settings.paths.ca)}
+    )
+    output.line(f"Made an instance in {folder}.")
+    output.line(f"Its ledger is {origin}; its certificate is for {', '.join(hosts)}.")
+    if passphrase is None:
+        output.line("The keeper's key lies in it bare: whoever reads that folder reads everything. See 'keten doctor'.")
+    output.line("Next: declare suppliers and datasets in an estate file, then")
+    output.line(f"  keten apply estate.yaml --home {folder}")
+    output.line(f"  keten up --home {folder}")
+
+
+def default_hosts() -> list[str]:
+    """What the gateway is called on this machine when nobody says more."""
+    return ["localhost", "127.0.0.1", "::1", socket.gethostname()]
+
+
+def _check_length(folder: Path) -> None:
+    longest = max(len(str(path).encode()) for path in (Paths(folder).operator_socket, Paths(folder).gateway_socket))
+    if longest > LONGEST_SOCKET_PATH:
+        raise Invalid(
+            "home-too-long",
+            f"The path {folder} is {longest - LONGEST_SOCKET_PATH} characters too long for a Unix socket inside it.",
+        )
+
+
+def _passphrase(path: Path, output: Output) -> bytes:
+    passphrase = path.read_bytes().rstrip(b"\r\n")
+    if not passphrase:
+        raise Invalid("passphrase-empty", f"The passphrase file {path} is empty.")
+    if len(passphrase) < SHORT_PASSPHRASE:
+        output.say("The passphrase is short: whoever copies the key file can try all that are so short.")
+    return passphrase
+
+
+def _remember(paths: Paths, passphrase_file: Path) -> None:
+    """Write where the passphrase is into keten.toml, so that `up` finds it; not the passphrase."""
+    import json
+
+    from keten.core.files import Files
+
+    # A JSON string is a TOML basic string.
+    line = f"\n[keeper]\npassphrase_file = {json.dumps(str(passphrase_file.absolute()))}\n"
+    Files().write(paths.settings, paths.settings.read_bytes() + line.encode())
+
+
+def version(json: Json = False) -> None:
+    """Print Keten's version.
+
+    Example: keten version --json
+    """
+    output = Output(json=json)
+    output.result({"version": __version__})
+    output.line(f"keten {__version__}")
+
+
+def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
+    """What runs of an instance, and how its keeper is. Exit code 1 when nothing runs.
+
+    Example: keten status --home keten
+    """
+    from keten.cli import exits
+    from keten.cli.operator.keeping import connect
+    from keten.cli.up.running import running
+    from keten.keeper.protocol import Nothing, Status
+
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    paths = surroundings.instance(home).paths
+    up = running(paths)
+    client = connect(paths)
+    found: Status | None = None
+    if client is not None:
+        with client:
+            found = client.call("keeper.status", Nothing(), Status)
+    result: dict[str, Any] = {"up": up, "keeper": found}
+    output.result(result)
+    if up is None and found is None:
+        output.line("Nothing runs. Start it with 'keten up'.")
+        raise typer.Exit(exits.NO)
+    for name, value in (up or {}).items():
+        output.line(f"{name:12} {value}")
+    if found is None:
+        output.line("The keeper does not answer.")
+        raise typer.Exit(exits.NO)
+    output.line(f"ledger       {found.origin}: {found.size} entries, {found.published} published")
+    output.line(f"gateways     {', '.join(found.gateways) or 'none'}")
+    output.line(f"transfers    {found.open_accesses} open, {found.sessions} SFTP sessions")
+    output.line(f"key          {found.key_kind}")
+    if found.clock:
+        output.line(f"clock        {found.clock}")

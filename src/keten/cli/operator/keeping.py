@@ -1,0 +1,103 @@
+"""A connection to the instance's keeper; where none runs, this command runs one for itself and stops it afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from keten.cli.locks import RETRY_SECONDS, Lock, command_lock, is_up
+from keten.cli.output import say
+from keten.cli.processes import Child, refuse_other_user
+from keten.core.errors import Busy, KetenError, Unavailable
+from keten.core.settings import Paths, Settings
+from keten.keeper.client import KeeperClient
+
+WAIT_SECONDS = 30.0  # for another command that runs a keeper for itself
+START_SECONDS = 600.0  # a database of an older version is copied and upgraded first
+STOP_SECONDS = 30.0
+
+
+@contextmanager
+def keeper(settings: Settings) -> Iterator[KeeperClient]:
+    """A client of the running keeper, or of one that runs as long as this context.
+
+    1. Share the commands' lock: while it is shared, no keeper of another command is there that could go away.
+    2. Use the keeper that runs (of `keten up` or of a service manager).
+    3. There is none: take the lock alone and look again; where `keten up` runs, wait for the keeper it starts again.
+    4. Start one.
+    5. Stop it again afterwards; everything that was answered is durable.
+
+    Raises `Busy` ("keeper-in-use") when another command keeps one for itself for longer than `WAIT_SECONDS`, and
+    whatever keeps a keeper from starting.
+    """
+    lock = command_lock(settings.paths)
+    try:
+        client = _running(settings.paths, lock)  # 1, 2
+        if client is not None:
+            with client:
+                yield client
+            return
+        refuse_other_user(settings.paths.home)
+        lock.give_back()
+        if not lock.take(seconds=WAIT_SECONDS):  # 3
+            raise _in_use()
+        client = _restarted(settings.paths)
+        if client is not None:
+            with client:
+                yield client
+            return
+        child = Child("keeper", settings.paths.home)  # 4
+        try:
+            child.wait_ready(START_SECONDS)
+            with KeeperClient(settings.paths.operator_socket) as client:
+                yield client
+        finally:
+            if not child.stop(STOP_SECONDS):  # 5
+                say("The keeper did not stop in time and was killed; what it had answered is safe.")
+    finally:
+        lock.give_back()
+
+
+def _running(paths: Paths, lock: Lock) -> KeeperClient | None:
+    """Steps 1 and 2. An operator who may not make the lock's file uses the keeper that runs, or none."""
+    try:
+        if not lock.take(shared=True, seconds=WAIT_SECONDS):
+            raise _in_use()
+    except Unavailable:
+        client = connect(paths)
+        if client is None:
+            raise
+        return client
+    return connect(paths)
+
+
+def _restarted(paths: Paths) -> KeeperClient | None:
+    """Step 3: a keeper that has come meanwhile, or that `keten up` is starting again."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (client := connect(paths)) is None and is_up(paths):
+        if time.monotonic() > deadline:
+            raise Unavailable("keeper-unreachable", "The keeper does not come back; 'keten up' says why.")
+        time.sleep(RETRY_SECONDS)
+    return client
+
+
+def connect(paths: Paths) -> KeeperClient | None:
+    """A client of the keeper that listens; None when none does. `Unavailable` when this user may not speak with it."""
+    try:
+        return KeeperClient(paths.operator_socket)
+    except KetenError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise Unavailable(
+                "keeper-forbidden",
+                "This user may not speak with the keeper; see [keeper] operator_users in keten.toml.",
+                error.reason,
+            ) from error
+        return None
+
+
+def _in_use() -> Busy:
+    return Busy(
+        "keeper-in-use",
+        f"Another command has used the stopped instance for {WAIT_SECONDS:.0f} s; wait for it, or run 'keten up'.",
+    )

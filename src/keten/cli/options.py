@@ -1,0 +1,12 @@
+"""Options that many commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Home = Annotated[
+    str, typer.Option("--home", metavar="DIR", help="The instance's folder. [env var: KETEN_HOME]", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

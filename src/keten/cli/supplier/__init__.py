@@ -1,0 +1,1 @@
+"""The supplier's commands: they speak with an instance over HTTPS and keep its ledger honest."""

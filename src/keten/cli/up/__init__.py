@@ -1,0 +1,1 @@
+"""`keten up`: starts the processes of an instance, starts again what dies, and stops them in good order."""

@@ -1,0 +1,161 @@
+"""`keten up`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keten.cli.options import Home, Json
+from keten.cli.output import Output, say
+from keten.cli.surroundings import Surroundings
+from keten.cli.up.binds import OFF, Binds, binds, certificate_hosts
+from keten.core.errors import Busy, Conflict, KetenError
+from keten.core.settings import Settings
+
+if TYPE_CHECKING:
+    from keten.cli.up.supervisor import Service, Supervisor
+
+COMMAND_SECONDS = 30.0  # how long a command that uses the stopped instance is waited for
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command()(up)
+
+
+def up(
+    ctx: typer.Context,
+    home: Home = "",
+    gateway: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="HTTPS for suppliers; 127.0.0.1:8443 unless set. 'off': none.")
+    ] = "",
+    sftp: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="SFTP for suppliers; 127.0.0.1:2222 unless set. 'off': none.")
+    ] = "",
+    console: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="The console; 127.0.0.1:8080 unless set. 'off': none.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Run an instance: keeper, gateway and console, until SIGTERM or Ctrl-C. What dies is started again.
+
+    Port 0 picks a free one. With --json, one line on stdout says that everything is ready, and where.
+
+    Example: keten up --home keten --gateway 0.0.0.0:8443 --sftp off
+    """
+    surroundings: Surroundings = ctx.obj
+    settings = surroundings.instance(home)
+    where = binds(settings, gateway, sftp, console)
+    output = Output(json=json)
+    try:
+        _run(settings, where, output)
+    except KetenError as error:
+        output.result({"ready": False, "code": error.code, "error": str(error)})
+        raise
+
+
+def _run(settings: Settings, where: Binds, output: Output) -> None:
+    """Run the instance.
+
+    1. One `up` per instance, and as its owner.
+    2. The keeper, alone: commands that run one for themselves are waited for.
+    3. A certificate that fits the gateway.
+    4. Gateway and console; then the ready line.
+    5. Keep everything running; stop in order.
+    """
+    from keten.cli.locks import command_lock, up_lock
+    from keten.cli.processes import refuse_other_user
+    from keten.cli.up.running import state_file, write_state
+    from keten.cli.up.supervisor import Stopped, Supervisor
+
+    paths = settings.paths
+    refuse_other_user(paths.home)  # 1
+    lock = up_lock(paths)
+    if not lock.take(seconds=1.0):  # whoever asks whether it runs holds it for a moment
+        raise Conflict("up-already", f"'keten up' runs already on {paths.home}; see 'keten status'.")
+    with ExitStack() as stack:
+        stack.callback(lock.give_back)
+        stack.callback(state_file(paths).unlink, missing_ok=True)
+        supervisor = stack.enter_context(Supervisor(paths))
+        commands = command_lock(paths)
+        stack.callback(commands.give_back)
+        if not commands.take():
+            say("Waiting for a command that uses the instance …")
+            if not commands.take(seconds=COMMAND_SECONDS):
+                raise Busy("keeper-in-use", "A command is still using the instance; start it when that is done.")
+        try:
+            supervisor.wait_ready(supervisor.add("keeper", lambda _known: []))  # 2
+            commands.give_back()
+            _certify(settings, where)  # 3
+            faces = _start_faces(supervisor, where)
+            supervisor.wait_ready(*faces.values())  # 4
+        except Stopped:
+            return
+        ready = _ready(settings, faces)
+
+        def changed(_service: Service) -> None:
+            write_state(paths, ready | {"pids": supervisor.pids})
+
+        supervisor.on_ready = changed
+        write_state(paths, ready | {"pids": supervisor.pids})
+        output.result(ready)
+        _print(output, ready)
+        supervisor.run()  # 5
+
+
+def _certify(settings: Settings, where: Binds) -> None:
+    from keten.cli.up.certificate import renew
+    from keten.keeper.client import KeeperClient
+
+    if where.gateway != OFF:
+        with KeeperClient(settings.paths.operator_socket) as keeper:
+            renew(settings, keeper, certificate_hosts(settings, where.gateway))
+
+
+def _start_faces(supervisor: Supervisor, where: Binds) -> dict[str, Service]:
+    """Start gateway and console. A listener whose port was picked keeps that port when its process starts again."""
+    faces: dict[str, Service] = {}
+    if not (where.gateway == OFF and where.sftp == OFF):
+        faces["gateway"] = supervisor.add(
+            "gateway",
+            lambda known: [
+                *("--gateway", _same_port(where.gateway, known.get("gateway"))),
+                *("--sftp", _same_port(where.sftp, known.get("sftp"))),
+            ],
+        )
+    if where.console != OFF and find_spec("keten.console") is not None:
+        faces["console"] = supervisor.add(
+            "console", lambda known: ["--console", _same_port(where.console, known.get("console"))]
+        )
+    return faces
+
+
+def _same_port(bind: str, picked: str | None) -> str:
+    """HOST:0 with the port that was picked for it at the first start."""
+    port = (picked or "").rpartition(":")[2]
+    return bind[:-1] + port if bind.endswith(":0") and port.isdigit() else bind
+
+
+def _ready(settings: Settings, faces: dict[str, Service]) -> dict[str, Any]:
+    """The ready line of the contract; what is not there is null."""
+    said: dict[str, Any] = {}
+    for service in faces.values():
+        said |= service.first
+    return {
+        "ready": True,
+        "gateway": said.get("gateway"),
+        "sftp": said.get("sftp"),
+        "sftp_host_key": said.get("sftp_host_key"),
+        "console": said.get("console"),
+        "ca": str(settings.gateway.certificate or settings.paths.ca),
+    }
+
+
+def _print(output: Output, ready: dict[str, Any]) -> None:
+    for title, name in (("Gateway", "gateway"), ("SFTP", "sftp"), ("Console", "console"), ("Certificate", "ca")):
+        if ready[name]:
+            output.line(f"{title:12} {ready[name]}")
+    output.line("Ready. Ctrl-C stops it.")
