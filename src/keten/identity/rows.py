@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, select
 
 from keten.identity import entries, tables
 from keten.identity.model import Client, EndableRow, Ended, Person
@@ -63,6 +63,17 @@ class Rows(Generic[T]):
             for found in page:
                 yield bound.checked(self._table, self._type, found)
             last = page[-1].id
+
+    def current(self, writing: Writing, row_id: str) -> T | None:
+        """The row as this transaction has it, or None. What it changed itself has no entry to check against yet."""
+        statement = select(self._table.c.body, self._table.c.entry).where(self._table.c.id == row_id)
+        found = writing.connection.execute(statement).first()
+        if found is None:
+            return None
+        first = writing.next_index - writing.mark()[0]  # of the entries that this transaction will make
+        if found.entry >= first:
+            return msgspec.json.decode(found.body, type=self._type)
+        return self.get(writing.connection, row_id)
 
     def declare(self, writing: Writing, row: T, actor: str) -> int:
         """Write a new row with its entry; returns the entry's index."""

@@ -14,12 +14,15 @@ from keten.core.db import translated
 from keten.core.errors import Corrupt
 from keten.core.ids import is_id
 from keten.datasets.model import Dataset
+from keten.datasets.rows import datasets
 from keten.identity.model import Client, EndableRow, Person
+from keten.identity.rows import EndableRows, clients, people
 from keten.suppliers.cache import LeastRecent
 from keten.suppliers.model import Contract, Grant, Organisation, Supplier
-from keten.suppliers.rows import BY_WORD, contracts, grants, organisation
+from keten.suppliers.rows import BY_WORD, contracts, grants, organisation, suppliers
 
 T = TypeVar("T")
+E = TypeVar("E", bound=EndableRow)
 ROWS_KEPT = 20_000
 
 
@@ -86,39 +89,38 @@ class Register:
 
     def supplier(self, row_id: str) -> Supplier | None:
         """The supplier with this random id."""
-        return self._one("supplier", row_id)
+        return self._one(suppliers, row_id)
 
     def person(self, row_id: str) -> Person | None:
         """The person with this random id."""
-        return self._one("person", row_id)
+        return self._one(people, row_id)
 
     def client(self, row_id: str) -> Client | None:
         """The client with this random id."""
-        return self._one("client", row_id)
+        return self._one(clients, row_id)
 
     def contract(self, row_id: str) -> Contract | None:
         """The contract with this random id."""
-        return self._one("contract", row_id)
+        return self._one(contracts, row_id)
 
     def dataset(self, row_id: str) -> Dataset | None:
         """The dataset with this random id."""
-        return self._one("dataset", row_id)
+        return self._one(datasets, row_id)
 
     def grant(self, row_id: str) -> Grant | None:
         """The grant with this random id."""
-        return self._one("grant", row_id)
+        return self._one(grants, row_id)
 
     def named(self, kind: str, name_or_id: str) -> EndableRow | None:
         """A supplier, person, client, contract, dataset or grant by the estate's name or by random id.
 
         `ValueError` for another kind. Not cached by name.
         """
-        rows = BY_WORD.get(kind)
+        rows: EndableRows[EndableRow] | None = BY_WORD.get(kind)
         if rows is None:
             raise ValueError(f"no kind of row: {kind!r}")
         if is_id(name_or_id):  # the rules of an estate see to it that no name looks like this
-            found: EndableRow | None = self._one(kind, name_or_id)
-            return found
+            return self._one(rows, name_or_id)
         with self._lock:
             named = self._read(lambda connection: rows.find(connection, name=name_or_id))
         if len(named) > 1:
@@ -161,12 +163,12 @@ class Register:
 
     # ---- reading ---------------------------------------------------------------------------------------------
 
-    def _one(self, word: str, row_id: str) -> Any:
+    def _one(self, rows: EndableRows[E], row_id: str) -> E | None:
         with self._lock:
-            kept = self._rows[word]
-            held = kept.get(row_id)
+            kept = self._rows[rows.word]
+            held: E | None = kept.get(row_id)
             if held is None and is_id(row_id):
-                held = self._read(lambda connection: BY_WORD[word].get(connection, row_id))
+                held = self._read(lambda connection: rows.get(connection, row_id))
                 if held is not None:
                     kept.put(row_id, held)
             return held

@@ -1,0 +1,170 @@
+"""One difference between an estate and the register, and how it is shown: in the words of the estate file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from keten.core.clock import rfc3339
+from keten.datasets.model import Dataset
+from keten.identity.keys import parse_line
+from keten.identity.model import Client, EndableRow, Person
+from keten.ledger.bound import BoundRow
+from keten.suppliers.mistakes import plain
+from keten.suppliers.model import Contract, Grant, Organisation, Supplier
+
+DECLARED = "declared"
+CHANGED = "changed"
+ENDED = "ended"
+KEPT_ENDED = "kept-ended"
+# Above so many changes, what is new is named without its fields, or the answer would not fit in a frame.
+MAX_WITH_FIELDS = 10_000
+_HIDDEN = "(not shown)"
+_SIGNS = {DECLARED: "+", CHANGED: "~", ENDED: "-", KEPT_ENDED: "!"}
+_COUNTED = {DECLARED: "to declare", CHANGED: "to change", ENDED: "to end", KEPT_ENDED: "stay ended"}
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What `apply` will do, or refuse to do, to one row.
+
+    kind: organisation, supplier, person, client, contract, dataset or grant; name: the estate's id.
+    change: `DECLARED`, `CHANGED`, `ENDED` (no longer in the estate) or `KEPT_ENDED` (in it, but over for ever).
+    email: the address to be sealed with the row, when it is new; never shown.
+    """
+
+    kind: str
+    name: str
+    id: str
+    change: str
+    before: BoundRow | None = None
+    after: BoundRow | None = None
+    email: str = ""
+
+
+def summary(change: Change, names: Mapping[str, str], *, fields: bool = True) -> dict[str, Any]:
+    """A change as the keeper answers it: kind, name, id, change, fields {name: [before, after]}."""
+    return {
+        "kind": change.kind,
+        "name": change.name,
+        "id": change.id,
+        "change": change.change,
+        "fields": _fields(change, names) if fields else {},
+    }
+
+
+def summaries(changes: Sequence[Change], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """All changes as the keeper answers them. `names`: random id → the estate's id, of what rows refer to."""
+    few = len(changes) <= MAX_WITH_FIELDS
+    return [summary(one, names, fields=few or one.change != DECLARED) for one in changes]
+
+
+def render(changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Summaries as lines of plain text: + new, ~ changed, - ends, ! stays ended; then a line that counts them."""
+    lines: list[str] = []
+    counts = dict.fromkeys(_COUNTED, 0)
+    for one in changes:
+        change = str(one["change"])
+        counts[change] += 1
+        lines.append(plain(f"{_SIGNS[change]} {one['kind']} {one['name']}{_remark(one)}"))
+        if change in {DECLARED, CHANGED}:
+            lines.extend(_field_lines(one["fields"], new=change == DECLARED))
+    told = ", ".join(f"{count} {_COUNTED[change]}" for change, count in counts.items() if count)
+    return [*lines, f"{told}." if told else "Nothing to change: the register is what the estate says."]
+
+
+def _remark(one: Mapping[str, Any]) -> str:
+    if one["change"] == ENDED:
+        return ": no longer in the estate; access ends, for good"
+    if one["change"] == KEPT_ENDED:
+        since = one["fields"].get("ended", ["earlier"])[0]
+        return f": stays ended ({since}); only a new id gives access again"
+    return ""
+
+
+def _field_lines(fields: Mapping[str, Sequence[Any]], *, new: bool) -> list[str]:
+    return [
+        plain(f"    {name}: {_text(after)}" if new else f"    {name}: {_text(before)} -> {_text(after)}")
+        for name, (before, after) in fields.items()
+    ]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(str(one) for one in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {one}' for key, one in value.items())}}}"
+    return str(value)
+
+
+def _fields(change: Change, names: Mapping[str, str]) -> dict[str, list[Any]]:
+    before, after = change.before, change.after
+    if change.change == KEPT_ENDED and isinstance(before, EndableRow) and before.ended is not None:
+        since = f"{rfc3339(before.ended.at_us)}: {before.ended.reason}"
+        return {"ended": [since, since]}
+    if after is None:
+        return {}
+    old = _view(before, names) if before is not None else {}
+    new = _view(after, names)
+    fields = {name: [old.get(name), value] for name, value in new.items() if before is None or old.get(name) != value}
+    if change.email:
+        fields["email"] = [_HIDDEN if before is not None else None, _HIDDEN]
+    if isinstance(before, Contract) and isinstance(after, Contract):
+        _add_moments(fields, before, after)
+    return fields
+
+
+def _add_moments(fields: dict[str, list[Any]], before: Contract, after: Contract) -> None:
+    """The same words may mean another moment, when the organisation's time zone changes."""
+    for name in ("starts", "ends"):
+        old, new = getattr(before, f"{name}_us"), getattr(after, f"{name}_us")
+        if old != new and name not in fields:
+            fields[name] = [f"{getattr(row, name)} ({rfc3339(us)})" for row, us in ((before, old), (after, new))]
+
+
+def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
+    """A row in the words of the estate file."""
+    match row:
+        case Organisation():
+            return {"name": row.name, "country": row.country, "timezone": row.timezone}
+        case Supplier():
+            return {"name": row.title, "country": row.country, "tier": row.tier}
+        case Person():
+            of = {"supplier": names.get(row.supplier, row.supplier)} if row.supplier else {}
+            return of | {"roles": list(row.roles)}
+        case Client():
+            return {
+                "supplier": names.get(row.supplier, row.supplier),
+                "keys": [parse_line(key).fingerprint for key in row.keys],
+            }
+        case Contract():
+            return {
+                "supplier": names.get(row.supplier, row.supplier),
+                "starts": row.starts,
+                "ends": row.ends,
+                "purposes": list(row.purposes),
+                "countries": list(row.countries) or None,
+                "notify_within_hours": row.notify_within_hours,
+            }
+        case Dataset():
+            return {
+                "owner": names.get(row.owner, row.owner),
+                "classification": row.classification,
+                "retention_days": row.retention_days,
+            }
+        case Grant():
+            budget = {"records": row.budget_records, "per": row.budget_per}
+            return {
+                "dataset": names.get(row.dataset, row.dataset),
+                "contract": names.get(row.contract, row.contract),
+                "purpose": row.purpose,
+                "form": row.form,
+                "to": [names.get(client, client) for client in row.to] or None,
+                "budget": budget if row.budget_records else None,
+                "label": row.label,
+            }
+        case _:
+            raise TypeError(f"no row of the register: {type(row).__name__}")

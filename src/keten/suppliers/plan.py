@@ -1,0 +1,273 @@
+"""The difference between an estate and the register. Pure: it reads rows that it is handed, and writes nothing.
+
+What was ended stays ended, whatever the file says (law 6): its name is spent. And what makes a row what it is –
+whose contract, which dataset under which contract – does not change under the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from keten.core.errors import Corrupt, NotFound
+from keten.core.ids import new_id
+from keten.datasets.model import Dataset
+from keten.identity.keys import normalised
+from keten.identity.model import Client, EndableRow, Person
+from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
+from keten.suppliers.estate import ClientSpec, ContractSpec, DatasetSpec, Estate, GrantSpec, PersonSpec, SupplierSpec
+from keten.suppliers.mistakes import Mistakes, shown
+from keten.suppliers.model import Contract, Grant, Organisation, Supplier
+from keten.suppliers.moments import end_us, start_us, zone
+from keten.suppliers.rules import purpose_label
+
+R = TypeVar("R", bound=EndableRow)
+S = TypeVar("S", bound="_Spec")
+
+
+class Present(Protocol):
+    """The register as it is."""
+
+    def organisation(self) -> Organisation | None:
+        """The one row of the organisation; None before the first estate."""
+
+    def each(self, word: str) -> Iterable[Any]:
+        """Every row of a kind (supplier, person, client, contract, dataset, grant), in any order, once."""
+
+
+class Opener(Protocol):
+    """Opens what is sealed under a subject's key."""
+
+    def open_for(self, subject: str, sealed: str) -> bytes:
+        """The sealed bytes. `NotFound` when the subject's key was destroyed."""
+
+
+class Email(msgspec.Struct, frozen=True):
+    """What `Person.sealed` holds, as JSON."""
+
+    email: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to do. ids: kind → the estate's id → random id, of all that the estate names. names: the way back."""
+
+    changes: list[Change]
+    ids: dict[str, dict[str, str]]
+    names: dict[str, str]
+
+
+class _Spec(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+
+
+class _Of(msgspec.Struct, frozen=True):
+    """A principal's spec and its supplier's name ("": the organisation)."""
+
+    supplier: str
+    spec: PersonSpec | ClientSpec
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
+    def line(self) -> int:
+        return self.spec.line
+
+
+def difference(estate: Estate, present: Present, opener: Opener, fresh: Callable[[], str] = new_id) -> Plan:
+    """What has to change so that the register says what `estate` says. The estate has passed `rules.checked`.
+
+    Changes come in the order in which rows refer to each other; within a kind as in the file, then what ends.
+    Raises `Invalid` ("estate") with all changes that can't be made, `Corrupt` ("register-mismatch").
+    """
+    planner = _Planner(estate, present, opener, fresh)
+    planner.run()
+    return Plan(planner.changes, planner.ids, planner.names)
+
+
+class _Planner:
+    def __init__(self, estate: Estate, present: Present, opener: Opener, fresh: Callable[[], str]) -> None:
+        self._estate = estate
+        self._present = present
+        self._opener = opener
+        self._fresh = fresh
+        self._refused = Mistakes()
+        self._zone = zone(estate.organisation.timezone) or ZoneInfo("UTC")
+        self._contract_of: dict[str, str] = {spec.id: spec.supplier for spec in estate.contracts}
+        self.changes: list[Change] = []
+        self.ids: dict[str, dict[str, str]] = {}
+        self.names: dict[str, str] = {}
+
+    def run(self) -> None:
+        estate = self._estate
+        self._organisation()
+        people = [_Of("", one) for one in estate.people]
+        people += [_Of(supplier.id, one) for supplier in estate.suppliers for one in supplier.people]
+        clients = [_Of(supplier.id, one) for supplier in estate.suppliers for one in supplier.clients]
+        self._kind("supplier", estate.suppliers, self._supplier)
+        self._kind("person", people, self._person, ("supplier",))
+        self._kind("client", clients, self._client, ("supplier",))
+        self._kind("contract", estate.contracts, self._contract, ("supplier",))
+        self._kind("dataset", estate.datasets, self._dataset)
+        self._kind("grant", estate.grants, self._grant, ("dataset", "contract", "form"))
+        if self._refused:
+            raise self._refused.refusal(estate.file, lambda _place: 0)
+
+    def _organisation(self) -> None:
+        spec = self._estate.organisation
+        before = self._present.organisation()
+        row_id = before.id if before else self._fresh()
+        after = Organisation(id=row_id, name=spec.name, country=spec.country, timezone=spec.timezone)
+        self.ids["organisation"] = {spec.name: row_id}
+        if before != after:
+            change = CHANGED if before else DECLARED
+            self.changes.append(Change("organisation", spec.name, row_id, change, before, after))
+
+    def _kind(
+        self,
+        word: str,
+        specs: Iterable[S],
+        build: Callable[[S, str, R | None], R],
+        fixed: tuple[str, ...] = (),
+    ) -> None:
+        """Compare the rows of one kind, in two passes over each side."""
+        wanted = {spec.id: spec for spec in specs}
+        ids: dict[str, str] = {}
+        noticed: dict[str, Change] = {}
+        ends: list[Change] = []
+        for row in self._present.each(word):
+            self._remember(word, row.name, row.id)
+            spec = wanted.get(row.name)
+            if spec is None:
+                if row.ended is None:
+                    ends.append(Change(word, row.name, row.id, ENDED, row))
+                continue
+            if row.name in ids:
+                raise Corrupt(
+                    "register-mismatch",
+                    "Two rows of the register have the same name; nothing was changed.",
+                    f"{word} {row.name}: {ids[row.name]} and {row.id}",
+                )
+            ids[row.name] = row.id
+            change = self._compared(word, spec, row, build, fixed)
+            if change is not None:
+                noticed[row.name] = change
+        for name, spec in wanted.items():
+            if name in noticed:
+                self.changes.append(noticed[name])
+            elif name not in ids:
+                ids[name] = row_id = self._fresh()
+                self._remember(word, name, row_id)
+                after = build(spec, row_id, None)
+                self.changes.append(Change(word, name, row_id, DECLARED, None, after, _email(spec)))
+        self.changes.extend(sorted(ends, key=lambda change: change.name))
+        self.ids[word] = ids
+
+    def _compared(
+        self, word: str, spec: S, row: R, build: Callable[[S, str, R | None], R], fixed: tuple[str, ...]
+    ) -> Change | None:
+        """What becomes of a row that the estate names."""
+        if row.ended is not None:
+            return Change(word, row.name, row.id, KEPT_ENDED, row)
+        try:
+            after = build(spec, row.id, row)
+        except _Erased:
+            self._refuse(word, spec, "what was known of this person was erased; take them out, or give a new id")
+            return None
+        if after == row:
+            return None
+        for field in fixed:
+            old, new = getattr(row, field), getattr(after, field)
+            if old != new:
+                told = f"{shown(self.names.get(old, old))} to {shown(self.names.get(new, new))}"
+                self._refuse(word, spec, f"its {field} can't change (from {told}); give it a new id")
+        email = _email(spec) if isinstance(after, Person) and not after.sealed else ""
+        return Change(word, row.name, row.id, CHANGED, row, after, email)
+
+    def _refuse(self, word: str, spec: _Spec, reason: str) -> None:
+        self._refused.add_line(spec.line, f"{word} {shown(spec.id)}: {reason}")
+
+    def _remember(self, word: str, name: str, row_id: str) -> None:
+        if word != "grant":  # nothing refers to a grant
+            self.names[row_id] = name
+
+    # ---- a row from its spec ---------------------------------------------------------------------------------
+
+    def _supplier(self, spec: SupplierSpec, row_id: str, _before: Supplier | None) -> Supplier:
+        return Supplier(id=row_id, name=spec.id, title=spec.name, country=spec.country, tier=spec.tier)
+
+    def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:
+        """`sealed` stays as it is while the address does; "" asks for a new one."""
+        roles = tuple(sorted(of.spec.roles)) if isinstance(of.spec, PersonSpec) else ()
+        sealed = before.sealed if before is not None and self._email_of(before) == _email(of) else ""
+        return Person(id=row_id, name=of.id, supplier=self._supplier_id(of.supplier), sealed=sealed, roles=roles)
+
+    def _client(self, of: _Of, row_id: str, _before: Client | None) -> Client:
+        lines = of.spec.keys if isinstance(of.spec, ClientSpec) else ()
+        keys = tuple(sorted(normalised(line) for line in lines))
+        return Client(id=row_id, name=of.id, supplier=self._supplier_id(of.supplier), keys=keys)
+
+    def _contract(self, spec: ContractSpec, row_id: str, _before: Contract | None) -> Contract:
+        return Contract(
+            id=row_id,
+            name=spec.id,
+            supplier=self._supplier_id(spec.supplier),
+            starts_us=start_us(spec.starts, self._zone),
+            ends_us=end_us(spec.ends, self._zone),
+            starts=spec.starts,
+            ends=spec.ends,
+            purposes=tuple(sorted(spec.purposes)),
+            countries=tuple(sorted(spec.countries or ())),
+            notify_within_hours=spec.notify_within_hours,
+        )
+
+    def _dataset(self, spec: DatasetSpec, row_id: str, _before: Dataset | None) -> Dataset:
+        return Dataset(
+            id=row_id,
+            name=spec.id,
+            owner=self.ids["person"][spec.owner],
+            classification=spec.classification,
+            retention_days=spec.retention_days,
+        )
+
+    def _grant(self, spec: GrantSpec, row_id: str, _before: Grant | None) -> Grant:
+        clients = self.ids["client"]
+        return Grant(
+            id=row_id,
+            name=spec.id,
+            dataset=self.ids["dataset"][spec.dataset],
+            contract=self.ids["contract"][spec.contract],
+            supplier=self._supplier_id(self._contract_of[spec.contract]),
+            purpose=spec.purpose,
+            form=spec.form,
+            label=purpose_label(spec),
+            to=tuple(sorted(clients[name] for name in spec.to or ())),
+            budget_records=spec.budget.records if spec.budget else 0,
+            budget_per=spec.budget.per if spec.budget else "",
+        )
+
+    def _supplier_id(self, name: str) -> str:
+        return self.ids["supplier"][name] if name else ""
+
+    def _email_of(self, row: Person) -> str:
+        try:
+            return msgspec.json.decode(self._opener.open_for(row.id, row.sealed), type=Email).email
+        except NotFound as error:
+            raise _Erased from error
+        except msgspec.MsgspecError as error:
+            raise Corrupt("personal-damaged", "Stored personal data is damaged.", f"person {row.id}") from error
+
+
+class _Erased(Exception):
+    """The key of a person's data was destroyed."""
+
+
+def _email(spec: Any) -> str:
+    return spec.spec.email if isinstance(spec, _Of) and isinstance(spec.spec, PersonSpec) else ""
