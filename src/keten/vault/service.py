@@ -8,7 +8,7 @@ without a key may stay behind after a crash, a key without its entry never does.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from keten.core.errors import Busy, Conflict, Corrupt, NotFound, Unavailable
 from keten.core.ids import new_id
@@ -19,7 +19,7 @@ from keten.ledger.writing import Writing
 from keten.vault import entries, rules
 from keten.vault.frames import FRAME_SIZE, HEADER_BYTES, fixed_header, stored_size
 from keten.vault.keys import Keys
-from keten.vault.model import Destroyed, HoldsContent, Object, Put, Ready, Stored, WrappedKey
+from keten.vault.model import Destroyed, HoldsContent, Object, Put, Ready, Stored, Swept, WrappedKey
 from keten.vault.tables import content_keys, dataset_keys, objects, puts, subject_keys
 
 __all__ = [
@@ -31,7 +31,9 @@ __all__ = [
     "content_key",
     "destroy_dataset_key",
     "destroy_object",
+    "destroy_where",
     "header_of",
+    "ids_where",
     "key_of",
     "object",
     "objects_of",
@@ -42,6 +44,8 @@ __all__ = [
 ]
 
 REPLACED = "replaced"
+KEYLESS = "dataset-key-destroyed"
+AT_ONCE = 200  # objects destroyed in one transaction
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------
@@ -274,10 +278,46 @@ def destroy_object(writing: Writing, object_id: str, reason: str, actor: str) ->
     return _destroy(writing, found, reason, actor)
 
 
-def destroy_dataset_key(writing: Writing, keys: Keys, dataset: str, reason: str, actor: str) -> Destroyed:
+def destroy_where(
+    writing: Writing, condition: ColumnElement[bool], reason: str, actor: str, limit: int = AT_ONCE
+) -> Swept:
+    """Destroy up to `limit` objects of a condition on `objects`; those whose row does not hold are named and left.
+
+    Damaged ones stay in front of the order; they are skipped, so that they hold up nothing.
+    """
+    destroyed: list[str] = []
+    removed: list[str] = []
+    damaged: list[str] = []
+    while len(destroyed) < limit:
+        some = ids_where(writing.connection, condition, limit - len(destroyed), len(damaged))
+        if not some:
+            break
+        for object_id in some:
+            try:
+                done = destroy_object(writing, object_id, reason, actor)
+            except Corrupt:
+                damaged.append(object_id)
+                continue
+            destroyed.append(object_id)
+            removed.extend(done.removed)
+    return Swept(tuple(destroyed), tuple(removed), tuple(damaged))
+
+
+def ids_where(
+    connection: Connection, condition: ColumnElement[bool], limit: int | None = None, skip: int = 0
+) -> list[str]:
+    """The ids of objects of a condition, those that expire first in front."""
+    ordered = select(objects.c.id).where(condition).order_by(objects.c.expires_us, objects.c.id)
+    return list(connection.execute(ordered.limit(limit).offset(skip)).scalars())
+
+
+def destroy_dataset_key(
+    writing: Writing, keys: Keys, dataset: str, reason: str, actor: str, limit: int = AT_ONCE
+) -> Destroyed:
     """Destroy a dataset's key: none of its content can ever be opened again, and no new key takes its place.
 
-    The objects' own rows follow by `sweeping.destroy_keyless`. Again is no error and no entry. Raises `NotFound`
+    The objects' own rows end in the same transaction, as far as `limit` goes, which makes every cache of the register
+    let go of them; the others follow by `sweeping.destroy_keyless`. Again is no error and no entry. Raises `NotFound`
     ("dataset-key-missing") when the dataset never had a key, `Invalid` ("reason").
     """
     reason = rules.check_reason(reason)
@@ -286,12 +326,13 @@ def destroy_dataset_key(writing: Writing, keys: Keys, dataset: str, reason: str,
         raise NotFound("dataset-key-missing", "This dataset has no key.", dataset)
     if row.wrapped is None:
         return Destroyed(None)
-    held = select(func.count()).select_from(objects).where(objects.c.dataset == dataset, objects.c.state == "present")
-    count = int(writing.connection.execute(held).scalar_one())
+    condition = (objects.c.dataset == dataset) & (objects.c.state == "present")
+    count = int(writing.connection.execute(select(func.count()).select_from(objects).where(condition)).scalar_one())
     writing.connection.execute(update(dataset_keys).where(dataset_keys.c.dataset == dataset).values(wrapped=None))
     keys.forget(dataset)
     details = {"objects": count, "reason": reason}
-    return Destroyed(writing.record(Draft(entries.KEY_DESTROYED, actor, refs={"dataset": dataset}, details=details)))
+    index = writing.record(Draft(entries.KEY_DESTROYED, actor, refs={"dataset": dataset}, details=details))
+    return Destroyed(index, destroy_where(writing, condition, KEYLESS, actor, limit).removed)
 
 
 # ---- what is personal --------------------------------------------------------------------------------------------
@@ -299,7 +340,7 @@ def destroy_dataset_key(writing: Writing, keys: Keys, dataset: str, reason: str,
 
 def seal_for(writing: Writing, keys: Keys, subject: str, plain: bytes) -> str:
     """Personal data of one subject under that subject's key, as base64; the key is made when there is none."""
-    wrapped = _subject_key(writing.connection, subject)
+    wrapped = subject_key(writing.connection, subject)
     if wrapped is None:
         wrapped = keys.new_subject_key(subject)
         writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=wrapped))
@@ -308,12 +349,14 @@ def seal_for(writing: Writing, keys: Keys, subject: str, plain: bytes) -> str:
 
 def subject_key(connection: Connection, subject: str) -> bytes | None:
     """A subject's key as stored, wrapped; None when there is none. For `Keys.seal` and `Keys.open`."""
-    return _subject_key(connection, subject)
+    statement = select(subject_keys.c.wrapped).where(subject_keys.c.subject == subject)
+    wrapped = connection.execute(statement).scalar()
+    return None if wrapped is None else bytes(wrapped)
 
 
 def open_for(connection: Connection, keys: Keys, subject: str, sealed: str) -> bytes:
     """What `seal_for` sealed. Raises `NotFound` ("subject-key-missing"), `Corrupt` (key-damaged, personal-damaged)."""
-    wrapped = _subject_key(connection, subject)
+    wrapped = subject_key(connection, subject)
     if wrapped is None:
         raise NotFound("subject-key-missing", "The key of this personal data is gone.", f"subject {subject}")
     return keys.open(subject, wrapped, sealed)
@@ -368,12 +411,6 @@ def _dataset_key(connection: Connection, dataset: str) -> bytes | None:
     if row.wrapped is None:
         raise Conflict("key-destroyed", "The key of this dataset was destroyed; nothing can be put into it.", dataset)
     return bytes(row.wrapped)
-
-
-def _subject_key(connection: Connection, subject: str) -> bytes | None:
-    statement = select(subject_keys.c.wrapped).where(subject_keys.c.subject == subject)
-    wrapped = connection.execute(statement).scalar()
-    return None if wrapped is None else bytes(wrapped)
 
 
 def _destroy(writing: Writing, found: Object, reason: str, actor: str) -> Destroyed:

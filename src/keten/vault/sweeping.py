@@ -16,29 +16,28 @@ from keten.core.storage import Store
 from keten.ledger.writing import Writing
 from keten.vault import entries, rules, service
 from keten.vault.model import Swept
-from keten.vault.tables import dataset_keys, objects, puts
+from keten.vault.tables import content_keys, dataset_keys, objects, puts
 
 EXPIRED = "retention-over"
-KEYLESS = "dataset-key-destroyed"
 ABANDONED_AFTER_US = 24 * 3600 * 1_000_000
 _KEYS_AT_ONCE = 500
 
 
 def expired_objects(connection: Connection, now_us: int, limit: int = 1000) -> list[str]:
     """The ids of present objects whose retention is over, longest past first."""
-    return _ids(connection, _expired(now_us), limit)
+    return service.ids_where(connection, _expired(now_us), limit)
 
 
-def destroy_expired(writing: Writing, now_us: int, actor: str = "keeper", limit: int = 200) -> Swept:
+def destroy_expired(writing: Writing, now_us: int, actor: str = "keeper", limit: int = service.AT_ONCE) -> Swept:
     """Destroy content whose retention is over, each with its entry; an object whose row does not hold is named."""
-    return _destroy_all(writing, _expired(now_us), EXPIRED, actor, limit)
+    return service.destroy_where(writing, _expired(now_us), EXPIRED, actor, limit)
 
 
-def destroy_keyless(writing: Writing, actor: str = "keeper", limit: int = 200) -> Swept:
+def destroy_keyless(writing: Writing, actor: str = "keeper", limit: int = service.AT_ONCE) -> Swept:
     """Give the objects of datasets whose key was destroyed their own end: row, entry, blob."""
     gone = select(dataset_keys.c.dataset).where(dataset_keys.c.wrapped.is_(None))
     condition = (objects.c.state == "present") & objects.c.dataset.in_(gone)
-    return _destroy_all(writing, condition, KEYLESS, actor, limit)
+    return service.destroy_where(writing, condition, service.KEYLESS, actor, limit)
 
 
 def reschedule(writing: Writing, dataset: str, retention_days: int, actor: str) -> Swept:
@@ -49,7 +48,7 @@ def reschedule(writing: Writing, dataset: str, retention_days: int, actor: str) 
     writing.connection.execute(update(puts).where(puts.c.dataset == dataset).values(retention_days=retention_days))
     moved: list[str] = []
     damaged: list[str] = []
-    for object_id in _ids(writing.connection, (objects.c.dataset == dataset) & (objects.c.state == "present"), None):
+    for object_id in service.ids_where(writing.connection, _held_by(dataset)):
         try:
             found = service.object(writing.connection, object_id)
         except Corrupt:
@@ -84,40 +83,23 @@ def orphans(engine: Engine, store: Store) -> Iterator[str]:
 
     The store is read before the rows, in a transaction of their own: a put has its row before its first byte, so a
     blob that was seen and has no row afterwards is a leftover (of a crash between a commit and the deletion after it).
+    What still has a content key is left, whatever its row says.
     """
     keys = iter(store.keys())
     while some := list(islice(keys, _KEYS_AT_ONCE)):
         with engine.connect() as connection:
-            owned = select(objects.c.storage).where(objects.c.storage.in_(some), objects.c.state == "present")
+            has_key = objects.c.id.in_(select(content_keys.c.object))
+            owned = select(objects.c.storage).where(
+                objects.c.storage.in_(some), (objects.c.state == "present") | has_key
+            )
             owned_by_puts = select(puts.c.storage).where(puts.c.storage.in_(some))
             known = set(connection.execute(owned.union_all(owned_by_puts)).scalars())
         yield from (key for key in some if key not in known)
 
 
+def _held_by(dataset: str) -> ColumnElement[bool]:
+    return (objects.c.dataset == dataset) & (objects.c.state == "present")
+
+
 def _expired(now_us: int) -> ColumnElement[bool]:
     return (objects.c.state == "present") & (objects.c.expires_us > 0) & (objects.c.expires_us <= now_us)
-
-
-def _ids(connection: Connection, condition: ColumnElement[bool], limit: int | None, skip: int = 0) -> list[str]:
-    ordered = select(objects.c.id).where(condition).order_by(objects.c.expires_us, objects.c.id)
-    return list(connection.execute(ordered.limit(limit).offset(skip)).scalars())
-
-
-def _destroy_all(writing: Writing, condition: ColumnElement[bool], reason: str, actor: str, limit: int) -> Swept:
-    """Destroy up to `limit` objects. Damaged ones stay in front of the order; they are skipped and hold up nothing."""
-    destroyed: list[str] = []
-    removed: list[str] = []
-    damaged: list[str] = []
-    while len(destroyed) < limit:
-        some = _ids(writing.connection, condition, min(limit - len(destroyed), _KEYS_AT_ONCE), len(damaged))
-        if not some:
-            break
-        for object_id in some:
-            try:
-                done = service.destroy_object(writing, object_id, reason, actor)
-            except Corrupt:
-                damaged.append(object_id)
-                continue
-            destroyed.append(object_id)
-            removed.extend(done.removed)
-    return Swept(tuple(destroyed), tuple(removed), tuple(damaged))
