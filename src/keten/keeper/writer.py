@@ -223,6 +223,10 @@ class Writer:
             self._fail(jobs, database_error(error))
         except KetenError as error:
             self._fail(jobs, error)
+        except Exception:
+            log.exception("a job failed in a way that nobody foresaw")
+            self._apart(jobs)
+            return
         if batch is not None:
             self.head = batch.head
             self._on_commit(batch, changed=changed)
@@ -269,6 +273,18 @@ class Writer:
         if oldest is None:
             oldest = next((index for index in writing.opened if index not in closed), None)
         return writing.next_index if oldest is None else oldest
+
+    def _apart(self, jobs: list[Job[Any]]) -> None:
+        """One of these jobs has a fault of ours in it: nothing of them happened. Find out which; spare the others."""
+        if len(jobs) == 1:
+            jobs[0].error = KetenError("keeper-error", "Something went wrong in the keeper; nothing was given out.")
+            self._loop.call_soon_threadsafe(self._resolve, jobs, None)
+            return
+        for job in jobs:
+            if job.error is None:
+                self._commit([job])
+            else:
+                self._loop.call_soon_threadsafe(self._resolve, [job], None)
 
     def _fail(self, jobs: list[Job[Any]], error: KetenError) -> None:
         if isinstance(error, FsyncFailed):

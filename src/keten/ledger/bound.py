@@ -75,7 +75,7 @@ def values(table: Table, row: BoundRow) -> dict[str, Any]:
 def change_details(table: Table, before: BoundRow | None, after: BoundRow) -> dict[str, Any]:
     """The `details` of the entry that declares or changes a row."""
     return {
-        "table": table.name,
+        "table": str(table.name),  # SQLAlchemy's own kind of string otherwise
         "row": after.id,
         "before": msgspec.Raw(msgspec.json.encode(before)) if before else None,
         "after": msgspec.Raw(msgspec.json.encode(after)),
