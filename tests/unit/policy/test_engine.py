@@ -10,7 +10,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from keten.policy import engine as engine_module
 from keten.policy.engine import Engine, next_change_us
 from keten.policy.model import Allow, Attributes, Deny
 from keten.policy.policyset import PolicySet, Source, shipped
@@ -178,14 +177,14 @@ PanicException = type("PanicException", (BaseException,), {})
 def test_a_broken_evaluator_is_a_refusal(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    monkeypatch.setattr(engine_module.cedarpy, "is_authorized_batch", raising(error))
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", raising(error))
     for decision in engine.decide_many([ALLOWED, ALLOWED]):
         assert isinstance(decision, Deny)
         assert decision.reasons == ("policy-error",)
 
 
 def test_an_interrupt_is_not_swallowed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module.cedarpy, "is_authorized_batch", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", raising(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         engine.decide(ALLOWED)
 
@@ -205,7 +204,7 @@ def test_an_interrupt_is_not_swallowed(engine: Engine, monkeypatch: pytest.Monke
 def test_an_answer_that_is_not_understood_is_a_refusal(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(engine_module.cedarpy, "is_authorized_batch", lambda *_: [cedarpy.AuthzResult(answer)])
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", lambda *_: [cedarpy.AuthzResult(answer)])
     decision = engine.decide(ALLOWED)
     assert isinstance(decision, Deny)
     assert decision.reasons == ("policy-error",)

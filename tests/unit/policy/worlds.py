@@ -56,7 +56,7 @@ ALLOWED = Attributes(
 )
 
 
-def changed(attributes: Attributes = ALLOWED, **fields: Any) -> Attributes:
+def changed(attributes: Attributes = ALLOWED, /, **fields: Any) -> Attributes:
     """A slice with some attributes changed."""
     return msgspec.structs.replace(attributes, **fields)
 
@@ -81,7 +81,7 @@ class World:
 
     def contract_row(self, id: str = CONTRACT, **fields: Any) -> Contract:
         """A running contract."""
-        plain = {
+        plain: dict[str, Any] = {
             "name": "vwo",
             "supplier": SUPPLIER,
             "starts_us": START,
@@ -95,7 +95,7 @@ class World:
 
     def grant_row(self, id: str = GRANT, **fields: Any) -> Grant:
         """A grant in force."""
-        plain = {
+        plain: dict[str, Any] = {
             "name": "voters-for-drukwerk",
             "dataset": DATASET,
             "contract": CONTRACT,
@@ -112,7 +112,7 @@ class World:
         self.rows[row.id] = row
         self.epoch += 1
 
-    def change(self, id: str, **fields: Any) -> None:
+    def change(self, id: str, /, **fields: Any) -> None:
         """Change fields of a row."""
         self.put(msgspec.structs.replace(self.rows[id], **fields))
 

@@ -1,0 +1,485 @@
+"""Decisions on the register's rows: found, decided, remembered as long as they hold and no longer."""
+
+import random
+import tracemalloc
+from typing import Any
+
+import pytest
+
+from keten.core.clock import SECOND
+from keten.core.errors import Corrupt, Unavailable
+from keten.core.ids import new_id
+from keten.datasets.model import Dataset
+from keten.identity.model import Client
+from keten.policy.engine import Engine
+from keten.policy.model import Allow, Attributes, Decision, Deny
+from keten.policy.service import Decisions, Outcome, replay
+from keten.policy.slices import MAX_MISMATCH, attributes_of, candidate
+from keten.policy.slices import Asked as Question
+from keten.suppliers.model import Supplier
+from tests.unit.policy.worlds import (
+    ALLOWED,
+    CLIENT,
+    CONTRACT,
+    DATASET,
+    DAY,
+    END,
+    ENDED,
+    GRANT,
+    NOW,
+    OTHER,
+    PERSON,
+    START,
+    SUPPLIER,
+    World,
+    changed,
+    made_id,
+)
+
+
+class Counting(Engine):
+    """The real engine, and on what it decided."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decided: list[Attributes] = []
+
+    def decide_many(self, slices: Any) -> list[Decision]:
+        self.decided.extend(slices)
+        return super().decide_many(slices)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def counting() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def decisions(world: World, counting: Counting) -> Decisions:
+    return Decisions(world, counting)
+
+
+def ask(decisions: Decisions, at_us: int = NOW, **fields: Any) -> Outcome:
+    """One plain question, with some of it changed."""
+    plain = {"client_id": CLIENT, "dataset_id": DATASET, "action": "open", "country": "NL"}
+    return decisions.access(**(plain | fields), at_us=at_us)
+
+
+def reasons(outcome: Outcome) -> tuple[str, ...]:
+    """Why not; () when allowed."""
+    return outcome.decision.reasons if isinstance(outcome.decision, Deny) else ()
+
+
+# ---- what is asked of the register -----------------------------------------------------------------------------------
+
+
+def test_an_allowed_access_names_everything_it_rests_on(decisions: Decisions, world: World, engine: Engine) -> None:
+    outcome = ask(decisions, object_expires_us=NOW + DAY)
+    assert outcome.attributes == ALLOWED
+    assert outcome.decision == Allow(NOW + DAY, ("file-grant",))
+    assert outcome.grant == world.rows[GRANT]
+    assert outcome.policy_hash == engine.hash
+
+
+CHANGES: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
+    (CLIENT, {"ended": ENDED}, ("revoked", "client-ended")),
+    (SUPPLIER, {"ended": ENDED}, ("revoked", "supplier-ended")),
+    (DATASET, {"ended": ENDED}, ("revoked", "dataset-ended")),
+    (DATASET, {"classification": "secret"}, ("classification-not-allowed",)),
+    (DATASET, {"classification": "new"}, ("classification-not-allowed",)),
+    (CONTRACT, {"ended": ENDED}, ("revoked",)),
+    (CONTRACT, {"ends_us": NOW}, ("contract-ended",)),
+    (CONTRACT, {"starts_us": NOW + 1}, ("contract-not-started",)),
+    (CONTRACT, {"purposes": ("care",)}, ("purpose-not-covered",)),
+    (CONTRACT, {"countries": ("BE",)}, ("country-not-allowed",)),
+    (GRANT, {"ended": ENDED}, ("revoked",)),
+    (GRANT, {"form": "lookup"}, ("form-not-file",)),
+    (GRANT, {"to": (OTHER,)}, ("not-addressed",)),
+    (GRANT, {"purpose": "care"}, ("purpose-not-covered",)),
+    (CONTRACT, {"supplier": made_id(99)}, ("register-mismatch",)),
+    (GRANT, {"contract": made_id(99)}, ("register-mismatch",)),
+    (CLIENT, {"supplier": made_id(99)}, ("register-mismatch",)),
+    (DATASET, {"id": made_id(99)}, ("register-mismatch",)),
+]
+
+
+@pytest.mark.parametrize(("row", "fields", "expected"), CHANGES)
+def test_a_change_in_the_register_is_seen_at_once(
+    decisions: Decisions, world: World, row: str, fields: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    assert isinstance(ask(decisions).decision, Allow)
+    before = world.rows[row]
+    world.change(row, **fields)
+    if "id" in fields:  # the row that is found under an id is another
+        world.rows[row] = world.rows.pop(fields["id"])
+    assert reasons(ask(decisions)) == expected
+    world.put(before)
+    assert isinstance(ask(decisions).decision, Allow)
+
+
+def test_everyone_of_the_supplier(decisions: Decisions, world: World) -> None:
+    assert reasons(ask(decisions, client_id=OTHER)) == ("not-addressed",)
+    world.change(GRANT, to=())
+    for someone in (CLIENT, OTHER, PERSON):
+        assert isinstance(ask(decisions, client_id=someone).decision, Allow)
+    stranger = made_id(50)
+    world.put(Supplier(id=made_id(51), name="care", title="Care", country="NL", tier="low"))
+    world.put(Client(id=stranger, name="care-batch", supplier=made_id(51), keys=()))
+    assert reasons(ask(decisions, client_id=stranger)) == ("no-grant",)
+
+
+def test_the_organisations_own_people_have_no_grant(decisions: Decisions, world: World) -> None:
+    world.change(PERSON, supplier="")
+    outcome = ask(decisions, client_id=PERSON)
+    assert reasons(outcome) == ("no-grant",)
+    assert outcome.attributes.supplier_active
+    world.change(PERSON, ended=ENDED)
+    assert reasons(ask(decisions, client_id=PERSON)) == ("revoked", "client-ended")
+
+
+@pytest.mark.parametrize("purpose", ["care", "election-cards ", "Election-cards", "\0"])
+def test_a_purpose_that_no_grant_is_for(decisions: Decisions, purpose: str) -> None:
+    outcome = ask(decisions, purpose=purpose)
+    assert reasons(outcome) == ("purpose-not-covered",)
+    assert outcome.attributes.purpose == purpose
+
+
+def test_the_purpose_of_the_grant_is_recorded(decisions: Decisions) -> None:
+    assert ask(decisions).attributes.purpose == "election-cards"
+    assert isinstance(ask(decisions, purpose="election-cards").decision, Allow)
+
+
+@pytest.mark.parametrize("action", ["", "delete", "OPEN", "list\0"])
+def test_an_unknown_action_is_refused(decisions: Decisions, action: str) -> None:
+    assert reasons(ask(decisions, action=action)) == ("policy-error",)
+
+
+def test_a_contract_that_starts_at_the_epoch_has_started(decisions: Decisions, world: World) -> None:
+    """0 means "not known" in a slice, so the row's 0 is said as the first microsecond."""
+    world.change(CONTRACT, starts_us=0)
+    assert isinstance(ask(decisions).decision, Allow)
+
+
+# ---- several grants --------------------------------------------------------------------------------------------------
+
+
+def test_the_grant_that_holds_longest_is_used(decisions: Decisions, world: World) -> None:
+    world.put(world.contract_row(made_id(60), ends_us=END + DAY))
+    world.put(world.grant_row(made_id(61), contract=made_id(60)))
+    world.put(world.contract_row(made_id(62), ends_us=NOW + 1))
+    world.put(world.grant_row(made_id(63), contract=made_id(62)))
+    outcome = ask(decisions)
+    assert outcome.grant == world.rows[made_id(61)]
+    assert outcome.decision == Allow(END + DAY, ("file-grant",))
+
+
+def test_one_good_grant_is_found_among_a_thousand_bad_ones(decisions: Decisions, world: World) -> None:
+    bad: list[dict[str, Any]] = [
+        {"ended": ENDED},
+        {"form": "release"},
+        {"to": (OTHER,)},
+        {"purpose": "care"},
+    ]
+    for number in range(1000):
+        world.put(world.grant_row(made_id(1000 + number), **bad[number % 4]))
+    assert ask(decisions).grant == world.rows[GRANT]
+    assert len(decisions.shares(CLIENT, "NL", NOW)) == 501  # not those that ended or are addressed to others
+    world.change(GRANT, ended=ENDED)
+    assert isinstance(ask(decisions).decision, Deny)
+
+
+def test_the_refusal_is_that_of_the_grant_that_comes_closest(decisions: Decisions, world: World) -> None:
+    world.put(world.grant_row(made_id(70), ended=ENDED))
+    world.put(world.grant_row(made_id(71), to=(OTHER,)))
+    outcome = ask(decisions, country="US")
+    assert reasons(outcome) == ("country-not-allowed",)
+    assert outcome.grant == world.rows[GRANT]
+
+
+def test_any_grant_that_allows_is_found(world: World, counting: Counting) -> None:
+    """On random registers: allowed if and only if some grant by itself is, and then as long as the longest."""
+    chance = random.Random(7)
+    allowed = 0
+    for round_ in range(150):
+        world.rows = World().rows
+        world.remove(GRANT)
+        for number in range(chance.randint(1, 6)):
+            world.put(
+                world.contract_row(
+                    made_id(100 + number),
+                    starts_us=chance.choice([START, START, NOW + 1]),
+                    ends_us=chance.choice([NOW, NOW + 1, END, END + 1]),
+                    purposes=chance.choice([("care",), ("care", "election-cards"), ("care", "election-cards")]),
+                    countries=chance.choice([(), ("NL",), ("BE", "NL"), ("BE",)]),
+                    ended=chance.choice([None, None, None, None, ENDED]),
+                )
+            )
+            world.put(
+                world.grant_row(
+                    made_id(200 + number),
+                    contract=made_id(100 + number),
+                    purpose=chance.choice(["care", "election-cards"]),
+                    form=chance.choice(["file", "file", "file", "lookup"]),
+                    to=chance.choice([(), (CLIENT,), (OTHER,)]),
+                    ended=chance.choice([None, None, None, None, ENDED]),
+                )
+            )
+        purpose = chance.choice(["", "care", "election-cards"])
+        question = Question(CLIENT, DATASET, "open", "NL", NOW, purpose)
+        each = [
+            counting.decide(
+                attributes_of(
+                    question,
+                    world.rows[CLIENT],
+                    world.rows[SUPPLIER],
+                    world.rows[DATASET],
+                    candidate(grant, world.contract(grant.contract)),
+                )
+            )
+            for grant in world.grants(DATASET, SUPPLIER)
+        ]
+        longest = max((one.valid_until_us for one in each if isinstance(one, Allow)), default=None)
+        outcome = ask(Decisions(world, counting), purpose=purpose)
+        if longest is None:
+            assert outcome.decision in each, round_
+        else:
+            assert outcome.decision == Allow(longest, ("file-grant",)), round_
+            allowed += 1
+    assert 20 < allowed < 130
+
+
+# ---- absent, and rows that do not hold -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("odd", [made_id(404), "", "voters", "x" * 10_000, "../../etc", "\ud800", "\0", 'a"b'])
+def test_what_is_absent_is_refused_like_nothing_else(decisions: Decisions, odd: str) -> None:
+    for outcome in (ask(decisions, dataset_id=odd), ask(decisions, client_id=odd)):
+        assert outcome.decision == Deny(("absent",), ("absent",))
+        assert outcome.grant is None
+        assert outcome.attributes.grant == outcome.attributes.contract == ""
+        assert {outcome.attributes.principal, outcome.attributes.dataset} <= {CLIENT, DATASET, made_id(404), ""}
+
+
+def test_absent_takes_the_same_work_as_forbidden(decisions: Decisions, world: World, counting: Counting) -> None:
+    """The same reads and one decision, whether a dataset is another's or is not there at all (law 8)."""
+    world.put(Dataset(id=made_id(80), name="x", owner="", classification="public", retention_days=0))
+    work = []
+    for dataset_id in (made_id(80), made_id(404), ""):
+        world.reads = 0
+        counting.decided.clear()
+        outcome = ask(decisions, dataset_id=dataset_id)
+        assert isinstance(outcome.decision, Deny)
+        work.append((world.reads, len(counting.decided)))
+    assert work[0] == work[1] == work[2]
+
+
+@pytest.mark.parametrize("row", [CLIENT, SUPPLIER, DATASET, CONTRACT, GRANT])
+def test_a_row_that_does_not_match_the_ledger_is_a_refusal(decisions: Decisions, world: World, row: str) -> None:
+    world.damaged.add(row)
+    outcome = ask(decisions)
+    assert outcome.decision == Deny(("register-mismatch",), ("register-mismatch",))
+    assert row in outcome.attributes.mismatch
+    assert outcome.attributes.principal == CLIENT
+    assert replay(outcome.attributes, Engine().text) == outcome.decision
+
+
+def test_other_damage_is_the_callers_to_deny(
+    decisions: Decisions, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error in (Corrupt("database-damaged", "x"), Unavailable("database", "x")):
+
+        def failing(_id: str, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(world, "contract", failing)
+        with pytest.raises(type(error)):
+            ask(decisions)
+        monkeypatch.undo()
+    assert isinstance(ask(decisions).decision, Allow)
+
+
+def test_a_mismatch_elsewhere_is_a_refusal_too(decisions: Decisions) -> None:
+    outcome = decisions.mismatch(CLIENT, "open", "NL", NOW, "table objects, row " + "x" * 1000)
+    assert outcome.decision == Deny(("register-mismatch",), ("register-mismatch",))
+    assert outcome.attributes.mismatch.startswith("table objects")
+    assert len(outcome.attributes.mismatch) == MAX_MISMATCH
+    assert reasons(decisions.mismatch(CLIENT, "open", "NL", NOW, "")) == ("register-mismatch",)
+
+
+# ---- remembering -----------------------------------------------------------------------------------------------------
+
+
+def test_an_allow_is_decided_once_while_it_holds(decisions: Decisions, world: World, counting: Counting) -> None:
+    first = ask(decisions)
+    world.reads = 0
+    for at_us in (NOW, NOW + 1, NOW + DAY, END - 1):
+        again = ask(decisions, at_us)
+        assert again.decision == first.decision
+        assert again.attributes == changed(first.attributes, time_us=at_us)
+        assert replay(again.attributes, counting.text) == again.decision
+    assert (world.reads, len(counting.decided)) == (0, 1)
+
+
+def test_an_allow_is_never_given_at_or_after_its_end(decisions: Decisions) -> None:
+    assert isinstance(ask(decisions, END - 1).decision, Allow)
+    assert reasons(ask(decisions, END)) == ("contract-ended",)
+    assert reasons(ask(decisions, END + DAY)) == ("contract-ended",)
+    assert isinstance(ask(decisions, END - 1).decision, Allow)  # 'keten decide --at' asks about other moments
+    assert isinstance(ask(decisions, NOW, object_expires_us=NOW + 1).decision, Allow)
+    assert reasons(ask(decisions, NOW + 1, object_expires_us=NOW + 1)) == ("content-expired",)
+
+
+def test_an_allow_is_never_given_for_an_earlier_moment(decisions: Decisions) -> None:
+    assert isinstance(ask(decisions, START).decision, Allow)
+    assert reasons(ask(decisions, START - 1)) == ("contract-not-started",)
+
+
+def test_a_deny_ends_with_what_it_rests_on(decisions: Decisions) -> None:
+    """A refusal is remembered for a second at most, and never past the moment from which it would be another."""
+    assert reasons(ask(decisions, START - 2)) == ("contract-not-started",)
+    assert reasons(ask(decisions, START - 1)) == ("contract-not-started",)
+    assert isinstance(ask(decisions, START).decision, Allow)
+    assert reasons(ask(decisions, END - 1, country="US")) == ("country-not-allowed",)
+    assert reasons(ask(decisions, END, country="US")) == ("contract-ended", "country-not-allowed")
+
+
+def test_a_deny_is_remembered_for_a_second(decisions: Decisions, counting: Counting) -> None:
+    for at_us in (NOW, NOW + 1, NOW + SECOND - 1):
+        assert reasons(ask(decisions, at_us, country="US")) == ("country-not-allowed",)
+    assert len(counting.decided) == 1
+    ask(decisions, NOW + SECOND, country="US")
+    assert len(counting.decided) == 2
+
+
+def test_each_part_of_the_question_counts(decisions: Decisions, world: World) -> None:
+    world.change(CONTRACT, countries=("NL",))
+    assert isinstance(ask(decisions).decision, Allow)
+    assert reasons(ask(decisions, country="BE")) == ("country-not-allowed",)
+    assert reasons(ask(decisions, country="")) == ("country-unknown",)
+    assert reasons(ask(decisions, client_id=OTHER)) == ("not-addressed",)
+    assert reasons(ask(decisions, purpose="care")) == ("purpose-not-covered",)
+    assert reasons(ask(decisions, object_expires_us=NOW)) == ("content-expired",)
+    assert reasons(ask(decisions, dataset_id=made_id(404))) == ("absent",)
+    assert isinstance(ask(decisions, action="list").decision, Allow)
+    assert isinstance(ask(decisions).decision, Allow)
+
+
+def test_a_change_during_a_decision_is_not_remembered_as_of_before(
+    decisions: Decisions, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The register changes after its rows were read: that answer is of the epoch before, and is not kept."""
+    read = world.contract
+
+    def changing(contract_id: str) -> Any:
+        found = read(contract_id)
+        monkeypatch.undo()
+        world.change(GRANT, ended=ENDED)
+        return found
+
+    monkeypatch.setattr(world, "contract", changing)
+    ask(decisions)
+    assert reasons(ask(decisions)) == ("revoked",)
+
+
+def test_random_questions_are_answered_as_if_nothing_were_remembered(world: World, counting: Counting) -> None:
+    """Times forwards and backwards, changes in between: a fresh service gives the same answer every time."""
+    chance = random.Random(11)
+    moments = [START - 1, START, NOW, NOW + 1, NOW + SECOND, END - 1, END, END + SECOND]
+    remembering = Decisions(world, counting, allows=8, denies=4)
+    for _ in range(1500):
+        if chance.random() < 0.05:
+            world.change(CONTRACT, ends_us=chance.choice([NOW + 1, END]), countries=chance.choice([(), ("NL",)]))
+        if chance.random() < 0.03:
+            world.change(GRANT, ended=chance.choice([None, ENDED]), to=chance.choice([(), (CLIENT,)]))
+        question: dict[str, Any] = {
+            "client_id": chance.choice([CLIENT, OTHER]),
+            "dataset_id": chance.choice([DATASET, DATASET, made_id(404)]),
+            "country": chance.choice(["", "NL", "US"]),
+            "object_expires_us": chance.choice([0, 0, NOW + 1]),
+        }
+        at_us = chance.choice(moments)
+        remembered = ask(remembering, at_us, **question)
+        assert remembered == ask(Decisions(world, counting), at_us, **question), (at_us, question)
+        client, country = question["client_id"], question["country"]
+        listed = remembering.shares(client, country, at_us)
+        assert listed == Decisions(world, counting).shares(client, country, at_us)
+
+
+def test_memory_is_bounded_and_guesses_push_nothing_out(world: World, engine: Engine) -> None:
+    decisions = Decisions(world, engine, allows=100, denies=50, listings=10)
+    ask(decisions)
+
+    def guess(times: int) -> None:
+        for _ in range(times):
+            ask(decisions, dataset_id=new_id())
+            decisions.shares(new_id(), "NL", NOW)
+
+    tracemalloc.start()
+    try:
+        guess(100)
+        before = tracemalloc.get_traced_memory()[0]
+        guess(300)
+        assert tracemalloc.get_traced_memory()[0] - before < 100_000
+    finally:
+        tracemalloc.stop()
+    world.reads = 0
+    assert isinstance(ask(decisions).decision, Allow)
+    assert world.reads == 0
+    assert (len(decisions._allows), len(decisions._denies), len(decisions._listings)) == (1, 50, 10)
+    for number in range(200):
+        ask(decisions, object_expires_us=NOW + 1 + number)
+    assert len(decisions._allows) == 100
+
+
+# ---- listing and explaining ------------------------------------------------------------------------------------------
+
+
+def test_shares_are_decided_grant_by_grant(decisions: Decisions, world: World) -> None:
+    world.put(Dataset(id=made_id(80), name="x", owner="", classification="secret", retention_days=0))
+    world.put(world.grant_row(made_id(81), dataset=made_id(80), to=()))
+    world.put(world.grant_row(made_id(82), to=(OTHER,)))
+    world.put(world.grant_row(made_id(83), ended=ENDED))
+    world.put(world.grant_row(made_id(84), dataset=made_id(404)))
+    found = {outcome.grant.id: outcome for outcome in decisions.shares(CLIENT, "NL", NOW) if outcome.grant}
+    assert set(found) == {GRANT, made_id(81), made_id(84)}
+    assert found[GRANT].decision == Allow(END, ("file-grant",))
+    assert reasons(found[made_id(81)]) == ("classification-not-allowed",)
+    assert reasons(found[made_id(84)]) == ("register-mismatch",)
+    assert found[made_id(84)].attributes.dataset == made_id(404)
+
+
+def test_shares_of_nobody_and_of_a_damaged_client(decisions: Decisions, world: World) -> None:
+    assert [reasons(one) for one in decisions.shares(made_id(404), "NL", NOW)] == [("absent",)]
+    world.damaged.add(CLIENT)
+    assert [reasons(one) for one in decisions.shares(CLIENT, "NL", NOW)] == [("register-mismatch",)]
+
+
+def test_one_damaged_row_hides_only_its_own_share(decisions: Decisions, world: World) -> None:
+    world.put(world.contract_row(made_id(60)))
+    world.put(world.grant_row(made_id(61), contract=made_id(60)))
+    world.damaged.add(made_id(60))
+    assert [reasons(one) for one in decisions.shares(CLIENT, "NL", NOW)] == [(), ("register-mismatch",)]
+
+
+def test_shares_end_and_change_like_accesses(decisions: Decisions, world: World, counting: Counting) -> None:
+    assert [reasons(one) for one in decisions.shares(CLIENT, "NL", NOW)] == [()]
+    (again,) = decisions.shares(CLIENT, "NL", NOW + 5)
+    assert again.attributes.time_us == NOW + 5
+    assert len(counting.decided) == 1
+    assert [reasons(one) for one in decisions.shares(CLIENT, "NL", END)] == [("contract-ended",)]
+    world.change(GRANT, ended=ENDED)
+    assert decisions.shares(CLIENT, "NL", NOW) == ()
+
+
+def test_a_decision_is_explained_in_both_languages(decisions: Decisions, engine: Engine) -> None:
+    allowed, refused = ask(decisions), ask(decisions, country="US", client_id=OTHER)
+    assert decisions.explain(allowed) == {"file-grant": engine.sentences["file-grant"]}
+    assert list(decisions.explain(refused)) == ["not-addressed", "country-not-allowed"]
+    broken = decisions.explain(ask(decisions, action="delete"))
+    assert set(broken) == {"policy-error"}
+    assert all(set(both) == {"en", "nl"} for both in broken.values())
