@@ -76,10 +76,6 @@ class Sessions:
         """The ids of all open sessions, by client."""
         return {client_id: tuple(own) for client_id, own in self._of.items()}
 
-    def by_client(self) -> dict[str, tuple[str, ...]]:
-        """Every client that has sessions, with their ids."""
-        return {client_id: tuple(own) for client_id, own in self._of.items()}
-
     def _drop_expired(self, now_us: int) -> None:
         while self._open:
             first = next(iter(self._open.values()))

@@ -116,7 +116,7 @@ def proof(key: ClientKey, token: str = "", **changed: Any) -> str:
     return key.compact(proof_header(key), proof_claims(token, **changed))
 
 
-def token_request(key: ClientKey, client_id: str, dpop_key: ClientKey, **changed: Any) -> TokenRequest:
+def token_request(key: ClientKey, client_id: str, dpop_key: ClientKey, /, **changed: Any) -> TokenRequest:
     made = TokenRequest(
         client_id,
         assertion(key, client_id),

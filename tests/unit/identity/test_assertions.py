@@ -13,7 +13,7 @@ import pytest
 from keten.core.ids import new_id
 from keten.identity.assertions import PADDED_KEYS, check_assertion, claimed_client
 from keten.identity.errors import Refused
-from keten.identity.jws import encode_base64url
+from keten.identity.jws import decode_base64url, encode_base64url
 from keten.identity.keys import PublicKey
 from tests.unit.identity.signing import (
     ISSUER,
@@ -201,21 +201,25 @@ def test_the_same_jti_is_the_same_proof_whatever_else_differs() -> None:
     assert one.hashed != check(assertion(KEY, other, jti="a"), client_id=other).hashed
 
 
+def changed_signature() -> str:
+    signed, _, signature = assertion(KEY, ID).rpartition(".")
+    raw = bytearray(decode_base64url(signature, "x"))
+    raw[0] ^= 1
+    return f"{signed}.{encode_base64url(bytes(raw))}"
+
+
 @pytest.mark.parametrize(
     "made",
     [
         lambda: assertion(FOREIGN, ID),
-        lambda: with_header()[:-6] + "AAAAAA"[:5] + "A",
+        changed_signature,
         changed_payload,
         lambda: EcKey().compact({"alg": "EdDSA"}, assertion_claims(ID)),
         lambda: f"{text({'alg': 'EdDSA'})}.{text(assertion_claims(ID))}.{text(bytes(64))}",
     ],
 )
 def test_a_signature_by_no_key_of_the_client_has_no_key(made: Callable[[], str]) -> None:
-    try:
-        assert check(made()).key is None
-    except Refused as error:
-        assert error.code == "proof-invalid"  # a cut signature may end in unused bits that are not zero
+    assert check(made()).key is None
 
 
 @pytest.mark.parametrize("place", [0, 1])

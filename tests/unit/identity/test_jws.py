@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -228,5 +229,5 @@ def test_signatures_of_nothing_do_not_hold(signature: bytes) -> None:
 
 
 def test_a_der_signature_is_not_a_jws_signature() -> None:
-    der = EC.ec.sign(b"m", ec.ECDSA(jws.SHA256()))
+    der = EC.ec.sign(b"m", ec.ECDSA(SHA256()))
     assert not jws.jwk_key(EC.jwk(), "ES256", "x").verifies(der[:64].ljust(64, b"\0"), b"m")

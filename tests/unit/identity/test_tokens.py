@@ -104,7 +104,7 @@ def test_any_changed_bit_is_noticed() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda token: "",
+        lambda _token: "",
         lambda token: token[:-1],
         lambda token: token + "A",
         lambda token: token + "=",
@@ -112,7 +112,7 @@ def test_any_changed_bit_is_noticed() -> None:
         lambda token: token[:-1] + "é",
         lambda token: token[:-1] + "\ud800",
         lambda token: " " + token[1:],
-        lambda token: "A" * TOKEN_CHARACTERS,
+        lambda _token: "A" * TOKEN_CHARACTERS,
         lambda token: token * 10_000,
     ],
 )

@@ -1,0 +1,544 @@
+"""Sign-in as the keeper goes through it: check, record, hand out, and check again at every use."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine, func, select
+
+from keten.core.db import metadata, writing_engine
+from keten.core.errors import Busy, Corrupt, Denied
+from keten.core.ids import new_id
+from keten.core.settings import Limits
+from keten.identity.errors import PUBLIC, Refused
+from keten.identity.model import Client, Ended
+from keten.identity.nonces import REQUIRED_US
+from keten.identity.proof_tables import used_proofs
+from keten.identity.service import Principal, SignedIn, SignIn
+from keten.keeper.protocol import Caller, HttpProof, SessionProof
+from keten.ledger.model import Payload
+from keten.ledger.notes import Signer
+from keten.ledger.sealing import EntryIds, Head, Sealer
+from keten.ledger.tables import entries
+from keten.ledger.writing import Writing
+from tests.unit.identity.signing import (
+    ISSUER,
+    NOW,
+    NOW_S,
+    OBJECT_URL,
+    TOKEN_URL,
+    ClientKey,
+    EcKey,
+    assertion,
+    client_of,
+    http_proof,
+    proof,
+    ssh_sign_in,
+    token_request,
+)
+
+ORIGIN = "ledger.example/keten"
+ROOT = b"r" * 32
+LONG_AGO = NOW - 2 * REQUIRED_US
+
+
+class Keeper:
+    """A register of clients in memory, a real database and ledger, and sign-in between them."""
+
+    def __init__(self, path: Path) -> None:
+        self.engine: Engine = writing_engine(path / "keten.db")
+        metadata.create_all(self.engine)
+        self.sealer = Sealer(
+            Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)), ORIGIN, EntryIds(b"k" * 32, ORIGIN)
+        )
+        self.head: Head = self.sealer.empty()
+        self.clients: dict[str, Client] = {}
+        self.sign_in = self.start(LONG_AGO)
+
+    def start(self, started_us: int, limits: Limits | None = None) -> SignIn:
+        """A keeper's process starts: nothing is left but the database and the root key."""
+        self.sign_in = SignIn(ROOT, self.clients.get, limits or Limits(), started_us, frozenset({ISSUER}))
+        return self.sign_in
+
+    def register(self, *keys: ClientKey) -> Client:
+        client = client_of(*keys)
+        self.clients[client.id] = client
+        return client
+
+    def change(self, client: Client, **changed: object) -> Client:
+        self.clients[client.id] = msgspec.structs.replace(client, **changed)
+        return self.clients[client.id]
+
+    def record(self, signed_in: SignedIn, now_us: int = NOW) -> Payload:
+        """One commit; the payload of the entry it made."""
+        with self.engine.begin() as connection:
+            writing = Writing(connection, self.sealer, self.head, now_us)
+            index = self.sign_in.record(writing, signed_in)
+            batch = writing.seal()
+            assert batch is not None
+        self.head = batch.head
+        with self.engine.connect() as connection:
+            raw = connection.execute(select(entries.c.payload).where(entries.c.idx == index)).scalar_one()
+        return msgspec.json.decode(raw, type=Payload)
+
+    def token(self, client: Client, key: ClientKey, dpop_key: ClientKey) -> str:
+        signed_in = self.sign_in.check_assertion(token_request(key, client.id, dpop_key), client, NOW)
+        self.record(signed_in)
+        return self.sign_in.issue(signed_in, NOW).access_token
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    keeper = Keeper(tmp_path)
+    yield keeper
+    keeper.engine.dispose()
+
+
+KEY = ClientKey()
+DPOP = ClientKey()
+
+
+def refusal(call: Callable[[], object]) -> Refused:
+    with pytest.raises(Refused) as caught:
+        call()
+    return caught.value
+
+
+# ---- HTTPS -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dpop_key", [DPOP, EcKey(), KEY], ids=["EdDSA", "ES256", "the same key"])
+def test_the_whole_way(keeper: Keeper, dpop_key: ClientKey) -> None:
+    client = keeper.register(KEY)
+    signed_in = keeper.sign_in.check_assertion(token_request(KEY, client.id, dpop_key), client, NOW)
+    payload = keeper.record(signed_in)
+    issued = keeper.sign_in.issue(signed_in, NOW)
+    assert issued.expires_in == 300
+    assert payload.kind == "identity.client.signed_in"
+    assert (payload.actor, payload.subjects, payload.refs) == (client.id, (client.id,), {"supplier": client.supplier})
+    assert payload.details == {
+        "method": "private_key_jwt",
+        "key": KEY.public.fingerprint,
+        "vouched": False,
+        "session": signed_in.hashed.hex(),
+        "serial": signed_in.serial,
+    }
+    principal = keeper.sign_in.check_http(http_proof(dpop_key, issued.access_token, nonce=issued.nonce), NOW)
+    assert principal == Principal(
+        client.id,
+        client.supplier,
+        KEY.public.fingerprint,
+        "https",
+        signed_in.serial,
+        NOW + 300_000_000,
+        dpop_key.thumbprint(),
+    )
+
+
+def test_what_is_recorded_opens_nothing(keeper: Keeper) -> None:
+    """Neither token nor assertion can be read from the ledger (law 9)."""
+    client = keeper.register(KEY)
+    request = token_request(KEY, client.id, DPOP)
+    signed_in = keeper.sign_in.check_assertion(request, client, NOW)
+    written = msgspec.json.encode(keeper.record(signed_in)).decode()
+    token = keeper.sign_in.issue(signed_in, NOW).access_token
+    for secret in (token, request.assertion, request.dpop, *request.assertion.split(".")):
+        assert secret not in written
+
+
+def test_the_client_id_may_be_left_out(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    request = token_request(KEY, client.id, DPOP, client_id="")
+    assert keeper.sign_in.claimed_client(request) == client.id
+    assert keeper.sign_in.check_assertion(request, client, NOW).client_id == client.id
+
+
+def test_an_assertion_counts_once(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    made = assertion(KEY, client.id)
+    keeper.sign_in.check_assertion(token_request(KEY, client.id, DPOP, assertion=made), client, NOW)
+    again = token_request(KEY, client.id, DPOP, assertion=made)
+    error = refusal(lambda: keeper.sign_in.check_assertion(again, client, NOW + 1))
+    assert (error.code, error.client_id, error.proven) == ("proof-replayed", client.id, False)
+
+
+def test_an_assertion_counts_once_also_after_a_restart(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    made = assertion(KEY, client.id)
+    keeper.record(keeper.sign_in.check_assertion(token_request(KEY, client.id, DPOP, assertion=made), client, NOW))
+    keeper.start(LONG_AGO)
+    again = token_request(KEY, client.id, DPOP, assertion=made)
+    signed_in = keeper.sign_in.check_assertion(again, client, NOW + 1)
+    size = keeper.head.size
+    assert refusal(lambda: keeper.record(signed_in)).code == "proof-replayed"
+    assert keeper.head.size == size
+    with keeper.engine.connect() as connection:
+        assert connection.execute(select(func.count()).select_from(used_proofs)).scalar_one() == 1
+
+
+def test_a_dpop_proof_counts_once_at_the_token_endpoint(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    shown = proof(DPOP, htm="POST", htu=TOKEN_URL)
+    keeper.sign_in.check_assertion(token_request(KEY, client.id, DPOP, dpop=shown), client, NOW)
+    again = token_request(KEY, client.id, DPOP, dpop=shown)
+    assert refusal(lambda: keeper.sign_in.check_assertion(again, client, NOW)).code == "proof-replayed"
+
+
+def test_who_is_asked_for_a_nonce_may_use_the_assertion_again(keeper: Keeper) -> None:
+    keeper.start(NOW)
+    client = keeper.register(KEY)
+    made = assertion(KEY, client.id)
+    first = token_request(KEY, client.id, DPOP, assertion=made)
+    error = refusal(lambda: keeper.sign_in.check_assertion(first, client, NOW))
+    assert error.code == "use_dpop_nonce"
+    shown = proof(DPOP, htm="POST", htu=TOKEN_URL, nonce=error.data["nonce"])
+    second = token_request(KEY, client.id, DPOP, assertion=made, dpop=shown)
+    keeper.record(keeper.sign_in.check_assertion(second, client, NOW))
+
+
+def test_unknown_and_wrong_key_look_alike(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    unknown = new_id()
+    wrong = refusal(lambda: keeper.sign_in.check_assertion(token_request(ClientKey(), client.id, DPOP), client, NOW))
+    absent = refusal(lambda: keeper.sign_in.check_assertion(token_request(KEY, unknown, DPOP), None, NOW))
+    assert (wrong.code, wrong.public, wrong.category) == (absent.code, absent.public, absent.category)
+    assert (wrong.cause, wrong.client_id, wrong.proven) == ("key-unknown", client.id, False)
+    assert (absent.cause, absent.client_id, absent.proven) == ("client-unknown", "", False)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"assertion": ""},
+        {"assertion": "x.y.z"},
+        {"issuer": "https://evil.example"},
+        {"issuer": ""},
+        {"url": "https://evil.example/token"},
+        {"issuer": "https://evil.example", "url": "https://evil.example/token"},
+        {"client_id": new_id()},
+    ],
+)
+def test_whether_a_client_exists_does_not_show_in_other_mistakes(keeper: Keeper, changed: dict[str, str]) -> None:
+    client = keeper.register(KEY)
+    request = msgspec.structs.replace(token_request(KEY, client.id, DPOP), **changed)
+    absent = refusal(lambda: keeper.sign_in.check_assertion(request, None, NOW))
+    if "client_id" in changed:
+        assert (absent.code, absent.client_id) == ("proof-invalid", "")
+        return
+    known = refusal(lambda: keeper.sign_in.check_assertion(request, client, NOW))
+    assert (known.code, known.public) == (absent.code, absent.public) == ("proof-invalid", PUBLIC["proof-invalid"])
+    assert (known.client_id, absent.client_id) == (client.id, "")
+
+
+def test_a_proof_for_another_server_is_not_passed_on_by_a_gateway_that_lies(keeper: Keeper) -> None:
+    """The client signs in at evil.example, and a gateway in the attacker's hands says that this is its name."""
+    client = keeper.register(KEY)
+    request = token_request(
+        KEY,
+        client.id,
+        DPOP,
+        assertion=assertion(KEY, client.id, aud="https://evil.example"),
+        dpop=proof(DPOP, htm="POST", htu="https://evil.example/token"),
+        issuer="https://evil.example",
+        url="https://evil.example/token",
+    )
+    assert refusal(lambda: keeper.sign_in.check_assertion(request, client, NOW)).code == "proof-invalid"
+    token = keeper.token(client, KEY, DPOP)
+    shown = HttpProof(token, proof(DPOP, token, htu="https://evil.example/v1"), "GET", "https://evil.example/v1")
+    assert refusal(lambda: keeper.sign_in.check_http(shown, NOW)).code == "proof-invalid"
+
+
+def test_without_a_public_url_the_gateway_is_believed(keeper: Keeper) -> None:
+    sign_in = SignIn(ROOT, keeper.clients.get, Limits(), LONG_AGO)
+    client = keeper.register(KEY)
+    issuer = "https://127.0.0.1:40123"
+    request = token_request(
+        KEY,
+        client.id,
+        DPOP,
+        assertion=assertion(KEY, client.id, aud=issuer),
+        dpop=proof(DPOP, htm="POST", htu=f"{issuer}/token"),
+        issuer=issuer,
+        url=f"{issuer}/token",
+    )
+    assert sign_in.check_assertion(request, client, NOW).client_id == client.id
+
+
+def test_an_ended_client_learns_so_only_by_its_own_key(keeper: Keeper) -> None:
+    client = keeper.change(keeper.register(KEY), ended=Ended(NOW - 5, "left", "operator:anna"))
+    error = refusal(lambda: keeper.sign_in.check_assertion(token_request(KEY, client.id, DPOP), client, NOW))
+    assert (error.code, error.client_id, error.proven) == ("client-ended", client.id, True)
+    other = token_request(ClientKey(), client.id, DPOP)
+    assert refusal(lambda: keeper.sign_in.check_assertion(other, client, NOW)).code == "key-unknown"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_both_keys_sign_in_while_rotating(keeper: Keeper, place: int) -> None:
+    keys = (ClientKey(), ClientKey())
+    client = keeper.register(*keys)
+    token = keeper.token(client, keys[place], DPOP)
+    assert keeper.sign_in.check_http(http_proof(DPOP, token), NOW).key == keys[place].public.fingerprint
+
+
+def test_taking_a_key_out_ends_its_tokens_and_no_others(keeper: Keeper) -> None:
+    old, new = ClientKey(), ClientKey()
+    client = keeper.register(old, new)
+    of_old, of_new = keeper.token(client, old, DPOP), keeper.token(client, new, DPOP)
+    keeper.change(client, keys=(new.public.line,))
+    error = refusal(lambda: keeper.sign_in.check_http(http_proof(DPOP, of_old), NOW))
+    assert (error.code, error.client_id, error.proven) == ("key-unknown", client.id, True)
+    keeper.sign_in.check_http(http_proof(DPOP, of_new), NOW)
+
+
+def test_ending_a_client_ends_its_tokens_at_once(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    token = keeper.token(client, KEY, DPOP)
+    keeper.sign_in.check_http(http_proof(DPOP, token), NOW)
+    keeper.change(client, ended=Ended(NOW, "left", "operator:anna"))
+    error = refusal(lambda: keeper.sign_in.check_http(http_proof(DPOP, token), NOW))
+    assert (error.code, error.proven) == ("client-ended", True)
+
+
+def test_a_client_that_is_gone_from_the_register_is_refused(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    token = keeper.token(client, KEY, DPOP)
+    del keeper.clients[client.id]
+    error = refusal(lambda: keeper.sign_in.check_http(http_proof(DPOP, token), NOW))
+    assert (error.code, error.cause) == ("key-unknown", "client-unknown")
+
+
+def test_a_register_that_does_not_match_the_ledger_is_passed_on(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    token = keeper.token(client, KEY, DPOP)
+
+    def damaged(_client_id: str) -> Client | None:
+        raise Corrupt("register-mismatch", "A row of the register does not match the ledger.")
+
+    sign_in = SignIn(ROOT, damaged, Limits(), LONG_AGO)
+    with pytest.raises(Corrupt):
+        sign_in.check_http(http_proof(DPOP, token), NOW)
+
+
+def test_a_token_counts_for_its_key_address_method_and_time_only(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    token = keeper.token(client, KEY, DPOP)
+    check = keeper.sign_in.check_http
+    assert refusal(lambda: check(http_proof(ClientKey(), token), NOW)).code == "proof-invalid"
+    assert refusal(lambda: check(HttpProof(token, "", "GET", OBJECT_URL), NOW)).code == "proof-invalid"
+    assert refusal(lambda: check(HttpProof("", proof(DPOP), "GET", OBJECT_URL), NOW)).code == "token-invalid"
+    other = f"{ISSUER}/v1/shares"
+    assert refusal(lambda: check(HttpProof(token, proof(DPOP, token), "GET", other), NOW)).code == "proof-invalid"
+    assert refusal(lambda: check(HttpProof(token, proof(DPOP, token), "HEAD", OBJECT_URL), NOW)).code == "proof-invalid"
+    end_s = NOW_S + 300
+    late = refusal(lambda: check(http_proof(DPOP, token, iat=end_s), end_s * 1_000_000))
+    assert (late.code, late.client_id) == ("token-expired", client.id)
+
+
+def test_a_stolen_token_is_a_refusal_in_the_clients_name_but_not_its_act(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    token = keeper.token(client, KEY, DPOP)
+    error = refusal(lambda: keeper.sign_in.check_http(http_proof(ClientKey(), token), NOW))
+    assert (error.client_id, error.proven) == (client.id, False)
+
+
+def test_a_request_counts_once(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    shown = http_proof(DPOP, keeper.token(client, KEY, DPOP))
+    keeper.sign_in.check_http(shown, NOW)
+    assert refusal(lambda: keeper.sign_in.check_http(shown, NOW)).code == "proof-replayed"
+
+
+def test_a_token_outlives_a_restart_but_a_shown_proof_does_not(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    token = keeper.token(client, KEY, DPOP)
+    shown = http_proof(DPOP, token)
+    keeper.sign_in.check_http(shown, NOW)
+    keeper.start(NOW)
+    error = refusal(lambda: keeper.sign_in.check_http(shown, NOW))
+    assert error.code == "use_dpop_nonce"
+    keeper.sign_in.check_http(http_proof(DPOP, token, nonce=error.data["nonce"]), NOW)
+
+
+def test_strangers_do_not_fill_the_memory_of_proofs(keeper: Keeper) -> None:
+    for _ in range(5):
+        stranger = ClientKey()
+        refusal(lambda key=stranger: keeper.sign_in.check_http(http_proof(key, "A" * 188), NOW))  # type: ignore[misc]  # bound at once
+        refusal(lambda key=stranger: keeper.sign_in.check_assertion(token_request(key, new_id(), key), None, NOW))  # type: ignore[misc]  # as above
+    assert len(keeper.sign_in.dpop.memory) == 0
+    assert len(keeper.sign_in._seen) == 0
+
+
+# ---- SFTP --------------------------------------------------------------------------------------------------------
+
+
+def test_the_whole_way_by_ssh(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    signed_in = keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW)
+    payload = keeper.record(signed_in)
+    session = keeper.sign_in.open_session(signed_in, NOW)
+    assert payload.details == {
+        "method": "ssh",
+        "key": KEY.public.fingerprint,
+        "vouched": False,
+        "session": signed_in.hashed.hex(),
+        "serial": signed_in.serial,
+    }
+    principal = keeper.sign_in.check_session(SessionProof(session.id), NOW)
+    assert (principal.client_id, principal.via, principal.session) == (client.id, "sftp", session.id)
+    assert principal.until_us == NOW + 12 * 3600 * 1_000_000
+    assert principal.serial == signed_in.serial
+
+
+def test_an_ssh_session_id_counts_once_for_ever(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    shown = ssh_sign_in(KEY, client.id)
+    keeper.record(keeper.sign_in.check_ssh(shown, client, NOW))
+    assert refusal(lambda: keeper.sign_in.check_ssh(shown, client, NOW + 1)).code == "proof-replayed"
+    years_later = NOW + 10 * 365 * 86_400_000_000
+    keeper.start(years_later)
+    again = keeper.sign_in.check_ssh(shown, client, years_later)
+    assert refusal(lambda: keeper.record(again, years_later)).code == "proof-replayed"
+
+
+def test_unknown_user_and_foreign_key_look_alike_by_ssh(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    wrong = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(ClientKey(), client.id), client, NOW))
+    absent = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(KEY, new_id()), None, NOW))
+    odd = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(KEY, "root"), None, NOW))
+    assert (wrong.code, wrong.public) == (absent.code, absent.public) == (odd.code, odd.public)
+    assert (wrong.cause, absent.cause, odd.cause) == ("key-unknown", "client-unknown", "client-unknown")
+    assert (wrong.client_id, absent.client_id) == (client.id, "")
+
+
+def test_a_key_of_one_client_does_not_sign_in_another(keeper: Keeper) -> None:
+    other_key = ClientKey()
+    client, other = keeper.register(KEY), keeper.register(other_key)
+    error = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(other_key, client.id), client, NOW))
+    assert error.code == "key-unknown"
+    mixed_up = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(other_key, client.id), other, NOW))
+    assert mixed_up.code == "key-unknown"
+
+
+def test_an_ended_client_is_refused_by_ssh(keeper: Keeper) -> None:
+    client = keeper.change(keeper.register(KEY), ended=Ended(NOW - 5, "left", "operator:anna"))
+    error = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW))
+    assert (error.code, error.proven) == ("client-ended", True)
+
+
+def test_a_broken_signature_is_about_the_client_it_names(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    shown = ssh_sign_in(KEY, client.id, signature=b"")
+    error = refusal(lambda: keeper.sign_in.check_ssh(shown, client, NOW))
+    assert (error.code, error.client_id, error.proven) == ("proof-invalid", client.id, False)
+
+
+def test_ending_and_rotating_end_sessions(keeper: Keeper) -> None:
+    old, new = ClientKey(), ClientKey()
+    client = keeper.register(old, new)
+    session = keeper.sign_in.open_session(keeper.sign_in.check_ssh(ssh_sign_in(old, client.id), client, NOW), NOW)
+    shown = SessionProof(session.id)
+    keeper.sign_in.check_session(shown, NOW)
+    keeper.change(client, keys=(new.public.line,))
+    assert refusal(lambda: keeper.sign_in.check_session(shown, NOW)).code == "key-unknown"
+    keeper.change(client, ended=Ended(NOW, "left", "operator:anna"))
+    assert refusal(lambda: keeper.sign_in.check_session(shown, NOW)).code == "client-ended"
+
+
+def test_no_session_outlives_the_process(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    signed_in = keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW)
+    session = keeper.sign_in.open_session(signed_in, NOW)
+    keeper.start(NOW)
+    assert refusal(lambda: keeper.sign_in.check_session(SessionProof(session.id), NOW)).code == "session-ended"
+
+
+def test_too_many_sessions_of_one_client_are_busy_before_anything_is_used_up(keeper: Keeper) -> None:
+    keeper.start(LONG_AGO, Limits(parallel_per_client=1))
+    client = keeper.register(KEY)
+    first = keeper.sign_in.open_session(keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW), NOW)
+    shown = ssh_sign_in(KEY, client.id)
+    with pytest.raises(Busy):
+        keeper.sign_in.check_ssh(shown, client, NOW)
+    keeper.sign_in.sessions.end(first.id)
+    keeper.sign_in.check_ssh(shown, client, NOW)
+
+
+# ---- callers and refusals ----------------------------------------------------------------------------------------
+
+
+def test_a_caller_shows_exactly_one_proof(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    shown = http_proof(DPOP, keeper.token(client, KEY, DPOP))
+    signed_in = keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW)
+    session = SessionProof(keeper.sign_in.open_session(signed_in, NOW).id)
+    check = keeper.sign_in.check_caller
+    assert refusal(lambda: check(Caller("192.0.2.7"), NOW)).code == "proof-invalid"
+    assert refusal(lambda: check(Caller("192.0.2.7", shown, session), NOW)).code == "proof-invalid"
+    assert check(Caller("192.0.2.7", http=shown), NOW).via == "https"
+    assert check(Caller("192.0.2.7", session=session), NOW).via == "sftp"
+
+
+def test_strangers_are_counted_and_clients_recorded(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    unknown = refusal(lambda: keeper.sign_in.check_assertion(token_request(KEY, new_id(), DPOP), None, NOW))
+    wrong = refusal(lambda: keeper.sign_in.check_assertion(token_request(ClientKey(), client.id, DPOP), client, NOW))
+    assert keeper.sign_in.refused(unknown, "192.0.2.7", "private_key_jwt", NOW) is None
+    draft = keeper.sign_in.refused(wrong, "192.0.2.7", "private_key_jwt", NOW)
+    assert draft is not None
+    assert (draft.kind.name, draft.actor, draft.subjects) == ("identity.client.refused", "keeper", (client.id,))
+    assert draft.details["reasons"] == ["key-unknown"]
+    (counted,) = keeper.sign_in.flush(NOW + 60_000_000)
+    assert counted.kind.name == "identity.strangers.refused"
+    assert (counted.details["network"], counted.details["count"]) == ("192.0.2.0/24", 1)
+
+
+def test_steps_of_the_protocol_and_overload_are_no_refusals(keeper: Keeper) -> None:
+    keeper.start(NOW)
+    client = keeper.register(KEY)
+    nonce = refusal(lambda: keeper.sign_in.check_assertion(token_request(KEY, client.id, DPOP), client, NOW))
+    assert keeper.sign_in.refused(nonce, "192.0.2.7", "token", NOW) is None
+    assert keeper.sign_in.refused(Busy("keeper-busy", "Too much."), "192.0.2.7", "token", NOW) is None
+    assert keeper.sign_in.flush(NOW, everything=True) == []
+
+
+def test_refusals_of_other_rooms_are_recorded_too(keeper: Keeper) -> None:
+    own = Refused("contract-ended", public="Access has ended.", client_id="a", proven=True)
+    draft = keeper.sign_in.refused(own, "192.0.2.7", "private_key_jwt", NOW)
+    assert draft is not None
+    assert (draft.actor, draft.details["reasons"]) == ("a", ["contract-ended"])
+    other = keeper.sign_in.refused(Denied("keeper-error", "No."), "192.0.2.7", "token", NOW, client_id="a")
+    assert other is not None
+    assert other.details["reasons"] == ["keeper-error"]
+    assert keeper.sign_in.refused(Denied("keeper-error", "No."), "192.0.2.7", "token", NOW) is None
+
+
+def test_a_flood_of_bad_proofs_is_a_bounded_number_of_entries(keeper: Keeper) -> None:
+    client = keeper.register(KEY)
+    drafts = 0
+    for _ in range(200):
+        error = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(ClientKey(), client.id), client, NOW))
+        drafts += keeper.sign_in.refused(error, "192.0.2.7", "ssh", NOW) is not None
+    assert drafts == 10
+    (rest,) = keeper.sign_in.flush(NOW, everything=True)
+    assert rest.details["count"] == 190
+
+
+def test_no_private_reason_repeats_what_was_sent(keeper: Keeper) -> None:
+    mark = base64.b64encode(os.urandom(12)).decode()
+    client = keeper.register(KEY)
+    requests = [
+        token_request(KEY, client.id, DPOP, assertion=mark),
+        token_request(KEY, client.id, DPOP, dpop=mark),
+        token_request(KEY, client.id, DPOP, assertion=assertion(KEY, client.id, aud=mark)),
+        token_request(KEY, client.id, DPOP, dpop=proof(DPOP, htm=mark, htu=TOKEN_URL)),
+    ]
+    for request in requests:
+        with pytest.raises(Refused) as caught:
+            keeper.sign_in.check_assertion(request, client, NOW)
+        assert mark not in str(caught.value)
