@@ -21,6 +21,9 @@ COMMANDS = (
     "keten.cli.up.command",
     "keten.cli.operator.estate",
     "keten.cli.operator.content",
+    "keten.cli.operator.decisions",
+    "keten.cli.operator.revoking",
+    "keten.cli.operator.ledger",
 )
 
 

@@ -89,7 +89,8 @@ def put(
 
 
 def _tell(output: Output, one: dict[str, Any]) -> None:
-    how = "is there already, unchanged" if one["unchanged"] else f"put, {one['records']} records"
+    count = "1 record" if one["records"] == 1 else f"{one['records']} records"
+    how = "is there already, unchanged" if one["unchanged"] else f"put, {count}"
     output.line(f"{one['name']}  {in_bytes(one['size'])}  {how}  {one['object']}")
 
 

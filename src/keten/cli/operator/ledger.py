@@ -1,0 +1,215 @@
+"""`keten ledger …`: verify, prove and export. Reads the database read-only, in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+
+from keten.cli import exits
+from keten.cli.operator import entries
+from keten.cli.options import Home, Json
+from keten.cli.output import Output
+from keten.cli.surroundings import Surroundings
+from keten.core.errors import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from keten.core.settings import Settings
+    from keten.ledger.faults import Report
+    from keten.ledger.notes import Checkpoint, Verifier
+
+QUICK = 4096  # entries that a quick verification looks at
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    ledger = typer.Typer(no_args_is_help=True, help="The ledger: check it, read it, take proofs and copies of it.")
+    ledger.command()(verify)
+    entries.register(ledger)
+    ledger.command()(prove)
+    ledger.command()(export)
+    app.add_typer(ledger, name="ledger")
+
+
+def verify(
+    ctx: typer.Context,
+    home: Home = "",
+    key: Annotated[
+        str, typer.Option(metavar="KEY", help="The verifier key you noted earlier; else ledger/key.pub.")
+    ] = "",
+    quick: Annotated[bool, typer.Option("--quick", help=f"Only the head and the newest {QUICK} entries.")] = False,
+    json: Json = False,
+) -> None:
+    """Check all of it: tree, signatures, payloads, published files, and every row of the register.
+
+    Names everything that does not hold, and where. Exit code 1 when something does not hold, 4 when a file cannot
+    be read. Run it as often as you like; the instance may be running.
+
+    Example: keten ledger verify --home keten
+    """
+    from keten.core.db import translated
+    from keten.ledger.verify import verify as verify_all
+
+    _know_every_table()
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    paths = surroundings.instance(home).paths
+    with translated(), _Counted("entries") as counted:
+        report = verify_all(
+            paths.database, paths.ledger, key=key, newest=QUICK if quick else None, progress=counted.told
+        )
+    _show_report(output, report)
+    if report.unreadable:
+        raise typer.Exit(exits.CORRUPT)
+    if not report.ok:
+        raise typer.Exit(exits.NO)
+
+
+def _know_every_table() -> None:
+    """Have every room declare its rows of the register, or they would not be compared with the ledger."""
+    import keten.suppliers.register
+    import keten.vault.service  # noqa: F401
+
+
+def _show_report(output: Output, report: Report) -> None:
+    import msgspec
+
+    output.result({"ok": report.ok} | msgspec.to_builtins(report))
+    for fault in report.faults:
+        output.line(f"✗ {fault}")
+    for where, count in report.more.items():
+        output.line(f"✗ {where}: and {count} more")
+    for note in report.notes:
+        output.line(f"· {note}")
+    counts = ", ".join(f"{count} {what}" for what, count in report.checked.items())
+    output.line(f"{report.origin}: {report.size} entries, {report.published or 0} published ({counts}).")
+    output.line(f"root {report.root}")
+    if report.ok:
+        output.line("Everything that was looked at holds." if report.quick else "Everything holds.")
+    else:
+        output.line("Not everything holds.")
+
+
+def prove(
+    ctx: typer.Context,
+    entry: Annotated[str, typer.Argument(metavar="ENTRY", help="An entry's id or index.", show_default=False)],
+    home: Home = "",
+    out: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it here.")] = None,
+    json: Json = False,
+) -> None:
+    """An offline proof that an entry is in the ledger (c2sp.org/tlog-proof); with key.pub, anyone can check it.
+
+    Example: keten ledger prove 4711 -o opened.tlog-proof
+    """
+    from keten.core.files import Files
+    from keten.ledger.prooffile import ProofFile, verify_proof
+    from keten.ledger.proofs import prove_inclusion
+    from keten.ledger.tiles import TileReader
+
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    settings = surroundings.instance(home)
+    index = _index(settings, entry)
+    verifier, checkpoint = _published(settings)
+    if index >= checkpoint.size:
+        raise Unavailable(
+            "not-published", f"Entry {index} is not published yet; the checkpoint covers {checkpoint.size} entries."
+        )
+    reader = TileReader(settings.paths.ledger, checkpoint.size, checkpoint.root)
+    proof = ProofFile(index, prove_inclusion(reader, index).path, checkpoint.note, reader.leaf(index))
+    verify_proof(proof, verifier)
+    text = proof.encode()
+    if out is not None:
+        Files().write(out, text.encode())
+    result = {"index": index, "size": checkpoint.size, "origin": checkpoint.origin, "file": out and str(out)}
+    output.result(result | {"proof": text})
+    output.line(f"{out}: entry {index} of {checkpoint.size}." if out else text.removesuffix("\n"))
+
+
+def _index(settings: Settings, entry: str) -> int:
+    """The index of an entry that is named by its index or, asking the keeper, by its id."""
+    if entry.isascii() and entry.isdigit() and len(entry) < 20:
+        return int(entry)
+    from keten.cli.operator.keeping import keeper
+    from keten.core.ids import is_id
+    from keten.keeper.protocol import Locate, Recorded
+
+    if not is_id(entry):
+        raise Invalid("entry", f"{entry!r} is neither an entry's id nor its index.")
+    with keeper(settings) as client:
+        return client.call("ledger.locate", Locate(entry), Recorded).index
+
+
+def _published(settings: Settings) -> tuple[Verifier, Checkpoint]:
+    from keten.ledger.notes import MAX_NOTE_BYTES, Verifier, parse_checkpoint
+    from keten.ledger.tiles import read_file
+
+    folder = settings.paths.ledger
+    verifier = Verifier.parse(read_file(folder, "key.pub", MAX_NOTE_BYTES).decode("utf-8", "replace"))
+    return verifier, parse_checkpoint(read_file(folder, "checkpoint", MAX_NOTE_BYTES), verifier)
+
+
+def export(
+    ctx: typer.Context,
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.", show_default=False)],
+    home: Home = "",
+    json: Json = False,
+) -> None:
+    """Copy the ledger with its payloads for an auditor; that it was taken is itself an entry, made first.
+
+    The copy holds what keten-verify.py needs: tree, key.pub, and entries.jsonl with payloads and salts.
+
+    Example: keten ledger export ledger-2026 --home keten
+    """
+    from keten.cli.operator.keeping import keeper
+    from keten.core.db import reading_engine, translated
+    from keten.keeper.protocol import Exported as Taken
+    from keten.keeper.protocol import Recorded
+    from keten.ledger.export import export as export_all
+    from keten.ledger.reading import size
+
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    settings = surroundings.instance(home)
+    engine = reading_engine(settings.paths.database)
+    try:
+        with translated():
+            with engine.connect() as connection:
+                entries_there = size(connection)
+            with keeper(settings) as client:
+                taken = client.call("ledger.exported", Taken(entries_there, str(target)), Recorded)
+            with engine.connect() as connection, _Counted("entries") as counted:
+                exported = export_all(connection, settings.paths.ledger, target, counted.told)
+    finally:
+        engine.dispose()
+    output.result(
+        {"size": exported.size, "root": exported.root, "origin": exported.origin, "entry": taken.entry}
+        | {"folder": str(target)}
+    )
+    output.line(f"{target}: {exported.size} entries of {exported.origin}, root {exported.root}.")
+    output.line(f"Entry {taken.entry} says that this copy was taken. It holds payloads: give it to the auditor only.")
+
+
+class _Counted:
+    """Progress that counts, on a terminal."""
+
+    def __init__(self, what: str) -> None:
+        import sys
+
+        self._what = what
+        self._show = sys.stderr.isatty()
+        self._shown = False
+
+    def told(self, done: int, total: int) -> None:
+        """So many are done."""
+        if self._show and total:
+            self._shown = True
+            typer.echo(f"\r{done * 100 // total:3d} %  {done} of {total} {self._what}", err=True, nl=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._shown:
+            typer.echo("", err=True)

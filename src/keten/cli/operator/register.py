@@ -1,0 +1,123 @@
+"""The register as commands see it: from the organisation's own names to random ids and back, and moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from keten.core.db import reading_engine, translated
+from keten.core.errors import Corrupt, Invalid
+from keten.core.ids import is_id
+from keten.core.settings import Settings
+from keten.suppliers import moments
+from keten.suppliers.register import Register
+from keten.vault import service as vault
+
+PRINCIPALS = ("client", "person")
+OPERATOR = "operator:"
+
+
+class Names:
+    """Names and ids of one register. What does not hold is shown by its id: `ledger verify` says what is wrong."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._register = Register(engine)
+        self._shown: dict[tuple[str, str], str] = {}
+
+    def id_of(self, kind: str, text: str) -> str:
+        """The random id of a row by name; an id stays what it is. `Invalid` ("unknown-name")."""
+        if not text or is_id(text):
+            return text
+        found = self._register.named(kind, text)
+        if found is None:
+            raise Invalid("unknown-name", f"There is no {kind} {text!r} in the register.")
+        return found.id
+
+    def principal(self, text: str) -> str:
+        """The id of a client or person; "operator:NAME" and "keeper" stay what they are."""
+        if not text or is_id(text) or text.startswith(OPERATOR) or text == "keeper":
+            return text
+        for kind in PRINCIPALS:
+            found = self._register.named(kind, text)
+            if found is not None:
+                return found.id
+        raise Invalid("unknown-name", f"There is no client or person {text!r} in the register.")
+
+    def object(self, text: str) -> str:
+        """The id of an object, by id or as DATASET/FILE."""
+        dataset, slash, name = text.partition("/")
+        if not text or not slash:
+            if text and not is_id(text):
+                raise Invalid("unknown-name", f"Name an object by its id, or as DATASET/FILE; not as {text!r}.")
+            return text
+        with translated(), self._engine.connect() as connection:
+            for found in vault.objects_of(connection, self.id_of("dataset", dataset)):
+                if found.name == name:
+                    return found.id
+        raise Invalid("unknown-name", f"There is no {name!r} in the dataset {dataset!r}.")
+
+    def name(self, kind: str, row_id: str) -> str:
+        """The organisation's own name of a row; its id when there is none."""
+        key = (kind, row_id)
+        if key not in self._shown:
+            self._shown[key] = self._look_up(kind, row_id)
+        return self._shown[key]
+
+    def actor(self, actor: str) -> str:
+        """Who acted, by name where it is someone of the register."""
+        if not is_id(actor):
+            return actor
+        return next((name for kind in PRINCIPALS if (name := self.name(kind, actor)) != actor), actor)
+
+    def _look_up(self, kind: str, row_id: str) -> str:
+        if not is_id(row_id):
+            return row_id
+        try:
+            if kind == "object":
+                with translated(), self._engine.connect() as connection:
+                    thing = vault.object(connection, row_id)
+                return thing.name if thing else row_id
+            found = self._register.named(kind, row_id)
+        except (Corrupt, ValueError):  # ValueError: not a kind of row
+            return row_id
+        return found.name if found else row_id
+
+    def zone(self) -> ZoneInfo:
+        """The organisation's time zone; UTC before the first estate."""
+        organisation = self._register.organisation()
+        return ZoneInfo(organisation.timezone if organisation else "UTC")
+
+    def start(self, option: str, text: str) -> int:
+        """The moment from which a date or time holds, in microseconds. `Invalid` ("time")."""
+        try:
+            return moments.start_us(text, self.zone())
+        except ValueError as error:
+            raise Invalid("time", f"{option} {text!r}: {error}.") from error
+
+    def end(self, option: str, text: str) -> int:
+        """The moment up to which a date or time holds: a date to the end of its day. `Invalid` ("time")."""
+        try:
+            return moments.end_us(text, self.zone())
+        except ValueError as error:
+            raise Invalid("time", f"{option} {text!r}: {error}.") from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._register.close()
+
+
+@contextmanager
+def names(settings: Settings) -> Iterator[tuple[Names, Engine]]:
+    """The register's names and the read-only engine under them. Raises `Unavailable`, `Corrupt`."""
+    engine = reading_engine(settings.paths.database)
+    found = Names(engine)
+    try:
+        with translated():
+            yield found, engine
+    finally:
+        found.close()
+        engine.dispose()
