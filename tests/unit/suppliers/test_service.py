@@ -1,0 +1,523 @@
+"""Applying estates: what is written, that it is all or nothing, and that what ended stays ended."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
+from keten.identity.model import Client, Person
+from keten.suppliers import service
+from keten.suppliers.changes import render, summaries
+from keten.suppliers.estate import GrantSpec
+from keten.suppliers.model import Contract, Grant, Supplier
+from keten.suppliers.reading import parse
+from keten.vault.personal import Seals
+from tests.unit.suppliers.instances import ACTOR, ESTATE, Instance, key_line, line_of
+
+LONGER = "UPDATE contracts SET body = CAST(replace(body, '2026-12-31', '2036-12-31') AS BLOB)"
+EVERYTHING = {
+    ("organisation", "Gemeente Voorbeeld"),
+    ("supplier", "drukwerk"),
+    ("supplier", "vervoer"),
+    ("person", "dpo"),
+    ("person", "drukwerk-ops"),
+    ("client", "drukwerk-batch"),
+    ("client", "vervoer-app"),
+    ("contract", "vwo-2026-014"),
+    ("dataset", "voters"),
+    ("grant", "voters-for-drukwerk"),
+}
+
+
+def told(changes: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {(one["change"], one["kind"], one["name"]) for one in changes}
+
+
+def refused(instance: Instance, estate: str) -> list[str]:
+    with pytest.raises(Invalid) as caught:
+        instance.apply(estate)
+    assert caught.value.code == "estate"
+    return caught.value.public.split("\n")
+
+
+def test_a_first_estate_is_written_as_the_contract_has_it(instance: Instance) -> None:
+    applied = instance.apply(ESTATE)
+    assert told(applied.changes) == {("declared", kind, name) for kind, name in EVERYTHING}
+    assert {(kind, name) for kind, ids in applied.ids.items() for name in ids} == EVERYTHING
+    with instance.register() as register:
+        organisation = register.organisation()
+        assert organisation is not None
+        assert (organisation.name, organisation.country, organisation.timezone) == (
+            "Gemeente Voorbeeld",
+            "NL",
+            "Europe/Amsterdam",
+        )
+        supplier = register.supplier(applied.ids["supplier"]["drukwerk"])
+        assert supplier is not None
+        assert supplier == Supplier(
+            id=supplier.id, name="drukwerk", title="Drukwerk BV", country="NL", tier="high", ended=None
+        )
+        client = register.client(applied.ids["client"]["drukwerk-batch"])
+        assert client == Client(
+            id=applied.ids["client"]["drukwerk-batch"],
+            name="drukwerk-batch",
+            supplier=supplier.id,
+            keys=(" ".join(key_line("batch").split()[:2]),),
+        )
+        contract = register.contract(applied.ids["contract"]["vwo-2026-014"])
+        assert contract == Contract(
+            id=applied.ids["contract"]["vwo-2026-014"],
+            name="vwo-2026-014",
+            supplier=supplier.id,
+            starts_us=1_767_222_000_000_000,  # 2025-12-31T23:00:00Z
+            ends_us=1_798_758_000_000_000,  # 2026-12-31T23:00:00Z
+            starts="2026-01-01",
+            ends="2026-12-31",
+            purposes=("election-cards",),
+            countries=("BE", "NL"),
+            notify_within_hours=24,
+        )
+        dataset = register.dataset(applied.ids["dataset"]["voters"])
+        assert dataset is not None
+        assert (dataset.owner, dataset.classification, dataset.retention_days) == (
+            applied.ids["person"]["dpo"],
+            "confidential",
+            90,
+        )
+        assert register.grants(dataset.id, supplier.id) == (
+            Grant(
+                id=applied.ids["grant"]["voters-for-drukwerk"],
+                name="voters-for-drukwerk",
+                dataset=dataset.id,
+                contract=applied.ids["contract"]["vwo-2026-014"],
+                supplier=supplier.id,
+                purpose="election-cards",
+                form="file",
+                label="election-cards",
+                to=(applied.ids["client"]["drukwerk-batch"],),
+                budget_records=250000,
+                budget_per="day",
+            ),
+        )
+        person = register.person(applied.ids["person"]["dpo"])
+        assert isinstance(person, Person)
+        assert (person.supplier, person.roles) == ("", ("privacy-officer",))
+
+
+def test_every_change_is_an_entry_with_before_and_after(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    first = instance.size()
+    instance.apply(ESTATE.replace("tier: high", "tier: critical"))
+    assert instance.kinds(first) == ["suppliers.supplier.changed"]
+    payload = json.loads(instance.payloads()[-1])
+    assert payload["actor"] == ACTOR
+    assert payload["refs"] == {"supplier": payload["details"]["row"]}
+    assert payload["details"]["before"]["tier"] == "high"
+    assert payload["details"]["after"]["tier"] == "critical"
+    assert payload["details"]["table"] == "suppliers"
+
+
+def test_principals_are_the_subjects_of_their_entries(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    payloads = [json.loads(raw) for raw in instance.payloads()]
+    by_subject = {one: payload["kind"] for payload in payloads for one in payload.get("subjects", [])}
+    assert by_subject == {
+        ids["person"]["dpo"]: "identity.person.declared",
+        ids["person"]["drukwerk-ops"]: "identity.person.declared",
+        ids["client"]["drukwerk-batch"]: "identity.client.declared",
+        ids["client"]["vervoer-app"]: "identity.client.declared",
+    }
+
+
+def test_no_address_is_in_the_clear_anywhere(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    instance.apply(ESTATE.replace("dpo@gemeente.example", "fg@gemeente.example"))
+    instance.engine.dispose()
+    instance.reader.dispose()
+    stored = b"".join(path.read_bytes() for path in instance.path.parent.iterdir())
+    assert b"Drukwerk BV" in stored
+    for address in (b"dpo@gemeente", b"fg@gemeente", b"ops@drukwerk"):
+        assert address not in stored
+
+
+def test_applying_twice_changes_nothing_and_records_nothing(instance: Instance) -> None:
+    first = instance.apply(ESTATE)
+    size = instance.size()
+    again = instance.apply(ESTATE)
+    assert again.changes == []
+    assert again.ids == first.ids
+    assert instance.size() == size
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("purposes: [election-cards]", "purposes:\n      - election-cards"),
+        ("countries: [NL, BE]", "countries: [BE, NL]"),
+        (key_line("batch"), key_line("batch") + " root@printer"),
+        ("    notify_within_hours: 24\n", "    notify_within_hours: 24 # as agreed\n"),
+    ],
+)
+def test_another_way_of_writing_is_no_change(instance: Instance, old: str, new: str) -> None:
+    instance.apply(ESTATE)
+    assert old in ESTATE
+    assert instance.apply(ESTATE.replace(old, new)).changes == []
+
+
+def test_a_plan_writes_nothing_and_has_no_ids_yet(instance: Instance) -> None:
+    plan = instance.plan(ESTATE)
+    assert told(summaries(plan.changes, plan.names)) == {("declared", kind, name) for kind, name in EVERYTHING}
+    assert {row_id for ids in plan.ids.values() for row_id in ids.values()} == {""}
+    assert {change.id for change in plan.changes} == {""}
+    assert instance.size() == 0
+    assert render(summaries(plan.changes, plan.names)).count("    contract: vwo-2026-014") == 1
+
+
+def test_a_plan_after_applying_shows_ids(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    plan = instance.plan(ESTATE)
+    assert plan.changes == []
+    assert plan.ids == ids
+
+
+def test_what_is_left_out_ends_for_good(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    shorter = ESTATE[: ESTATE.index("grants:")]
+    applied = instance.apply(shorter)
+    assert told(applied.changes) == {("ended", "grant", "voters-for-drukwerk")}
+    with instance.register() as register:
+        grant = register.grant(ids["grant"]["voters-for-drukwerk"])
+        assert grant is not None
+        assert grant.ended is not None
+        assert (grant.ended.reason, grant.ended.by) == (service.NOT_IN_ESTATE, ACTOR)
+        assert grant.ended.at_us == instance.now_us
+    assert instance.apply(shorter).changes == []
+    # and back in the file, it is said aloud that it stays so
+    size = instance.size()
+    again = instance.apply(ESTATE)
+    assert told(again.changes) == {("kept-ended", "grant", "voters-for-drukwerk")}
+    assert instance.size() == size
+    anew = instance.apply(ESTATE.replace("id: voters-for-drukwerk", "id: voters-again"))
+    assert told(anew.changes) == {("declared", "grant", "voters-again")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("supplier", "drukwerk"),
+        ("contract", "vwo-2026-014"),
+        ("client", "drukwerk-batch"),
+        ("person", "drukwerk-ops"),
+        ("grant", "voters-for-drukwerk"),
+        ("dataset", "voters"),
+    ],
+)
+def test_no_estate_revives_what_was_revoked(instance: Instance, kind: str, name: str) -> None:
+    ids = instance.apply(ESTATE).ids
+    ending = instance.end(kind, ids[kind][name])
+    assert not ending.already
+    assert ending.index == instance.size() - 1
+    size = instance.size()
+    for estate in (ESTATE, ESTATE.replace("tier: high", "tier: critical").replace("2026-12-31", "2027-12-31"), ESTATE):
+        applied = instance.apply(estate)
+        assert ("kept-ended", kind, name) in told(applied.changes)
+        assert applied.ids[kind][name] == ids[kind][name]
+    with instance.register() as register:
+        row = register.named(kind, name)
+        assert row is not None
+        assert row.ended is not None
+        assert row.ended.reason == "stolen key"
+    told_kinds = instance.kinds(size)
+    assert not any(one.startswith(f"suppliers.{kind}.") for one in told_kinds if kind in {"grant", "dataset"})
+
+
+def test_ending_twice_is_told_apart_and_recorded_once(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    first = instance.end("client", ids["client"]["drukwerk-batch"], "lost laptop")
+    size = instance.size()
+    again = instance.end("client", ids["client"]["drukwerk-batch"], "again")
+    assert again.already
+    assert again.index is None
+    assert again.row == first.row
+    assert instance.size() == size
+
+
+def test_two_endings_of_one_row_in_one_transaction_are_told_apart(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    grant = ids["grant"]["voters-for-drukwerk"]
+    size = instance.size()
+    both = instance.write(
+        lambda writing: [service.end(writing, "grant", grant, f"number {at}", ACTOR) for at in (1, 2)]
+    )
+    assert [one.already for one in both] == [False, True]
+    assert instance.size() == size + 1
+
+
+def test_ending_a_supplier_leaves_its_contracts_as_they_are(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    size = instance.size()
+    instance.end("supplier", ids["supplier"]["drukwerk"])
+    assert instance.kinds(size) == ["suppliers.supplier.ended"]
+    with instance.register() as register:
+        contract = register.contract(ids["contract"]["vwo-2026-014"])
+        assert contract is not None
+        assert contract.ended is None
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "a\nb", "x" * 501, "\x1b[2J"])
+def test_an_ending_needs_a_reason(instance: Instance, reason: str) -> None:
+    ids = instance.apply(ESTATE).ids
+    with pytest.raises(Invalid) as caught:
+        instance.end("supplier", ids["supplier"]["drukwerk"], reason)
+    assert caught.value.code == "reason"
+
+
+def test_only_what_is_there_can_end(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    with pytest.raises(NotFound):
+        instance.end("supplier", "a" * 26)
+    with pytest.raises(Invalid) as caught:
+        instance.end("organisation", "a" * 26)
+    assert caught.value.code == "kind"
+
+
+def test_a_key_that_rotates_is_a_change_of_the_client(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    both = ESTATE.replace(f'["{key_line("batch")}"]', f'["{key_line("batch")}", "{key_line("next")}"]')
+    change = instance.apply(both).changes
+    assert told(change) == {("changed", "client", "drukwerk-batch")}
+    before, after = change[0]["fields"]["keys"]
+    assert len(before) == 1
+    assert set(before) < set(after)
+    only = ESTATE.replace(key_line("batch"), key_line("next"))
+    assert told(instance.apply(only).changes) == {("changed", "client", "drukwerk-batch")}
+    assert instance.apply(only).changes == []
+
+
+def test_a_changed_address_is_sealed_anew_and_not_shown(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    with instance.register() as register:
+        before = register.person(ids["person"]["dpo"])
+    changed = ESTATE.replace("dpo@gemeente.example", "fg@gemeente.example")
+    applied = instance.apply(changed)
+    assert applied.changes == [
+        {
+            "kind": "person",
+            "name": "dpo",
+            "id": ids["person"]["dpo"],
+            "change": "changed",
+            "fields": {"email": ["(not shown)", "(not shown)"]},
+        }
+    ]
+    with instance.register() as register:
+        after = register.person(ids["person"]["dpo"])
+    assert before is not None
+    assert after is not None
+    assert after.sealed != before.sealed
+    assert msgspec.structs.replace(after, sealed=before.sealed) == before
+    with instance.reader.connect() as connection:
+        assert json.loads(Seals(instance.keys, connection).open_for(after.id, after.sealed)) == {
+            "email": "fg@gemeente.example"
+        }
+    assert instance.apply(changed).changes == []
+
+
+def test_other_changes_of_a_person_keep_the_seal(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    with instance.register() as register:
+        before = register.person(ids["person"]["dpo"])
+    applied = instance.apply(ESTATE.replace("[privacy-officer]", "[privacy-officer, auditor]"))
+    assert applied.changes[0]["fields"] == {"roles": [["privacy-officer"], ["auditor", "privacy-officer"]]}
+    with instance.register() as register:
+        after = register.person(ids["person"]["dpo"])
+    assert before is not None
+    assert after is not None
+    assert after.sealed == before.sealed
+
+
+def test_a_person_whose_key_was_destroyed_is_not_made_anew(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    assert instance.tamper("DELETE FROM subject_keys WHERE subject = :id", id=ids["person"]["dpo"]) == 1
+    lines = refused(instance, ESTATE)
+    assert len(lines) == 1
+    assert lines[0].startswith(f"estate.yaml:{line_of('id: dpo')}: person 'dpo': ")
+    assert "erased" in lines[0]
+
+
+def test_what_makes_a_row_what_it_is_cannot_change(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    other = ESTATE.replace("supplier: drukwerk", "supplier: vervoer").replace("    to: [drukwerk-batch]\n", "")
+    other = other.replace("form: file", "form: intake")
+    moved = other.replace("id: drukwerk-batch", "id: drukwerk-new").replace("id: vervoer-app", "id: drukwerk-batch")
+    size = instance.size()
+    lines = refused(instance, moved)
+    assert [line.split(": ")[1] for line in lines] == [
+        "client 'drukwerk-batch'",
+        "contract 'vwo-2026-014'",
+        "grant 'voters-for-drukwerk'",
+    ]
+    assert lines[1] == (
+        f"estate.yaml:{line_of('id: vwo-2026-014')}: contract 'vwo-2026-014': "
+        "its supplier can't change (from 'drukwerk' to 'vervoer'); give it a new id"
+    )
+    assert "its form can't change (from 'file' to 'intake')" in lines[2]
+    assert instance.size() == size
+    assert instance.apply(ESTATE).changes == []
+
+
+def test_a_grant_cannot_move_to_another_dataset_or_contract(instance: Instance) -> None:
+    more = ESTATE.replace(
+        "grants:\n",
+        "  - {id: others, owner: dpo, classification: public, retention_days: 0}\ngrants:\n",
+    )
+    instance.apply(more)
+    lines = refused(instance, more.replace("dataset: voters", "dataset: others"))
+    assert "its dataset can't change (from 'voters' to 'others')" in lines[0]
+
+
+def test_a_new_time_zone_moves_the_days_of_contracts(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    applied = instance.apply(ESTATE.replace("Europe/Amsterdam", "Europe/Lisbon"))
+    assert told(applied.changes) == {
+        ("changed", "organisation", "Gemeente Voorbeeld"),
+        ("changed", "contract", "vwo-2026-014"),
+    }
+    contract = next(one for one in applied.changes if one["kind"] == "contract")
+    assert contract["fields"]["ends"] == [
+        "2026-12-31 (2026-12-31T23:00:00.000000Z)",
+        "2026-12-31 (2027-01-01T00:00:00.000000Z)",
+    ]
+
+
+def test_a_new_name_of_the_organisation_is_the_same_organisation(instance: Instance) -> None:
+    first = instance.apply(ESTATE).ids["organisation"]["Gemeente Voorbeeld"]
+    applied = instance.apply(ESTATE.replace("Gemeente Voorbeeld", "Gemeente Anders"))
+    assert applied.ids["organisation"] == {"Gemeente Anders": first}
+    assert applied.changes[0]["fields"] == {"name": ["Gemeente Voorbeeld", "Gemeente Anders"]}
+
+
+def test_a_refused_estate_leaves_no_trace(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    size = instance.size()
+    wrong = parse(ESTATE.encode(), "estate.yaml")
+    broken = msgspec.structs.replace(
+        wrong, grants=(*wrong.grants, msgspec.structs.replace(wrong.grants[0], id="other", purpose="marketing"))
+    )
+    with pytest.raises(Invalid) as caught:
+        instance.apply(broken)
+    assert caught.value.public == (
+        f"estate.yaml:{line_of('id: voters-for-drukwerk')}: contract 'vwo-2026-014' lacks the purpose 'marketing'"
+    )
+    assert instance.size() == size
+
+
+def test_a_failure_half_way_leaves_no_trace(instance: Instance) -> None:
+    """The last thing written fails: nothing of what was written before it stays."""
+
+    class Failing(Seals):
+        def seal_for(self, subject: str, data: bytes) -> str:
+            if b"ops@drukwerk" in data:
+                raise Corrupt("key-damaged", "A stored key is damaged.")
+            return super().seal_for(subject, data)
+
+    estate = parse(ESTATE.encode(), "estate.yaml")
+
+    def job(writing: Any) -> Any:
+        return service.apply(writing, estate, ACTOR, Failing.of(instance.keys, writing))
+
+    with pytest.raises(Corrupt):
+        instance.write(job)
+    assert instance.size() == 0
+    with instance.register() as register:
+        assert register.organisation() is None
+        assert register.named("supplier", "drukwerk") is None
+    assert len(instance.apply(ESTATE).changes) == len(EVERYTHING)
+
+
+def test_an_estate_has_its_transaction_to_itself(instance: Instance) -> None:
+    estate = parse(ESTATE.encode(), "estate.yaml")
+
+    def twice(writing: Any) -> None:
+        seals = Seals.of(instance.keys, writing)
+        service.apply(writing, estate, ACTOR, seals)
+        service.apply(writing, estate, ACTOR, seals)
+
+    with pytest.raises(Conflict) as caught:
+        instance.write(twice)
+    assert caught.value.code == "transaction-shared"
+    assert instance.size() == 0
+
+
+def test_two_estates_in_sequence_end_with_the_second(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    second = ESTATE.replace("id: voters-for-drukwerk", "id: voters-second").replace("per: day", "per: hour")
+    applied = instance.apply(second)
+    assert told(applied.changes) == {("declared", "grant", "voters-second"), ("ended", "grant", "voters-for-drukwerk")}
+    with instance.register() as register:
+        supplier = applied.ids["supplier"]["drukwerk"]
+        held = {grant.name: grant.ended is None for grant in register.grants_of(supplier)}
+    assert held == {"voters-second": True, "voters-for-drukwerk": False}
+
+
+def test_a_damaged_row_stops_an_estate(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    size = instance.size()
+    assert instance.tamper(LONGER) == 1
+    with pytest.raises(Corrupt) as caught:
+        instance.apply(ESTATE)
+    assert caught.value.code == "register-mismatch"
+    assert instance.size() == size
+
+
+def test_a_damaged_address_stops_an_estate(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    assert instance.tamper("UPDATE subject_keys SET wrapped = zeroblob(60)") == 2
+    with pytest.raises(Corrupt):
+        instance.apply(ESTATE)
+
+
+def test_ten_thousand_grants(instance: Instance) -> None:
+    estate = parse(ESTATE.encode(), "estate.yaml")
+    many = tuple(
+        GrantSpec(
+            id=f"g-{at}",
+            dataset="voters",
+            contract="vwo-2026-014",
+            purpose="election-cards",
+            form="file",
+            to=("drukwerk-batch",),
+        )
+        for at in range(10_000)
+    )
+    large = msgspec.structs.replace(estate, grants=many)
+    applied = instance.apply(large)
+    assert len(applied.ids["grant"]) == 10_000
+    assert len(applied.changes) == 10_009
+    assert {len(one["fields"]) for one in applied.changes if one["kind"] == "grant"} == {0}  # too many to spell out
+    size = instance.size()
+    fewer = msgspec.structs.replace(estate, grants=many[1:])
+    assert told(instance.apply(fewer).changes) == {("ended", "grant", "g-0")}
+    assert instance.size() == size + 1
+    with instance.register(rows_kept=100) as register:
+        found = register.grants_of(applied.ids["supplier"]["drukwerk"])
+        assert len(found) == 10_000
+        assert sum(grant.ended is None for grant in found) == 9_999
+
+
+def test_a_changed_retention_moves_the_end_of_what_is_held(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    applied = instance.apply(ESTATE.replace("retention_days: 90", "retention_days: 30"))
+    assert applied.changes == [
+        {
+            "kind": "dataset",
+            "name": "voters",
+            "id": ids["dataset"]["voters"],
+            "change": "changed",
+            "fields": {"retention_days": [90, 30]},
+        }
+    ]
+    assert applied.damaged == ()
