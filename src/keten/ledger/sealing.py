@@ -41,10 +41,10 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one commit seals."""
+    """What one commit seals. `rows`: of table `entries`, in the order of its columns."""
 
     first: int
-    rows: list[dict[str, object]]
+    rows: list[tuple[object, ...]]
     leaves: list[bytes]
     leaf_hashes: list[bytes]
     sealed: list[Sealed]
@@ -99,7 +99,7 @@ class Sealer:
         first = head.size
         ids = self.ids.many(first, len(drafts))
         salts = os.urandom(SALT_BYTES * len(drafts))
-        rows: list[dict[str, object]] = []
+        rows: list[tuple[object, ...]] = []
         leaves: list[bytes] = []
         for offset, draft in enumerate(drafts):
             entry_id = ids[offset]
@@ -109,17 +109,7 @@ class Sealer:
             salt = salts[offset * SALT_BYTES : (offset + 1) * SALT_BYTES]
             leaf = leaf_bytes(entry_id, commitment(salt, entry_id, payload))  # 2, 3
             leaves.append(leaf)
-            rows.append(
-                {
-                    "idx": first + offset,
-                    "id": entry_id,
-                    "time_us": time_us,
-                    "kind": draft.kind.name,
-                    "payload": payload,
-                    "salt": salt,
-                    "leaf": leaf,
-                }
-            )
+            rows.append((first + offset, entry_id, time_us, draft.kind.name, payload, salt, leaf))
         hashes = [leaf_hash(leaf) for leaf in leaves]
         edge = head.edge.append_many(hashes)
         root = edge.root()

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select, update
 
+from keten.core.db import insert_many
 from keten.core.errors import Conflict
 from keten.ledger import bound
 from keten.ledger.kinds import Kind
@@ -28,7 +29,7 @@ class Writing:
         self.opened: list[int] = []
         self.closed: list[int] = []
         self._inserts: dict[str, list[dict[str, Any]]] = {}
-        self._changed: list[dict[str, Any]] = []
+        self._changed: list[tuple[str, int]] = []
 
     @property
     def changed(self) -> bool:
@@ -84,7 +85,7 @@ class Writing:
                 (details or {}) | bound.change_details(table, before, after),
             )
         )
-        self._changed.append({"ref": after.id, "idx": index})
+        self._changed.append((after.id, index))
         row = bound.values(table, after) | {"entry": index}
         if before is None:
             self._inserts.setdefault(table.name, []).append(row)
@@ -106,9 +107,8 @@ class Writing:
         if not self._drafts:
             return None
         batch = self._sealer.seal(self._before, self._drafts, self.time_us)
-        self.connection.execute(insert(entries), batch.rows)
-        if self._changed:
-            self.connection.execute(insert(changes), self._changed)
+        insert_many(self.connection, entries, batch.rows)
+        insert_many(self.connection, changes, self._changed)
         store_head(self.connection, batch.head, low_water)
         return batch
 
