@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +10,7 @@ import maxminddb
 
 from keten.core.errors import Invalid, Unavailable
 from keten.core.settings import Geo
+from keten.suppliers.cache import LeastRecent
 from keten.suppliers.countries import COUNTRIES
 
 UNKNOWN = ""
@@ -42,7 +42,7 @@ class Countries:
     def __init__(self, geo: Geo) -> None:
         self._networks = _by_prefix(geo)
         self._database = _open(geo.database) if geo.database else None
-        self._cache: OrderedDict[tuple[str, bool], str] = OrderedDict()
+        self._cache: LeastRecent[tuple[str, bool], str] = LeastRecent(MAX_CACHED)
 
     def country(self, address: str, *, direct: bool) -> str:
         """Two letters of ISO 3166, or "" when the country is unknown.
@@ -56,11 +56,7 @@ class Countries:
         found = self._cache.get(key)
         if found is None:
             found = self._find(address, direct=direct)
-            self._cache[key] = found
-            if len(self._cache) > MAX_CACHED:
-                self._cache.popitem(last=False)
-        else:
-            self._cache.move_to_end(key)
+            self._cache.put(key, found)
         return found
 
     def _find(self, text: str, *, direct: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Protocol
 
@@ -28,6 +27,7 @@ from keten.policy.slices import (
     most_promising,
     unknown,
 )
+from keten.suppliers.cache import LeastRecent
 from keten.suppliers.model import Contract, Grant, Supplier
 
 __all__ = ["Decisions", "Outcome", "Replayed", "Rows", "kept_text", "remember", "replay", "replay_entry"]
@@ -277,24 +277,20 @@ class _Memory:
     """At most `most` held outcomes; the one unused for longest goes first."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._held: OrderedDict[Hashable, _Held] = OrderedDict()
+        self._held: LeastRecent[Hashable, _Held] = LeastRecent(most)
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def clear(self) -> None:
-        self._held.clear()
-
     def get(self, key: Hashable, at_us: int) -> _Held | None:
+        """What is held and holds at this moment."""
         held = self._held.get(key)
-        if held is None or not held.from_us <= at_us < held.until_us:
-            return None
-        self._held.move_to_end(key)
-        return held
+        return held if held is not None and held.from_us <= at_us < held.until_us else None
 
     def put(self, key: Hashable, held: _Held) -> None:
-        self._held[key] = held
-        self._held.move_to_end(key)
-        while len(self._held) > self._most:
-            self._held.popitem(last=False)
+        """Hold, in place of what was held for this question."""
+        self._held.put(key, held)
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._held.clear()

@@ -1,21 +1,16 @@
 """Sets of policies are kept with an entry, and recorded decisions are made again by the set of their day."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, delete, insert, select, update
 
 from keten.core.clock import rfc3339
-from keten.core.db import metadata, reading_engine, writing_engine
 from keten.core.errors import Corrupt, Invalid, NotFound
 from keten.ledger.kinds import Kind
 from keten.ledger.model import Draft
-from keten.ledger.notes import Signer
 from keten.ledger.reading import read_range, size
-from keten.ledger.sealing import EntryIds, Head, Sealer
 from keten.ledger.tables import entries
 from keten.ledger.writing import Writing
 from keten.policy.engine import Engine
@@ -26,47 +21,15 @@ from keten.policy.sets import kept_text, remember, replay_entry
 from keten.policy.tables import policy_sets
 from tests.unit.policy.test_policies import rule, with_policy
 from tests.unit.policy.worlds import ALLOWED, NOW, changed
+from tests.unit.suppliers.instances import Instance
 
-ORIGIN = "ledger.example/policy"
 # A kind as other rooms have them; made here without registering it.
 DECIDED = Kind("exchange.object.tested", "A test decided something.", {})
 
 
-class Ledger:
-    """A real ledger in a database of its own; each `write` is one committed transaction."""
-
-    def __init__(self, folder: Path) -> None:
-        signer = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x09" * 32))
-        self.sealer = Sealer(signer, ORIGIN, EntryIds(b"\x01" * 32, ORIGIN))
-        self.head: Head = self.sealer.empty()
-        self.writer = writing_engine(folder / "keten.db")
-        self.reader = reading_engine(folder / "keten.db")
-        metadata.create_all(self.writer)
-
-    def write(self, run: Callable[[Writing], Any], *, fail: bool = False) -> Any:
-        """Run in a transaction; with `fail` it is rolled back after all was written."""
-        with self.writer.connect() as connection, connection.begin() as transaction:
-            writing = Writing(connection, self.sealer, self.head, NOW)
-            result = run(writing)
-            batch = writing.seal()
-            if fail:
-                transaction.rollback()
-            elif batch is not None:
-                self.head = batch.head
-        return result
-
-
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(tmp_path)
-    yield made
-    made.writer.dispose()
-    made.reader.dispose()
-
-
-@pytest.fixture
-def reading(ledger: Ledger) -> Iterator[Connection]:
-    with ledger.reader.connect() as connection:
+def reading(instance: Instance) -> Iterator[Connection]:
+    with instance.reader.connect() as connection:
         yield connection
 
 
@@ -85,22 +48,22 @@ def details_of(engine: Engine, attributes: Attributes, **more: Any) -> dict[str,
     return details | more
 
 
-def record(ledger: Ledger, details: dict[str, Any]) -> int:
+def record(instance: Instance, details: dict[str, Any]) -> int:
     """Record a decision; the index of its entry."""
-    index: int = ledger.write(lambda writing: writing.record(Draft(DECIDED, "keeper", details=details)))
+    index: int = instance.write(lambda writing: writing.record(Draft(DECIDED, "keeper", details=details)))
     return index
 
 
-def keep(ledger: Ledger, engine: Engine) -> bool:
+def keep(instance: Instance, engine: Engine) -> bool:
     """Keep the set of an engine in a transaction of its own."""
-    kept: bool = ledger.write(lambda writing: remember(writing, engine))
+    kept: bool = instance.write(lambda writing: remember(writing, engine))
     return kept
 
 
-def test_a_set_is_kept_once_with_its_entry(ledger: Ledger, engine: Engine) -> None:
-    assert keep(ledger, engine) is True
-    assert keep(ledger, engine) is False
-    with ledger.reader.connect() as reading:
+def test_a_set_is_kept_once_with_its_entry(instance: Instance, engine: Engine) -> None:
+    assert keep(instance, engine) is True
+    assert keep(instance, engine) is False
+    with instance.reader.connect() as reading:
         assert size(reading) == 1
         (entry,) = read_range(reading, 0, 1)
         assert kept_text(reading, engine.hash) == engine.text
@@ -114,34 +77,39 @@ def test_a_set_is_kept_once_with_its_entry(ledger: Ledger, engine: Engine) -> No
     }
 
 
-def test_a_set_is_not_kept_when_its_transaction_fails(ledger: Ledger, engine: Engine) -> None:
-    ledger.write(lambda writing: remember(writing, engine), fail=True)
-    with ledger.reader.connect() as reading, pytest.raises(NotFound):
+def test_a_set_is_not_kept_when_its_transaction_fails(instance: Instance, engine: Engine) -> None:
+    def failing(writing: Writing) -> None:
+        assert remember(writing, engine)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        instance.write(failing)
+    with instance.reader.connect() as reading, pytest.raises(NotFound):
         kept_text(reading, engine.hash)
-    assert keep(ledger, engine) is True
+    assert keep(instance, engine) is True
 
 
-def test_another_set_is_kept_beside_it(ledger: Ledger, engine: Engine) -> None:
+def test_another_set_is_kept_beside_it(instance: Instance, engine: Engine) -> None:
     other = Engine(PolicySet(with_policy("extra", rule("extra"))))
     for each in (engine, other):
-        keep(ledger, each)
-    with ledger.reader.connect() as reading:
+        keep(instance, each)
+    with instance.reader.connect() as reading:
         assert Engine.from_text(kept_text(reading, other.hash)).policies == other.policies
         assert kept_text(reading, engine.hash) == engine.text
 
 
-def test_a_kept_set_that_was_changed_is_noticed(ledger: Ledger, engine: Engine) -> None:
-    keep(ledger, engine)
+def test_a_kept_set_that_was_changed_is_noticed(instance: Instance, engine: Engine) -> None:
+    keep(instance, engine)
     weaker = PolicySet(with_policy("country-unknown", None)).text
-    with ledger.writer.begin() as connection:
+    with instance.engine.begin() as connection:
         connection.execute(update(policy_sets).values(text=weaker))
-    with ledger.reader.connect() as reading, pytest.raises(Corrupt) as caught:
+    with instance.reader.connect() as reading, pytest.raises(Corrupt) as caught:
         kept_text(reading, engine.hash)
     assert caught.value.code == "policy-set-damaged"
     with pytest.raises(Corrupt):
-        keep(ledger, engine)
-    index = record(ledger, details_of(engine, ALLOWED))
-    with ledger.reader.connect() as reading, pytest.raises(Corrupt):
+        keep(instance, engine)
+    index = record(instance, details_of(engine, ALLOWED))
+    with instance.reader.connect() as reading, pytest.raises(Corrupt):
         replay_entry(reading, index)
 
 
@@ -162,10 +130,10 @@ def test_an_unknown_set_is_not_there(reading: Connection, policy_hash: str) -> N
         Attributes(),
     ],
 )
-def test_a_recorded_decision_is_the_same_again(ledger: Ledger, engine: Engine, attributes: Attributes) -> None:
-    keep(ledger, engine)
-    index = record(ledger, details_of(engine, attributes))
-    with ledger.reader.connect() as reading:
+def test_a_recorded_decision_is_the_same_again(instance: Instance, engine: Engine, attributes: Attributes) -> None:
+    keep(instance, engine)
+    index = record(instance, details_of(engine, attributes))
+    with instance.reader.connect() as reading:
         replayed = replay_entry(reading, index)
     assert replayed.same
     assert replayed.decision == engine.decide(attributes)
@@ -186,51 +154,53 @@ def test_a_recorded_decision_is_the_same_again(ledger: Ledger, engine: Engine, a
     ],
     ids=str,
 )
-def test_a_record_that_says_otherwise_is_not_the_same(ledger: Ledger, engine: Engine, wrong: dict[str, Any]) -> None:
-    keep(ledger, engine)
-    index = record(ledger, details_of(engine, ALLOWED) | wrong)
-    with ledger.reader.connect() as reading:
+def test_a_record_that_says_otherwise_is_not_the_same(
+    instance: Instance, engine: Engine, wrong: dict[str, Any]
+) -> None:
+    keep(instance, engine)
+    index = record(instance, details_of(engine, ALLOWED) | wrong)
+    with instance.reader.connect() as reading:
         assert not replay_entry(reading, index).same
 
 
-def test_what_came_after_the_policies_keeps_its_answer(ledger: Ledger, engine: Engine) -> None:
-    keep(ledger, engine)
+def test_what_came_after_the_policies_keeps_its_answer(instance: Instance, engine: Engine) -> None:
+    keep(instance, engine)
     spent = details_of(engine, ALLOWED) | {"outcome": "deny", "reasons": ["budget-spent"]}
     del spent["valid_until"]
-    index = record(ledger, spent)
-    with ledger.reader.connect() as reading:
+    index = record(instance, spent)
+    with instance.reader.connect() as reading:
         replayed = replay_entry(reading, index)
     assert replayed.decision == Deny(("budget-spent",), ("file-grant",))
     assert replayed.same
 
 
-def test_an_old_decision_is_made_by_its_old_policies(ledger: Ledger, engine: Engine) -> None:
+def test_an_old_decision_is_made_by_its_old_policies(instance: Instance, engine: Engine) -> None:
     old = Engine(PolicySet(with_policy("country-not-allowed", None)))
     abroad = changed(country="US")
     for each in (old, engine):
-        keep(ledger, each)
-    indexes = [record(ledger, details_of(each, abroad)) for each in (old, engine)]
-    with ledger.reader.connect() as reading:
+        keep(instance, each)
+    indexes = [record(instance, details_of(each, abroad)) for each in (old, engine)]
+    with instance.reader.connect() as reading:
         outcomes = [replay_entry(reading, index) for index in indexes]
     assert [type(one.decision) for one in outcomes] == [Allow, Deny]
     assert all(one.same for one in outcomes)
 
 
-def test_what_is_no_decision_can_not_be_replayed(ledger: Ledger, engine: Engine) -> None:
-    keep(ledger, engine)
-    with ledger.reader.connect() as reading, pytest.raises(Invalid) as caught:
+def test_what_is_no_decision_can_not_be_replayed(instance: Instance, engine: Engine) -> None:
+    keep(instance, engine)
+    with instance.reader.connect() as reading, pytest.raises(Invalid) as caught:
         replay_entry(reading, 0)
     assert caught.value.code == "not-a-decision"
-    unknown = record(ledger, details_of(engine, ALLOWED, policy_hash="0" * 64))
-    gone = record(ledger, details_of(engine, ALLOWED))
-    changed_payload = record(ledger, details_of(engine, changed(country="US")))
-    with ledger.writer.begin() as connection:
+    unknown = record(instance, details_of(engine, ALLOWED, policy_hash="0" * 64))
+    gone = record(instance, details_of(engine, ALLOWED))
+    changed_payload = record(instance, details_of(engine, changed(country="US")))
+    with instance.engine.begin() as connection:
         erased = update(entries).where(entries.c.idx == gone).values(payload=None, salt=None)
         connection.execute(erased)
         payload = connection.execute(select(entries.c.payload).where(entries.c.idx == changed_payload)).scalar_one()
         forged = payload.replace(b'"US"', b'"NL"')
         connection.execute(update(entries).where(entries.c.idx == changed_payload).values(payload=forged))
-    with ledger.reader.connect() as reading:
+    with instance.reader.connect() as reading:
         with pytest.raises(NotFound, match="policies"):
             replay_entry(reading, unknown)
         with pytest.raises(NotFound, match="erased"):
@@ -241,13 +211,13 @@ def test_what_is_no_decision_can_not_be_replayed(ledger: Ledger, engine: Engine)
             replay_entry(reading, 999)
 
 
-def test_a_kept_text_that_is_no_set_is_refused(ledger: Ledger, engine: Engine) -> None:
+def test_a_kept_text_that_is_no_set_is_refused(instance: Instance, engine: Engine) -> None:
     """Its hash is right and it still is no set of policies: nothing is decided by it."""
     text = "{}"
     hashed = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-    with ledger.writer.begin() as connection:
+    with instance.engine.begin() as connection:
         connection.execute(delete(policy_sets))
         connection.execute(insert(policy_sets), [{"hash": hashed, "text": text}])
-    index = record(ledger, details_of(engine, ALLOWED, policy_hash=hashed))
-    with ledger.reader.connect() as reading, pytest.raises(Invalid):
+    index = record(instance, details_of(engine, ALLOWED, policy_hash=hashed))
+    with instance.reader.connect() as reading, pytest.raises(Invalid):
         replay_entry(reading, index)
