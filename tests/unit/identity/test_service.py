@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
-from keten.core.db import metadata, writing_engine
 from keten.core.errors import Busy, Corrupt, Denied
 from keten.core.ids import new_id
 from keten.core.settings import Limits
 from keten.identity.errors import PUBLIC, Refused
 from keten.identity.model import Client, Ended
-from keten.identity.nonces import REQUIRED_US
 from keten.identity.proof_tables import used_proofs
-from keten.identity.service import Principal, SignedIn, SignIn
+from keten.identity.service import Principal, SignIn
 from keten.keeper.protocol import Caller, HttpProof, SessionProof
-from keten.ledger.model import Payload
-from keten.ledger.notes import Signer
-from keten.ledger.sealing import EntryIds, Head, Sealer
-from keten.ledger.tables import entries
-from keten.ledger.writing import Writing
+from tests.unit.identity.keeping import LONG_AGO, ROOT, Keeper, refusal
 from tests.unit.identity.signing import (
     ISSUER,
     NOW,
@@ -36,78 +27,14 @@ from tests.unit.identity.signing import (
     ClientKey,
     EcKey,
     assertion,
-    client_of,
     http_proof,
     proof,
     ssh_sign_in,
     token_request,
 )
 
-ORIGIN = "ledger.example/keten"
-ROOT = b"r" * 32
-LONG_AGO = NOW - 2 * REQUIRED_US
-
-
-class Keeper:
-    """A register of clients in memory, a real database and ledger, and sign-in between them."""
-
-    def __init__(self, path: Path) -> None:
-        self.engine: Engine = writing_engine(path / "keten.db")
-        metadata.create_all(self.engine)
-        self.sealer = Sealer(
-            Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)), ORIGIN, EntryIds(b"k" * 32, ORIGIN)
-        )
-        self.head: Head = self.sealer.empty()
-        self.clients: dict[str, Client] = {}
-        self.sign_in = self.start(LONG_AGO)
-
-    def start(self, started_us: int, limits: Limits | None = None) -> SignIn:
-        """A keeper's process starts: nothing is left but the database and the root key."""
-        self.sign_in = SignIn(ROOT, self.clients.get, limits or Limits(), started_us, frozenset({ISSUER}))
-        return self.sign_in
-
-    def register(self, *keys: ClientKey) -> Client:
-        client = client_of(*keys)
-        self.clients[client.id] = client
-        return client
-
-    def change(self, client: Client, **changed: object) -> Client:
-        self.clients[client.id] = msgspec.structs.replace(client, **changed)
-        return self.clients[client.id]
-
-    def record(self, signed_in: SignedIn, now_us: int = NOW) -> Payload:
-        """One commit; the payload of the entry it made."""
-        with self.engine.begin() as connection:
-            writing = Writing(connection, self.sealer, self.head, now_us)
-            index = self.sign_in.record(writing, signed_in)
-            batch = writing.seal()
-            assert batch is not None
-        self.head = batch.head
-        with self.engine.connect() as connection:
-            raw = connection.execute(select(entries.c.payload).where(entries.c.idx == index)).scalar_one()
-        return msgspec.json.decode(raw, type=Payload)
-
-    def token(self, client: Client, key: ClientKey, dpop_key: ClientKey) -> str:
-        signed_in = self.sign_in.check_assertion(token_request(key, client.id, dpop_key), client, NOW)
-        self.record(signed_in)
-        return self.sign_in.issue(signed_in, NOW).access_token
-
-
-@pytest.fixture
-def keeper(tmp_path: Path) -> Iterator[Keeper]:
-    keeper = Keeper(tmp_path)
-    yield keeper
-    keeper.engine.dispose()
-
-
 KEY = ClientKey()
 DPOP = ClientKey()
-
-
-def refusal(call: Callable[[], object]) -> Refused:
-    with pytest.raises(Refused) as caught:
-        call()
-    return caught.value
 
 
 # ---- HTTPS -------------------------------------------------------------------------------------------------------
@@ -372,101 +299,6 @@ def test_strangers_do_not_fill_the_memory_of_proofs(keeper: Keeper) -> None:
         refusal(lambda key=stranger: keeper.sign_in.check_assertion(token_request(key, new_id(), key), None, NOW))  # type: ignore[misc]  # as above
     assert len(keeper.sign_in.dpop.memory) == 0
     assert len(keeper.sign_in._seen) == 0
-
-
-# ---- SFTP --------------------------------------------------------------------------------------------------------
-
-
-def test_the_whole_way_by_ssh(keeper: Keeper) -> None:
-    client = keeper.register(KEY)
-    signed_in = keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW)
-    payload = keeper.record(signed_in)
-    session = keeper.sign_in.open_session(signed_in, NOW)
-    assert payload.details == {
-        "method": "ssh",
-        "key": KEY.public.fingerprint,
-        "vouched": False,
-        "session": signed_in.hashed.hex(),
-        "serial": signed_in.serial,
-    }
-    principal = keeper.sign_in.check_session(SessionProof(session.id), NOW)
-    assert (principal.client_id, principal.via, principal.session) == (client.id, "sftp", session.id)
-    assert principal.until_us == NOW + 12 * 3600 * 1_000_000
-    assert principal.serial == signed_in.serial
-
-
-def test_an_ssh_session_id_counts_once_for_ever(keeper: Keeper) -> None:
-    client = keeper.register(KEY)
-    shown = ssh_sign_in(KEY, client.id)
-    keeper.record(keeper.sign_in.check_ssh(shown, client, NOW))
-    assert refusal(lambda: keeper.sign_in.check_ssh(shown, client, NOW + 1)).code == "proof-replayed"
-    years_later = NOW + 10 * 365 * 86_400_000_000
-    keeper.start(years_later)
-    again = keeper.sign_in.check_ssh(shown, client, years_later)
-    assert refusal(lambda: keeper.record(again, years_later)).code == "proof-replayed"
-
-
-def test_unknown_user_and_foreign_key_look_alike_by_ssh(keeper: Keeper) -> None:
-    client = keeper.register(KEY)
-    wrong = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(ClientKey(), client.id), client, NOW))
-    absent = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(KEY, new_id()), None, NOW))
-    odd = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(KEY, "root"), None, NOW))
-    assert (wrong.code, wrong.public) == (absent.code, absent.public) == (odd.code, odd.public)
-    assert (wrong.cause, absent.cause, odd.cause) == ("key-unknown", "client-unknown", "client-unknown")
-    assert (wrong.client_id, absent.client_id) == (client.id, "")
-
-
-def test_a_key_of_one_client_does_not_sign_in_another(keeper: Keeper) -> None:
-    other_key = ClientKey()
-    client, other = keeper.register(KEY), keeper.register(other_key)
-    error = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(other_key, client.id), client, NOW))
-    assert error.code == "key-unknown"
-    mixed_up = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(other_key, client.id), other, NOW))
-    assert mixed_up.code == "key-unknown"
-
-
-def test_an_ended_client_is_refused_by_ssh(keeper: Keeper) -> None:
-    client = keeper.change(keeper.register(KEY), ended=Ended(NOW - 5, "left", "operator:anna"))
-    error = refusal(lambda: keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW))
-    assert (error.code, error.proven) == ("client-ended", True)
-
-
-def test_a_broken_signature_is_about_the_client_it_names(keeper: Keeper) -> None:
-    client = keeper.register(KEY)
-    shown = ssh_sign_in(KEY, client.id, signature=b"")
-    error = refusal(lambda: keeper.sign_in.check_ssh(shown, client, NOW))
-    assert (error.code, error.client_id, error.proven) == ("proof-invalid", client.id, False)
-
-
-def test_ending_and_rotating_end_sessions(keeper: Keeper) -> None:
-    old, new = ClientKey(), ClientKey()
-    client = keeper.register(old, new)
-    session = keeper.sign_in.open_session(keeper.sign_in.check_ssh(ssh_sign_in(old, client.id), client, NOW), NOW)
-    shown = SessionProof(session.id)
-    keeper.sign_in.check_session(shown, NOW)
-    keeper.change(client, keys=(new.public.line,))
-    assert refusal(lambda: keeper.sign_in.check_session(shown, NOW)).code == "key-unknown"
-    keeper.change(client, ended=Ended(NOW, "left", "operator:anna"))
-    assert refusal(lambda: keeper.sign_in.check_session(shown, NOW)).code == "client-ended"
-
-
-def test_no_session_outlives_the_process(keeper: Keeper) -> None:
-    client = keeper.register(KEY)
-    signed_in = keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW)
-    session = keeper.sign_in.open_session(signed_in, NOW)
-    keeper.start(NOW)
-    assert refusal(lambda: keeper.sign_in.check_session(SessionProof(session.id), NOW)).code == "session-ended"
-
-
-def test_too_many_sessions_of_one_client_are_busy_before_anything_is_used_up(keeper: Keeper) -> None:
-    keeper.start(LONG_AGO, Limits(parallel_per_client=1))
-    client = keeper.register(KEY)
-    first = keeper.sign_in.open_session(keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW), NOW)
-    shown = ssh_sign_in(KEY, client.id)
-    with pytest.raises(Busy):
-        keeper.sign_in.check_ssh(shown, client, NOW)
-    keeper.sign_in.sessions.end(first.id)
-    keeper.sign_in.check_ssh(shown, client, NOW)
 
 
 # ---- callers and refusals ----------------------------------------------------------------------------------------
