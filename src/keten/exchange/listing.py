@@ -11,6 +11,7 @@ from keten.core.errors import Corrupt
 from keten.exchange import entries
 from keten.exchange.addresses import Addresses
 from keten.exchange.objects import Objects
+from keten.exchange.opening import Stale
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.policy.model import Allow
@@ -61,8 +62,9 @@ def listing(
     channel: str,
     address: str,
     addresses: Addresses,
+    holds: Callable[[], bool],
 ) -> Callable[[Writing], int]:
-    """Record a listing."""
+    """Record a listing. `holds`: whether the register is still as it was when the listing was made, else `Stale`."""
     details: dict[str, object] = {
         "outcome": "allow",
         "shares": len(shares),
@@ -72,6 +74,8 @@ def listing(
     }
 
     def run(writing: Writing) -> int:
+        if not holds():
+            raise Stale("stale", "List again.")
         personal = addresses.seal(writing, client, address)
         return writing.record(Draft(entries.SHARES_LISTED, client, (client,), refs, details, personal))
 

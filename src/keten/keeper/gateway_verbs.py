@@ -26,6 +26,8 @@ from keten.vault.model import Object
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
+NOTHING_HOLDS_US = 5_000_000
+"""How long an empty listing may be kept."""
 GONE_GRACE_SECONDS = 10.0
 """How long a gateway that lost its connection may take to come back and say what it delivered."""
 
@@ -216,8 +218,25 @@ class GatewayVerbs:
         trusted = self._trusted
         now = trusted.clock.now()
         principal, country = self._who(body.caller, now)
+        for _attempt in range(MAX_ATTEMPTS):
+            try:
+                found, index, batch = await self._listed(body, principal, country, now)
+            except Stale:
+                continue
+            if body.share and not found:
+                raise NotFound("absent", "There is nothing here.")
+            until = min((one.valid_until_us for one in found), default=now + NOTHING_HOLDS_US)
+            sealed = sealed_in(batch, index)
+            return said.Shares(sealed.id, index, tuple(_share(one) for one in found), max(0, until - now))
+        raise Busy("register-changing", "The register is changing; try again in a moment.")
+
+    async def _listed(
+        self, body: said.ShareQuery, principal: Principal, country: str, now_us: int
+    ) -> tuple[tuple[Visible, ...], int, Batch | None]:
+        trusted = self._trusted
+        epoch = trusted.door.fresh()
         client = principal.client_id
-        found, refs = visible(trusted.decisions, trusted.objects, client, country, now)
+        found, refs = visible(trusted.decisions, trusted.objects, client, country, now_us)
         if body.share:
             found = tuple(one for one in found if one.grant.id == body.share)
         run = listing(
@@ -228,13 +247,10 @@ class GatewayVerbs:
             channel=principal.via,
             address=body.caller.address,
             addresses=trusted.addresses,
+            holds=lambda: trusted.epoch == epoch,
         )
         index, batch = await trusted.writer.run(run)
-        if body.share and not found:
-            raise NotFound("absent", "There is nothing here.")
-        sealed = sealed_in(batch, index)
-        until = min((one.valid_until_us for one in found), default=now + 5_000_000)
-        return said.Shares(sealed.id, index, tuple(_share(one) for one in found), max(0, until - now))
+        return found, index, batch
 
     def open(self, connection: Connection, body: said.OpenObject, reply: Reply) -> None:
         """The way of one request.

@@ -98,7 +98,10 @@ class SignIns:
         """End the SFTP sessions of clients that may no longer be here; their ids."""
         ended: list[str] = []
         for client_id, sessions in self._sign_in.sessions.by_client().items():
-            client = self._client(client_id)
+            try:
+                client = self._client(client_id)
+            except Refused:
+                client = None
             if client is None or self._reasons(client, now_us):
                 ended += sessions
         for session in ended:
@@ -106,13 +109,13 @@ class SignIns:
         return ended
 
     def _client(self, client_id: str) -> Client | None:
-        """The register's client. A row that does not match the ledger is as good as none, and said in the log."""
+        """The register's client. A row that does not match the ledger is refused like an unknown one, and recorded."""
         self._door().fresh()
         try:
             return self._register.client(client_id)
         except Corrupt as error:
             log.critical("sign-in: %s", error)
-            return None
+            raise Refused("key-unknown", error.reason, cause="register-mismatch", client_id=client_id) from error
 
     def _standing(self, client: Client | None, now_us: int) -> None:
         if client is None:
