@@ -18,5 +18,6 @@ _MEANT = {"UK": "GB", "EL": "GR"}  # what the country itself, or the European Un
 
 def meant(text: str) -> str:
     """The code that someone who wrote `text` probably meant; "" when nobody knows."""
-    upper = _MEANT.get(text.upper(), text.upper())
-    return upper if upper in COUNTRIES else ""
+    upper = text.upper() if text.isascii() else ""
+    code = _MEANT.get(upper, upper)
+    return code if code in COUNTRIES else ""

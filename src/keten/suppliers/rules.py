@@ -162,9 +162,8 @@ class _Checker:
         starts = self._moment(contract.starts, (*place, "starts"), end=False)
         ends = self._moment(contract.ends, (*place, "ends"), end=True)
         if starts is not None and ends is not None and ends <= starts:
-            how = "before" if ends < starts else "when"
             which = f"it ends {shown(contract.ends)}, and starts {shown(contract.starts)}"
-            self._mistakes.add((*place, "ends"), f"the contract ends {how} it starts: {which}")
+            self._mistakes.add((*place, "ends"), f"the contract ends before it starts: {which}")
         if not contract.purposes:
             self._mistakes.add((*place, "purposes"), "a contract needs at least one purpose")
         self._distinct(contract.purposes, (*place, "purposes"))
