@@ -49,7 +49,7 @@ class _Counter:
 
 
 class Budgets:
-    """Counters over `budget_charges`, for the writer's thread; it says `commit` or `rollback` after each transaction."""
+    """Counters over `budget_charges`, for the writer's thread, which says `commit` or `rollback` after every one."""
 
     def __init__(self) -> None:
         self._counters: OrderedDict[tuple[str, str], _Counter] = OrderedDict()
