@@ -1,0 +1,186 @@
+"""Every access and every SFTP session that this gateway has open, so that one push, one timer or a lost keeper cuts it.
+
+An access is admitted in the very turn of the loop in which the keeper's answer is read: a push that the keeper
+says after an answer always finds the access, and one that overtakes it is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Iterable
+from typing import Protocol
+
+from keten.gateway.connection import Connection
+from keten.gateway.content import Contents
+from keten.gateway.delivery import Delivery
+from keten.gateway.link import KeeperLink
+from keten.keeper.protocol import Caller, Cut, Opened, OpenObject, Progress
+
+log = logging.getLogger(__name__)
+
+MAX_REMEMBERED = 65_536  # cuts that may have overtaken the answer that they are about
+SWEEP_SECONDS = 1.0
+
+
+class Session(Protocol):
+    """An SFTP session that can be cut."""
+
+    connection: Connection
+
+    def forget(self) -> None:
+        """Drop what it cached: something changed."""
+
+
+class Accesses:
+    """What is open here. One per gateway."""
+
+    def __init__(self, contents: Contents, slow_reader_seconds: float) -> None:
+        self._contents = contents
+        self._slow_reader_seconds = slow_reader_seconds
+        self._link: KeeperLink | None = None
+        self._deliveries: dict[str, Delivery] = {}
+        self._sessions: dict[str, Session] = {}
+        self._cuts: OrderedDict[str, None] = OrderedDict()
+        self._epoch = 0
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def attach(self, link: KeeperLink) -> None:
+        """The connection to the keeper, which in turn calls `carry_out` and `lost`."""
+        self._link = link
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    @property
+    def link(self) -> KeeperLink:
+        """The connection to the keeper."""
+        assert self._link is not None
+        return self._link
+
+    def __len__(self) -> int:
+        return len(self._deliveries)
+
+    # ---- opening -----------------------------------------------------------------------------------------------
+
+    async def open(
+        self, caller: Caller, object_id: str, connection: Connection, start: int = 0, length: int = -1
+    ) -> Delivery:
+        """Ask the keeper for one access; raises what the keeper raised. The caller must see to the delivery's end.
+
+        When the asking task is cancelled meanwhile, the access is reported as not delivered.
+        """
+        epoch = self._epoch
+        session = caller.session.session if caller.session else ""
+        abandoned = False
+
+        def arrived(opened: Opened) -> Delivery:
+            delivery = Delivery(opened, connection, self._contents, self.over, self._progress)
+            self._deliveries[opened.opening] = delivery
+            if opened.opening in self._cuts or session in self._cuts or epoch != self._epoch:
+                connection.cut("cut")
+            elif abandoned:
+                delivery.finish("client-closed")
+            else:
+                delivery.arm()
+            return delivery
+
+        asked = OpenObject(caller, object_id, start, length)
+        try:
+            delivery: Delivery = await self.link.call("exchange.open", asked, arrived)
+        except asyncio.CancelledError:
+            abandoned = True
+            raise
+        return delivery
+
+    async def describe(self, caller: Caller, object_id: str) -> Opened:
+        """Ask the keeper about one object; there is nothing to deliver."""
+        opened: Opened = await self.link.call("exchange.open", OpenObject(caller, object_id, describe=True))
+        return opened
+
+    def over(self, delivery: Delivery) -> None:
+        """A delivery ended: forget it and tell the keeper how."""
+        self._deliveries.pop(delivery.opening, None)
+        self.link.report(delivery.report())
+
+    def _progress(self, delivery: Delivery) -> None:
+        self.link.tell("exchange.progress", Progress(delivery.opening, delivery.handed))
+
+    # ---- sessions ----------------------------------------------------------------------------------------------
+
+    def epoch(self) -> int:
+        """Changes with every cut of everything: what was asked for under an older epoch is void."""
+        return self._epoch
+
+    def enter(self, session: str, member: Session, epoch: int) -> bool:
+        """Register an SFTP session; false when it was cut before it was known here."""
+        if session in self._cuts or epoch != self._epoch:
+            return False
+        self._sessions[session] = member
+        return True
+
+    def leave(self, session: str) -> None:
+        """The session is over."""
+        self._sessions.pop(session, None)
+
+    # ---- cutting -----------------------------------------------------------------------------------------------
+
+    def carry_out(self, cut: Cut) -> Awaitable[None]:
+        """Reset everything that a push names, now; returns what is left to wait for until the sockets are closed."""
+        for session in self._sessions.values():
+            session.forget()
+        if cut.everything:
+            connections = self._everything()
+        else:
+            for name in (*cut.openings, *cut.sessions):
+                self._cuts[name] = None
+            while len(self._cuts) > MAX_REMEMBERED:
+                self._cuts.popitem(last=False)
+            connections = [*self._cut_openings(cut.openings), *self._cut_sessions(cut.sessions)]
+        if connections:
+            log.info("cut %d connections: %s", len(connections), cut.reason)
+        return _closed(connections)
+
+    def lost(self) -> None:
+        """The keeper is gone: nobody is served without it, and what is running is cut at once."""
+        connections = self._everything()
+        if connections:
+            log.warning("the keeper is gone; %d connections cut", len(connections))
+
+    def _everything(self) -> list[Connection]:
+        self._epoch += 1
+        return [*self._cut_openings(tuple(self._deliveries)), *self._cut_sessions(tuple(self._sessions))]
+
+    def _cut_openings(self, openings: Iterable[str]) -> list[Connection]:
+        found = [self._deliveries[opening].connection for opening in openings if opening in self._deliveries]
+        for connection in found:
+            connection.cut("cut")
+        return found
+
+    def _cut_sessions(self, names: Iterable[str]) -> list[Connection]:
+        found = [self._sessions[name].connection for name in names if name in self._sessions]
+        for connection in found:
+            connection.cut("cut")
+        return found
+
+    def _sweep(self) -> None:
+        """Reset connections whose reader takes next to nothing: they hold memory and keys for as long as they stay."""
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+        oldest = time.monotonic() - self._slow_reader_seconds
+        for delivery in [one for one in self._deliveries.values() if 0 < one.waiting_since < oldest]:
+            log.info("a reader took nothing for %.0f s", self._slow_reader_seconds)
+            delivery.connection.cut("failed")
+
+    def stop(self, end: str = "cut") -> None:
+        """Cut what is still running: the gateway ends."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for delivery in list(self._deliveries.values()):
+            delivery.connection.cut(end)
+        self._cut_sessions(tuple(self._sessions))
+
+
+async def _closed(connections: list[Connection]) -> None:
+    """Wait until the kernel has closed each of these sockets (one turn of the loop, as measured)."""
+    while any(not connection.closed for connection in connections):
+        await asyncio.sleep(0)

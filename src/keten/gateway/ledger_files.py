@@ -1,0 +1,37 @@
+"""The ledger's public tree, read-only: names in the one spelling of c2sp.org/tlog-tiles, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keten.core.errors import Corrupt, Invalid
+from keten.ledger.tiles import MAX_BUNDLE_BYTES, parse_path, read_file
+
+MAX_NOTE = 64 * 1024
+_TEXT = b"text/plain; charset=utf-8"
+_FOR_EVER = b"public, max-age=31536000, immutable"
+_NOW = b"no-cache"
+
+
+class LedgerFiles:
+    """The files of `settings.paths.ledger` that anyone may read."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, name: str) -> tuple[bytes, bytes, bytes] | None:
+        """Content type, caching and content of a file; None when there is no such file or the name is not one of a tree."""
+        if name in ("checkpoint", "key.pub"):
+            kind, caching, limit = _TEXT, _NOW, MAX_NOTE
+        else:
+            try:
+                name = parse_path(name).path()
+            except Invalid:
+                return None
+            kind, caching, limit = b"application/octet-stream", _FOR_EVER, MAX_BUNDLE_BYTES
+        try:
+            return kind, caching, read_file(self._root, name, limit)
+        except Corrupt as error:
+            if error.code == "tile-missing":
+                return None
+            raise

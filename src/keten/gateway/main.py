@@ -1,0 +1,149 @@
+"""The gateway's process: find the keeper, listen, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+
+from keten import __version__
+from keten.core.settings import Settings
+from keten.core.storage import LocalStore
+from keten.gateway.accesses import Accesses
+from keten.gateway.addresses import networks
+from keten.gateway.concurrency import Concurrency
+from keten.gateway.content import Contents
+from keten.gateway.http import Gateway, build
+from keten.gateway.ledger_files import LedgerFiles
+from keten.gateway.link import KeeperLink
+from keten.gateway.listening import Acceptor, join_host
+from keten.gateway.server import HttpsServer, tls_context
+from keten.keeper.protocol import Hello
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 5.0
+REPORT_SECONDS = 5.0
+_FILES = 65_536
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; prints one JSON line when every listener listens. Returns the exit code."""
+    _raise_file_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    """Serve until told to stop.
+
+    1. Read the keys of the listeners: what is wrong with them is said before anybody waits.
+    2. Wait for the keeper.
+    3. Listen, and say so.
+    4. On SIGTERM: accept nobody; let transfers finish for a while, then cut them; report; end.
+    """
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    running = RunningGateway(settings)  # 1
+    running.link.start()
+    waiting = asyncio.ensure_future(running.link.wait_ready())  # 2
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((waiting, told), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not stopping.is_set():
+        sys.stdout.write(json.dumps(running.listen()) + "\n")  # 3
+        sys.stdout.flush()
+    await stopping.wait()
+    await running.stop()  # 4
+
+
+class RunningGateway:
+    """The gateway's parts, put together."""
+
+    def __init__(self, settings: Settings) -> None:
+        paths, limits = settings.paths, settings.limits
+        self._settings = settings
+        self._contents = Contents(LocalStore(paths.store))
+        self.accesses = Accesses(self._contents, limits.slow_reader_seconds)
+        self._concurrency = Concurrency(limits.parallel_per_client)
+        self.link = KeeperLink(
+            paths.gateway_socket,
+            Hello(f"gateway {os.getpid()}", __version__),
+            cut=self.accesses.carry_out,
+            lost=self.accesses.lost,
+        )
+        self.accesses.attach(self.link)
+        self._https: HttpsServer | None = None
+        self._acceptors: list[Acceptor] = []
+        if settings.gateway.bind:
+            certificate = Path(settings.gateway.certificate) if settings.gateway.certificate else paths.tls_certificate
+            key = Path(settings.gateway.certificate_key) if settings.gateway.certificate_key else paths.tls_key
+            self._tls = tls_context(certificate, key)
+
+    def listen(self) -> dict[str, str | None]:
+        """Listen, and say where."""
+        settings = self._settings
+        ready: dict[str, str | None] = {"gateway": None, "sftp": None, "sftp_host_key": None}
+        if settings.gateway.bind:
+            ready["gateway"] = self._listen_https()
+        return ready
+
+    def _listen_https(self) -> str:
+        settings = self._settings
+        listener = settings.gateway
+
+        acceptor = Acceptor(
+            listener, connections=settings.limits.connections, idle_seconds=settings.limits.slow_reader_seconds
+        )
+        host, port = acceptor.bind()  # a picked port is part of the address that proofs are about
+        url = listener.public_url or f"https://{join_host(*_reachable(host, port))}"
+        gateway = Gateway(self.accesses, self._concurrency, LedgerFiles(settings.paths.ledger), url)
+        header = listener.proxy if listener.proxy != "v2" else ""
+        self._https = HttpsServer(
+            build(gateway),
+            self._tls,
+            idle_seconds=settings.limits.idle_seconds,
+            header=header,
+            proxies=networks(listener.trusted_proxies),
+        )
+        self._https.start()
+        acceptor.start(self._https.serve)
+        self._acceptors.append(acceptor)
+        return url.rstrip("/")
+
+    async def stop(self) -> None:
+        """Accept nobody, drain, cut, report, end."""
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        if self._https is not None:
+            await self._https.drain(DRAIN_SECONDS)
+        self.accesses.stop()
+        for acceptor in self._acceptors:
+            for connection in acceptor.connections:
+                connection.cut("cut")
+        if self._https is not None:
+            await self._https.stop()
+        await self.link.close(REPORT_SECONDS)
+        self._contents.stop()
+
+
+def _reachable(host: str, port: int) -> tuple[str, int]:
+    """What a client on this machine would say for a listener on every address."""
+    return ("localhost" if host in ("", "0.0.0.0", "::") else host), port  # noqa: S104 - compared, not bound
+
+
+def _raise_file_limit() -> None:
+    """As many open files as we may: each transfer takes two."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,224 @@
+"""What goes wrong, as RFC 9457 problem documents in English and Dutch: one table from category to status.
+
+Absent, forbidden and ended give one and the same 404; only `instance` and the request's id differ (law 8).
+Whatever the keeper denies to an HTTPS caller is about signing in: everything else it says is absent.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import msgspec
+
+from keten.core.errors import KetenError
+from keten.gateway.link import data_of
+
+log = logging.getLogger(__name__)
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A kind of problem, and what is said about it."""
+
+    status: int
+    title: str
+    detail: str
+    titel: str
+    uitleg: str
+
+
+KINDS: dict[str, Text] = {
+    "malformed": Text(
+        400,
+        "Malformed request",
+        "The request is not well formed.",
+        "Onjuist verzoek",
+        "Het verzoek heeft niet de juiste vorm.",
+    ),
+    "sign-in": Text(
+        401,
+        "Sign in",
+        "The request does not prove who is asking.",
+        "Meld u aan",
+        "Het verzoek bewijst niet wie het doet.",
+    ),
+    "not-found": Text(
+        404,
+        "Not found",
+        "There is nothing here for you.",
+        "Niet gevonden",
+        "Hier is niets voor u.",
+    ),
+    "method": Text(
+        405,
+        "Method not allowed",
+        "This address does not know that method.",
+        "Methode niet toegestaan",
+        "Dit adres kent die methode niet.",
+    ),
+    "timeout": Text(
+        408,
+        "Too slow",
+        "The request took too long to arrive.",
+        "Te traag",
+        "Het verzoek deed er te lang over om binnen te komen.",
+    ),
+    "conflict": Text(
+        409,
+        "Not now",
+        "The present state does not allow this.",
+        "Nu niet mogelijk",
+        "De huidige toestand staat dit niet toe.",
+    ),
+    "too-large": Text(
+        413,
+        "Too large",
+        "The request's content is too large.",
+        "Te groot",
+        "De inhoud van het verzoek is te groot.",
+    ),
+    "too-long": Text(
+        414,
+        "Address too long",
+        "The address is too long.",
+        "Adres te lang",
+        "Het adres is te lang.",
+    ),
+    "media-type": Text(
+        415,
+        "Unsupported content",
+        "Content of this type or encoding is not taken here.",
+        "Soort inhoud niet ondersteund",
+        "Inhoud van deze soort of codering wordt hier niet aangenomen.",
+    ),
+    "range": Text(
+        416,
+        "No such bytes",
+        "The object has no such bytes.",
+        "Deze bytes zijn er niet",
+        "Het object heeft deze bytes niet.",
+    ),
+    "busy": Text(
+        429,
+        "Too much at once",
+        "Too much is asked at once; try again in a moment.",
+        "Te veel tegelijk",
+        "Er wordt te veel tegelijk gevraagd; probeer het zo weer.",
+    ),
+    "headers-too-large": Text(
+        431,
+        "Headers too large",
+        "The request's headers are too large.",
+        "Kopregels te groot",
+        "De kopregels van het verzoek zijn te groot.",
+    ),
+    "internal": Text(
+        500,
+        "Something went wrong",
+        "Something went wrong here; nothing was delivered.",
+        "Er ging iets mis",
+        "Er ging hier iets mis; er is niets geleverd.",
+    ),
+    "unavailable": Text(
+        503,
+        "Not available now",
+        "The service is not available at this moment; try again later.",
+        "Nu niet beschikbaar",
+        "De dienst is op dit moment niet beschikbaar; probeer het later weer.",
+    ),
+}
+
+BY_CATEGORY = {
+    "denied": "sign-in",
+    "not-found": "not-found",
+    "invalid": "malformed",
+    "conflict": "conflict",
+    "busy": "busy",
+    "unavailable": "unavailable",
+    "corrupt": "internal",
+}
+
+_WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")  # RFC 9110 §12.4.2
+RETRY_SECONDS = {"busy": b"1", "unavailable": b"2"}
+_BY_CODE = {"range-unsatisfiable": "range"}
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """A request's failure as it is shown. `code`: a stable word of docs/formats/reasons.md, for sign-in only."""
+
+    def __init__(self, kind: str, code: str = "", headers: Headers | None = None) -> None:
+        super().__init__(kind, code)
+        self.kind = kind
+        self.code = code
+        self.headers = headers or []
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return KINDS[self.kind].status
+
+
+def problem_of(error: KetenError) -> Problem:
+    """How a Keten error is shown. The private reason stays here."""
+    kind = _BY_CODE.get(error.code) or BY_CATEGORY.get(error.category, "internal")
+    data = data_of(error)
+    headers: Headers = []
+    code = ""
+    if kind == "sign-in":
+        code = error.code
+        headers = challenge(code, data.get("nonce", ""))
+    elif kind == "range":
+        headers = [(b"content-range", b"bytes */" + data.get("size", "*").encode("ascii"))]
+    elif kind == "internal":
+        log.error("a request failed: %s", error)
+    if data.get("entry"):
+        headers.append((b"keten-entry", data["entry"].encode("latin-1")))
+    return Problem(kind, code, headers)
+
+
+def challenge(code: str = "", nonce: str = "") -> Headers:
+    """`WWW-Authenticate` for the DPoP scheme (RFC 9449 §7.1), with the nonce to use when one is asked for (§9)."""
+    error = {
+        "": "",
+        "use_dpop_nonce": 'error="use_dpop_nonce", ',
+        "proof-invalid": 'error="invalid_dpop_proof", ',
+        "proof-expired": 'error="invalid_dpop_proof", ',
+        "proof-replayed": 'error="invalid_dpop_proof", ',
+    }.get(code, 'error="invalid_token", ')
+    headers = [(b"www-authenticate", f'DPoP {error}algs="EdDSA ES256"'.encode("ascii"))]
+    if nonce:
+        headers.append((b"dpop-nonce", nonce.encode("latin-1")))
+    return headers
+
+
+def prefers_dutch(accept_language: str) -> bool:
+    """Whether `Accept-Language` puts Dutch before English (RFC 9110 §12.5.4); a malformed header says no."""
+    best = {"nl": (0.0, -1000), "en": (0.0, -1000)}
+    for place, item in enumerate(accept_language[:200].split(",")):
+        tag, _, parameter = item.partition(";")
+        word = tag.strip().lower().partition("-")[0]
+        if word in best:
+            weight = _WEIGHT.match(parameter.strip() or "q=1")
+            if weight is None:
+                return False
+            best[word] = max(best[word], (float(weight[1]), -place))
+    return best["nl"] > best["en"] and best["nl"][0] > 0
+
+
+def body_of(problem: Problem, instance: str, request_id: str, *, dutch: bool) -> bytes:
+    """The problem document."""
+    text = KINDS[problem.kind]
+    document: dict[str, Any] = {
+        "type": f"urn:keten:problem:{problem.kind}",
+        "title": text.titel if dutch else text.title,
+        "status": text.status,
+        "detail": text.uitleg if dutch else text.detail,
+        "instance": instance,
+        "request_id": request_id,
+    }
+    if problem.code:
+        document["code"] = problem.code
+    return msgspec.json.encode(document)

@@ -1,0 +1,304 @@
+"""The HTTPS listener: uvicorn's HTTP/1.1 protocol, over our own accepting, with the limits that it lacks.
+
+Ours in addition: TLS 1.3 only; the connection in the request's scope, so that a transfer can be cut; the size of a
+request's head, the time it may take, the number of pipelined requests; a bounded write buffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from keten.core.errors import Invalid
+from keten.core.ids import new_id
+from keten.gateway.addresses import Network, forwarded_address
+from keten.gateway.connection import Connection
+from keten.gateway.delivery import PIECE
+from keten.gateway.problems import KINDS, Problem, body_of
+
+log = logging.getLogger(__name__)
+
+MAX_HEAD = 32 * 1024  # request line and headers
+MAX_URL = 4 * 1024
+MAX_HEADERS = 100
+MAX_PIPELINED = 16
+HEAD_SECONDS = 15.0
+HANDSHAKE_SECONDS = 10.0
+_SHUTDOWN_SECONDS = 2.0
+
+
+class _Refused(Exception):
+    """A request's head breaks a limit."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One HTTPS connection."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, connection: Connection, server: HttpsServer) -> None:
+        super().__init__(config, state, {})
+        self._begun = False
+        self._broken = ""
+        self._connection = connection
+        self._https = server
+        self._early: list[bytes] = []
+        self._ended_early = False
+        self._head_bytes = 0
+        self._in_head = False
+        self._message_open = False
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    # ---- the connection ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """TLS is up; what the client said in the same breath is taken now."""
+        if self._ended_early:
+            return
+        super().connection_made(transport)
+        self._begun = True
+        transport.set_write_buffer_limits(high=PIECE)
+        self.client = (self._connection.address, 0)
+        self._arm_head()
+        early, self._early = self._early, []
+        for data in early:
+            self.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Whatever was under way on it ends."""
+        self._disarm_head()
+        if not self._begun:  # lost between handshake and `connection_made`
+            self._ended_early = True
+        else:
+            super().connection_lost(exc)
+            self._unset_keepalive_if_required()
+        self._connection.lost(exc)
+
+    def eof_received(self) -> None:
+        """The client said that it is done."""
+        self._connection.at_eof()
+
+    # ---- limits ------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and count what a request's head takes until it is complete."""
+        if not self._begun:
+            self._early.append(data)
+            if sum(map(len, self._early)) > MAX_HEAD:
+                self._connection.reset()
+            return
+        if self.transport.is_closing():
+            return
+        if not self._answering:
+            self._arm_head()
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD:
+                self._refuse("headers-too-large")
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn says to a malformed request: ours is a problem document, and names the limit that was broken."""
+        log.debug("%s", msg)
+        self._refuse(self._broken or "malformed")
+
+    @property
+    def _answering(self) -> bool:
+        """Whether an answer is under way."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _refuse(self, kind: str) -> None:
+        if self.transport.is_closing():
+            return
+        if self._answering:
+            # An answer to an earlier request is on its way: nothing may be written into the middle of it.
+            self._connection.cut("failed")
+            return
+        request_id = new_id()
+        body = body_of(Problem(kind), "about:blank", request_id, dutch=False)
+        status = KINDS[kind].status
+        head = (
+            f"HTTP/1.1 {status} {KINDS[kind].title}\r\ncontent-type: application/problem+json\r\n"
+            f"content-length: {len(body)}\r\ncache-control: no-store\r\nx-request-id: {request_id}\r\n"
+            "x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope["keten.connection"] = self._connection  # type: ignore[typeddict-unknown-key]  # an extension of ours
+        self._head_bytes = 0
+        self._in_head = True
+        self._message_open = True
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._break("busy")
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the address."""
+        super().on_url(url)
+        if len(self.url) > MAX_URL:
+            self._break("too-long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._head_bytes += len(name) + len(value) + 4
+        if len(self.headers) >= MAX_HEADERS or self._head_bytes > MAX_HEAD:
+            self._break("headers-too-large")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: the request may run."""
+        self._in_head = False
+        self._disarm_head()
+        self.client = self._https.client_of(self._connection, self.headers)
+        self.scope["client"] = self.client
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        self._message_open = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is sent. Content that nobody asked for is not read on."""
+        super().on_response_complete()
+        if self._message_open and not self.pipeline and not self.transport.is_closing():
+            self.transport.close()
+
+    def _break(self, kind: str) -> None:
+        self._broken = kind
+        raise _Refused(kind)  # the parser turns this into its own error; `send_400_response` follows
+
+    def _arm_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_too_slow)
+
+    def _disarm_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_too_slow(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            if self._in_head:
+                self._refuse("timeout")
+            else:
+                self.transport.close()
+
+
+class _Held(asyncio.Protocol):
+    """Holds a plain connection until TLS takes over."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read nothing yet: the first bytes are TLS's."""
+        raw = cast("asyncio.Transport", transport)
+        raw.pause_reading()
+        self._connection.raw = raw
+
+
+class HttpsServer:
+    """Serves an application on accepted connections."""
+
+    def __init__(
+        self, app: ASGIApp, tls: ssl.SSLContext, *, idle_seconds: int, header: str, proxies: tuple[Network, ...]
+    ) -> None:
+        self._config = uvicorn.Config(
+            app,
+            loop="none",
+            http=GatewayProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=idle_seconds,
+        )
+        self._config.load()
+        self._tls = tls
+        self._header = header.lower().encode("ascii")
+        self._proxies = proxies
+        self._state = ServerState()
+        self._ticking: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Keep the `Date` header right."""
+        self._tick()
+
+    def _tick(self) -> None:
+        self._state.default_headers = [(b"date", formatdate(usegmt=True).encode("ascii"))]
+        self._ticking = asyncio.get_running_loop().call_later(1.0, self._tick)
+
+    async def serve(self, connection: Connection) -> None:
+        """Set up TLS and HTTP on an accepted connection. Raises `OSError` (also for TLS) when that fails."""
+        loop = asyncio.get_running_loop()
+        protocol = GatewayProtocol(self._config, self._state, connection, self)
+        raw, _held = await loop.connect_accepted_socket(lambda: _Held(connection), connection.sock)
+        transport = await loop.start_tls(
+            raw,
+            protocol,
+            self._tls,
+            server_side=True,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        if transport is None:
+            raise ConnectionResetError("the connection ended in the handshake")
+        connection.transport = transport
+        protocol.connection_made(transport)
+
+    def client_of(self, connection: Connection, headers: list[tuple[bytes, bytes]]) -> tuple[str, int]:
+        """Whom a request is from; behind a proxy that says it in a header, each request anew."""
+        if self._header and not connection.direct:
+            values = [value.decode("latin-1") for name, value in headers if name == self._header]
+            connection.address = forwarded_address(values, self._proxies) or ""
+        return connection.address, 0
+
+    async def drain(self, seconds: float) -> None:
+        """Let what is running finish, for at most `seconds`; connections that are idle close at once."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+        for protocol in list(self._state.connections):
+            protocol.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=seconds)
+
+    async def stop(self) -> None:
+        """End the requests that still run."""
+        tasks: list[asyncio.Task[Any]] = list(self._state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS 1.3 and HTTP/1.1, with this certificate. Raises `Invalid` ("certificate")."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["http/1.1"])
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        where = f"The TLS certificate {certificate} or its key cannot be used."
+        raise Invalid("certificate", where, str(error)) from error
+    return context
