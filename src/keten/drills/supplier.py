@@ -111,23 +111,26 @@ class SupplierSystem:
 
     def sign_in(self, assertion: str = "") -> Answer:
         """Ask for a token, with the nonce when one is asked for; keeps the token when it is given."""
-        for _attempt in range(2):
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": self.client_id,
-                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-                "client_assertion": assertion or self.assertion(),
-            }
-            headers = {
-                "Content-Type": "application/x-www-form-urlencoded",
-                "DPoP": self.proof("POST", f"{self.url}/oauth/token"),
-            }
-            answer = self.ask("POST", "/oauth/token", headers, urlencode(form).encode())
-            self.nonce = answer.headers.get("dpop-nonce", self.nonce)
-            if answer.status == 200:
-                self.token = answer.json()["access_token"]
-            if answer.status == 200 or answer.json().get("error") != "use_dpop_nonce":
-                break
+        answer = self._ask_token(assertion)
+        if answer.status != 200 and answer.json().get("error") == "use_dpop_nonce":
+            answer = self._ask_token(assertion)
+        if answer.status == 200:
+            self.token = answer.json()["access_token"]
+        return answer
+
+    def _ask_token(self, assertion: str) -> Answer:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": assertion or self.assertion(),
+        }
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "DPoP": self.proof("POST", f"{self.url}/oauth/token"),
+        }
+        answer = self.ask("POST", "/oauth/token", headers, urlencode(form).encode())
+        self.nonce = answer.headers.get("dpop-nonce", self.nonce)
         return answer
 
     def authorised(self, method: str, path: str, extra: dict[str, str] | None = None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import shutil
 import signal
 import subprocess
@@ -106,17 +107,19 @@ class Throwaway:
         if process is None or process.stdout is None:
             raise Command("not-started", "The instance was not started.")
         deadline = time.monotonic() + timeout
-        os.set_blocking(process.stdout.fileno(), False)
-        text = ""
-        while time.monotonic() < deadline:
-            text += process.stdout.read() or ""
-            if "\n" in text:
-                os.set_blocking(process.stdout.fileno(), True)
-                ready: dict[str, Any] = json.loads(text.split("\n", 1)[0])
-                return ready
-            if process.poll() is not None:
-                break
-            time.sleep(0.02)
+        said = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while (left := deadline - time.monotonic()) > 0:
+                if not selector.select(left):
+                    break
+                part = os.read(process.stdout.fileno(), 65536)
+                said += part
+                if b"\n" in said:
+                    ready: dict[str, Any] = json.loads(said.split(b"\n", 1)[0])
+                    return ready
+                if not part:
+                    break
         raise Command("not-ready", "The instance did not become ready.", self.log())
 
     def log(self) -> str:
