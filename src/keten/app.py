@@ -30,6 +30,7 @@ def main() -> NoReturn:
         home=os.environ.get("KETEN_HOME", ""),
         config=_config_folder() / "keten",
         language=_language(),
+        proxies=_proxies(),
         settings=settings,
     )
     sys.exit(run(arguments, surroundings))
@@ -55,6 +56,16 @@ def _language() -> str:
         if value:
             return "nl" if value.lower().startswith("nl") else "en"
     return "en"
+
+
+def _proxies() -> dict[str, str]:
+    """The proxy for https, and hosts to reach without it: HTTPS_PROXY and NO_PROXY, in either case of letters."""
+    found = {"https": ("https_proxy", "HTTPS_PROXY"), "no": ("no_proxy", "NO_PROXY")}
+    values = {
+        name: next((os.environ[one] for one in variables if os.environ.get(one)), "")
+        for name, variables in found.items()
+    }
+    return {name: value for name, value in values.items() if value}
 
 
 # ---- the processes -------------------------------------------------------------------------------------------
@@ -123,6 +134,7 @@ def _prepare(name: str, arguments: list[str]) -> Settings:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {name.removeprefix('_')}: %(levelname)s %(message)s"
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     return with_binds(settings(Path(given.home)), gateway=given.gateway, sftp=given.sftp, console=given.console)
 
 

@@ -12,11 +12,15 @@ from keten.core.settings import Settings
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """home: KETEN_HOME, or "". config: the user's folder for logins. language: "nl" or "en"."""
+    """home: KETEN_HOME, or "". config: the user's folder for logins. language: "nl" or "en".
+
+    proxies: "https": the proxy for it; "no": hosts that are reached without one (as urllib.request has them).
+    """
 
     home: str
     config: Path
     language: str
+    proxies: dict[str, str]
     settings: Callable[[Path], Settings]
 
     def folder(self, home: str) -> Path:
