@@ -16,7 +16,7 @@ from keten.identity.errors import PUBLIC, Refused
 from keten.identity.model import Client, Ended
 from keten.identity.proof_tables import used_proofs
 from keten.identity.service import Principal, SignIn
-from keten.keeper.protocol import Caller, HttpProof, SessionProof
+from keten.keeper.protocol import Caller, HttpProof, SessionProof, TokenRequest
 from tests.unit.identity.keeping import LONG_AGO, ROOT, Keeper, refusal
 from tests.unit.identity.signing import (
     ISSUER,
@@ -195,6 +195,35 @@ def test_without_a_public_url_the_gateway_is_believed(keeper: Keeper) -> None:
         url=f"{issuer}/token",
     )
     assert sign_in.check_assertion(request, client, NOW).client_id == client.id
+
+
+def issued_for(client: Client, issuer: str, url: str) -> TokenRequest:
+    """A request that is good in itself, for any issuer and token endpoint."""
+    return token_request(
+        KEY,
+        client.id,
+        DPOP,
+        assertion=assertion(KEY, client.id, aud=issuer),
+        dpop=proof(DPOP, htm="POST", htu=url),
+        issuer=issuer,
+        url=url,
+    )
+
+
+@pytest.mark.parametrize("below", ["/tenant", "/"])
+def test_an_issuer_below_ours_is_not_ours(keeper: Keeper, below: str) -> None:
+    client = keeper.register(KEY)
+    request = issued_for(client, ISSUER + below, f"{ISSUER}{below}/token")
+    assert refusal(lambda: keeper.sign_in.check_assertion(request, client, NOW)).code == "proof-invalid"
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/token", f"{ISSUER}.evil.example/token", ISSUER])
+def test_the_token_endpoint_belongs_to_the_issuer(keeper: Keeper, url: str) -> None:
+    sign_in = SignIn(ROOT, keeper.clients.get, Limits(), LONG_AGO)
+    client = keeper.register(KEY)
+    assert (
+        refusal(lambda: sign_in.check_assertion(issued_for(client, ISSUER, url), client, NOW)).code == "proof-invalid"
+    )
 
 
 def test_an_ended_client_learns_so_only_by_its_own_key(keeper: Keeper) -> None:
