@@ -132,9 +132,10 @@ def begin_put(  # noqa: PLR0913 - what an operator says of new content, each by 
     content-too-large), `Conflict` (name-taken, name-collides, key-destroyed), `Busy` ("put-under-way").
 
     1. Check what is said; normalise the name.
-    2. The same content under the same name: nothing to do. Other content: only to replace it.
-    3. The dataset's key, made now when this is its first content; never again once it was destroyed.
-    4. A fresh id, storage key and content key, remembered before anything is written to the store.
+    2. The dataset's key: once it was destroyed, nothing is put into the dataset any more.
+    3. The same content under the same name: nothing to do. Other content: only to replace it.
+    4. Make the dataset's key when this is its first content.
+    5. A fresh id, storage key and content key, remembered before anything is written to the store.
     """
     name = rules.normal_name(name)  # 1
     media_type = rules.check_media_type(media_type)
@@ -142,15 +143,15 @@ def begin_put(  # noqa: PLR0913 - what an operator says of new content, each by 
         rules.check_digest(digest)
     if size != -1:
         rules.check_size(size)
-    taken = _taken(writing, dataset.id, name, replace=replace, digest=digest, size=size)  # 2
+    dataset_key = _dataset_key(writing.connection, dataset.id)  # 2
+    taken = _taken(writing, dataset.id, name, replace=replace, digest=digest, size=size)  # 3
     if taken is not None and _same(taken, digest, size):
         return Ready(taken.id, taken.storage, b"", unchanged=True)
-    dataset_key = _dataset_key(writing.connection, dataset.id)  # 3
-    if dataset_key is None:
+    if dataset_key is None:  # 4
         dataset_key = keys.new_dataset_key(dataset.id)
         writing.connection.execute(insert(dataset_keys).values(dataset=dataset.id, wrapped=dataset_key))
         writing.record(Draft(entries.KEY_MADE, actor, refs={"dataset": dataset.id}))
-    object_id, storage = new_id(), new_id()  # 4
+    object_id, storage = new_id(), new_id()  # 5
     key, wrapped = keys.new_content_key(dataset.id, dataset_key, object_id)
     put = Put(
         object_id,
@@ -316,9 +317,9 @@ def destroy_dataset_key(
 ) -> Destroyed:
     """Destroy a dataset's key: none of its content can ever be opened again, and no new key takes its place.
 
-    The objects' own rows end in the same transaction, as far as `limit` goes, which makes every cache of the register
-    let go of them; the others follow by `sweeping.destroy_keyless`. Again is no error and no entry. Raises `NotFound`
-    ("dataset-key-missing") when the dataset never had a key, `Invalid` ("reason").
+    The objects' own rows end in the same transaction, as far as `limit` goes but at least one of them, so that every
+    cache of the register lets go; the others follow by `sweeping.destroy_keyless`. Again is no error and no entry.
+    Raises `NotFound` ("dataset-key-missing") when the dataset never had a key, `Invalid` ("reason").
     """
     reason = rules.check_reason(reason)
     row = writing.connection.execute(select(dataset_keys.c.wrapped).where(dataset_keys.c.dataset == dataset)).first()
@@ -332,7 +333,7 @@ def destroy_dataset_key(
     keys.forget(dataset)
     details = {"objects": count, "reason": reason}
     index = writing.record(Draft(entries.KEY_DESTROYED, actor, refs={"dataset": dataset}, details=details))
-    return Destroyed(index, destroy_where(writing, condition, KEYLESS, actor, limit).removed)
+    return Destroyed(index, destroy_where(writing, condition, KEYLESS, actor, max(1, limit)).removed)
 
 
 # ---- what is personal --------------------------------------------------------------------------------------------

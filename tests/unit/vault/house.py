@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from keten.core.db import metadata, reading_engine, writing_engine
 from keten.core.storage import LocalStore
@@ -51,6 +52,11 @@ class House:
         self.path = folder / "keten.db"
         self.engine = writing_engine(self.path)
         self.reader = reading_engine(self.path)
+
+        @event.listens_for(self.engine, "connect")
+        def _connect(raw: sqlite3.Connection, _record: object) -> None:
+            raw.execute("PRAGMA synchronous=OFF")  # tests do not cut the power
+
         metadata.create_all(self.engine)
         signer = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
         self._sealer = Sealer(signer, ORIGIN, EntryIds(b"\x08" * 32, ORIGIN))
