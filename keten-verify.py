@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import json
@@ -43,6 +44,7 @@ HASH = 32
 WIDTH = 256
 MAX_SIZE = 2**63 - 1
 MAX_NOTE = 1 << 20
+MAX_SIGNATURES = 100
 MAX_LINE = 1 << 24
 MAX_BUNDLE = WIDTH * (2 + 65_535)
 MAX_FAULTS = 1000
@@ -251,7 +253,13 @@ def open_checkpoint(note: bytes, key: Key, where: str) -> Checkpoint:
         text, divider, block = "", "", ""
     text += "\n"
     whole = text + block
-    if not divider or len(note) > MAX_NOTE or block[-1:] != "\n" or re.search("[\x00-\x09\x0b-\x1f]", whole):
+    if (
+        block.count("\n") > MAX_SIGNATURES
+        or not divider
+        or len(note) > MAX_NOTE
+        or block[-1:] != "\n"
+        or re.search("[\x00-\x09\x0b-\x1f]", whole)
+    ):
         raise Fault("note-malformed", where, "this is not a signed note")
     strangers, ours = [], 0
     for line in block[:-1].split("\n"):  # 2
@@ -401,6 +409,7 @@ class Found(NamedTuple):
     ids: bytes
     first_time: str
     last_time: str
+    present: int
     erased: int
     unproven: list[str]
     faults: list[tuple[str, str, str]]
@@ -412,9 +421,10 @@ class Seen:
 
     def __init__(self) -> None:
         self.first_time = self.last_time = ""
-        self.erased = 0
+        self.present = self.erased = 0
         self.unproven: set[str] = set()
         self.faults: list[tuple[str, str, str]] = []
+        self.unreadable: list[tuple[str, str]] = []
 
 
 def read_file(folder: str, name: str, limit: int) -> bytes:
@@ -465,44 +475,43 @@ def decode_json(text: str) -> Any:
     return result
 
 
+def read_part(job: Job, level: str, limit: int, seen: Seen) -> bytes | None:
+    """The bundle (level "entries") or the tile (level "0") of a job; None, and noted, if it cannot be had."""
+    try:
+        return read_file(job.folder, tile_name(level, job.number, job.width), limit)
+    except Unreadable as error:
+        seen.unreadable.append((error.where, error.detail))
+    except Fault as fault:
+        seen.faults.append((fault.what, fault.where, fault.detail))
+    return None
+
+
 def check_bundle(job: Job) -> Found:
     """Check one bundle.
 
-    1. It can be taken apart and holds the number of entries that the size demands.
+    1. It can be taken apart and holds the number of entries that the size demands; the tile has its length.
     2. The hashes of its entries are those in the tile beside it; which of the two is wrong is decided later.
     3. Each entry is what a leaf must be, and its line in entries.jsonl is what it commits to.
     """
-    seen, unreadable = Seen(), []
-    contents = []
-    for level, limit in (("entries", MAX_BUNDLE), ("0", job.width * HASH)):
-        name = tile_name(level, job.number, job.width)
-        try:
-            contents.append(read_file(job.folder, name, limit))
-        except Unreadable as error:
-            unreadable.append((error.where, error.detail))
-            contents.append(b"")
-        except Fault as fault:
-            seen.faults.append((fault.what, fault.where, fault.detail))
-            contents.append(b"")
-    bundle, tile = contents
-    leaves = split_bundle(bundle) or []  # 1
-    if bundle and len(leaves) != job.width:
-        name = tile_name("entries", job.number, job.width)
-        seen.faults.append(("bundle-damaged", name, f"it does not hold just {job.width} entries"))
+    seen = Seen()
+    bundle_name, tile_path = (tile_name(level, job.number, job.width) for level in ("entries", "0"))
+    bundle = read_part(job, "entries", MAX_BUNDLE, seen)  # 1
+    leaves = (split_bundle(bundle) if bundle is not None else None) or []
+    if bundle is not None and len(leaves) != job.width:
+        seen.faults.append(("bundle-damaged", bundle_name, f"it does not hold just {job.width} entries"))
         leaves = []
+    tile = read_part(job, "0", job.width * HASH, seen)
+    if tile is not None and len(tile) != job.width * HASH:
+        seen.faults.append(("tile-damaged", tile_path, f"{len(tile)} bytes instead of {job.width * HASH}"))
+        tile = None
     hashes = [leaf_hash(leaf) for leaf in leaves]
     joined = b"".join(hashes)  # 2
-    if tile and len(tile) != job.width * HASH:
-        name = tile_name("0", job.number, job.width)
-        seen.faults.append(("tile-damaged", name, f"{len(tile)} bytes instead of {job.width * HASH}"))
-        tile = b""
     ids = []
     for place, leaf in enumerate(leaves):  # 3
         index = job.number * WIDTH + place
         match = LEAF.fullmatch(leaf)
         if match is None:
-            name = tile_name("entries", job.number, job.width)
-            seen.faults.append(("leaf-malformed", f"entry {index}", f"in {name}"))
+            seen.faults.append(("leaf-malformed", f"entry {index}", f"in {bundle_name}"))
             continue
         ids.append(match[1])
         line = job.lines[place] if job.lines else None
@@ -515,14 +524,15 @@ def check_bundle(job: Job) -> Found:
         job.number,
         fold(peaks(whole)) if whole else b"",
         joined if job.keep or job.width < WIDTH or joined != tile else b"",
-        b"" if joined == tile else tile,
+        b"" if tile is None or joined == tile else tile,
         b"".join(ids),
         seen.first_time,
         seen.last_time,
+        seen.present,
         seen.erased,
         sorted(seen.unproven),
         seen.faults,
-        unreadable,
+        seen.unreadable,
     )
 
 
@@ -568,6 +578,7 @@ def check_payload(payload: str, salt: bytes, entry_id: bytes, commitment: bytes,
     at = content.get("time") if isinstance(content, dict) else None
     if not isinstance(at, str) or not TIME.fullmatch(at):
         return "payload-malformed", "its payload has no time"
+    seen.present += 1
     before, seen.last_time = seen.last_time, at
     if not before:
         seen.first_time = at
@@ -716,7 +727,7 @@ class Audit:
         self._ids: dict[bytes, bytearray] = {}
         self._time = ""
         self._times = ["", ""]
-        self._erased = 0
+        self._present = self._erased = 0
         self._unproven: set[str] = set()
         self._tiles = 0
 
@@ -755,13 +766,14 @@ class Audit:
 
     def summary(self) -> None:
         """What was read, for the report."""
-        present = self._size - self._erased
         self._report.facts.update(
-            entries={"present": present, "erased": self._erased},
+            entries={"present": self._present, "erased": self._erased},
             first_time=self._times[0] or None,
             last_time=self._times[1] or None,
             tiles=self._tiles,
         )
+        if self._erased:
+            self._report.remarks.append(f"{self._erased} entries are erased; whether rightly is not checked here")
         if self._unproven:
             names = ", ".join(sorted(self._unproven))
             self._report.remarks.append(f"entries.jsonl also says what nothing proves: {names}"[:500])
@@ -814,6 +826,7 @@ class Audit:
             self._report.fault("time-falls", where, f"it begins at {found.first_time}, after {self._time}")
         self._time = found.last_time or self._time
         self._times = [self._times[0] or found.first_time, self._time]
+        self._present += found.present
         self._erased += found.erased
         self._unproven.update(found.unproven)
         self._tiles += 2
@@ -1085,6 +1098,22 @@ def say(report: Report, folder: str) -> None:
     print_line(("It holds.", "It does NOT hold.", "", "", "It could NOT be checked whole.")[report.exit_code()])
 
 
+def check(options: argparse.Namespace, given: Key | None, report: Report) -> None:
+    """Check what the options ask for."""
+    key = choose_key(options.folder, given, report)
+    if key is None:
+        return
+    progress = Progress()
+    audit = Audit(options.folder, key, report, progress)
+    try:
+        audit.run(options.checkpoint, options.proof)
+    except (Fault, Unreadable) as error:
+        report.note(error)
+    finally:
+        progress.end()
+        audit.summary()
+
+
 def main() -> int:
     """The command; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -1100,20 +1129,10 @@ def main() -> int:
     given = read_key(options.key) if options.key is not None else None
     if options.key is not None and given is None:
         parser.error("--key: this is not an Ed25519 verifier key (name+hash+key)")
-    report, progress = Report(), Progress()
-    try:
-        key = choose_key(options.folder, given, report)
-        if key is not None:
-            audit = Audit(options.folder, key, report, progress)
-            try:
-                audit.run(options.checkpoint, options.proof)
-            finally:
-                progress.end()
-                audit.summary()
-    except (Fault, Unreadable) as error:
-        report.note(error)
-    except TooMany:
-        pass  # the report says so itself
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # stdout is a text stream here
+    report = Report()
+    with contextlib.suppress(TooMany):  # the report says so itself
+        check(options, given, report)
     if options.json:
         result = {"holds": report.exit_code() == 0, **report.facts}
         for name in ("faults", "unreadable", "remarks", "checkpoints", "proofs"):

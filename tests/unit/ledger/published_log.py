@@ -52,6 +52,15 @@ class Log:
             self.salts.append(salt)
             self.leaves.append(f'{{"id":"{entry_id}","v":1,"commitment":"{mac}"}}'.encode())
         self.edge = self.edge.append_many([leaf_hash(leaf) for leaf in self.leaves[first:]])
+        self._sign()
+
+    def seal_anew(self) -> None:
+        """Sign the leaves as they are now, as somebody does who rewrites the log and has its key."""
+        self.edge = Edge().append_many([leaf_hash(leaf) for leaf in self.leaves])
+        self._sign()
+
+    def _sign(self) -> None:
+        size = len(self.leaves)
         self.roots[size] = self.edge.root()
         self.notes[size] = self.signer.sign(checkpoint_text(self.signer.name, size, self.roots[size]))
 
