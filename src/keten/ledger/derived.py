@@ -6,7 +6,7 @@ were found so, the surplus is looked for one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -34,24 +34,26 @@ class Expected:
     def __init__(self) -> None:
         self.rows: dict[str, list[int]] = {}
 
-    def add(self, ref: str, index: int) -> None:
-        """One row."""
-        found = self.rows.get(ref)
-        if found is None:
-            self.rows[ref] = [index]
-        else:
-            found.append(index)
+    def add(self, refs: Iterable[str], index: int) -> None:
+        """The rows of one entry."""
+        rows = self.rows
+        for ref in refs:
+            found = rows.get(ref)
+            if found is None:
+                rows[ref] = [index]
+            else:
+                found.append(index)
 
 
 class Compared(msgspec.Struct):
-    """`there`: how many of the table's rows the expected ids have in the range."""
+    """`there`: how many of the expected rows are in the table."""
 
     there: int = 0
     faults: list[Fault] = []
 
 
 def compare(connection: Connection, table: Table, expected: Expected, first: int, end: int) -> Compared:
-    """The rows of a range for the ids that are expected there.
+    """Whether the rows that are expected of a range are there.
 
     The database joins each id's indexes into one text, which nearly always equals the text that is expected.
     """
@@ -76,18 +78,17 @@ def compare(connection: Connection, table: Table, expected: Expected, first: int
 
 
 def _differ(compared: Compared, table: Table, ref: str, wanted: set[int], text: str) -> None:
-    there = {int(each) for each in text.split(",") if each.isdigit()}
+    """What is missing; what is too many is found by `surplus`."""
+    there = wanted & {int(each) for each in text.split(",") if each.isdigit()}
     compared.there += len(there)
     for index in sorted(wanted - there):
         compared.faults.append(_missing(table, ref, index))
-    for index in sorted(there - wanted):
-        compared.faults.append(_too_many(table, ref, index))
 
 
 def surplus(
     connection: Connection, table: Table, there: int, end: int, refs_of: RefsOf
 ) -> Iterator[Fault]:
-    """The rows of `table` beyond the `there` that the ranges have looked at: for ids that no entry before `end` has.
+    """The rows of `table` beyond the `there` that were expected: no entry before `end` calls for them.
 
     `refs_of(kind, payload)` says which ids an entry has. Takes long only when there is something to be found.
     """

@@ -16,8 +16,6 @@ from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
 from keten.ledger.tables import cursors, entries, head
 from keten.ledger.tiles import WIDTH
 
-_GAPS = 65_536  # entries that may be missing before the highest index is not believed
-
 
 class StoredHead(msgspec.Struct, frozen=True):
     """The head as far as it can be believed. `root` is None when no signature vouches for one at this size."""
@@ -34,7 +32,7 @@ def read_head(connection: Connection, verifier: Verifier | None, published: Chec
 
     1. There is one row; its note is a checkpoint signed by the key.
     2. Its columns size and root are those of the checkpoint, and its edge gives them too.
-    3. Where its signature does not hold, the entries that are there and the published checkpoint are gone by.
+    3. Where its signature does not hold, the published checkpoint is gone by, or else the number of entries.
     """
     rows = connection.execute(select(*(raw(column) for column in head.columns))).all()
     if len(rows) != 1:  # 1
@@ -68,11 +66,10 @@ def read_head(connection: Connection, verifier: Verifier | None, published: Chec
 
 def _without(connection: Connection, published: Checkpoint | None, faults: list[Fault]) -> StoredHead:
     """Step 3 of `read_head`."""
-    last, count = connection.execute(select(func.max(entries.c.idx), func.count())).one()
-    size = last + 1 if isinstance(last, int) and last < count + _GAPS else count
-    if published is not None and published.size >= size:
+    if published is not None:
         return StoredHead(published.size, published.root, b"", None, tuple(faults))
-    return StoredHead(size, None, b"", None, tuple(faults))
+    count = connection.execute(select(func.count()).select_from(entries).where(entries.c.idx >= 0)).scalar()
+    return StoredHead(int(count or 0), None, b"", None, tuple(faults))
 
 
 def outside_faults(connection: Connection, size: int) -> Iterator[Fault]:

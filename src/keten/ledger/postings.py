@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from keten.ledger.cursors import load_cursor, store_cursor
+from keten.ledger.reading import size
 from keten.ledger.tables import entries, postings
 
 CURSOR = "postings"
@@ -48,7 +49,7 @@ def kind_ref(kind: str) -> str:
 def concerns(kind: str, actor: str, subjects: tuple[str, ...], refs: dict[str, str]) -> set[str]:
     """The lists that an entry belongs in."""
     found = {actor, *subjects, *refs.values()}
-    if any(len(value) > _LONGEST for value in found):
+    if max(map(len, found)) > _LONGEST:
         found = set(map(posting_ref, found))
     found.add(_KIND + kind)
     found.discard("")
@@ -67,7 +68,7 @@ def extend(connection: Connection, upto: int, most: int = MOST) -> int:
     is passed over: `keten ledger verify` names it. The caller commits.
     """
     start = posted(connection)
-    end = min(upto, start + most)
+    end = min(upto, size(connection), start + most)
     if end <= start:
         return start
     chosen = select(entries.c.idx, entries.c.kind, entries.c.payload).where(
@@ -113,7 +114,7 @@ def _refs_of(kind: str, payload: bytes | None) -> Iterator[str]:
         return
     try:
         what = _decode(payload)
-    except (msgspec.ValidationError, msgspec.DecodeError):
+    except (TypeError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
         return
     yield from concerns(kind, what.actor, what.subjects, what.refs)
 

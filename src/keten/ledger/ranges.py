@@ -5,7 +5,7 @@ Nothing read here is believed, not even its type: a column of a damaged SQLite r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ from keten.ledger.postings import concerns, kind_ref
 from keten.ledger.registerfaults import Change, change_faults
 from keten.ledger.sealing import LEAF_VERSION, commitment, leaf_bytes
 from keten.ledger.tables import changes, entries, postings
-from keten.ledger.tilefaults import Difference, block_root, differences
+from keten.ledger.tilefaults import Difference, block_root, differences, fill
 from keten.ledger.tiles import WIDTH, Tile
 
 _CHUNK = 4096
+# What decoding raises: msgspec's own errors and those of text that is not UTF-8 are ValueErrors.
+UNREADABLE = (ValueError, RecursionError)
 _CHANGE_HINT = b'"table":'
 
 
@@ -51,7 +53,7 @@ class Task(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct):
     """What came of it.
 
-    `blocks`: the tree hash of each full block of 256 entries, None where an entry of it is missing. `kept`: leaf
+    `blocks`: the tree hash of each full block of 256 entries, None where one of its leaves is not known. `kept`: leaf
     hashes of the wanted blocks. `posted`, `changed`: rows that the derived tables have of these entries.
     `gathered`: one for each check.
     """
@@ -117,7 +119,9 @@ class Range:
         self._hashes: list[bytes | None] = []
         self._expected = Expected()
         self._changed = Expected()
+        self._posted = task.posted or 0
         self._changes: list[Change] = []
+        self._time_us: Any = None
         self._time_text = ""
         self._wanted: list[list[Entry]] = [[] for _ in task.checks]
         self._kinds = frozenset(kind for check in task.checks for kind in check.kinds)
@@ -126,16 +130,17 @@ class Range:
         """Look at the range.
 
         1. Every entry is there once, and is what its leaf, its columns and its neighbours say.
-        2. The tree above it, block by block.
-        3. The published files over it.
+        2. The published files over it.
+        3. The tree above it, block by block; the hash of an entry that is missing is taken from there.
         4. Its rows in the derived tables, and none of its changes is forgotten by the register.
         """
-        for row, index in self._rows():  # 1
-            self._entry(row, index)
-        self._blocks()  # 2
-        self._result.differences = list(  # 3
-            differences(Path(self._task.folder), self._task.tiles, self._task.first, self._leaves, self._hashes)
-        )
+        for row in self._rows():  # 1
+            self._entry(*row)
+        folder, tiles, first = Path(self._task.folder), self._task.tiles, self._task.first
+        self._result.differences = list(differences(folder, tiles, first, self._leaves, self._hashes))  # 2
+        if None in self._hashes:
+            fill(folder, tiles, first, self._hashes)
+        self._blocks()  # 3
         if self._task.posted is not None:  # 4
             span = self._task.first, self._task.end
             self._derived(*span)
@@ -159,8 +164,8 @@ class Range:
             what = f"what belongs to entries {first} to {end - 1} cannot be read: {error.orig}"
             result.faults.append(Fault("database", what, unreadable=True))
 
-    def _rows(self) -> Iterator[tuple[Any, int]]:
-        """Every row of the range with its index; a missing one is a fault, and None as its hash."""
+    def _rows(self) -> Iterator[Sequence[Any]]:
+        """Every row of the range; a missing one is a fault, and None as its hash."""
         columns = [raw(column) for column in entries.columns]
         for first in range(self._task.first, self._task.end, _CHUNK):
             end = min(first + _CHUNK, self._task.end)
@@ -172,10 +177,13 @@ class Range:
                 self._unreadable(first, end, error)
                 continue
             for row in found:
-                self._missing(at, row.idx)
-                at = row.idx + 1
-                yield row, row.idx
-            self._missing(at, end)
+                if row[0] != at:
+                    self._missing(at, row[0])
+                    at = row[0]
+                at += 1
+                yield row
+            if at != end:
+                self._missing(at, end)
 
     def _unreadable(self, first: int, end: int, error: DBAPIError) -> None:
         what = f"entries {first} to {end - 1} cannot be read: {error.orig}"
@@ -184,8 +192,6 @@ class Range:
         self._hashes += [None] * (end - first)
 
     def _missing(self, first: int, end: int) -> None:
-        if first >= end:
-            return
         what = "it is missing" if end == first + 1 else f"it and those up to {end - 1} are missing"
         self._result.faults.append(Fault("entries", what, index=first))
         self._leaves += [None] * (end - first)
@@ -194,9 +200,10 @@ class Range:
     def _fault(self, where: str, what: str, index: int) -> None:
         self._result.faults.append(Fault(where, what, index=index))
 
-    def _entry(self, row: Any, index: int) -> None:
+    def _entry(
+        self, index: int, entry_id: Any, time_us: Any, kind: Any, payload: Any, salt: Any, leaf: Any
+    ) -> None:
         """Step 1."""
-        _index, entry_id, time_us, kind, payload, salt, leaf = row
         if isinstance(leaf, bytes):
             self._leaves.append(leaf)
             self._hashes.append(leaf_hash(leaf))
@@ -220,7 +227,7 @@ class Range:
         """Why an entry is not what its leaf says."""
         try:
             said = _leaf(leaf) if isinstance(leaf, bytes) else None
-        except (msgspec.ValidationError, msgspec.DecodeError):
+        except UNREADABLE:
             said = None
         if said is None or leaf_bytes(said.id, said.commitment) != leaf:
             self._fault("leaf", 'it is not {"id", "v", "commitment"} as it is written', index)
@@ -244,46 +251,43 @@ class Range:
         if last is None:
             self._result.first_time = time_us
         elif time_us < last:
-            self._fault("time", f"its time is {last - time_us} µs before that of an earlier entry", index)
-        self._result.last_time = time_us if last is None else max(last, time_us)
+            self._fault("time", f"its time is {last - time_us} µs before that of the entry before it", index)
+        self._result.last_time = time_us
 
     def _payload(self, payload: bytes, time_us: Any, kind: Any, index: int) -> None:
         """The payload against the columns; what the derived tables must have of it."""
         try:
             what = _read(payload)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        except UNREADABLE as error:
             self._fault("payload", f"its payload is not that of an entry: {error}", index)
-            if isinstance(kind, str):
-                self._expect(kind_ref(kind), index)
+            if isinstance(kind, str) and index < self._posted:
+                self._expected.add((kind_ref(kind),), index)
             return
+        if time_us != self._time_us:  # entries of one commit have the same time
+            self._time_us, self._time_text = time_us, _time_text(time_us)
         if what.time != self._time_text:
-            self._time_text = _time_text(time_us)
-            if what.time != self._time_text:
-                self._fault("column", f"column time_us is {self._time_text}, the payload says {what.time}", index)
+            self._fault("column", f"column time_us is {self._time_text}, the payload says {what.time!r:.60}", index)
         if what.kind != kind:
             self._fault("column", f"column kind is {kind!r:.100}, the payload says {what.kind!r:.100}", index)
-        for ref in concerns(what.kind, what.actor, what.subjects, what.refs):
-            self._expect(ref, index)
-        change = read_change(payload, index) if self._task.posted is not None else None
-        if change is not None:
-            self._changed.add(change.row, index)
-            self._changes.append(change)
-
-    def _expect(self, ref: str, index: int) -> None:
-        if self._task.posted is not None and index < self._task.posted:
-            self._expected.add(ref, index)
+        if index < self._posted:
+            self._expected.add(concerns(what.kind, what.actor, what.subjects, what.refs), index)
+        if _CHANGE_HINT in payload:
+            change = read_change(payload, index)
+            if change is not None:
+                self._changed.add((change.row,), index)
+                self._changes.append(change)
 
     def _gather(self, index: int, entry_id: Any, time_us: Any, kind: str, payload: bytes) -> None:
         try:
             entry = Entry(index, entry_id, time_us, kind, _payload(payload))
-        except (msgspec.ValidationError, msgspec.DecodeError):
+        except UNREADABLE:
             return  # a fault already
         for check, some in zip(self._task.checks, self._wanted, strict=True):
             if kind in check.kinds:
                 some.append(entry)
 
     def _blocks(self) -> None:
-        """Step 2."""
+        """Step 3."""
         first_block = self._task.first // WIDTH
         for at in range(0, len(self._hashes), WIDTH):
             block = self._hashes[at : at + WIDTH]
@@ -300,7 +304,7 @@ def read_change(payload: bytes, index: int) -> Change | None:
         return None
     try:
         change = _changing(payload).details
-    except (msgspec.ValidationError, msgspec.DecodeError):
+    except UNREADABLE:
         return None  # an entry of another kind that speaks of a table
     return Change(change.table, change.row, index, bytes(change.after))
 
@@ -309,7 +313,7 @@ def posting_refs(kind: Any, payload: Any) -> set[str]:
     """The posting lists that an entry belongs in, as far as it can be read."""
     try:
         what = _read(payload)
-    except (msgspec.ValidationError, msgspec.DecodeError, TypeError):
+    except (*UNREADABLE, TypeError):
         return {kind_ref(kind)} if isinstance(kind, str) else set()
     return concerns(what.kind, what.actor, what.subjects, what.refs)
 

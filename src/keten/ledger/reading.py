@@ -109,7 +109,7 @@ def entry_from_row(row: Row[Any]) -> Entry:
     try:
         holds = leaf_bytes(row.id, commitment(row.salt, row.id, row.payload)) == row.leaf  # 1
         payload = _decode(row.payload)
-    except (TypeError, ValueError) as error:  # msgspec's errors are ValueErrors
+    except (TypeError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise _damaged(row.idx, str(error)) from error
     if not holds:
         raise _damaged(row.idx, "its payload is not what its leaf commits to")

@@ -24,6 +24,7 @@ from keten.ledger.tiles import (
     encode_bundle,
     parse_path,
     read_file,
+    read_hashes,
     tiles_between,
 )
 
@@ -176,6 +177,21 @@ def _bundle(folder: Path, tile: Tile, leaves: Sequence[bytes | None]) -> Iterato
     )
     if places:
         yield Difference(tile, places)
+
+
+def fill(folder: Path, tiles: Sequence[Tile], first: int, hashes: list[bytes | None]) -> None:
+    """Take the hashes that are not known from the lowest tiles, so that what is over them can be verified."""
+    for tile in tiles:
+        at = tile.index * WIDTH - first
+        if tile.level != 0 or None not in hashes[at : at + tile.width]:
+            continue
+        try:
+            data = read_hashes(folder, tile)
+        except (Corrupt, Unavailable):
+            continue  # a difference already
+        for place in range(tile.width):
+            if hashes[at + place] is None:
+                hashes[at + place] = data[place * HASH_BYTES : (place + 1) * HASH_BYTES]
 
 
 def _encoded(leaves: list[bytes]) -> bytes | None:

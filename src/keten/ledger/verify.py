@@ -268,10 +268,10 @@ class _Verification:
         last = None
         for result in results:
             if result.first_time is not None and last is not None and result.first_time < last:
-                what = "its time is before that of an earlier entry"
+                what = "its time is before that of the entry before it"
                 self._faults.add(Fault("time", what, index=result.first))
             if result.last_time is not None:
-                last = result.last_time if last is None else max(last, result.last_time)
+                last = result.last_time
         if last is not None and head.time_us is not None and head.time_us != last:
             self._faults.add(Fault("head", "column time_us is not the time of the newest entry"))
 

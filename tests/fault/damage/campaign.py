@@ -1,0 +1,88 @@
+"""Damages a real ledger again and again, in ways drawn from a seed, and sees whether each of them is named."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from keten.ledger.faults import Fault
+from keten.ledger.verify import verify
+from tests.fault.damage import entries, files, register
+from tests.fault.damage.expectation import Named
+from tests.fault.damage.victim import Victim, make_victims_original
+from tests.made_ledger import MadeLedger
+
+Damage = Callable[[Victim], list[Named]]
+DAMAGES: tuple[Damage, ...] = (*entries.DAMAGES, *register.DAMAGES, *files.DAMAGES)
+_SEVERAL = 0.25  # how often more than one thing is damaged at once
+_ATTEMPTS = 30
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One ledger, what was done to it, and what was said of it. `unnamed`: what should have been named and was not."""
+
+    number: int
+    done: tuple[str, ...]
+    unnamed: tuple[Named, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def unnoticed(self) -> bool:
+        """Whether nothing at all was found."""
+        return not self.faults
+
+
+def damage(victim: Victim, random: Random, first: Damage) -> tuple[list[str], list[Named]]:
+    """Damage a victim, by `first` and sometimes by others too; what was done, and what must be named."""
+    chosen = [first]
+    if random.random() < _SEVERAL:
+        chosen += random.sample(DAMAGES, random.randint(1, 2))
+    done, expected = [], []
+    for each in chosen:
+        for _ in range(_ATTEMPTS):
+            wanted = each(victim)
+            if wanted:
+                done.append(each.__name__)
+                expected += wanted
+                break
+    return done, expected
+
+
+def attempt(original: MadeLedger, folder: Path, seed: int, number: int) -> Outcome:
+    """Damage a copy of `original` and verify it. Damages take turns, so that each gets its share."""
+    random = Random(f"{seed}/{number}")
+    home = folder / f"{number}"
+    victim = Victim(original.copy_to(home), random)
+    victim.made.close()
+    try:
+        done, expected = damage(victim, random, DAMAGES[(number + seed) % len(DAMAGES)])
+        report = verify(victim.made.database, victim.folder, key=victim.made.key, processes=1)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        for path in folder.glob("elsewhere-*"):
+            path.unlink()
+    unnamed = tuple(each for each in expected if not any(each.by(fault) for fault in report.faults))
+    return Outcome(number, tuple(done), unnamed, report.faults)
+
+
+def campaign(count: int, seed: int) -> Iterator[Outcome]:
+    """`count` damaged ledgers."""
+    with tempfile.TemporaryDirectory(prefix="keten-damage-") as folder:
+        original = make_victims_original(Path(folder) / "original")
+        whole = verify(original.database, original.folder, key=original.key, processes=1)
+        if not whole.ok:
+            raise AssertionError(f"the undamaged ledger has faults: {whole.faults}")
+        for number in range(count):
+            yield attempt(original, Path(folder), seed, number)
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """How often each damage was done."""
+    counts = Counter(name for outcome in outcomes for name in outcome.done)
+    return "\n".join(f"{name:28} {count}" for name, count in sorted(counts.items()))
