@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
+from keten.core.errors import Unavailable
 from keten.gateway.connection import Connection
 from keten.gateway.content import Contents
 from keten.gateway.delivery import Delivery
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MAX_REMEMBERED = 65_536  # cuts that may have overtaken the answer that they are about
 SWEEP_SECONDS = 1.0
+_TURNS = 1000  # of the loop; a reset takes one
 
 
 class Session(Protocol):
@@ -55,7 +57,8 @@ class Accesses:
     @property
     def link(self) -> KeeperLink:
         """The connection to the keeper."""
-        assert self._link is not None
+        if self._link is None:
+            raise Unavailable("keeper-unreachable", "The service is not available at this moment; try again later.")
         return self._link
 
     def __len__(self) -> int:
@@ -182,5 +185,10 @@ class Accesses:
 
 async def _closed(connections: list[Connection]) -> None:
     """Wait until the kernel has closed each of these sockets (one turn of the loop, as measured)."""
-    while any(not connection.closed for connection in connections):
-        await asyncio.sleep(0)
+    for connection in connections:
+        for _turn in range(_TURNS):
+            if connection.closed:
+                break
+            await asyncio.sleep(0)
+        else:
+            log.error("a socket that was reset is still open")

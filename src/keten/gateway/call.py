@@ -16,7 +16,7 @@ _ALWAYS = [(b"x-content-type-options", b"nosniff")]
 NO_STORE = (b"cache-control", b"no-store")
 
 
-class ClientGone(Exception):  # noqa: N818 - an event, handled by the application alone
+class ClientGone(Exception):
     """The client went away before its request was complete."""
 
 
@@ -55,7 +55,7 @@ class Call:
         return None
 
     def only(self, name: bytes) -> str | None:
-        """A header's value; `Problem` ("malformed") when it is sent twice, because then two parties may read two things."""
+        """A header's value; `Problem` ("malformed") when it is sent twice: two parties may then read two things."""
         values = [value for each, value in self.headers if each == name]
         if len(values) > 1:
             raise Problem("malformed")

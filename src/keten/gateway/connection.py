@@ -58,7 +58,7 @@ class Connection:
         return above + below
 
     def unsent_content(self) -> int:
-        """Of content bytes written last, how many are surely still in this process: a lower bound, less than two records short."""
+        """Of the content bytes written last, how many surely are still in this process (at most two records short)."""
         return max(0, self.unsent() // _TLS_RECORD_SENT - 1) * _TLS_RECORD
 
     def at_eof(self) -> None:

@@ -105,7 +105,7 @@ class Delivery:
 
     def whole(self) -> bytes:
         """All of a small range at once (up to `INLINE` bytes). Raises like `pieces`."""
-        with _damage(self):
+        with _Damage(self):
             return self._open().read(self.start, self.length)
 
     async def pieces(self) -> AsyncIterator[memoryview]:
@@ -119,9 +119,9 @@ class Delivery:
         ahead = self._contents.submit(content, content.frame_of(at))
         while at < stop:
             number = content.frame_of(at)
-            with _damage(self):
+            with _Damage(self):
                 frame = memoryview(await ahead)
-            if self.end:
+            if self._over_now():
                 return
             offset = at - number * content.frame_size
             until = min(len(frame), stop - number * content.frame_size)
@@ -130,12 +130,15 @@ class Delivery:
                 ahead = self._contents.submit(content, number + 1)
             for piece in range(offset, until, PIECE):
                 yield frame[piece : min(piece + PIECE, until)]
-                if self.end:
+                if self._over_now():
                     return
 
+    def _over_now(self) -> bool:
+        return bool(self.end)
+
     async def frame(self, number: int) -> bytes:
-        """One decrypted frame, for readers that jump about. Raises `Corrupt`, or `Unavailable` once the access ended."""
-        with _damage(self):
+        """One decrypted frame, for readers that jump about. Raises `Corrupt`; `Unavailable` once the access is over."""
+        with _Damage(self):
             frame = await self._contents.submit(self._open(), number)
         self._open()  # it may have ended meanwhile
         return frame
@@ -151,7 +154,7 @@ class Delivery:
         return self._content
 
 
-class _damage:
+class _Damage:
     """Ends a delivery whose content cannot be read: `damaged`, or `failed` where the machine is to blame."""
 
     def __init__(self, delivery: Delivery) -> None:

@@ -158,7 +158,7 @@ class Gateway:
         await call.answer(status, [_JSON, NO_STORE, *(extra or [])], msgspec.json.encode(document))
 
     def _caller(self, call: Call) -> Caller:
-        """What the request proves, for the keeper to verify. `Problem` when it does not even claim to prove anything."""
+        """What the request proves, for the keeper to verify. `Problem` when it claims to prove nothing."""
         authorization = call.only(b"authorization")
         dpop = call.only(b"dpop")
         if authorization is None:
@@ -227,8 +227,7 @@ class Endpoint:
         """Answer one request."""
         call = Call(scope, receive, send)
         try:
-            if call.scope["http_version"] == "1.1" and sum(name == b"host" for name, _ in call.headers) != 1:
-                raise Problem("malformed")  # RFC 9112 §3.2
+            _check_host(call)
             await self._handler(call)
         except ClientGone:
             return
@@ -239,6 +238,12 @@ class Endpoint:
         except Exception:
             log.exception("request %s failed", call.request_id)
             await _tell(call, Problem("internal"))
+
+
+def _check_host(call: Call) -> None:
+    """HTTP/1.1 needs exactly one Host (RFC 9112 §3.2), though nothing here believes it."""
+    if call.scope["http_version"] == "1.1" and sum(name == b"host" for name, _value in call.headers) != 1:
+        raise Problem("malformed")
 
 
 async def _tell(call: Call, problem: Problem) -> None:

@@ -20,7 +20,7 @@ class LedgerFiles:
         self._root = root
 
     def read(self, name: str) -> tuple[bytes, bytes, bytes] | None:
-        """Content type, caching and content of a file; None when there is no such file or the name is not one of a tree."""
+        """Content type, caching and content of a file; None when there is none, or the name is not one of a tree."""
         if name in ("checkpoint", "key.pub"):
             kind, caching, limit = _TEXT, _NOW, MAX_NOTE
         else:

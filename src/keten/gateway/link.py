@@ -117,6 +117,7 @@ class _Frames(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The keeper is gone."""
+        log.info("the connection to the keeper is over%s", f": {exc}" if exc else "")
         self.transport = None
         self._link.gone(self)
         self.broken.set_result(None)
@@ -168,6 +169,7 @@ class KeeperLink:
         self._stopping = False
         self._tasks: set[asyncio.Future[None]] = set()
         self._keeping: asyncio.Task[None] | None = None
+        self._all_reported: asyncio.Event | None = None
         self._waiting_to_retry: asyncio.TimerHandle | None = None
         self.welcome: Welcome | None = None
 
@@ -292,6 +294,8 @@ class KeeperLink:
             # The keeper knows the access as ended already: the report came twice, or after the keeper closed it.
             self._reports.pop(opening, None)
             log.warning("the keeper did not take the report on %s: %s", opening, error)
+        if not self._reports and self._all_reported is not None:
+            self._all_reported.set()
 
     def _retry(self) -> None:
         self._waiting_to_retry = None
@@ -303,11 +307,9 @@ class KeeperLink:
         """Connect, and go on connecting until `close`."""
         self._keeping = asyncio.ensure_future(self._keep_up())
 
-    async def wait_ready(self) -> Welcome:
+    async def wait_ready(self) -> None:
         """Wait until a keeper has said welcome."""
         await self._ready.wait()
-        assert self.welcome is not None
-        return self.welcome
 
     async def _keep_up(self) -> None:
         backoff = FIRST_BACKOFF
@@ -353,9 +355,9 @@ class KeeperLink:
 
     async def close(self, seconds: float) -> None:
         """Give waiting reports up to `seconds` to be taken, then end the connection."""
-        deadline = time.monotonic() + seconds
-        while self._reports and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        if self._reports:
+            self._all_reported = asyncio.Event()
+            await asyncio.wait((asyncio.ensure_future(self._all_reported.wait()),), timeout=seconds)
         if self._reports:
             log.error("%d reports of ended accesses were not taken by the keeper", len(self._reports))
         self._stopping = True

@@ -37,6 +37,7 @@ _FILES = 65_536
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; prints one JSON line when every listener listens. Returns the exit code."""
     _raise_file_limit()
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # every stranger's malformed request is no news
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
     return 0
@@ -61,7 +62,7 @@ async def _serve(settings: Settings) -> None:
     await asyncio.wait((waiting, told), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if not stopping.is_set():
-        sys.stdout.write(json.dumps(running.listen()) + "\n")  # 3
+        sys.stdout.write(f"{json.dumps(running.listen())}\n")  # 3
         sys.stdout.flush()
     await stopping.wait()
     await running.stop()  # 4

@@ -94,7 +94,7 @@ async def _stream(call: Call, delivery: Delivery, status: int, headers: Headers)
 
 
 async def _give(call: Call, delivery: Delivery, piece: bytes | memoryview) -> bool:
-    """Write a piece once there is room; whether it was written. What could not be written is not counted as handed over."""
+    """Write a piece once there is room; whether it was written. Only then is it counted as handed over."""
     delivery.wait()
     await call.content(piece, more=delivery.handed + len(piece) < delivery.length)
     if delivery.end or call.connection.is_lost:

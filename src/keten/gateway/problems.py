@@ -146,7 +146,7 @@ RETRY_SECONDS = {"busy": b"1", "unavailable": b"2"}
 _BY_CODE = {"range-unsatisfiable": "range"}
 
 
-class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+class Problem(Exception):
     """A request's failure as it is shown. `code`: a stable word of docs/formats/reasons.md, for sign-in only."""
 
     def __init__(self, kind: str, code: str = "", headers: Headers | None = None) -> None:

@@ -202,16 +202,45 @@ class GatewayProtocol(HttpToolsProtocol):
 
 
 class _Held(asyncio.Protocol):
-    """Holds a plain connection until TLS takes over."""
+    """Holds a plain connection until its first bytes are there, which TLS then gets.
+
+    Pausing in `connection_made` is not enough: uvloop starts reading right after it, and what comes before TLS takes
+    over would be lost.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._transport: asyncio.Transport | None = None
+        self.first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Read nothing yet: the first bytes are TLS's."""
-        raw = cast("asyncio.Transport", transport)
-        raw.pause_reading()
-        self._connection.raw = raw
+        """The transport below TLS is what a reset needs."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connection.raw = self._transport
+
+    def data_received(self, data: bytes) -> None:
+        """The first bytes; nothing more is read until TLS is there."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+        if not self.first.done():
+            self.first.set_result(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Gone before a byte came."""
+        if not self.first.done():
+            self.first.set_exception(exc or ConnectionResetError("the connection ended before TLS"))
+
+
+def _feed(transport: asyncio.Transport, data: bytes) -> None:
+    """Give a transport's new protocol (TLS) what its old one had received."""
+    protocol = cast("asyncio.BufferedProtocol", transport.get_protocol())
+    rest = memoryview(data)
+    while rest:
+        buffer = memoryview(protocol.get_buffer(len(rest)))
+        count = min(len(buffer), len(rest))
+        buffer[:count] = rest[:count]
+        protocol.buffer_updated(count)
+        rest = rest[count:]
 
 
 class HttpsServer:
@@ -252,15 +281,27 @@ class HttpsServer:
         """Set up TLS and HTTP on an accepted connection. Raises `OSError` (also for TLS) when that fails."""
         loop = asyncio.get_running_loop()
         protocol = GatewayProtocol(self._config, self._state, connection, self)
-        raw, _held = await loop.connect_accepted_socket(lambda: _Held(connection), connection.sock)
-        transport = await loop.start_tls(
-            raw,
-            protocol,
-            self._tls,
-            server_side=True,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
-        )
+        raw, held = await loop.connect_accepted_socket(lambda: _Held(connection), connection.sock)
+        try:
+            first = await asyncio.wait_for(held.first, HANDSHAKE_SECONDS)
+            starting = asyncio.ensure_future(
+                loop.start_tls(
+                    raw,
+                    protocol,
+                    self._tls,
+                    server_side=True,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                    ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+                )
+            )
+            await asyncio.sleep(
+                0
+            )  # TLS is now the transport's protocol, and hears of it in the next turn; then we feed
+            loop.call_soon(_feed, raw, first)
+            transport = await starting
+        except BaseException:
+            raw.abort()
+            raise
         if transport is None:
             raise ConnectionResetError("the connection ended in the handshake")
         connection.transport = transport
