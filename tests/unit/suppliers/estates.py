@@ -130,7 +130,8 @@ def _grant(draw: st.DrawFn, name: str, contract: ContractSpec, clients: dict[str
     dataset, _, form = GRANTS[name]
     own = sorted(client for client, of in clients.items() if of == contract.supplier)
     to = None
-    if own and draw(st.booleans()):
+    everyone: bool = draw(st.booleans())
+    if own and not everyone:
         to = tuple(draw(st.lists(st.sampled_from(own), min_size=1, unique=True)))
     budget = None
     if form == "lookup" or draw(st.booleans()):

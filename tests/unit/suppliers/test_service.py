@@ -480,6 +480,27 @@ def test_a_damaged_address_stops_an_estate(instance: Instance) -> None:
         instance.apply(ESTATE)
 
 
+def test_an_estate_prepared_ahead_is_applied_as_prepared(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    text = ESTATE.replace("tier: high", "tier: low").replace("id: dpo", "id: fg").replace("owner: dpo", "owner: fg")
+    estate = parse(text.encode(), "estate.yaml")
+    with instance.reader.connect() as connection:
+        prepared = service.prepare(connection, estate, Seals(instance.keys, connection))
+    size = instance.size()
+    applied = instance.write(
+        lambda writing: service.apply(writing, estate, ACTOR, Seals.of(instance.keys, writing), prepared)
+    )
+    assert applied.ids == prepared.ids
+    assert instance.size() == size + 4
+    assert told(applied.changes) == {
+        ("changed", "supplier", "drukwerk"),
+        ("declared", "person", "fg"),
+        ("ended", "person", "dpo"),
+        ("changed", "dataset", "voters"),
+    }
+    assert instance.apply(estate).changes == []
+
+
 def test_ten_thousand_grants(instance: Instance) -> None:
     estate = parse(ESTATE.encode(), "estate.yaml")
     many = tuple(
