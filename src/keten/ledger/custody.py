@@ -135,16 +135,38 @@ def _shown(connection: Connection, entry: Entry, pending: dict[int, _Shown]) -> 
     if entry.kind == OPENED:
         return _Shown(entry, line, done=False)
     shown = _Shown(entry, line, done=True)
-    if entry.kind == DELIVERED:
-        opened_at = entry.payload.details.get("opened_at")
-        opening = pending.pop(opened_at, None) if isinstance(opened_at, int) else None
-        if opening is not None:
-            _complete(opening, entry)
-            shown.folded = True
-            line["opened"] = _name(opening.entry)
-        elif isinstance(opened_at, int) and 0 <= opened_at < entry.index:
-            line["opened"] = _name(next(read_indexes(connection, (opened_at,))))
+    opened_at = _opened_at(entry)
+    if opened_at is None:
+        return shown
+    waiting = pending.get(opened_at)
+    opening = waiting.entry if waiting else next(read_indexes(connection, (opened_at,)))
+    if not _ends(entry, opening):
+        return shown
+    line["opened"] = _name(opening)
+    if waiting is not None:
+        del pending[opened_at]
+        _complete(waiting, entry)
+        shown.folded = True
     return shown
+
+
+def _opened_at(entry: Entry) -> int | None:
+    """Which entry opened what this one ends, as far as it says so."""
+    if entry.kind != DELIVERED or entry.payload is None:
+        return None
+    index = entry.payload.details.get("opened_at")
+    whole = isinstance(index, int) and not isinstance(index, bool)
+    return index if whole and 0 <= index < entry.index else None
+
+
+def _ends(entry: Entry, opening: Entry) -> bool:
+    """Whether a delivery is that of an opening: index and id agree."""
+    return (
+        entry.payload is not None
+        and opening.kind == OPENED
+        and entry.payload.details.get("opening") == opening.id
+        and _opened_at(entry) == opening.index
+    )
 
 
 def _completed(
@@ -162,7 +184,7 @@ def _completed(
             after=shown.entry.index,
         )
         for entry in find(connection, later):
-            if entry.payload is not None and entry.payload.details.get("opened_at") == shown.entry.index:
+            if _ends(entry, shown.entry):
                 _complete(shown, entry)
                 break
     return shown

@@ -11,21 +11,16 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, String, Table, cast, func, select, type_coerce
-from sqlalchemy.types import NullType
+from sqlalchemy import Connection, String, Table, cast, func, select
 
 from keten.ledger.faults import Fault
+from keten.ledger.reading import raw
 from keten.ledger.tables import entries
 
 _REFS_AT_ONCE = 500
 _ROWS_AT_ONCE = 2000
 
 RefsOf = Callable[[Any, Any], set[str]]
-
-
-def raw(column: Column[Any]) -> Any:
-    """A column as the database has it, without any conversion that could fail on a damaged value."""
-    return type_coerce(column, NullType()).label(column.name)
 
 
 class Expected:

@@ -9,10 +9,10 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from keten.core.errors import Corrupt
-from keten.ledger.derived import raw
 from keten.ledger.faults import Fault
 from keten.ledger.merkle import Edge, fold
 from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
+from keten.ledger.reading import raw
 from keten.ledger.tables import cursors, entries, head
 from keten.ledger.tiles import WIDTH
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from keten.ledger.cursors import load_cursor, store_cursor
-from keten.ledger.reading import size
+from keten.ledger.reading import UNREADABLE, raw, size
 from keten.ledger.tables import entries, postings
 
 CURSOR = "postings"
@@ -71,7 +72,7 @@ def extend(connection: Connection, upto: int, most: int = MOST) -> int:
     end = min(upto, size(connection), start + most)
     if end <= start:
         return start
-    chosen = select(entries.c.idx, entries.c.kind, entries.c.payload).where(
+    chosen = select(entries.c.idx, raw(entries.c.kind), raw(entries.c.payload)).where(
         entries.c.idx >= start, entries.c.idx < end
     )
     rows = sorted(
@@ -108,13 +109,15 @@ def kind_matches(kind: str, prefix: str) -> bool:
     return kind == prefix or kind.startswith(prefix + ".")
 
 
-def _refs_of(kind: str, payload: bytes | None) -> Iterator[str]:
+def _refs_of(kind: Any, payload: Any) -> Iterator[str]:
+    if not isinstance(kind, str):
+        return
     if payload is None:  # erased: only its kind is left
         yield kind_ref(kind)
         return
     try:
         what = _decode(payload)
-    except (TypeError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
+    except UNREADABLE:
         return
     yield from concerns(kind, what.actor, what.subjects, what.refs)
 

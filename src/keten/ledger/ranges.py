@@ -15,11 +15,12 @@ from sqlalchemy.exc import DBAPIError
 
 from keten.core.clock import rfc3339
 from keten.core.db import reading_engine
-from keten.ledger.derived import Expected, compare, raw
+from keten.ledger.derived import Expected, compare
 from keten.ledger.faults import Check, Fault
 from keten.ledger.merkle import leaf_hash
 from keten.ledger.model import Entry, Leaf, Payload
 from keten.ledger.postings import concerns, kind_ref
+from keten.ledger.reading import UNREADABLE, raw
 from keten.ledger.registerfaults import Change, change_faults
 from keten.ledger.sealing import LEAF_VERSION, commitment, leaf_bytes
 from keten.ledger.tables import changes, entries, postings
@@ -27,8 +28,6 @@ from keten.ledger.tilefaults import Difference, block_root, differences, fill
 from keten.ledger.tiles import WIDTH, Tile
 
 _CHUNK = 4096
-# What decoding raises: msgspec's own errors and those of text that is not UTF-8 are ValueErrors.
-UNREADABLE = (ValueError, RecursionError)
 _CHANGE_HINT = b'"table":'
 
 
@@ -213,7 +212,7 @@ class Range:
             self._fault("leaf", "it is not stored as bytes", index)
         try:
             holds = leaf_bytes(entry_id, commitment(salt, entry_id, payload)) == leaf
-        except (TypeError, AttributeError, ValueError):
+        except UNREADABLE:
             holds = False
         if not holds:
             self._disagreement(entry_id, payload, salt, leaf, index)
@@ -313,7 +312,7 @@ def posting_refs(kind: Any, payload: Any) -> set[str]:
     """The posting lists that an entry belongs in, as far as it can be read."""
     try:
         what = _read(payload)
-    except (*UNREADABLE, TypeError):
+    except UNREADABLE:
         return {kind_ref(kind)} if isinstance(kind, str) else set()
     return concerns(what.kind, what.actor, what.subjects, what.refs)
 
@@ -327,5 +326,5 @@ def change_refs(_kind: Any, payload: Any) -> set[str]:
 def _time_text(time_us: Any) -> str:
     try:
         return rfc3339(time_us)
-    except (TypeError, ValueError, OverflowError, OSError):
+    except UNREADABLE:
         return f"{time_us!r:.40}"

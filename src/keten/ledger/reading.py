@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Column, Connection, Row, Select, func, select, type_coerce
+from sqlalchemy.types import NullType
 
 from keten.core.clock import rfc3339
 from keten.core.errors import Corrupt
@@ -20,6 +21,9 @@ from keten.ledger.sealing import commitment, leaf_bytes
 from keten.ledger.tables import entries, head
 
 CHUNK = 512
+# What a damaged value can raise: a wrong type, what is no JSON or no UTF-8 (msgspec's errors are ValueErrors), JSON
+# nested too deeply, a time that no calendar has.
+UNREADABLE = (AttributeError, TypeError, ValueError, RecursionError, OverflowError, OSError)
 _decode = msgspec.json.Decoder(Payload).decode
 _SHOWN_REFS = ("dataset", "object", "supplier", "contract", "grant", "client")
 _SHOWN_DETAILS = ("outcome", "reasons", "bytes")
@@ -109,11 +113,12 @@ def entry_from_row(row: Row[Any]) -> Entry:
     try:
         holds = leaf_bytes(row.id, commitment(row.salt, row.id, row.payload)) == row.leaf  # 1
         payload = _decode(row.payload)
-    except (TypeError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        same_time = payload.time == rfc3339(row.time_us)
+    except UNREADABLE as error:
         raise _damaged(row.idx, str(error)) from error
     if not holds:
         raise _damaged(row.idx, "its payload is not what its leaf commits to")
-    if payload.kind != row.kind or payload.time != rfc3339(row.time_us):  # 2
+    if payload.kind != row.kind or not same_time:  # 2
         raise _damaged(row.idx, "its time or kind is not that of its payload")
     return Entry(row.idx, row.id, row.time_us, row.kind, payload)
 
@@ -153,4 +158,9 @@ def _damaged(index: int, what: str) -> Corrupt:
 
 
 def _entries() -> Select[Any]:
-    return select(entries).order_by(entries.c.idx)
+    return select(*(raw(column) for column in entries.columns)).order_by(entries.c.idx)
+
+
+def raw(column: Column[Any]) -> Any:
+    """A column as the database has it: a damaged SQLite row can hold values that a conversion would fail on."""
+    return type_coerce(column, NullType()).label(column.name)

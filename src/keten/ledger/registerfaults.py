@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import Connection, Table, func, or_, select
 
 from keten.ledger.bound import BoundRow, bound_tables
-from keten.ledger.derived import raw
 from keten.ledger.faults import Fault
+from keten.ledger.reading import UNREADABLE, raw
 from keten.ledger.tables import changes
 
 _ROWS_AT_ONCE = 500
@@ -70,7 +70,7 @@ def _row_faults(table: Table, kind: type[BoundRow], row: Any, change: Change) ->
         yield _fault(table, change.row, f"it differs from what entry {change.index} recorded")
     try:
         body = msgspec.json.decode(change.after, type=kind)
-    except (ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         yield _fault(table, change.row, f"what entry {change.index} recorded is no such row: {error}")
         return
     for column in table.columns:  # 4
