@@ -1,0 +1,33 @@
+"""What a drill found: one line per attack, with what got out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One attack. `held`: whether Keten did what it promises. `figures`: milliseconds, bytes and the like, by name."""
+
+    attack: str
+    promised: str
+    seen: str
+    held: bool
+    figures: dict[str, Any] = {}
+
+
+class Scoreboard(msgspec.Struct):
+    """A drill's name and lines, in the order in which they happened."""
+
+    drill: str
+    lines: list[Line] = []
+
+    @property
+    def held(self) -> bool:
+        """Whether every line held."""
+        return bool(self.lines) and all(line.held for line in self.lines)
+
+    def add(self, attack: str, promised: str, seen: str, *, held: bool, **figures: Any) -> None:
+        """One more line."""
+        self.lines.append(Line(attack, promised, seen, held, figures))
