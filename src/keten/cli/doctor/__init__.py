@@ -1,0 +1,1 @@
+"""`keten doctor`: what is wrong or weak with an instance. Unknown is never shown as fine."""
