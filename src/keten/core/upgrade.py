@@ -7,10 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, column, inspect, select, table
+from sqlalchemy import Connection, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
 from keten.core.db import database_error, writing_engine
@@ -18,6 +15,8 @@ from keten.core.errors import Invalid, Unavailable
 from keten.core.files import Files, disk_error
 from keten.core.ids import new_id
 
+REVISION = "0001"
+"""The newest revision: what a database of this version is of. A test holds it against the migrations."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 _VERSION = table("alembic_version", column("version_num"))
 _PAGES_AT_ONCE = 4096
@@ -35,17 +34,21 @@ def upgrade(path: Path, *, migrations: Path = MIGRATIONS, files: Files | None = 
     `Unavailable` ("disk-full", …), `Corrupt` ("database-damaged").
     """
     files = files or Files()
-    script = ScriptDirectory(str(migrations))
     engine = writing_engine(path)
     try:
         with engine.begin() as connection:  # 1
             before = _revision(connection, path)
-        if before == script.get_current_head():
+        if before == REVISION and migrations == MIGRATIONS:
+            return before
+        # Alembic takes longer to import than all of Keten, and is needed once in a version's life.
+        from keten.core.migrating import migrate, newest, require_known  # noqa: PLC0415
+
+        if before == newest(migrations):
             return before
         if before:
-            _require_known(script, before, path)
+            require_known(migrations, before, path)
             _copy(path, path.with_name(f"{path.name}.before-{before}"), files)  # 2
-        _migrate(engine, migrations, path, script)  # 3
+        migrate(engine, migrations, path, _revision)  # 3
         files.sync_folder(path.parent)
     except DBAPIError as error:
         raise database_error(error) from error
@@ -63,28 +66,6 @@ def _revision(connection: Connection, path: Path) -> str:
     if len(found) != 1:
         raise Invalid("instance-foreign", f"{path} is a database, but not one of Keten.", f"{len(found)} revisions")
     return str(found[0])
-
-
-def _require_known(script: ScriptDirectory, revision: str, path: Path) -> None:
-    known = {each.revision for each in script.walk_revisions()}
-    if revision not in known:
-        raise Invalid(
-            "instance-newer",
-            "This instance was made or upgraded by a newer version of Keten; use that version.",
-            f"{path} is of revision {revision!r:.40}",
-        )
-
-
-def _migrate(engine: Engine, migrations: Path, path: Path, script: ScriptDirectory) -> None:
-    """Step 3. The revision is looked at again: the transaction may have waited for another process."""
-    config = Config()
-    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    with engine.begin() as connection:
-        now = _revision(connection, path)
-        if now:
-            _require_known(script, now, path)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
 
 
 def _copy(source: Path, target: Path, files: Files) -> None:

@@ -113,11 +113,11 @@ def _refs(connection: Connection, indexes: set[Any], end: int, refs_of: RefsOf) 
 
 
 def _missing(table: Table, ref: str, index: int) -> Fault:
-    return Fault(table.name, "the row for this entry is missing", index=index, table=table.name, row=ref)
+    return Fault(str(table.name), "the row for this entry is missing", index=index, table=str(table.name), row=ref)
 
 
 def _too_many(table: Table, ref: Any, index: Any) -> Fault:
     row = ref if isinstance(ref, str) else f"{ref!r:.90}"
     if isinstance(index, int):
-        return Fault(table.name, "a row that this entry does not call for", index=index, table=table.name, row=row)
-    return Fault(table.name, f"a row for no entry at all: {index!r:.40}", table=table.name, row=row)
+        return Fault(str(table.name), "a row that this entry does not call for", index=index, table=str(table.name), row=row)
+    return Fault(str(table.name), f"a row for no entry at all: {index!r:.40}", table=str(table.name), row=row)

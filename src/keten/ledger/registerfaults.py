@@ -85,7 +85,7 @@ def older(table: Table, row: str, entry: Any, index: int) -> Fault:
 
 
 def _fault(table: Table, row: str, what: str) -> Fault:
-    return Fault("register", what, table=table.name, row=row)
+    return Fault("register", what, table=str(table.name), row=row)
 
 
 def row_faults(connection: Connection) -> Iterator[Fault]:

@@ -22,7 +22,8 @@ import keten
 from keten.core.db import metadata, reading_engine
 from keten.core.errors import Corrupt, FsyncFailed, Invalid, Unavailable
 from keten.core.files import Files
-from keten.core.upgrade import MIGRATIONS, upgrade
+from keten.core.migrating import newest
+from keten.core.upgrade import MIGRATIONS, REVISION, upgrade
 
 NEXT = '''"""A later revision."""
 import os
@@ -273,3 +274,7 @@ def test_two_at_once_make_one_database(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         upgrade(tmp_path / "absent" / "keten.db")
+
+
+def test_the_newest_revision_is_the_one_that_this_version_names() -> None:
+    assert newest(MIGRATIONS) == REVISION
