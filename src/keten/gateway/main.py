@@ -25,6 +25,7 @@ from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import KeeperLink
 from keten.gateway.listening import Acceptor, join_host
 from keten.gateway.server import HttpsServer, tls_context
+from keten.gateway.ssh import SftpService
 from keten.keeper.protocol import Hello
 
 log = logging.getLogger(__name__)
@@ -85,11 +86,14 @@ class RunningGateway:
         )
         self.accesses.attach(self.link)
         self._https: HttpsServer | None = None
+        self._sftp: SftpService | None = None
         self._acceptors: list[Acceptor] = []
         if settings.gateway.bind:
             certificate = Path(settings.gateway.certificate) if settings.gateway.certificate else paths.tls_certificate
             key = Path(settings.gateway.certificate_key) if settings.gateway.certificate_key else paths.tls_key
             self._tls = tls_context(certificate, key)
+        if settings.sftp.bind:
+            self._sftp = SftpService(self.accesses, self._concurrency, paths.ssh_host_key, limits)
 
     def listen(self) -> dict[str, str | None]:
         """Listen, and say where."""
@@ -97,6 +101,16 @@ class RunningGateway:
         ready: dict[str, str | None] = {"gateway": None, "sftp": None, "sftp_host_key": None}
         if settings.gateway.bind:
             ready["gateway"] = self._listen_https()
+        if self._sftp is not None:
+            acceptor = Acceptor(
+                settings.sftp,
+                connections=settings.limits.connections,
+                idle_seconds=settings.limits.slow_reader_seconds,
+            )
+            ready["sftp"] = join_host(*_reachable(*acceptor.bind()))
+            acceptor.start(self._sftp.serve)
+            ready["sftp_host_key"] = self._sftp.host_key
+            self._acceptors.append(acceptor)
         return ready
 
     def _listen_https(self) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 
 class HttpsOperation(msgspec.Struct, frozen=True):
-    """A route. `handler`: a method of `keten.gateway.http.Gateway`. `verb`: what the keeper is asked, or "" and `why`."""
+    """A route. `handler`: a method of `http.Gateway`. `verb`: what the keeper is asked, or "" and `why`."""
 
     name: str
     methods: tuple[str, ...]

@@ -1,0 +1,328 @@
+"""SFTP for suppliers: a virtual file system of shares, read-only, over the same deliveries as HTTPS.
+
+Version 3 (draft-ietf-secsh-filexfer-02). Nothing of the library's file-backed server is used: every method that it
+could fall back to is answered here, and `operations.SFTP` lists them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn, cast
+
+from asyncssh import SFTPAttrs, SFTPLimits, SFTPName, SFTPServer, SSHReader, SSHServerChannel, SSHWriter
+from asyncssh.constants import (
+    FILEXFER_TYPE_DIRECTORY,
+    FILEXFER_TYPE_REGULAR,
+    FXF_READ,
+    FXP_CLOSE,
+    FXP_FSETSTAT,
+    FXP_FSTAT,
+    FXP_LINK,
+    FXP_LSTAT,
+    FXP_MKDIR,
+    FXP_OPEN,
+    FXP_OPENDIR,
+    FXP_READ,
+    FXP_READDIR,
+    FXP_READLINK,
+    FXP_REALPATH,
+    FXP_REMOVE,
+    FXP_RENAME,
+    FXP_RMDIR,
+    FXP_SETSTAT,
+    FXP_STAT,
+    FXP_SYMLINK,
+    FXP_WRITE,
+)
+from asyncssh.packet import SSHPacket
+from asyncssh.sftp import (
+    SFTPBadMessage,
+    SFTPError,
+    SFTPFailure,
+    SFTPNoSuchFile,
+    SFTPOpUnsupported,
+    SFTPPermissionDenied,
+    SFTPServerHandler,
+)
+
+from keten.core.errors import KetenError
+from keten.gateway.delivery import Delivery
+from keten.gateway.sftp_paths import NoSuchPath, Path, resolve, written
+from keten.gateway.sftp_session import SftpSession
+from keten.keeper.protocol import ObjectInfo
+
+VERSION = 3
+MAX_READ = 255 * 1024  # with its header within one packet of 256 KiB, as OpenSSH has it
+MAX_PACKET = 256 * 1024
+_FILE_MODE, _FOLDER_MODE = 0o100440, 0o040550
+_SECOND = 1_000_000
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_HALF_YEAR = 182 * 86_400
+
+
+class Handle:
+    """An open file: an access, how much of it was read, and where."""
+
+    __slots__ = ("covered", "delivery")
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.covered = Covered()
+
+
+class Covered:
+    """Which bytes were handed over at least once: disjoint spans, in order."""
+
+    MOST = 4096
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[int, int]] = []
+
+    def add(self, start: int, end: int) -> None:
+        """Bytes from `start` up to `end`. Past `MOST` spans a reader is no longer followed."""
+        if self.spans and self.spans[-1][0] <= start <= self.spans[-1][1]:  # the usual: reading on
+            first, last = self.spans[-1]
+            self.spans[-1] = (first, max(last, end))
+            return
+        apart = [span for span in self.spans if span[1] < start or end < span[0]]
+        for first, last in self.spans:
+            if not (last < start or end < first):
+                start, end = min(start, first), max(end, last)
+        if len(apart) < self.MOST:
+            self.spans = sorted([*apart, (start, end)])
+
+    def whole(self, size: int) -> bool:
+        """Whether every byte of an object of `size` was."""
+        return size == 0 or self.spans == [(0, size)]
+
+
+def failure(error: KetenError) -> SFTPError:
+    """How a Keten error is said over SFTP: one table. Absent and forbidden are the same (law 8)."""
+    if error.category in ("not-found", "denied", "invalid"):
+        return SFTPNoSuchFile("No such file")
+    if error.category == "busy":
+        return SFTPFailure("Too much at once; try again in a moment")
+    if error.category == "unavailable":
+        return SFTPFailure("The service is not available at this moment; try again later")
+    return SFTPFailure("Something went wrong here")
+
+
+def _refusing(error: Callable[[str], SFTPError], text: str) -> Callable[..., NoReturn]:
+    """A method that answers with an error, whatever it is asked."""
+
+    def refuse(*_asked: object) -> NoReturn:
+        raise error(text)
+
+    return refuse
+
+
+class FileServer(SFTPServer):
+    """The file system of one SFTP channel. Only names that the keeper lists exist."""
+
+    def __init__(self, channel: SSHServerChannel[bytes], session: SftpSession) -> None:
+        super().__init__(channel)
+        self._session = session
+
+    # ---- names -------------------------------------------------------------------------------------------------
+
+    def realpath(self, path: bytes) -> bytes:
+        """The normalised path; whether something is there is not said."""
+        return written(_resolved(path))
+
+    async def stat(self, path: bytes) -> SFTPAttrs:
+        """Size and time of a name."""
+        where = _resolved(path)
+        if not where:
+            return _folder()
+        tree = await self._tree()
+        if tree.folder(where) is not None:
+            return _folder()
+        found = tree.file(where)
+        if found is None:
+            raise SFTPNoSuchFile("No such file")
+        return _file(found)
+
+    async def lstat(self, path: bytes) -> SFTPAttrs:
+        """As `stat`: there are no links."""
+        return await self.stat(path)
+
+    async def scandir(self, path: bytes) -> AsyncIterator[SFTPName]:
+        """The names in a folder."""
+        where = _resolved(path)
+        tree = await self._tree()
+        if where:
+            inside = tree.folder(where)
+            if inside is None:
+                raise SFTPNoSuchFile("No such file")
+            found = [(name, _file(one)) for name, one in inside.items()]
+        else:
+            found = [(name, _folder()) for name in tree.folders]
+        for name in (b".", b".."):
+            yield SFTPName(name, attrs=_folder())
+        for text, attrs in found:
+            yield SFTPName(text.encode("utf-8"), attrs=attrs)
+
+    def format_longname(self, name: SFTPName) -> None:
+        """A line as of `ls -l`, for clients that show it (§7 of the draft)."""
+        attrs = name.attrs
+        kind = "d" if attrs.type == FILEXFER_TYPE_DIRECTORY else "-"
+        rights = "r-xr-x---" if kind == "d" else "r--r-----"
+        when = time.gmtime(attrs.mtime or 0)
+        month = _MONTHS[when.tm_mon - 1]
+        recent = abs(time.time() - (attrs.mtime or 0)) < _HALF_YEAR
+        moment = f"{when.tm_hour:02}:{when.tm_min:02}" if recent else f" {when.tm_year:4}"
+        line = f"{kind}{rights}    1 keten    keten    {attrs.size or 0:>12} {month} {when.tm_mday:>2} {moment} "
+        name.longname = line.encode("ascii") + cast("bytes", name.filename)
+
+    # ---- files -------------------------------------------------------------------------------------------------
+
+    async def open(self, path: bytes, pflags: int, attrs: SFTPAttrs) -> Handle:  # noqa: ARG002 - the library's interface
+        """Open for reading: the keeper decides and records, and gives the key of this one access."""
+        if pflags != FXF_READ:
+            self.write()
+        where = _resolved(path)
+        tree = await self._tree()
+        found = tree.file(where)
+        if found is None:
+            if not where or tree.folder(where) is not None:
+                raise SFTPFailure("Is a folder")
+            raise SFTPNoSuchFile("No such file")
+        with self._session.one_handle_more():
+            try:
+                return Handle(await self._session.open(found.id))
+            except KetenError as error:
+                raise failure(error) from error
+
+    async def open56(self, path: bytes, desired_access: int, flags: int, attrs: SFTPAttrs) -> Handle:  # noqa: ARG002
+        """Version 3 is spoken, so nobody comes here."""
+        raise SFTPOpUnsupported("Operation not supported")
+
+    async def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        """Bytes of an open file; empty at its end. At most `MAX_READ`, which clients take as a short read."""
+        handle = cast("Handle", file_obj)
+        delivery = handle.delivery
+        count = min(size, MAX_READ, delivery.info.size - offset)
+        if count <= 0:
+            return b""
+        try:
+            data = await self._session.frames.read(delivery, offset, count)
+        except KetenError as error:
+            if delivery.end == "damaged":
+                # A client that gets an error in the middle may keep what it has; a reset says that it is not whole.
+                self._session.connection.cut("damaged")
+            raise failure(error) from error
+        except asyncio.CancelledError:
+            if delivery.end:
+                raise SFTPFailure("This access is over") from None
+            raise
+        delivery.hand(len(data))
+        handle.covered.add(offset, offset + len(data))
+        return data
+
+    def fstat(self, file_obj: object) -> SFTPAttrs:
+        """Size and time of an open file."""
+        return _file(cast("Handle", file_obj).delivery.info)
+
+    def close(self, file_obj: object) -> None:
+        """The access is over; what was delivered is reported."""
+        handle = cast("Handle", file_obj)
+        delivery = handle.delivery
+        self._session.frames.drop(delivery)
+        delivery.finish("complete" if handle.covered.whole(delivery.info.size) else "client-closed")
+
+    def exit(self) -> None:
+        """The channel is closed; its handles were."""
+
+    # ---- everything else is refused ----------------------------------------------------------------------------
+
+    write = setstat = lsetstat = fsetstat = fsync = _refusing(SFTPPermissionDenied, "This is for reading only")
+    remove = mkdir = rmdir = rename = posix_rename = symlink = link = write
+    readlink = _refusing(SFTPNoSuchFile, "No such file")  # there are no links
+    lock = unlock = statvfs = fstatvfs = _refusing(SFTPOpUnsupported, "Operation not supported")
+
+    async def _tree(self) -> Any:
+        try:
+            return await self._session.listing.tree()
+        except KetenError as error:
+            raise failure(error) from error
+
+
+def _resolved(path: bytes) -> Path:
+    try:
+        return resolve(path)
+    except NoSuchPath:
+        raise SFTPNoSuchFile("No such file") from None
+
+
+def _file(info: ObjectInfo) -> SFTPAttrs:
+    changed = info.changed_us // _SECOND
+    return SFTPAttrs(type=FILEXFER_TYPE_REGULAR, size=info.size, permissions=_FILE_MODE, atime=changed, mtime=changed)
+
+
+def _folder() -> SFTPAttrs:
+    return SFTPAttrs(type=FILEXFER_TYPE_DIRECTORY, permissions=_FOLDER_MODE, size=0)
+
+
+class Handler(SFTPServerHandler):
+    """The library's protocol handler with what we do not speak left out, and never ahead of a slow reader."""
+
+    _extensions = [(b"limits@openssh.com", b"1")]  # noqa: RUF012 - the library's interface; no vendor, no versions
+    _packet_handlers = {  # noqa: RUF012 - as above. Without copy-data and ranges, which want files of the machine
+        kind: handler
+        for kind, handler in SFTPServerHandler._packet_handlers.items()  # noqa: SLF001 - narrowed, not used otherwise
+        if kind
+        in (
+            *(FXP_OPEN, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_LSTAT, FXP_FSTAT, FXP_SETSTAT, FXP_FSETSTAT),
+            *(FXP_OPENDIR, FXP_READDIR, FXP_REMOVE, FXP_MKDIR, FXP_RMDIR, FXP_REALPATH, FXP_STAT, FXP_RENAME),
+            *(FXP_READLINK, FXP_SYMLINK, FXP_LINK),
+            *(b"posix-rename@openssh.com", b"hardlink@openssh.com", b"fsync@openssh.com", b"lsetstat@openssh.com"),
+            *(b"statvfs@openssh.com", b"fstatvfs@openssh.com", b"limits@openssh.com"),
+        )
+    }
+
+    def __init__(
+        self, server: FileServer, reader: SSHReader[bytes], writer: SSHWriter[bytes], session: SftpSession
+    ) -> None:
+        super().__init__(server, reader, writer, VERSION)
+        self._session = session
+
+    async def recv_packet(self) -> SSHPacket:
+        """The next request, of at most `MAX_PACKET` bytes."""
+        reader = self._reader
+        if reader is None:
+            raise EOFError
+        length = int.from_bytes(await reader.readexactly(4), "big")
+        if length > MAX_PACKET:
+            raise SFTPBadMessage("The packet is too large")
+        packet = SSHPacket(await reader.readexactly(length))
+        self._session.heard()
+        return packet
+
+    async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
+        """Answer one request, once what was answered before is on its way."""
+        writer = self._writer
+        if writer is not None:
+            await self._session.room(writer)
+        await super()._process_packet(pkttype, pktid, packet)
+
+    async def _process_opendir(self, packet: SSHPacket) -> bytes:
+        """Open a folder: it counts as a handle, and must be there at once."""
+        path = packet.get_string()
+        packet.check_end()
+        with self._session.one_handle_more():
+            await self._server.stat(path)  # type: ignore[misc]  # ours is a coroutine
+            handle = self._get_next_handle()
+            self._dir_handles[handle] = self._server.scandir(path)
+        return handle
+
+    async def _process_limits(self, packet: SSHPacket) -> SFTPLimits:
+        """What a client may ask for at once (limits@openssh.com)."""
+        packet.check_end()
+        return SFTPLimits(MAX_PACKET, MAX_READ, MAX_READ, self._session.max_handles)
+
+    @property
+    def handles(self) -> int:
+        """How many files and folders are open."""
+        return len(self._file_handles) + len(self._dir_handles)
