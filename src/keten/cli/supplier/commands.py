@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keten.cli.supplier.shares import Remote
 
 PANEL = "For suppliers"
+PATIENCE = 60.0  # seconds that 'get' gives an instance that restarts
 Instance = Annotated[
     str, typer.Option(metavar="URL", help="The instance, where you are signed in to several; its host will do.")
 ]
@@ -136,7 +137,7 @@ def get(
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     chosen, logins = _login(surroundings, instance)
-    session = _session(surroundings, chosen)
+    session = _session(surroundings, chosen, PATIENCE)
     wanted = choose(remotes(session), remote)
     target = _target(wanted, out)
     there = _is_there(target, wanted)
@@ -192,14 +193,14 @@ def _login(surroundings: Surroundings, instance: str) -> tuple[Login, Logins]:
     return logins.choose(instance), logins
 
 
-def _session(surroundings: Surroundings, login: Login) -> Session:
+def _session(surroundings: Surroundings, login: Login, patience: float = 0.0) -> Session:
     from keten.cli.supplier.keys import load_key
     from keten.cli.supplier.proofs import Prover
     from keten.cli.supplier.session import Session
     from keten.cli.supplier.wire import Wire
 
     key = load_key(Path(login.key), Path(login.passphrase_file) if login.passphrase_file else None)
-    return Session(Wire(login.url, login.ca, surroundings.proxies), Prover(login.client_id, key))
+    return Session(Wire(login.url, login.ca, surroundings.proxies), Prover(login.client_id, key), patience)
 
 
 def _client_id(text: str) -> str:

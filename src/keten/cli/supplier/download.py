@@ -16,18 +16,17 @@ import msgspec
 from keten.cli.output import say
 from keten.cli.progress import Transfer, in_bytes
 from keten.cli.supplier.logins import Pending
+from keten.cli.supplier.patience import FIRST_PAUSE, LONGEST_PAUSE, passes, retry_after
 from keten.cli.supplier.session import Answer, Session, failed, read_whole
 from keten.cli.supplier.shares import Remote
 from keten.cli.supplier.sink import PIECE, Pump, Sink, open_part
 from keten.cli.supplier.wire import Broken, explained
-from keten.core.errors import Busy, Conflict, Corrupt, Denied, KetenError, NotFound, Unavailable
+from keten.core.errors import Conflict, Corrupt, Denied, KetenError, NotFound
 from keten.core.files import Files
 from keten.core.ids import is_id
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 FRUITLESS = 8  # attempts in a row that brought nothing
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})\Z")
-_SECONDS = re.compile(r"[0-9]{1,5}\Z")
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -112,9 +111,11 @@ class Download:
                 error: KetenError | None = None
                 try:
                     self._once(sink, shown)
-                except (Busy, Unavailable) as failure:
-                    if not isinstance(failure, Broken | Busy) and failure.code != "instance":
-                        raise  # such as a full disk
+                except KetenError as failure:
+                    if not passes(failure):  # such as an end of access, or a full disk
+                        if sink.size:
+                            say(f"{in_bytes(sink.size)} had come; they are in {self._part}.")
+                        raise
                     error = failure
                 if error is None:
                     continue
@@ -122,7 +123,7 @@ class Download:
                 if fruitless >= FRUITLESS:
                     raise error
                 pause = FIRST_PAUSE if sink.size > before else min(pause * 2, LONGEST_PAUSE)
-                time.sleep(max(pause, _retry_after(error)))
+                time.sleep(max(pause, retry_after(error)))
 
     def _once(self, sink: Sink, shown: Transfer) -> None:
         """One request for what is missing."""
@@ -195,9 +196,7 @@ class Download:
             return StartOver()
         if answer.status == HTTPStatus.NOT_FOUND:
             return self._gone()
-        error = failed(answer)
-        vars(error)["retry_after"] = answer.headers.get("retry-after", "")
-        return error
+        return failed(answer)
 
     def _gone(self) -> KetenError:
         """Why a file is not there any more: signing in again says so when it is the client's own access that ended."""
@@ -208,9 +207,3 @@ class Download:
         except KetenError:
             pass
         return NotFound("absent", f"{self._remote.path} is not there for you any more.")
-
-
-def _retry_after(error: KetenError) -> float:
-    """Seconds that the instance asked us to wait, within reason."""
-    asked = str(getattr(error, "retry_after", ""))
-    return min(float(asked), 60.0) if _SECONDS.match(asked) else 0.0

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from keten.cli.supplier.patience import patiently
 from keten.cli.supplier.proofs import Prover
 from keten.cli.supplier.wire import Wire
 from keten.core.errors import Busy, Corrupt, Denied, Invalid, KetenError, NotFound, Unavailable
@@ -47,10 +48,14 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """Makes requests as one client. Not for several threads at once."""
+    """Makes requests as one client. Not for several threads at once.
 
-    def __init__(self, wire: Wire, prover: Prover) -> None:
+    patience: for how many seconds `ask` and `fetch` try again what a moment later may work.
+    """
+
+    def __init__(self, wire: Wire, prover: Prover, patience: float = 0.0) -> None:
         self.wire = wire
+        self._patience = patience
         self._prover = prover
         self._metadata: Metadata | None = None
         self._token = ""
@@ -139,17 +144,28 @@ class Session:
         raise Denied("sign-in", "The instance keeps asking for another proof.")
 
     def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """A signed-in request whose answer is read whole."""
-        return read_whole(self.open(method, path, headers))
+        """A signed-in request whose answer, with content, is read whole. Raises what any other answer means."""
+
+        def once() -> Answer:
+            answer = read_whole(self.open(method, path, headers))
+            if answer.status != HTTPStatus.OK:
+                raise failed(answer)
+            return answer
+
+        return patiently(self._patience, once)
 
     def fetch(self, path: str) -> bytes | None:
         """A public file; None when it is not there. Raises `Unavailable`."""
-        answer = self._public("GET", path)
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return None
-        if answer.status != HTTPStatus.OK:
-            raise failed(answer)
-        return answer.body
+
+        def once() -> bytes | None:
+            answer = self._public("GET", path)
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return None
+            if answer.status != HTTPStatus.OK:
+                raise failed(answer)
+            return answer.body
+
+        return patiently(self._patience, once)
 
     def _public(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
@@ -181,9 +197,10 @@ def failed(answer: Answer) -> KetenError:
     reason = f"request {_word(answer, 'request_id')}" if _word(answer, "request_id") else ""
     if answer.status == HTTPStatus.NOT_FOUND:
         return NotFound("absent", detail, reason)
-    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Busy("busy", detail, reason)
-    return Unavailable("instance", detail, reason)
+    busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
+    error = Busy("busy", detail, reason) if busy else Unavailable("instance", detail, reason)
+    vars(error)["retry_after"] = answer.headers.get("retry-after", "")
+    return error
 
 
 def _refused(answer: Answer) -> KetenError:

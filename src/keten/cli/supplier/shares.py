@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 import msgspec
 
-from keten.cli.supplier.session import Session, failed
+from keten.cli.supplier.session import Session
 from keten.core.errors import Conflict, NotFound, Unavailable
 
 MAX_PAGES = 10_000
@@ -48,8 +46,6 @@ def remotes(session: Session) -> list[Remote]:
     path = "/v1/shares"
     for _page in range(MAX_PAGES):
         answer = session.ask("GET", path)
-        if answer.status != HTTPStatus.OK:
-            raise failed(answer)
         try:
             page = msgspec.json.decode(answer.body, type=_Page)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
