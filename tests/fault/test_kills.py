@@ -1,0 +1,16 @@
+"""A short campaign of kill -9 in the suite; `python -m tests.fault.kills.campaign` is the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fault.kills.campaign import run
+
+
+@pytest.mark.timeout(400)
+def test_nothing_is_lost_and_nothing_served_without_an_entry(tmp_path: Path) -> None:
+    result = run(tmp_path, count=6, seed=20261122)
+    assert result.held, result
+    assert result.given > 20
