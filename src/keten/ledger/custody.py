@@ -155,8 +155,9 @@ def _opened_at(entry: Entry) -> int | None:
     if entry.kind != DELIVERED or entry.payload is None:
         return None
     index = entry.payload.details.get("opened_at")
-    whole = isinstance(index, int) and not isinstance(index, bool)
-    return index if whole and 0 <= index < entry.index else None
+    if not isinstance(index, int) or isinstance(index, bool):
+        return None
+    return index if 0 <= index < entry.index else None
 
 
 def _ends(entry: Entry, opening: Entry) -> bool:

@@ -118,6 +118,7 @@ def _missing(table: Table, ref: str, index: int) -> Fault:
 
 def _too_many(table: Table, ref: Any, index: Any) -> Fault:
     row = ref if isinstance(ref, str) else f"{ref!r:.90}"
+    name = str(table.name)
     if isinstance(index, int):
-        return Fault(str(table.name), "a row that this entry does not call for", index=index, table=str(table.name), row=row)
-    return Fault(str(table.name), f"a row for no entry at all: {index!r:.40}", table=str(table.name), row=row)
+        return Fault(name, "a row that this entry does not call for", index=index, table=name, row=row)
+    return Fault(name, f"a row for no entry at all: {index!r:.40}", table=name, row=row)

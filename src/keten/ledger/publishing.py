@@ -23,6 +23,7 @@ from keten.ledger.publish import Publisher
 from keten.ledger.reading import missing
 from keten.ledger.sealing import Batch, Head
 from keten.ledger.tables import entries
+from keten.ledger.tilefaults import stale_and_wrong
 from keten.ledger.writing import load_head
 
 log = logging.getLogger(__name__)
@@ -252,6 +253,9 @@ class Publishing:
                     f"at size {published.size}",
                 )
         self._publisher.rebuild(self._leaves, head.note, head.size, head.root)
+        for tile in stale_and_wrong(self._publisher.root, head.size):
+            log.warning("removed %s, which was damaged, and which no checkpoint needs any more", tile.path())
+            (self._publisher.root / tile.path()).unlink(missing_ok=True)
         self._done(head.size)
 
     def _done(self, size: int) -> None:

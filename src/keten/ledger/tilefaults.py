@@ -23,8 +23,10 @@ from keten.ledger.tiles import (
     decode_bundle,
     encode_bundle,
     parse_path,
+    read_bundle,
     read_file,
     read_hashes,
+    tile_at,
     tiles_between,
 )
 
@@ -205,6 +207,35 @@ def _not_read(tile: Tile, error: KetenError) -> Iterator[Difference]:
     """Gone since it was listed is no difference: a full tile has taken a partial one's place."""
     if error.code != "tile-missing":
         yield Difference(tile, what=_reason(error), unreadable=_unreadable(error))
+
+
+def stale_and_wrong(folder: Path, size: int) -> Iterator[Tile]:
+    """Partial files of earlier checkpoints that are not the beginning of what now stands in their place.
+
+    Raises `Corrupt` when one of the files of the present checkpoint cannot be read.
+    """
+    for tile in list_tiles(folder)[0]:
+        if last_leaf(tile) > size:
+            continue
+        now = tile_at(tile.level, tile.index, size)
+        if tile.width == now.width:
+            continue
+        if tile.level == ENTRIES:
+            leaves: list[bytes | None] = [*read_bundle(folder, now)[: tile.width]]
+            wrong = any(_bundle(folder, tile, leaves))
+        else:
+            wrong = any(hash_differences(folder, tile, _split(read_hashes(folder, now)[: tile.width * HASH_BYTES])))
+        if wrong:
+            yield tile
+
+
+def _split(data: bytes) -> list[bytes | None]:
+    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
+
+
+def last_leaf(tile: Tile) -> int:
+    """How many entries a ledger must have for a tile to be in it."""
+    return (tile.index * WIDTH + tile.width) << HEIGHT * max(tile.level, 0)
 
 
 def upper_tiles(

@@ -29,6 +29,7 @@ from keten.ledger.registerfaults import row_count, row_faults
 from keten.ledger.tables import changes, postings
 from keten.ledger.tilefaults import (
     Difference,
+    last_leaf,
     list_tiles,
     missing_tiles,
     read_checkpoint,
@@ -149,8 +150,8 @@ class _Verification:
         first = 0 if self._newest is None else max(0, size - self._newest) // WIDTH * WIDTH
         tiles, faults = list_tiles(self._folder)
         self._faults.extend(faults)
-        here = [tile for tile in tiles if _last(tile) <= size]
-        strangers = [tile for tile in tiles if _last(tile) > size]
+        here = [tile for tile in tiles if last_leaf(tile) <= size]
+        strangers = [tile for tile in tiles if last_leaf(tile) > size]
         lists_end = None if self._newest is not None else min(posted(connection), size)
         tasks = self._tasks(first, size, lists_end, here, published, processes)
         results = list(self._results(tasks, connection, processes))  # 3
@@ -322,10 +323,5 @@ class _Verification:
         """Files beyond the moment that was verified are of entries recorded since, or of none."""
         size = stored_size(connection)
         for tile in strangers:
-            if _last(tile) > size:
+            if last_leaf(tile) > size:
                 self._faults.add(Fault("file", f"it is beyond the ledger of {size} entries", file=tile.path()))
-
-
-def _last(tile: Tile) -> int:
-    """How many entries a ledger must have for this tile to be in it."""
-    return (tile.index * WIDTH + tile.width) << HEIGHT * max(tile.level, 0)
