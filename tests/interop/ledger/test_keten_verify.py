@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from keten.ledger.prooffile import ProofFile
 from keten.ledger.proofs import prove_inclusion
 from keten.ledger.tiles import TileReader
 from tests.interop.ledger.exported import (
+    ROOT,
     TOOL,
     change_entry,
     check,
@@ -304,6 +306,14 @@ def test_for_people(copy: Path, log: Log) -> None:
     assert done.stdout.endswith("It does NOT hold.\n")
     assert "\x1b" not in done.stdout
     assert log.signer.name in done.stdout
+
+
+def test_every_fault_is_described() -> None:
+    source = TOOL.read_text(encoding="utf-8")
+    codes = set(re.findall(r'(?:[Ff]ault\(|append\(\(|return \(?)\s*"([a-z]+(?:-[a-z]+)+)"', source))
+    described = (ROOT / "docs/formats/ledger.md").read_text(encoding="utf-8")
+    assert len(codes) > 25
+    assert {code for code in codes if f"`{code}`" not in described} == set()
 
 
 def test_the_tool_is_one_file_of_the_standard_library_and_python_3_8(tool: ModuleType) -> None:

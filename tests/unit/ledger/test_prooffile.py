@@ -76,6 +76,7 @@ def test_the_only_entry_of_a_log_has_an_empty_path(log: Log, verifier: Verifier)
 def test_another_leaf_is_refused(large_log: Log, verifier: Verifier, proof: ProofFile) -> None:
     for leaf, file in (
         (large_log.leaves[1], proof),
+        (large_log.leaves[12_345], ProofFile(proof.index, proof.path, proof.checkpoint, large_log.leaves[1])),
         (None, ProofFile(proof.index, proof.path, proof.checkpoint, large_log.leaves[1])),
         (large_log.leaves[1], ProofFile(proof.index, proof.path, proof.checkpoint)),
     ):

@@ -299,6 +299,14 @@ def test_what_stands_in_for_a_file_is_refused(copy: Log, tmp_path: Path) -> None
     assert reader(copy).hash_at(0, 5)
 
 
+def test_a_file_beyond_its_limit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").write_bytes(b"x" * 100)
+    assert read_file(tmp_path, "checkpoint", 100) == b"x" * 100
+    with pytest.raises(Corrupt) as caught:
+        read_file(tmp_path, "checkpoint", 99)
+    assert caught.value.public.endswith("checkpoint")
+
+
 def test_a_system_short_of_descriptors_is_not_called_damage(copy: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> int:
         raise OSError(24, "Too many open files")
