@@ -13,6 +13,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -357,7 +358,8 @@ class KeeperLink:
         """Give waiting reports up to `seconds` to be taken, then end the connection."""
         if self._reports:
             self._all_reported = asyncio.Event()
-            await asyncio.wait((asyncio.ensure_future(self._all_reported.wait()),), timeout=seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_reported.wait(), seconds)
         if self._reports:
             log.error("%d reports of ended accesses were not taken by the keeper", len(self._reports))
         self._stopping = True

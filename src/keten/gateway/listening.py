@@ -122,7 +122,9 @@ class Acceptor:
                 connection.direct = False
                 if self._listener.proxy == "v2":
                     await asyncio.wait_for(self._read_proxy(connection), PROXY_SECONDS)
-            if self._by_address[connection.address] >= self._most_per_address and connection.direct:
+            # Behind a header-speaking proxy every connection is the proxy's.
+            own = connection.direct or self._listener.proxy == "v2"
+            if own and self._by_address[connection.address] >= self._most_per_address:
                 connection.reset()
                 connection.lost(None)
                 return

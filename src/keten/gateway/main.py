@@ -14,6 +14,7 @@ from pathlib import Path
 import uvloop
 
 from keten import __version__
+from keten.core.errors import Invalid
 from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.gateway.accesses import Accesses
@@ -92,6 +93,8 @@ class RunningGateway:
             certificate = Path(settings.gateway.certificate) if settings.gateway.certificate else paths.tls_certificate
             key = Path(settings.gateway.certificate_key) if settings.gateway.certificate_key else paths.tls_key
             self._tls = tls_context(certificate, key)
+        if settings.sftp.proxy not in ("", "v2"):
+            raise Invalid("settings", "[sftp] 'proxy' must be 'v2': SSH has no headers.")
         if settings.sftp.bind:
             self._sftp = SftpService(self.accesses, self._concurrency, paths.ssh_host_key, limits)
 

@@ -324,7 +324,9 @@ class HttpsServer:
             await asyncio.wait(self._state.tasks, timeout=seconds)
 
     async def stop(self) -> None:
-        """End the requests that still run."""
+        """End the requests that still run; those whose connection is gone end by themselves."""
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=_SHUTDOWN_SECONDS)
         tasks: list[asyncio.Task[Any]] = list(self._state.tasks)
         for task in tasks:
             task.cancel()
