@@ -21,12 +21,13 @@ from keten.ledger.merkle import leaf_hash
 from keten.ledger.model import Entry, Leaf, Payload
 from keten.ledger.postings import concerns, kind_ref
 from keten.ledger.reading import UNREADABLE, raw
-from keten.ledger.registerfaults import Change, change_faults
+from keten.ledger.registerfaults import Change, Shape, change_faults
 from keten.ledger.sealing import LEAF_VERSION, commitment, leaf_bytes
 from keten.ledger.tables import changes, entries, postings
 from keten.ledger.tilefaults import Difference, block_root, differences, fill
 from keten.ledger.tiles import WIDTH, Tile
 
+EARLIER = "its time is before that of the entry before it"
 _CHUNK = 4096
 _CHANGE_HINT = b'"table":'
 
@@ -36,6 +37,7 @@ class Task(msgspec.Struct, frozen=True):
 
     `tiles`: published files over these entries. `posted`: entries before it must be in the posting lists, None to
     leave the lists, the changes and the register alone. `keep`: blocks of 256 whose leaf hashes are wanted.
+    `register`: its tables, which another process need not have imported.
     """
 
     database: str
@@ -46,6 +48,7 @@ class Task(msgspec.Struct, frozen=True):
     posted: int | None
     tiles: tuple[Tile, ...]
     keep: tuple[int, ...]
+    register: tuple[Shape, ...]
     checks: tuple[Check, ...]
 
 
@@ -158,7 +161,9 @@ class Range:
             noted = compare(self._connection, changes, self._changed, first, end)
             result.changed = noted.there
             result.faults += noted.faults
-            result.faults += change_faults(self._connection, self._changes, self._task.size)
+            result.faults += change_faults(
+                self._connection, self._task.register, self._changes, self._task.size
+            )
         except DBAPIError as error:
             what = f"what belongs to entries {first} to {end - 1} cannot be read: {error.orig}"
             result.faults.append(Fault("database", what, unreadable=True))
@@ -250,7 +255,7 @@ class Range:
         if last is None:
             self._result.first_time = time_us
         elif time_us < last:
-            self._fault("time", f"its time is {last - time_us} µs before that of the entry before it", index)
+            self._fault("time", EARLIER, index)
         self._result.last_time = time_us
 
     def _payload(self, payload: bytes, time_us: Any, kind: Any, index: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, func, or_, select
+from sqlalchemy import Connection, column, func, or_, select, table
 
 from keten.ledger.bound import BoundRow, bound_tables
 from keten.ledger.faults import Fault
@@ -26,7 +26,25 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     after: bytes
 
 
-def change_faults(connection: Connection, recorded: Sequence[Change], size: int) -> Iterator[Fault]:
+class Shape(msgspec.Struct, frozen=True):
+    """What must be known of a table of the register to verify its rows: its columns and their type in code."""
+
+    table: str
+    columns: tuple[str, ...]
+    kind: type[BoundRow]
+
+
+def shapes() -> tuple[Shape, ...]:
+    """Every table of the register that is known here."""
+    return tuple(
+        Shape(name, tuple(each.name for each in known.columns), kind)
+        for name, (known, kind) in sorted(bound_tables().items())
+    )
+
+
+def change_faults(
+    connection: Connection, register: Sequence[Shape], recorded: Sequence[Change], size: int
+) -> Iterator[Fault]:
     """Rows that do not agree with these changes; rows changed by entries from `size` on are too new to be verified.
 
     1. The table is known, and the row is in it.
@@ -37,74 +55,73 @@ def change_faults(connection: Connection, recorded: Sequence[Change], size: int)
     by_table: dict[str, list[Change]] = {}
     for change in recorded:
         by_table.setdefault(change.table, []).append(change)
+    known = {shape.table: shape for shape in register}
     for name, some in by_table.items():
-        known = bound_tables().get(name)
-        if known is None:  # 1
+        if name not in known:  # 1
             what = "it changes a table of the register that is not known here"
             yield from (Fault("register", what, index=change.index, table=name) for change in some)
             continue
         for at in range(0, len(some), _ROWS_AT_ONCE):
-            yield from _table_faults(connection, *known, some[at : at + _ROWS_AT_ONCE], size)
+            yield from _table_faults(connection, known[name], some[at : at + _ROWS_AT_ONCE], size)
 
 
 def _table_faults(
-    connection: Connection, table: Table, kind: type[BoundRow], some: Sequence[Change], size: int
+    connection: Connection, shape: Shape, some: Sequence[Change], size: int
 ) -> Iterator[Fault]:
-    columns = [raw(column) for column in table.columns]
+    rows = table(shape.table, *(column(name) for name in shape.columns))  # columns without types: values as they are
     ids = sorted({change.row for change in some})
-    found = {row.id: row for row in connection.execute(select(*columns).where(table.c.id.in_(ids)))}
+    found = {row.id: row for row in connection.execute(select(rows).where(rows.c.id.in_(ids)))}
     for change in some:
         row = found.get(change.row)
         if row is None:
-            yield _fault(table, change.row, "the row is missing")
+            yield _fault(shape.table, change.row, "the row is missing")
         elif not isinstance(row.entry, int):
-            yield _fault(table, change.row, "its column entry is not a number")
+            yield _fault(shape.table, change.row, "its column entry is not a number")
         elif row.entry < change.index:  # 2
-            yield older(table, change.row, row.entry, change.index)
+            yield older(shape.table, change.row, row.entry, change.index)
         elif row.entry == change.index and row.entry < size:
-            yield from _row_faults(table, kind, row, change)
+            yield from _row_faults(shape, row, change)
 
 
-def _row_faults(table: Table, kind: type[BoundRow], row: Any, change: Change) -> Iterator[Fault]:
+def _row_faults(shape: Shape, row: Any, change: Change) -> Iterator[Fault]:
     if row.body != change.after:  # 3
-        yield _fault(table, change.row, f"it differs from what entry {change.index} recorded")
+        yield _fault(shape.table, change.row, f"it differs from what entry {change.index} recorded")
     try:
-        body = msgspec.json.decode(change.after, type=kind)
+        body = msgspec.json.decode(change.after, type=shape.kind)
     except UNREADABLE as error:
-        yield _fault(table, change.row, f"what entry {change.index} recorded is no such row: {error}")
+        yield _fault(shape.table, change.row, f"what entry {change.index} recorded is no such row: {error}")
         return
-    for column in table.columns:  # 4
-        name = column.name
+    for name in shape.columns:  # 4
         if name not in _NOT_COPIES and getattr(row, name) != getattr(body, name):
-            yield _fault(table, change.row, f"column {name} does not match what entry {change.index} recorded")
+            yield _fault(shape.table, change.row, f"column {name} does not match what entry {change.index} recorded")
 
 
-def older(table: Table, row: str, entry: Any, index: int) -> Fault:
+def older(name: str, row: str, entry: Any, index: int) -> Fault:
     """The fault of a row that was set back."""
-    return _fault(table, row, f"it is of entry {entry!r:.40}, though entry {index} changed it after that")
+    return _fault(name, row, f"it is of entry {entry!r:.40}, though entry {index} changed it after that")
 
 
-def _fault(table: Table, row: str, what: str) -> Fault:
-    return Fault("register", what, table=str(table.name), row=row)
+def _fault(name: str, row: str, what: str) -> Fault:
+    return Fault("register", what, table=name, row=row)
 
 
 def row_faults(connection: Connection) -> Iterator[Fault]:
     """Rows that no entry wrote, and rows that are not of the newest entry that wrote them."""
-    for table, _kind in bound_tables().values():
-        newest = select(func.max(changes.c.idx)).where(changes.c.ref == table.c.id).scalar_subquery()
-        wrong = or_(newest.is_(None), newest != table.c.entry, table.c.entry.is_(None))
-        for row in connection.execute(select(raw(table.c.id), raw(table.c.entry), newest.label("newest")).where(wrong)):
+    for name, (rows, _kind) in bound_tables().items():
+        newest = select(func.max(changes.c.idx)).where(changes.c.ref == rows.c.id).scalar_subquery()
+        wrong = or_(newest.is_(None), newest != rows.c.entry, rows.c.entry.is_(None))
+        for row in connection.execute(select(raw(rows.c.id), raw(rows.c.entry), newest.label("newest")).where(wrong)):
             row_id = row.id if isinstance(row.id, str) else f"{row.id!r:.60}"
             if row.newest is None:
-                yield _fault(table, row_id, "no entry declared this row")
+                yield _fault(name, row_id, "no entry declared this row")
             elif isinstance(row.entry, int) and row.entry < row.newest:
-                yield older(table, row_id, row.entry, row.newest)
+                yield older(name, row_id, row.entry, row.newest)
             else:
                 what = f"it says entry {row.entry!r:.40} changed it last, but that was entry {row.newest}"
-                yield _fault(table, row_id, what)
+                yield _fault(name, row_id, what)
 
 
 def row_count(connection: Connection) -> int:
     """How many rows the register has."""
-    tables = [table for table, _kind in bound_tables().values()]
-    return sum(int(connection.execute(select(func.count()).select_from(table)).scalar() or 0) for table in tables)
+    tables = [rows for rows, _kind in bound_tables().values()]
+    return sum(int(connection.execute(select(func.count()).select_from(rows)).scalar() or 0) for rows in tables)

@@ -23,9 +23,9 @@ from keten.ledger.faults import Check, Fault, Faults, Report
 from keten.ledger.headfaults import StoredHead, Tree, cursor_faults, outside_faults, read_head
 from keten.ledger.notes import Checkpoint, Verifier
 from keten.ledger.postings import posted
-from keten.ledger.ranges import Range, Result, Task, change_refs, posting_refs, run
+from keten.ledger.ranges import EARLIER, Range, Result, Task, change_refs, posting_refs, run
 from keten.ledger.reading import size as stored_size
-from keten.ledger.registerfaults import row_count, row_faults
+from keten.ledger.registerfaults import row_count, row_faults, shapes
 from keten.ledger.tables import changes, postings
 from keten.ledger.tilefaults import (
     Difference,
@@ -222,6 +222,7 @@ class _Verification:
         share = -(-(size - first) // (processes * 4))
         step = min(RANGE, max(_SMALLEST, -(-share // WIDTH) * WIDTH))
         cut = tuple({size // WIDTH} | ({published.size // WIDTH} if published else set()))
+        register = shapes()
         by_range: dict[int, list[Tile]] = {}
         for tile in tiles:
             if tile.level <= 0 and tile.index * WIDTH >= first:
@@ -236,6 +237,7 @@ class _Verification:
                 lists_end,
                 tuple(by_range.get((at - first) // step, ())),
                 cut,
+                register,
                 self._checks,
             )
             for at in range(first, size, step)
@@ -269,8 +271,7 @@ class _Verification:
         last = None
         for result in results:
             if result.first_time is not None and last is not None and result.first_time < last:
-                what = "its time is before that of the entry before it"
-                self._faults.add(Fault("time", what, index=result.first))
+                self._faults.add(Fault("time", EARLIER, index=result.first))
             if result.last_time is not None:
                 last = result.last_time
         if last is not None and head.time_us is not None and head.time_us != last:
