@@ -1,0 +1,191 @@
+"""Law 3: every operation of every channel is enumerated, and each that gives something out shows its proof, its
+decision and its entry; those that hand out content also show that the key came after the entry."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import paramiko
+import pytest
+
+from keten import gateway
+from keten.gateway.operations import HTTPS, SFTP, HttpsOperation
+from keten.keeper.protocol import GATEWAY_VERBS
+from tests.town import PRINTER, Town
+
+KINDS = {
+    "identity.token": "identity.client.signed_in",
+    "exchange.shares": "exchange.shares.listed",
+    "exchange.open": "exchange.object.opened",
+    "exchange.delivered": "exchange.object.delivered",
+}
+ROUTING = ("Route", "Mount", "Router", "WebSocketRoute")
+# Methods of the library that no packet of a client calls: they format what others return.
+NO_OPERATIONS = {"convert_attrs", "format_group", "format_longname", "format_user", "map_path", "reverse_map_path"}
+NEEDS_NO_PROOF = {"metadata", "openapi", "ledger", "health"}
+
+
+def newest(town: Town, kind: str) -> dict[str, Any]:
+    """The newest entry of a kind."""
+    done = town.keten.command("ledger", "show", "--json", "--kind", kind)
+    lines = done.stdout.splitlines()
+    assert lines, f"no entry of kind {kind}"
+    entry: dict[str, Any] = json.loads(lines[-1])
+    return entry
+
+
+def path_of(operation: HttpsOperation, share: str, found: str) -> str:
+    """A real path for a route."""
+    ids = {"/v1/shares/{id}": share, "/v1/objects/{id}": found}
+    return operation.path.replace("{id}", ids.get(operation.path, "")).replace("{name:path}", "checkpoint")
+
+
+def test_routes_are_made_in_one_place_from_the_table() -> None:
+    made = [
+        (path.name, node.func.id)
+        for path in Path(str(gateway.__file__)).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ROUTING
+    ]
+    assert made == [("http.py", "Route")]
+
+
+def test_the_description_of_the_interface_has_the_routes_of_the_table(town: Town) -> None:
+    described = town.printer().ask("GET", "/openapi.json").json()["paths"]
+    routes = {one.path.replace(":path", "") for one in HTTPS if one.name != "openapi"}
+    assert {path for path in described if path != "/openapi.json"} == routes
+
+
+def test_every_sftp_method_of_the_library_is_in_the_table() -> None:
+    own = {one.method for one in SFTP}
+    offered = {
+        name
+        for name, member in inspect.getmembers(asyncssh.SFTPServer, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert offered - NO_OPERATIONS <= own
+    assert not NO_OPERATIONS & own
+
+
+def test_every_verb_of_an_operation_is_the_keepers() -> None:
+    verbs = [(one.verb, one.why) for one in HTTPS] + [(one.verb, one.why) for one in SFTP]
+    assert all(verb in GATEWAY_VERBS if verb else why for verb, why in verbs)
+
+
+@pytest.mark.parametrize("operation", HTTPS, ids=lambda one: one.name)
+def test_https(town: Town, operation: HttpsOperation) -> None:
+    printer = town.printer()
+    (share,) = printer.shares()
+    found = share["objects"][0]["id"]
+    path = path_of(operation, share["id"], found)
+    stranger = town.system(PRINTER, town.carrier_key)
+    for method in operation.methods:
+        size = _size(town)
+        without = stranger.ask(method, path)
+        if operation.name in NEEDS_NO_PROOF:
+            assert without.status == 200
+            assert _size(town) == size, "what gives nothing out of the vault makes no entry"
+            continue
+        assert without.status in (400, 401, 415), "proof: nobody is served without one"  # proof
+        stranger.token = printer.token
+        assert stranger.get(path, method=method).status in (400, 401), "proof: another key does not do"
+        if operation.verb == "identity.token":
+            assert printer.sign_in().status == 200
+            entry = newest(town, KINDS[operation.verb])
+            assert entry["actor"] == printer.client_id
+            continue
+        answer = printer.get(path, method=method)
+        assert answer.status == 200
+        entry = _by_id(town, answer.headers["keten-entry"])  # entry
+        expected = "exchange.object.described" if (operation.verb, method) == ("exchange.open", "HEAD") else None
+        assert entry["kind"] == (expected or KINDS[operation.verb])
+        assert entry["outcome"] == "allow"  # decision
+        assert entry["actor"] == printer.client_id
+        if operation.verb == "exchange.open" and method == "GET":  # key
+            assert answer.body == town.voters.read_bytes()
+            assert entry["details"]["policies"]
+            assert newest(town, KINDS["exchange.delivered"])["details"]["opening"] == entry["id"]
+
+
+SFTP_ACTS: dict[str, Callable[[paramiko.SFTPClient, str], Any]] = {
+    "scandir": lambda sftp, folder: sftp.listdir(folder),
+    "stat": lambda sftp, folder: sftp.stat(f"{folder}/voters.csv"),
+    "lstat": lambda sftp, folder: sftp.lstat(f"{folder}/voters.csv"),
+    "open": lambda sftp, folder: sftp.open(f"{folder}/voters.csv", "rb").close(),
+    "write": lambda sftp, folder: sftp.open(f"{folder}/new.csv", "wb"),
+    "setstat": lambda sftp, folder: sftp.chmod(f"{folder}/voters.csv", 0o777),
+    "mkdir": lambda sftp, folder: sftp.mkdir(f"{folder}/new"),
+    "rmdir": lambda sftp, folder: sftp.rmdir(folder),
+    "remove": lambda sftp, folder: sftp.remove(f"{folder}/voters.csv"),
+    "rename": lambda sftp, folder: sftp.rename(f"{folder}/voters.csv", f"{folder}/other.csv"),
+    "posix_rename": lambda sftp, folder: sftp.posix_rename(f"{folder}/voters.csv", f"{folder}/other.csv"),
+    "symlink": lambda sftp, folder: sftp.symlink("voters.csv", f"{folder}/link"),
+    "readlink": lambda sftp, folder: sftp.readlink(f"{folder}/voters.csv"),
+}
+
+
+def test_sftp(town: Town) -> None:
+    with _sftp(town) as sftp:
+        (folder,) = sftp.listdir("/")
+        for name, act in SFTP_ACTS.items():
+            operation = next(one for one in SFTP if one.method == name)
+            before = _size(town)
+            if operation.verb:
+                act(sftp, folder)
+                entry = newest(town, KINDS[operation.verb])
+                assert entry["outcome"] == "allow"
+                assert entry["actor"] == town.keten.ids["client"][PRINTER]
+                if operation.verb == "exchange.open":
+                    assert entry["details"]["channel"] == "sftp"
+                    assert entry["index"] >= before
+            else:
+                with pytest.raises(OSError):  # noqa: PT011  # paramiko's errors are OSErrors of many texts
+                    act(sftp, folder)
+                opened = newest(town, KINDS["exchange.open"])
+                assert opened["index"] < before, f"{name} opened something"
+    signed_in = newest(town, "identity.client.signed_in")
+    assert signed_in["details"]["method"] == "ssh"
+    assert signed_in["details"]["vouched"] is False
+
+
+def test_sftp_gives_what_https_gives(town: Town) -> None:
+    with _sftp(town) as sftp:
+        (folder,) = sftp.listdir("/")
+        with sftp.open(f"{folder}/voters.csv", "rb") as file:
+            assert file.read() == town.voters.read_bytes()
+
+
+class _sftp:  # noqa: N801  # used as a function
+    """An SFTP session of the printing house, by paramiko."""
+
+    def __init__(self, town: Town) -> None:
+        host, _, port = town.keten.ready["sftp"].rpartition(":")
+        self._transport = paramiko.Transport((host, int(port)))
+        key = paramiko.Ed25519Key.from_private_key_file(str(town.printer_key.path))
+        self._transport.connect(username=town.keten.ids["client"][PRINTER], pkey=key)
+
+    def __enter__(self) -> paramiko.SFTPClient:
+        client = paramiko.SFTPClient.from_transport(self._transport)
+        assert client is not None
+        return client
+
+    def __exit__(self, *_ended: object) -> None:
+        self._transport.close()
+
+
+def _size(town: Town) -> int:
+    from keten.keeper.protocol import Nothing, Status
+
+    with town.keten.keeper() as keeper:
+        return keeper.call("keeper.status", Nothing(), Status).size
+
+
+def _by_id(town: Town, entry_id: str) -> dict[str, Any]:
+    done = town.keten.command("ledger", "show", "--json")
+    return next(entry for entry in map(json.loads, done.stdout.splitlines()) if entry["id"] == entry_id)
