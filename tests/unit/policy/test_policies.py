@@ -72,6 +72,20 @@ def test_what_is_allowed(engine: Engine, fields: dict[str, object]) -> None:
     assert decision.policies == ("file-grant",)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"known": False}, {"has_grant": False}, {"grant_active": False}, {"grant_form": "lookup"}, {"grant_to": ()}],
+    ids=str,
+)
+def test_the_permit_does_not_lean_on_the_forbids(fields: dict[str, object]) -> None:
+    """Said twice on purpose: were every forbid gone but one, what no grant covers would still be refused."""
+    source = shipped()
+    kept = {name: source.policies[name] for name in ("file-grant", "country-unknown")}
+    bare = Engine(PolicySet(Source(source.schema, kept)))
+    assert isinstance(bare.decide(ALLOWED), Allow)
+    assert bare.decide(changed(**fields)) == Deny(("no-grant",), ("file-grant",))
+
+
 def test_every_policy_is_in_the_table(engine: Engine) -> None:
     assert {policy for _, _, policy in FLIPS} == set(engine.policies)
 

@@ -11,6 +11,7 @@ from keten.core.errors import Corrupt, Unavailable
 from keten.core.ids import new_id
 from keten.datasets.model import Dataset
 from keten.identity.model import Client
+from keten.policy import service as service_module
 from keten.policy.engine import Engine
 from keten.policy.model import Allow, Attributes, Decision, Deny
 from keten.policy.service import Decisions, Outcome, replay
@@ -140,6 +141,8 @@ def test_the_organisations_own_people_have_no_grant(decisions: Decisions, world:
     assert outcome.attributes.supplier_active
     world.change(PERSON, ended=ENDED)
     assert reasons(ask(decisions, client_id=PERSON)) == ("revoked", "client-ended")
+    world.change(GRANT, supplier="", to=())
+    assert reasons(ask(decisions, client_id=PERSON)) == ("register-mismatch",)
 
 
 @pytest.mark.parametrize("purpose", ["care", "election-cards ", "Election-cards", "\0"])
@@ -201,8 +204,15 @@ def test_the_refusal_is_that_of_the_grant_that_comes_closest(decisions: Decision
     assert outcome.grant == world.rows[GRANT]
 
 
-def test_any_grant_that_allows_is_found(world: World, counting: Counting) -> None:
-    """On random registers: allowed if and only if some grant by itself is, and then as long as the longest."""
+@pytest.mark.parametrize("most", [1, 4])
+def test_any_grant_that_allows_is_found(
+    world: World, counting: Counting, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """On random registers: allowed if and only if some grant by itself is, and then as long as the longest.
+
+    Also when only the first candidate is decided upon: the order alone finds it.
+    """
+    monkeypatch.setattr(service_module, "MAX_CANDIDATES", most)
     chance = random.Random(7)
     allowed = 0
     for round_ in range(150):
@@ -212,7 +222,7 @@ def test_any_grant_that_allows_is_found(world: World, counting: Counting) -> Non
             world.put(
                 world.contract_row(
                     made_id(100 + number),
-                    starts_us=chance.choice([START, START, NOW + 1]),
+                    starts_us=chance.choice([START, NOW, NOW + 1]),
                     ends_us=chance.choice([NOW, NOW + 1, END, END + 1]),
                     purposes=chance.choice([("care",), ("care", "election-cards"), ("care", "election-cards")]),
                     countries=chance.choice([(), ("NL",), ("BE", "NL"), ("BE",)]),
@@ -354,6 +364,19 @@ def test_a_deny_is_remembered_for_a_second(decisions: Decisions, counting: Count
     assert len(counting.decided) == 1
     ask(decisions, NOW + SECOND, country="US")
     assert len(counting.decided) == 2
+    for at_us in (END, END + SECOND - 1):  # nothing is to come any more
+        assert reasons(ask(decisions, at_us)) == ("contract-ended",)
+    assert len(counting.decided) == 3
+
+
+def test_a_mismatch_is_remembered_for_a_second(decisions: Decisions, world: World) -> None:
+    world.damaged.add(GRANT)
+    assert reasons(ask(decisions)) == ("register-mismatch",)
+    world.damaged.clear()
+    world.reads = 0
+    assert reasons(ask(decisions, NOW + SECOND - 1)) == ("register-mismatch",)
+    assert world.reads == 0
+    assert isinstance(ask(decisions, NOW + SECOND).decision, Allow)
 
 
 def test_each_part_of_the_question_counts(decisions: Decisions, world: World) -> None:
@@ -451,6 +474,7 @@ def test_shares_are_decided_grant_by_grant(decisions: Decisions, world: World) -
     assert reasons(found[made_id(81)]) == ("classification-not-allowed",)
     assert reasons(found[made_id(84)]) == ("register-mismatch",)
     assert found[made_id(84)].attributes.dataset == made_id(404)
+    assert made_id(84) in found[made_id(84)].attributes.mismatch
 
 
 def test_shares_of_nobody_and_of_a_damaged_client(decisions: Decisions, world: World) -> None:
@@ -474,12 +498,25 @@ def test_shares_end_and_change_like_accesses(decisions: Decisions, world: World,
     assert [reasons(one) for one in decisions.shares(CLIENT, "NL", END)] == [("contract-ended",)]
     world.change(GRANT, ended=ENDED)
     assert decisions.shares(CLIENT, "NL", NOW) == ()
+    world.reads = 0
+    assert decisions.shares(CLIENT, "NL", NOW + SECOND - 1) == ()
+    assert world.reads == 0
 
 
-def test_a_decision_is_explained_in_both_languages(decisions: Decisions, engine: Engine) -> None:
+def test_a_listing_holds_until_the_first_of_its_ends(decisions: Decisions, world: World) -> None:
+    world.put(world.contract_row(made_id(60), ends_us=NOW + 10))
+    world.put(world.grant_row(made_id(61), contract=made_id(60)))
+    assert [reasons(one) for one in decisions.shares(CLIENT, "NL", NOW)] == [(), ()]
+    assert [reasons(one) for one in decisions.shares(CLIENT, "NL", NOW + 9)] == [(), ()]
+    assert [reasons(one) for one in decisions.shares(CLIENT, "NL", NOW + 10)] == [(), ("contract-ended",)]
+
+
+def test_a_decision_is_explained_in_both_languages(decisions: Decisions, world: World, engine: Engine) -> None:
     allowed, refused = ask(decisions), ask(decisions, country="US", client_id=OTHER)
     assert decisions.explain(allowed) == {"file-grant": engine.sentences["file-grant"]}
     assert list(decisions.explain(refused)) == ["not-addressed", "country-not-allowed"]
+    world.change(CLIENT, ended=ENDED)
+    assert decisions.explain(ask(decisions)) == {"client-ended": engine.sentences["client-ended"]}
     broken = decisions.explain(ask(decisions, action="delete"))
     assert set(broken) == {"policy-error"}
     assert all(set(both) == {"en", "nl"} for both in broken.values())

@@ -163,6 +163,18 @@ def test_a_record_that_says_otherwise_is_not_the_same(
         assert not replay_entry(reading, index).same
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"reasons": ["revoked"]}, {"reasons": []}, {"outcome": "allow"}, {"policies": ["absent"]}], ids=str
+)
+def test_a_record_of_another_refusal_is_not_the_same(
+    instance: Instance, engine: Engine, wrong: dict[str, Any]
+) -> None:
+    keep(instance, engine)
+    index = record(instance, details_of(engine, changed(country="US")) | wrong)
+    with instance.reader.connect() as reading:
+        assert not replay_entry(reading, index).same
+
+
 def test_what_came_after_the_policies_keeps_its_answer(instance: Instance, engine: Engine) -> None:
     keep(instance, engine)
     spent = details_of(engine, ALLOWED) | {"outcome": "deny", "reasons": ["budget-spent"]}
