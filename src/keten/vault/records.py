@@ -61,8 +61,8 @@ class Delimited:
 
     1. A mark at the start says UTF-8, UTF-16 or UTF-32; any other encoding has ASCII's line ends and quotes.
     2. Text is taken in regions that end with a line end, which may lie within a quoted field.
-    3. In a well-formed file every quote stands at an edge of a field or is doubled, so that quotes simply alternate.
-       A quote anywhere else, or one that is never closed, makes the file ill-formed.
+    3. In a well-formed file quotes simply alternate: one opens at the start of a field, the next closes, and a doubled
+       one does both. One that would open anywhere else, or is never closed, makes the file ill-formed.
     4. An ill-formed file is counted by its lines that are not empty; records are never more than those.
     5. The first row is the header, unless it is the only one: a file of one row counts as one record.
     """
@@ -145,7 +145,7 @@ class Delimited:
         outside = (b'"' if begun else b"") + outside + (b'"' if self._inside else b"")
         self._records += _not_empty(outside) - begun  # the record that went on was counted where it began
         classes = outside.translate(self._classes)
-        return b'x"' not in classes and b'"x' not in classes
+        return b'x"' not in classes
 
     def _count_lines(self, chunk: bytes) -> int:
         """Lines that begin in a chunk and are not empty."""

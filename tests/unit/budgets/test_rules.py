@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -87,6 +87,38 @@ def test_a_clock_that_is_set_within_an_hour_divides_it() -> None:
 def test_a_day_that_begins_an_hour_late() -> None:
     beirut = ZoneInfo("Asia/Beirut")  # forward at midnight: 00:00 does not come
     assert spans("2026-03-29 12:00", "day", beirut) == ("2026-03-28 22:00", "2026-03-29 21:00")
+
+
+class LeapsOverMidnight(tzinfo):
+    """A clock set forward from 23:30 to 00:30, as Toronto's was in 1919."""
+
+    CHANGE = datetime(2026, 3, 30, 23, 30)  # noqa: DTZ001 - on the clock before the change
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        assert dt is not None
+        local = dt.replace(tzinfo=None)
+        skipped = self.CHANGE <= local < self.CHANGE + timedelta(hours=1)
+        after = local >= self.CHANGE and (not skipped or dt.fold == 1)
+        return timedelta(hours=1) if after else timedelta()
+
+    def fromutc(self, dt: datetime) -> datetime:
+        after = dt.replace(tzinfo=None) >= self.CHANGE
+        return dt + timedelta(hours=1) if after else dt
+
+    def tzname(self, _dt: datetime | None) -> str:
+        return "leaps"
+
+    def dst(self, _dt: datetime | None) -> timedelta:
+        return timedelta()
+
+
+def test_a_midnight_within_what_a_clock_skipped() -> None:
+    change = to_us(datetime(2026, 3, 30, 23, 30, tzinfo=UTC))
+    tz = LeapsOverMidnight()
+    assert window(change - 1, "day", tz).end_us == change
+    assert window(change, "day", tz).start_us == change
+    assert window(change, "hour", tz) == window(change + 1800 * SECOND - 1, "hour", tz)
+    assert window(change - 1, "hour", tz).end_us == change
 
 
 def test_a_date_that_comes_back_for_an_hour() -> None:

@@ -423,6 +423,7 @@ def test_any_sequence_stays_within_the_budget(
             except Killed:
                 continue
             charged = trial
+        assert till.budgets._remembered == sum(one.remembered for one in till.budgets._counters.values())
     assert all(sum(mine.values()) <= budget for mine in charged.values())
     assert till.disagreements() == []
     house.engine.dispose()

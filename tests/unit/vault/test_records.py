@@ -65,6 +65,7 @@ def without_header(rows: int) -> int:
         (b"sep=;\nbsn;naam\n1;Jan\n", 1),
         (b'sep=;\r\nbsn;naam\r\n1;"Jan\r\nJansen"\r\n', 1),
         (b"alleen\n1\n2\n3\n", 3),
+        (b'a,b\n"x" y,"1\n2"\n3,4\n', 2),
         (b",\n,\n,\n", 2),
     ],
 )

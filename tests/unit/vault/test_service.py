@@ -405,6 +405,14 @@ def test_without_its_datasets_key_content_is_gone_for_ever(house: House, dataset
         assert bytes(kept["wrapped"]) not in file.read_bytes()
 
 
+def test_destroying_a_key_is_always_a_change_of_the_register(house: House, dataset: Set) -> None:
+    house.put(dataset, "a.csv", ONE)
+    with house.writing() as writing:
+        done = vault.destroy_dataset_key(writing, house.keys, dataset.id, "test", "operator:test", limit=0)
+        assert writing.changed
+    assert len(done.removed) == 1
+
+
 # ---- keys that are damaged or gone -----------------------------------------------------------------------------------
 
 
@@ -436,6 +444,20 @@ def test_keys_changed_moved_or_gone_are_corrupt_and_named(house: House, dataset:
     assert house.open(one) == ONE
     tamper(house, delete(dataset_keys))
     assert opened() == "key-missing"
+
+
+def test_a_put_whose_key_was_damaged_meanwhile_is_not_committed(house: House, dataset: Set) -> None:
+    ready, other = house.begin(dataset, "a.csv", ONE), house.begin(dataset, "b.csv", ONE)
+    house.seal(ready, ONE)
+    with house.reading() as connection:
+        foreign = vault.put_of(connection, other.object)
+    assert foreign is not None
+    tamper(house, update(puts).where(puts.c.object == ready.object).values(wrapped=foreign.wrapped))
+    assert code_of(Corrupt, lambda: house.commit(ready, ONE)) == "key-damaged"
+    tamper(house, delete(dataset_keys))
+    assert code_of(Corrupt, lambda: house.commit(ready, ONE)) == "key-missing"
+    with house.reading() as connection:
+        assert vault.objects_of(connection, dataset.id) == []
 
 
 def test_a_row_set_back_to_present_opens_nothing(house: House, dataset: Set) -> None:
