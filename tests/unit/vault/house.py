@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, event
 
 from keten.core.db import metadata, reading_engine, writing_engine
+from keten.core.errors import KetenError
 from keten.core.storage import LocalStore
 from keten.ledger.model import Payload
 from keten.ledger.notes import Signer
@@ -155,3 +157,17 @@ class House:
 def digest_of(content: bytes) -> str:
     """SHA-256 in the form of RFC 9530."""
     return digest_text(hashlib.sha256(content).digest())
+
+
+def code_of(expected: type[KetenError], does: Callable[[], object]) -> str:
+    """The code of the error that something must end in."""
+    with pytest.raises(expected) as caught:
+        does()
+    return caught.value.code
+
+
+def tamper(house: House, *statements: object) -> None:
+    """What somebody does who can write to the database file."""
+    with house.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[call-overload]  # any statement
