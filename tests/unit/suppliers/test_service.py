@@ -9,12 +9,15 @@ import msgspec
 import pytest
 
 from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
+from keten.datasets.model import Dataset
 from keten.identity.model import Client, Person
 from keten.suppliers import service
 from keten.suppliers.changes import render, summaries
 from keten.suppliers.estate import GrantSpec
 from keten.suppliers.model import Contract, Grant, Supplier
 from keten.suppliers.reading import parse
+from keten.vault import service as vault
+from keten.vault.model import Object
 from keten.vault.personal import Seals
 from tests.unit.suppliers.instances import ACTOR, ESTATE, Instance, key_line, line_of
 
@@ -529,8 +532,40 @@ def test_ten_thousand_grants(instance: Instance) -> None:
         assert sum(grant.ended is None for grant in found) == 9_999
 
 
+DAY_US = 86_400_000_000
+DIGEST = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"
+
+
+def put(instance: Instance, dataset: Dataset, name: str) -> Object:
+    """Content in the vault, as far as the register's side of it goes."""
+    ready = instance.write(
+        lambda writing: vault.begin_put(
+            writing,
+            instance.keys,
+            dataset,
+            name=name,
+            media_type="text/csv",
+            digest=DIGEST,
+            size=0,
+            replace=False,
+            actor=ACTOR,
+        )
+    )
+    return instance.write(
+        lambda writing: vault.commit_put(
+            writing, instance.keys, object_id=ready.object, size=0, digest=DIGEST, records=1, actor=ACTOR
+        )
+    ).object
+
+
 def test_a_changed_retention_moves_the_end_of_what_is_held(instance: Instance) -> None:
     ids = instance.apply(ESTATE).ids
+    with instance.register() as register:
+        dataset = register.dataset(ids["dataset"]["voters"])
+    assert dataset is not None
+    held, broken = put(instance, dataset, "voters.csv"), put(instance, dataset, "broken.csv")
+    assert held.expires_us == held.put_us + 90 * DAY_US
+    instance.tamper("UPDATE objects SET body = CAST(replace(body, 'csv', 'tsv') AS BLOB) WHERE id = :id", id=broken.id)
     applied = instance.apply(ESTATE.replace("retention_days: 90", "retention_days: 30"))
     assert applied.changes == [
         {
@@ -541,4 +576,8 @@ def test_a_changed_retention_moves_the_end_of_what_is_held(instance: Instance) -
             "fields": {"retention_days": [90, 30]},
         }
     ]
-    assert applied.damaged == ()
+    assert applied.damaged == (broken.id,)
+    with instance.reader.connect() as connection:
+        after = vault.object(connection, held.id)
+    assert after is not None
+    assert after.expires_us == held.put_us + 30 * DAY_US
