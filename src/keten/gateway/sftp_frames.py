@@ -16,7 +16,7 @@ class Frames:
     def __init__(self) -> None:
         self._frames: OrderedDict[tuple[str, int], asyncio.Future[bytes]] = OrderedDict()
 
-    async def read(self, delivery: Delivery, offset: int, length: int) -> bytes:
+    async def read(self, delivery: Delivery, offset: int, length: int) -> bytes | memoryview:
         """`length` bytes from `offset`, both within the object. Raises `Corrupt`; `Unavailable` when access is over."""
         size = delivery.frame_size
         number, begin = divmod(offset, size)
@@ -24,7 +24,7 @@ class Frames:
         if begin + length <= size:
             if begin >= size // 2:
                 self._ahead(delivery, number + 1)
-            return frame[begin : begin + length]
+            return memoryview(frame)[begin : begin + length]
         rest = await self._frame(delivery, number + 1)
         return frame[begin:] + rest[: begin + length - size]
 

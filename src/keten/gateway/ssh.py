@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import struct
+import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
 import asyncssh
-from asyncssh import SSHReader, SSHWriter
 from asyncssh.connection import SSHServerConnection
 from asyncssh.constants import (
     DISC_NO_MORE_AUTH_METHODS_AVAILABLE,
     DISC_TOO_MANY_CONNECTIONS,
+    MSG_CHANNEL_DATA,
     OPEN_RESOURCE_SHORTAGE,
 )
 from asyncssh.kex import get_kex_algs
 from asyncssh.packet import PacketDecodeError, SSHPacket
-from asyncssh.stream import SSHServerStreamSession
 
 from keten.core.errors import Busy, Invalid, KetenError
 from keten.core.settings import Limits
@@ -31,8 +33,8 @@ from keten.gateway.accesses import Accesses
 from keten.gateway.concurrency import Concurrency
 from keten.gateway.connection import Connection
 from keten.gateway.delivery import PIECE
-from keten.gateway.sftp import FileServer, Handler
 from keten.gateway.sftp_session import MAX_CHANNELS, SftpSession
+from keten.gateway.ssh_channel import PACKET, WINDOW, ChannelSession, SftpOnlyChannel
 from keten.keeper.protocol import SessionEnd, SessionOpened, SshSignIn
 
 log = logging.getLogger(__name__)
@@ -53,9 +55,9 @@ MAX_STARTING = 128
 MAX_STARTING_PER_ADDRESS = 64
 KEEPALIVE_SECONDS = 30
 KEEPALIVE_MISSES = 4
-WINDOW = 512 * 1024  # for requests
-PACKET = 32 * 1024
-MIN_CLIENT_PACKET = 4096  # smaller ones would have us send a file in crumbs
+_DATA = struct.Struct(">BBII")  # padding length, message, channel, bytes
+_DATA_HEAD = _DATA.size
+_MIN_PADDING = 4
 MAX_WAITING = 1024 * 1024  # bytes received and not yet looked at, while the keeper is asked
 
 
@@ -183,6 +185,37 @@ class SshConnection(SSHServerConnection):
         if self.session is not None:
             self.session.writable.set()
 
+    @property
+    def sends_data(self) -> bool:
+        """Whether channel data may go out by `send_data`: signed in, encrypted, and no new keys due or under way."""
+        return (
+            self._auth_complete
+            and self._kex_complete
+            and self._send_encryption is not None
+            and self._compressor is None
+            and self._rekey_bytes_sent < self._rekey_bytes
+            and not (self._rekey_seconds and time.monotonic() >= self._rekey_time)
+        )
+
+    def send_data(self, channel: int, count: int, parts: list[bytes | memoryview]) -> None:
+        """Send one SSH_MSG_CHANNEL_DATA packet (RFC 4254 §5.2, RFC 4253 §6). Only while `sends_data`."""
+        encryption, transport = self._send_encryption, self._transport
+        if encryption is None or transport is None:
+            return
+        padding = -(self._send_enchdrlen + _DATA_HEAD - 1 + count) % self._send_blocksize
+        if padding < _MIN_PADDING:
+            padding += self._send_blocksize
+        head = _DATA.pack(padding, MSG_CHANNEL_DATA, channel, count)
+        packet = b"".join((head, *parts, os.urandom(padding)))
+        sequence = self._send_seq
+        sealed, mac = encryption.encrypt_packet(sequence, len(packet).to_bytes(4, "big"), packet)
+        transport.writelines((sealed, mac))
+        self._send_seq = (sequence + 1) & 0xFFFFFFFF
+        self._rekey_bytes_sent += len(packet)
+
+    def _log_packet(self, *_logged: object) -> None:
+        """Packets are not logged."""
+
     async def reload_config(self) -> None:
         """The library reads its options anew for every user; ours are the same for all."""
 
@@ -271,77 +304,6 @@ class Owner(asyncssh.SSHServer):
         loop = asyncio.get_running_loop()
         channel = SftpOnlyChannel(connection, loop, False, False, False, 0, 0, None, "strict", WINDOW, PACKET)
         return channel, ChannelSession(connection.session)
-
-
-class SftpOnlyChannel(asyncssh.SSHServerChannel[bytes]):
-    """A session channel that knows one request: the SFTP subsystem."""
-
-    def process_open(self, send_chan: int, send_window: int, send_pktsize: int, session: Any) -> None:
-        """Refuse clients that would have a file sent in crumbs."""
-        if send_pktsize < MIN_CLIENT_PACKET:
-            raise asyncssh.ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "The packet size is too small")
-        super().process_open(send_chan, send_window, send_pktsize, session)
-
-    def _process_env_request(self, packet: SSHPacket) -> bool:
-        return _refused(packet)
-
-    def _process_pty_req_request(self, packet: SSHPacket) -> bool:
-        return _refused(packet)
-
-    def _process_x11_req_request(self, packet: SSHPacket) -> bool:
-        return _refused(packet)
-
-    def _process_auth_agent_req_at_openssh_dot_com_request(self, packet: SSHPacket) -> None:
-        """Refused; this handler reports for itself."""
-        packet.get_remaining_payload()
-        self._report_response(False)
-
-    def _process_shell_request(self, packet: SSHPacket) -> bool:
-        return _refused(packet)
-
-    def _process_exec_request(self, packet: SSHPacket) -> bool:
-        return _refused(packet)
-
-
-def _refused(packet: SSHPacket) -> bool:
-    packet.get_remaining_payload()
-    return False
-
-
-class ChannelSession(SSHServerStreamSession[bytes]):
-    """A channel on which SFTP is spoken."""
-
-    def __init__(self, session: SftpSession) -> None:
-        super().__init__(None)
-        self._session = session
-
-    def shell_requested(self) -> bool:
-        """No."""
-        return False
-
-    def exec_requested(self, command: str) -> bool:  # noqa: ARG002 - the library's interface
-        """No: no commands, no SCP."""
-        return False
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        """SFTP and no other."""
-        return subsystem == "sftp"
-
-    def session_started(self) -> None:
-        """Serve until the channel closes."""
-        channel, connection = self._chan, self._conn
-        if channel is None or connection is None:
-            return
-        server = FileServer(cast("asyncssh.SSHServerChannel[bytes]", channel), self._session)
-        handler = Handler(server, SSHReader(self, channel), SSHWriter(self, channel), self._session)
-        connection.create_task(self._run(handler))
-
-    async def _run(self, handler: Handler) -> None:
-        self._session.channels.add(handler)
-        try:
-            await handler.run()
-        finally:
-            self._session.channels.discard(handler)
 
 
 def _is_plain_key(blob: bytes) -> bool:
