@@ -150,3 +150,8 @@ def digest_line(raw: bytes) -> str:
     """A public key line around 32 raw bytes."""
     blob = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + raw
     return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
+
+
+def told(changes: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """What changes, of which kind, under which name."""
+    return {(one["change"], one["kind"], one["name"]) for one in changes}

@@ -1,4 +1,4 @@
-"""Applying estates: what is written, that it is all or nothing, and that what ended stays ended."""
+"""Applying estates: what is written, and that it is all or nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
+from keten.core.errors import Conflict, Corrupt, Invalid
 from keten.datasets.model import Dataset
 from keten.identity.model import Client, Person
 from keten.suppliers import service
@@ -19,7 +19,7 @@ from keten.suppliers.reading import parse
 from keten.vault import service as vault
 from keten.vault.model import Object
 from keten.vault.personal import Seals
-from tests.unit.suppliers.instances import ACTOR, ESTATE, Instance, key_line, line_of
+from tests.unit.suppliers.instances import ACTOR, ESTATE, Instance, key_line, line_of, told
 
 LONGER = "UPDATE contracts SET body = CAST(replace(body, '2026-12-31', '2036-12-31') AS BLOB)"
 EVERYTHING = {
@@ -34,10 +34,6 @@ EVERYTHING = {
     ("dataset", "voters"),
     ("grant", "voters-for-drukwerk"),
 }
-
-
-def told(changes: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
-    return {(one["change"], one["kind"], one["name"]) for one in changes}
 
 
 def refused(instance: Instance, estate: str) -> list[str]:
@@ -185,107 +181,6 @@ def test_a_plan_after_applying_shows_ids(instance: Instance) -> None:
     plan = instance.plan(ESTATE)
     assert plan.changes == []
     assert plan.ids == ids
-
-
-def test_what_is_left_out_ends_for_good(instance: Instance) -> None:
-    ids = instance.apply(ESTATE).ids
-    shorter = ESTATE[: ESTATE.index("grants:")]
-    applied = instance.apply(shorter)
-    assert told(applied.changes) == {("ended", "grant", "voters-for-drukwerk")}
-    with instance.register() as register:
-        grant = register.grant(ids["grant"]["voters-for-drukwerk"])
-        assert grant is not None
-        assert grant.ended is not None
-        assert (grant.ended.reason, grant.ended.by) == (service.NOT_IN_ESTATE, ACTOR)
-        assert grant.ended.at_us == instance.now_us
-    assert instance.apply(shorter).changes == []
-    # and back in the file, it is said aloud that it stays so
-    size = instance.size()
-    again = instance.apply(ESTATE)
-    assert told(again.changes) == {("kept-ended", "grant", "voters-for-drukwerk")}
-    assert instance.size() == size
-    anew = instance.apply(ESTATE.replace("id: voters-for-drukwerk", "id: voters-again"))
-    assert told(anew.changes) == {("declared", "grant", "voters-again")}
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        ("supplier", "drukwerk"),
-        ("contract", "vwo-2026-014"),
-        ("client", "drukwerk-batch"),
-        ("person", "drukwerk-ops"),
-        ("grant", "voters-for-drukwerk"),
-        ("dataset", "voters"),
-    ],
-)
-def test_no_estate_revives_what_was_revoked(instance: Instance, kind: str, name: str) -> None:
-    ids = instance.apply(ESTATE).ids
-    ending = instance.end(kind, ids[kind][name])
-    assert not ending.already
-    assert ending.index == instance.size() - 1
-    size = instance.size()
-    for estate in (ESTATE, ESTATE.replace("tier: high", "tier: critical").replace("2026-12-31", "2027-12-31"), ESTATE):
-        applied = instance.apply(estate)
-        assert ("kept-ended", kind, name) in told(applied.changes)
-        assert applied.ids[kind][name] == ids[kind][name]
-    with instance.register() as register:
-        row = register.named(kind, name)
-        assert row is not None
-        assert row.ended is not None
-        assert row.ended.reason == "stolen key"
-    told_kinds = instance.kinds(size)
-    assert not any(one.startswith(f"suppliers.{kind}.") for one in told_kinds if kind in {"grant", "dataset"})
-
-
-def test_ending_twice_is_told_apart_and_recorded_once(instance: Instance) -> None:
-    ids = instance.apply(ESTATE).ids
-    first = instance.end("client", ids["client"]["drukwerk-batch"], "lost laptop")
-    size = instance.size()
-    again = instance.end("client", ids["client"]["drukwerk-batch"], "again")
-    assert again.already
-    assert again.index is None
-    assert again.row == first.row
-    assert instance.size() == size
-
-
-def test_two_endings_of_one_row_in_one_transaction_are_told_apart(instance: Instance) -> None:
-    ids = instance.apply(ESTATE).ids
-    grant = ids["grant"]["voters-for-drukwerk"]
-    size = instance.size()
-    both = instance.write(
-        lambda writing: [service.end(writing, "grant", grant, f"number {at}", ACTOR) for at in (1, 2)]
-    )
-    assert [one.already for one in both] == [False, True]
-    assert instance.size() == size + 1
-
-
-def test_ending_a_supplier_leaves_its_contracts_as_they_are(instance: Instance) -> None:
-    ids = instance.apply(ESTATE).ids
-    size = instance.size()
-    instance.end("supplier", ids["supplier"]["drukwerk"])
-    assert instance.kinds(size) == ["suppliers.supplier.ended"]
-    with instance.register() as register:
-        contract = register.contract(ids["contract"]["vwo-2026-014"])
-        assert contract is not None
-        assert contract.ended is None
-
-
-@pytest.mark.parametrize("reason", ["", "  ", "a\nb", "x" * 501, "\x1b[2J"])
-def test_an_ending_needs_a_reason(instance: Instance, reason: str) -> None:
-    ids = instance.apply(ESTATE).ids
-    with pytest.raises(Invalid) as caught:
-        instance.end("supplier", ids["supplier"]["drukwerk"], reason)
-    assert caught.value.code == "reason"
-
-
-def test_only_what_is_there_can_end(instance: Instance) -> None:
-    instance.apply(ESTATE)
-    with pytest.raises(NotFound):
-        instance.end("supplier", "a" * 26)
-    with pytest.raises(Invalid) as caught:
-        instance.end("organisation", "a" * 26)
-    assert caught.value.code == "kind"
 
 
 def test_a_key_that_rotates_is_a_change_of_the_client(instance: Instance) -> None:
@@ -453,17 +348,6 @@ def test_an_estate_has_its_transaction_to_itself(instance: Instance) -> None:
         instance.write(twice)
     assert caught.value.code == "transaction-shared"
     assert instance.size() == 0
-
-
-def test_two_estates_in_sequence_end_with_the_second(instance: Instance) -> None:
-    instance.apply(ESTATE)
-    second = ESTATE.replace("id: voters-for-drukwerk", "id: voters-second").replace("per: day", "per: hour")
-    applied = instance.apply(second)
-    assert told(applied.changes) == {("declared", "grant", "voters-second"), ("ended", "grant", "voters-for-drukwerk")}
-    with instance.register() as register:
-        supplier = applied.ids["supplier"]["drukwerk"]
-        held = {grant.name: grant.ended is None for grant in register.grants_of(supplier)}
-    assert held == {"voters-second": True, "voters-for-drukwerk": False}
 
 
 def test_a_damaged_row_stops_an_estate(instance: Instance) -> None:
