@@ -45,6 +45,7 @@ def init(
 
     Example: keten init --home keten --host files.example.org
     """
+    from keten.keeper.certificates import create_authority, issue
     from keten.keeper.instance import create_instance
 
     surroundings: Surroundings = ctx.obj
@@ -53,6 +54,7 @@ def init(
     _check_length(folder)
     passphrase = None if passphrase_file is None else _passphrase(passphrase_file, output)
     hosts = tuple(dict.fromkeys(host or default_hosts()))
+    issue(create_authority("trial"), hosts)  # a malformed host is refused before anything is made
     settings = surroundings.settings(folder)
     origin = create_instance(settings, hosts, passphrase)
     if passphrase_file is not None:

@@ -68,7 +68,7 @@ def login(
         ca=_authority(ca),
         ledger_key="",
     )
-    session = _session(surroundings, made)
+    session = _session(ctx, made)
     session.sign_in()
     ledger_key = fetched(session.fetch, "key.pub").decode("utf-8", "replace").strip()
     verifier = Verifier.parse(ledger_key)
@@ -96,7 +96,7 @@ def ls(ctx: typer.Context, instance: Instance = "", json: Json = False) -> None:
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     chosen, _logins = _login(surroundings, instance)
-    found = remotes(_session(surroundings, chosen))
+    found = remotes(_session(ctx, chosen))
     output.result(
         [
             {"path": one.path, "id": one.id, "size": one.size, "digest": one.digest, "valid_until": one.valid_until}
@@ -137,7 +137,7 @@ def get(
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     chosen, logins = _login(surroundings, instance)
-    session = _session(surroundings, chosen, PATIENCE)
+    session = _session(ctx, chosen, PATIENCE)
     wanted = choose(remotes(session), remote)
     target = _target(wanted, out)
     there = _is_there(target, wanted)
@@ -193,14 +193,18 @@ def _login(surroundings: Surroundings, instance: str) -> tuple[Login, Logins]:
     return logins.choose(instance), logins
 
 
-def _session(surroundings: Surroundings, login: Login, patience: float = 0.0) -> Session:
+def _session(ctx: typer.Context, login: Login, patience: float = 0.0) -> Session:
+    """A session for the command that runs; its connection is closed when the command ends."""
     from keten.cli.supplier.keys import load_key
     from keten.cli.supplier.proofs import Prover
     from keten.cli.supplier.session import Session
     from keten.cli.supplier.wire import Wire
 
     key = load_key(Path(login.key), Path(login.passphrase_file) if login.passphrase_file else None)
-    return Session(Wire(login.url, login.ca, surroundings.proxies), Prover(login.client_id, key), patience)
+    surroundings: Surroundings = ctx.obj
+    wire = Wire(login.url, login.ca, surroundings.proxies)
+    ctx.call_on_close(wire.close)
+    return Session(wire, Prover(login.client_id, key), patience)
 
 
 def _client_id(text: str) -> str:
