@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from keten.ledger.notes import Signer, checkpoint_text
 from keten.ledger.prooffile import ProofFile
 from keten.ledger.proofs import prove_inclusion
-from keten.ledger.tiles import TileReader
+from keten.ledger.tiles import TileReader, encode_bundle
 from tests.interop.ledger.exported import (
     ROOT,
     TOOL,
@@ -87,17 +87,21 @@ def test_erased_entries_are_counted_and_mentioned(log: Log, tmp_path: Path) -> N
 
 
 def test_older_partial_tiles_may_lie_beside(copy: Path, log: Log) -> None:
-    for size in (100, 300):
-        publisher = Log(copy, log.signer)
-        publisher.seal(size)
     older = copy / "tile/0/002.p/3"
     older.write_bytes((copy / "tile/0/002.p/88").read_bytes()[:96])
     bundle = copy / "tile/entries/000.p/2"
     bundle.parent.mkdir()
-    leaves = log.leaves[:2]
-    bundle.write_bytes(b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in leaves))
+    bundle.write_bytes(encode_bundle(log.leaves[:2]))
     code, report = verify(copy, "--key", log.signer.verifier_key())
     assert (code, report["remarks"]) == (0, [])
+    whole = older.read_bytes(), bundle.read_bytes()
+    older.write_bytes(whole[0][:64])
+    bundle.write_bytes(whole[1] + whole[1])
+    assert faults(verify(copy)[1]) == {("tile-wrong", "tile/0/002.p/3"), ("tile-wrong", "tile/entries/000.p/2")}
+    bundle.write_bytes(encode_bundle(log.leaves[:3]))
+    assert ("tile-wrong", "tile/entries/000.p/2") in faults(verify(copy)[1])
+    older.write_bytes(whole[0])
+    bundle.write_bytes(whole[1])
     flip(older, 50)
     flip(bundle, 50)
     code, report = verify(copy)
