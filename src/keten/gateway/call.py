@@ -7,9 +7,8 @@ from collections.abc import Iterable
 
 from starlette.types import Message, Receive, Scope, Send
 
-from keten.core.ids import new_id
 from keten.gateway.connection import Connection
-from keten.gateway.problems import KINDS, RETRY_SECONDS, Headers, Problem, body_of, prefers_dutch
+from keten.gateway.problems import KINDS, RETRY_SECONDS, Headers, Problem, body_of, new_request_id, prefers_dutch
 
 BODY_SECONDS = 15.0
 _ALWAYS = [(b"x-content-type-options", b"nosniff")]
@@ -32,7 +31,7 @@ class Call:
         self.method: str = scope["method"]
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.connection: Connection = scope["keten.connection"]
-        self.request_id = new_id()
+        self.request_id = new_request_id()
         self.started = False
 
     # ---- what it says ------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # l_onoff, l_linger: socket(7)
+_QUICK_TURNS = 4
+_SLOWEST = 0.02  # seconds between looks at a buffer that is not empty yet
 _TLS_RECORD = 16_384  # content bytes of a full TLS record (RFC 8446 §5.1)
 _TLS_RECORD_SENT = _TLS_RECORD + 22  # with header (5), content type (1) and tag (16)
 
@@ -107,10 +109,11 @@ class Connection:
 
     async def flushed(self) -> bool:
         """Wait until everything written was handed to the kernel; false when the connection ended before."""
-        wait = 0.0
+        turn = 0
         while not self.is_lost:
             if self.unsent() == 0:
                 return True
-            await asyncio.sleep(wait)
-            wait = min(wait + 0.001, 0.02)
+            # What is small leaves within a few turns of the loop; for the rest there is no call to wait for.
+            await asyncio.sleep(0 if turn < _QUICK_TURNS else min((turn - _QUICK_TURNS) / 1000, _SLOWEST))
+            turn += 1
         return not self.broken and self._unsent_at_end == 0

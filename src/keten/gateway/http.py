@@ -25,7 +25,6 @@ from starlette.types import Receive, Scope, Send
 
 from keten.core.clock import rfc3339
 from keten.core.errors import KetenError
-from keten.core.ids import new_id
 from keten.gateway.accesses import Accesses
 from keten.gateway.call import NO_STORE, Call, ClientGone
 from keten.gateway.concurrency import Concurrency
@@ -33,7 +32,16 @@ from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import data_of
 from keten.gateway.objects import serve_object
 from keten.gateway.operations import HTTPS
-from keten.gateway.problems import KINDS, Headers, Problem, body_of, challenge, prefers_dutch, problem_of
+from keten.gateway.problems import (
+    KINDS,
+    Headers,
+    Problem,
+    body_of,
+    challenge,
+    new_request_id,
+    prefers_dutch,
+    problem_of,
+)
 from keten.keeper.protocol import Caller, HttpProof, Share, ShareQuery, Shares, TokenGranted, TokenRequest
 
 log = logging.getLogger(__name__)
@@ -271,7 +279,7 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     """A method that a route does not know: Starlette's own way of saying no, as a problem document."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     kind = next((kind for kind, text in KINDS.items() if text.status == status), "internal")
-    request_id = new_id()
+    request_id = new_request_id()
     dutch = prefers_dutch(request.headers.get("accept-language", ""))
     raw: bytes = request.scope["raw_path"]
     body = body_of(Problem(kind), raw.decode("latin-1")[:500], request_id, dutch=dutch)

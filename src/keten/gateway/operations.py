@@ -29,7 +29,9 @@ class SftpOperation(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+# The most frequent first: routes are tried in this order.
 HTTPS: tuple[HttpsOperation, ...] = (
+    HttpsOperation("object", ("GET", "HEAD"), "/v1/objects/{id}", "object", "exchange.open"),
     HttpsOperation(
         "metadata",
         ("GET", "HEAD"),
@@ -41,7 +43,6 @@ HTTPS: tuple[HttpsOperation, ...] = (
     HttpsOperation("token", ("POST",), "/oauth/token", "token", "identity.token"),
     HttpsOperation("shares", ("GET", "HEAD"), "/v1/shares", "shares", "exchange.shares"),
     HttpsOperation("share", ("GET", "HEAD"), "/v1/shares/{id}", "share", "exchange.shares"),
-    HttpsOperation("object", ("GET", "HEAD"), "/v1/objects/{id}", "object", "exchange.open"),
     HttpsOperation(
         "openapi", ("GET", "HEAD"), "/openapi.json", "openapi", "", "public: the description of this interface"
     ),

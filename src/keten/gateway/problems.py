@@ -7,6 +7,7 @@ Whatever the keeper denies to an HTTPS caller is about signing in: everything el
 from __future__ import annotations
 
 import logging
+import os
 import re
 from typing import Any
 
@@ -159,6 +160,11 @@ class Problem(Exception):
     def status(self) -> int:
         """The HTTP status."""
         return KINDS[self.kind].status
+
+
+def new_request_id() -> str:
+    """A name for one request, for the client and our logs."""
+    return os.urandom(16).hex()
 
 
 def problem_of(error: KetenError) -> Problem:

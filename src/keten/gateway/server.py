@@ -19,11 +19,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from keten.core.errors import Invalid
-from keten.core.ids import new_id
 from keten.gateway.addresses import Network, forwarded_address
 from keten.gateway.connection import Connection
 from keten.gateway.delivery import PIECE
-from keten.gateway.problems import KINDS, Problem, body_of
+from keten.gateway.problems import KINDS, Problem, body_of, new_request_id
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +65,11 @@ class GatewayProtocol(HttpToolsProtocol):
         """TLS is up; what the client said in the same breath is taken now."""
         if self._ended_early:
             return
-        super().connection_made(transport)
-        self._begun = True
         transport.set_write_buffer_limits(high=PIECE)
+        coalescing = Coalescing(transport)
+        self._connection.transport = coalescing
+        super().connection_made(coalescing)
+        self._begun = True
         self.client = (self._connection.address, 0)
         self._arm_head()
         early, self._early = self._early, []
@@ -126,7 +127,7 @@ class GatewayProtocol(HttpToolsProtocol):
             # An answer to an earlier request is on its way: nothing may be written into the middle of it.
             self._connection.cut("failed")
             return
-        request_id = new_id()
+        request_id = new_request_id()
         body = body_of(Problem(kind), "about:blank", request_id, dutch=False)
         status = KINDS[kind].status
         head = (
@@ -199,6 +200,65 @@ class GatewayProtocol(HttpToolsProtocol):
                 self._refuse("timeout")
             else:
                 self.transport.close()
+
+
+class Coalescing(asyncio.Transport):
+    """What is written in one turn of the loop leaves together: head and content in one TLS record."""
+
+    _MOST = 16 * 1024  # beyond that, joining costs more than another record
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._parts: list[bytes | bytearray | memoryview] = []
+        self._waiting = 0
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write soon."""
+        if len(data) > self._MOST:
+            self._flush()
+            self._transport.write(data)
+            return
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+        self._waiting += len(data)
+
+    def _flush(self) -> None:
+        if self._parts:
+            parts, self._parts, self._waiting = self._parts, [], 0
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def get_write_buffer_size(self) -> int:
+        """What is written and still here."""
+        return self._waiting + self._transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        """Close after what was written."""
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._parts, self._waiting = [], 0
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or about to be."""
+        return self._transport.is_closing()
+
+    def pause_reading(self) -> None:
+        """Read nothing for now."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._transport.resume_reading()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What the transport knows of itself."""
+        return self._transport.get_extra_info(name, default)
 
 
 class _Held(asyncio.Protocol):
@@ -304,7 +364,6 @@ class HttpsServer:
             raise
         if transport is None:
             raise ConnectionResetError("the connection ended in the handshake")
-        connection.transport = transport
         protocol.connection_made(transport)
 
     def client_of(self, connection: Connection, headers: list[tuple[bytes, bytes]]) -> tuple[str, int]:
