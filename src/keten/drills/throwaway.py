@@ -61,12 +61,12 @@ class Throwaway:
 
     def command(self, *words: str, home: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `keten WORDS`, as a person would; returns whatever came out."""
-        line = [sys.executable, "-m", "keten", *words, *(("--home", str(self.home)) if home else ())]
-        return subprocess.run(line, capture_output=True, text=True, check=False, env=self.environment())
+        line = [*self._keten(), *words, *(("--home", str(self.home)) if home else ())]
+        return subprocess.run(line, capture_output=True, text=True, check=False)
 
-    def environment(self) -> dict[str, str]:
-        """The processes' environment: this one's, with the supplier's own settings folder kept apart."""
-        return os.environ | {"XDG_CONFIG_HOME": str(self.folder / "config"), "PYTHONUNBUFFERED": "1"}
+    def _keten(self) -> list[str]:
+        """The command, with the supplier's own settings folder kept apart."""
+        return ["env", f"XDG_CONFIG_HOME={self.folder / 'config'}", sys.executable, "-m", "keten"]
 
     def run(self, *words: str, expect: int = 0) -> Any:
         """Run `keten WORDS --json`; its result. Raises `Command` when it does not end with the exit code `expect`."""
@@ -94,10 +94,7 @@ class Throwaway:
             *("up", "--json", "--home", str(self.home), "--gateway", "127.0.0.1:0"),
             *("--sftp", "127.0.0.1:0", "--console", "127.0.0.1:0", *options),
         ]
-        line = [sys.executable, "-m", "keten", *words]
-        self._up = subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=log, text=True, env=self.environment()
-        )
+        self._up = subprocess.Popen([*self._keten(), *words], stdout=subprocess.PIPE, stderr=log, text=True)
         log.close()
         self.ready = self._ready_line(timeout)
         return self.ready

@@ -26,8 +26,7 @@ class Addresses:
         if wrapped is None:
             wrapped = vault.subject_key(writing.connection, client)
             if wrapped is None:
-                # Made in this transaction, which may yet be rolled back: not kept before it is read again.
-                return {client: vault.seal_for(writing, self._keys, client, address.encode())}
+                    return {client: vault.seal_for(writing, self._keys, client, address.encode())}
             self._wrapped[client] = wrapped
             if len(self._wrapped) > MAX_CACHED:
                 self._wrapped.popitem(last=False)
@@ -35,4 +34,11 @@ class Addresses:
 
     def forget(self) -> None:
         """The register changed: a key may be gone."""
+        self._wrapped.clear()
+
+    def commit(self) -> None:
+        """The transaction is durable, and so are the keys made in it."""
+
+    def rollback(self) -> None:
+        """The transaction did not happen: a key that was made and read in it is no key."""
         self._wrapped.clear()

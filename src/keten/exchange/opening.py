@@ -144,16 +144,19 @@ class Door:
         grant, found = evaluated.outcome.grant, evaluated.found
         if grant is None or found is None:
             raise Corrupt("decision", "An access was allowed without a grant.", evaluated.request.object)
-        charge = self._charge(writing, grant, found, evaluated.request.client)
-        if isinstance(charge, Spent):
-            return self._refuse(writing, evaluated, ("budget-spent",), refusals)
         details: dict[str, Any] = {
             "outcome": "allow",
             "start": evaluated.start,
             "length": evaluated.length,
             "valid_until": rfc3339(decision.valid_until_us),
-        } | charge
-        index = writing.record(self._draft(writing, entries.OBJECT_OPENED, evaluated, details))
+        }
+        # Before the charge: sealing may fail, and a charge must never stand without the entry that follows it.
+        draft = self._draft(writing, entries.OBJECT_OPENED, evaluated, details)
+        charge = self._charge(writing, grant, found, evaluated.request.client)
+        if isinstance(charge, Spent):
+            return self._refuse(writing, evaluated, ("budget-spent",), refusals)
+        details.update(charge)
+        index = writing.record(draft)
         writing.open(index)
         return Committed(index, (), opened=True)
 
@@ -181,7 +184,7 @@ class Door:
 
     def _draft(self, writing: Writing, kind: Kind, evaluated: Evaluated, details: dict[str, Any]) -> Draft:
         request, outcome = evaluated.request, evaluated.outcome
-        details |= {
+        details |= {  # in place: the caller may add to it until it is recorded
             "channel": request.channel,
             "policies": list(outcome.decision.policies),
             "policy_hash": outcome.policy_hash,

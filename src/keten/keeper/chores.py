@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from keten.budgets import service as budgets
 from keten.core.errors import KetenError
 from keten.keeper import entries
 from keten.keeper.gateway_verbs import GatewayVerbs
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 CLOCK_SECONDS = 1.0
 RETENTION_SECONDS = 15.0
 REFUSALS_SECONDS = 10.0
+SWEEP_SECONDS = 6 * 3600.0
 
 
 class Chores:
@@ -36,9 +38,9 @@ class Chores:
             (CLOCK_SECONDS, self.watch_clock),
             (RETENTION_SECONDS, self.enforce_retention),
             (REFUSALS_SECONDS, self.flush_refusals),
+            (SWEEP_SECONDS, self.sweep),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
-        self._tasks.append(asyncio.ensure_future(self._once(self.sweep)))
 
     def stop(self) -> None:
         """No more."""
@@ -114,5 +116,13 @@ class Chores:
             lambda writing: sweeping.abandon_puts(writing, now - sweeping.ABANDONED_AFTER_US)
         )
         self._operators.remove_blobs(removed)
+        while True:
+            swept, _batch = await trusted.writer.run(sweeping.destroy_keyless, alone=True)
+            self._operators.remove_blobs(swept.removed)
+            if not swept.objects:
+                break
+        organisation = trusted.register.organisation()
+        if organisation is not None:
+            await trusted.writer.run(lambda writing: budgets.drop_old(writing, now, organisation.timezone))
         orphans = await asyncio.to_thread(lambda: tuple(sweeping.orphans(trusted.reader, trusted.store)))
         self._operators.remove_blobs(orphans)

@@ -107,7 +107,7 @@ class Trusted:
             head,
             self.clock,
             open_indexes=[one.index for one in self.accesses],
-            participants=(self.budgets,),
+            participants=(self.budgets, self.addresses),
             on_commit=self._committed,
             disk=Disk(paths.database_folder, settings.keeper.reserve_bytes),
         )

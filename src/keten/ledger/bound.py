@@ -107,6 +107,9 @@ def checked(table: Table, kind: type[T], found: Row[Any]) -> T:
     """
     if found.e_idx is None or found.e_payload is None:  # 1
         raise _mismatch(table, found.id, f"its entry {found.entry} is missing")
+    stored = (found.body, found.e_payload, found.e_salt, found.e_leaf)
+    if not all(isinstance(each, bytes) for each in stored):  # SQLite keeps whatever type it is given
+        raise _mismatch(table, found.id, "something of it is not stored as bytes")
     if found.e_newest != found.entry:
         raise _mismatch(table, found.id, f"it is of entry {found.entry}, but entry {found.e_newest} changed it last")
     if leaf_bytes(found.e_id, commitment(found.e_salt, found.e_id, found.e_payload)) != found.e_leaf:

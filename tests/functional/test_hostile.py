@@ -1,0 +1,119 @@
+"""What strangers and attackers send, over the real door: refused, bounded, and nothing breaks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+
+from keten.core.ids import new_id
+from tests.town import PRINTER, Town
+
+
+def _b64(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def test_assertions_that_do_not_hold(town: Town) -> None:
+    system = town.system(PRINTER, town.printer_key)
+    now = int(time.time())
+    good = system.assertion()
+    claims: dict[str, object] = {"iss": system.client_id, "sub": system.client_id, "aud": system.url}
+    claims |= {"iat": now, "exp": now + 60, "jti": "1"}
+    unsigned = f"{_b64({'alg': 'none'})}.{_b64(claims)}."
+    hmac_alg = system.jwt({"alg": "HS256"}, claims)
+    bad = [
+        unsigned,
+        hmac_alg,
+        system.assertion(aud=f"{system.url}/oauth/token"),
+        system.assertion(aud=[system.url]),
+        system.assertion(exp=now - 1),
+        system.assertion(exp=now + 3600),
+        system.assertion(iat=now + 600),
+        system.assertion(sub="aaaaaaaaaaaaaaaaaaaaaaaaae"),
+        system.jwt({"alg": "EdDSA"}, claims | {"jti": "2"}, town.carrier_key.private),
+        system.jwt({"alg": "EdDSA", "crit": ["x"], "x": 1}, claims | {"jti": "3"}),
+        good[:-4],
+        "a.b.c",
+        "",
+        "x" * 100_000,
+    ]
+    for assertion in bad:
+        answer = system.sign_in(assertion or " ")
+        assert answer.status in (400, 401, 413), assertion[:80]
+        assert "access_token" not in answer.body.decode()
+    assert system.sign_in(good).status == 200
+    assert system.sign_in(good).status == 401, "an assertion counts once"
+
+
+def test_tokens_and_proofs_that_do_not_hold(town: Town) -> None:
+    printer, carrier = town.printer(), town.carrier()
+    path = "/v1/shares"
+    url = f"{printer.url}{path}"
+
+    def ask(token: str, proof: str, scheme: str = "DPoP") -> int:
+        return printer.ask("GET", path, {"Authorization": f"{scheme} {token}", "DPoP": proof}).status
+
+    printer.get(path)  # learns the nonce, when one is asked for
+    assert ask(printer.token, printer.proof("GET", url, printer.token)) == 200
+    once = printer.proof("GET", url, printer.token)
+    assert ask(printer.token, once) == 200
+    assert ask(printer.token, once) == 401, "a proof counts once"
+    for proof in (
+        printer.proof("POST", url, printer.token),
+        printer.proof("GET", f"{printer.url}/v1/objects/x", printer.token),
+        printer.proof("GET", url),
+        printer.proof("GET", url, carrier.token),
+        printer.proof("GET", url, printer.token, iat=int(time.time()) - 120),
+        printer.proof("GET", url, printer.token, iat=int(time.time()) + 120),
+        carrier.proof("GET", url, printer.token),
+        "",
+        "a.b.c",
+    ):
+        assert ask(printer.token, proof) == 401
+    assert ask(printer.token, printer.proof("GET", url, printer.token), "Bearer") == 401
+    assert ask(printer.token[:-2] + "AA", printer.proof("GET", url, printer.token)) == 401
+    assert printer.ask("GET", path).status == 401
+
+
+def test_a_flood_of_strangers_makes_few_entries(town: Town) -> None:
+    from keten.keeper.protocol import Nothing, Status
+
+    def size() -> int:
+        with town.keten.keeper() as keeper:
+            return keeper.call("keeper.status", Nothing(), Status).size
+
+    stranger = town.system(PRINTER, town.carrier_key)
+    before = size()
+    for _number in range(300):
+        stranger.client_id = new_id()
+        assert stranger.sign_in().status in (400, 401)
+    assert size() - before <= 20, "a handful, not hundreds"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/objects/../../keeper/root.key",
+        "/ledger/../keeper/root.key",
+        "/ledger/%2e%2e/db/keten.db",
+        "/v1/objects/%00",
+    ],
+)
+def test_paths_lead_nowhere(town: Town, path: str) -> None:
+    printer = town.printer()
+    answer = printer.get(path)
+    assert answer.status in (400, 404)
+    assert b"SQLite" not in answer.body
+
+
+def test_the_host_header_is_not_believed(town: Town) -> None:
+    printer = town.printer()
+    url = f"{printer.url}/v1/shares"
+    headers = {"Authorization": f"DPoP {printer.token}", "DPoP": printer.proof("GET", url, printer.token)}
+    answer = printer.ask("GET", "/v1/shares", headers | {"Host": "evil.example"})
+    assert b"evil.example" not in answer.body
+    elsewhere = printer.proof("GET", "https://evil.example/v1/shares", printer.token)
+    assert printer.ask("GET", "/v1/shares", headers | {"Host": "evil.example", "DPoP": elsewhere}).status == 401
