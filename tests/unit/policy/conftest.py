@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from keten.policy.engine import Engine
+from keten.policy.service import Decisions
+from tests.unit.policy.asking import Counting
+from tests.unit.policy.worlds import World
 from tests.unit.suppliers.instances import Instance
 
 
@@ -21,3 +24,18 @@ def instance(tmp_path: Path) -> Iterator[Instance]:
     yield made
     made.engine.dispose()
     made.reader.dispose()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def counting() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def decisions(world: World, counting: Counting) -> Decisions:
+    return Decisions(world, counting)
