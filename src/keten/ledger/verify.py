@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from keten.core.db import database_error, reading_engine
 from keten.core.errors import Unavailable
+from keten.ledger.blame import blamed
 from keten.ledger.derived import surplus
 from keten.ledger.faults import Check, Fault, Faults, Report
 from keten.ledger.headfaults import StoredHead, Tree, cursor_faults, outside_faults, read_head
@@ -28,7 +29,6 @@ from keten.ledger.reading import size as stored_size
 from keten.ledger.registerfaults import row_count, row_faults, shapes
 from keten.ledger.tables import changes, postings
 from keten.ledger.tilefaults import (
-    Difference,
     last_leaf,
     list_tiles,
     missing_tiles,
@@ -36,7 +36,7 @@ from keten.ledger.tilefaults import (
     read_verifier,
     upper_tiles,
 )
-from keten.ledger.tiles import ENTRIES, HEIGHT, WIDTH, Tile
+from keten.ledger.tiles import ENTRIES, WIDTH, Tile
 
 __all__ = ["Check", "Fault", "Report", "verify"]
 
@@ -167,7 +167,7 @@ class _Verification:
             sound = self._tree(tree, head, published)  # 4
             different += upper_tiles(self._folder, here, tree.blocks, size)
             self._whole(connection, head, here, published, results, lists_end)
-        self._blame(different, sound=sound)  # 5
+        self._faults.extend(blamed(different, here, sound=sound))  # 5
         for number, check in enumerate(self._checks):  # 8
             gathered = [result.gathered[number] for result in results]
             self._look(check.name, check.faults(connection, gathered))
@@ -280,45 +280,16 @@ class _Verification:
     def _tree(self, tree: Tree, head: StoredHead, published: Checkpoint | None) -> bool:
         """Step 4; whether the leaves are those that were signed."""
         root = tree.root(head.size)
-        if root is None:
-            return False
-        sound = head.root is not None and root == head.root
-        if head.root is not None and not sound:
+        sound = root is not None and root == head.root
+        if root is not None and head.root is not None and not sound:
             self._faults.add(Fault("tree", f"the root over the {head.size} entries is not the one that was signed"))
         if published is not None and published.size <= head.size:
-            part = tree.root(published.size)
+            signed_here = head.root is not None and published.size == head.size
+            part = head.root if signed_here else tree.root(published.size)
             if part is not None and part != published.root:
                 what = f"its root is not that of the first {published.size} entries in the database"
                 self._faults.add(Fault("checkpoint", what, file="checkpoint"))
         return sound
-
-    def _blame(self, different: Sequence[Difference], *, sound: bool) -> None:
-        """Step 5: whether a file or the database is wrong where they differ.
-
-        When the leaves have the signed root, the file is. When they do not, and both the bundle and the tile over an
-        entry differ from it, it is the entry's leaf.
-        """
-        wrong: set[int] = set()
-        if not sound:
-            bundles = {place for each in different if each.tile.level == ENTRIES for place in each.places}
-            tiles = {place for each in different if each.tile.level == 0 for place in each.places}
-            wrong = bundles & tiles
-        for index in sorted(wrong):
-            self._faults.add(Fault("leaf", "it is not the leaf that was published", index=index))
-        blocks = {index // WIDTH for index in wrong}
-        for each in different:
-            if each.tile.level <= 0 and each.places and set(each.places) <= wrong:
-                continue
-            if each.tile.level > 0 and not each.what and self._follows(each, blocks):
-                continue
-            self._faults.add(each.fault())
-
-    @staticmethod
-    def _follows(each: Difference, blocks: set[int]) -> bool:
-        """Whether a tile above differs only where leaves below it are wrong."""
-        shift = HEIGHT * (each.tile.level - 1)
-        above = {block >> shift for block in blocks}
-        return all(each.tile.index * WIDTH + place in above for place in each.places)
 
     def _too_new(self, connection: Connection, strangers: Sequence[Tile]) -> None:
         """Files beyond the moment that was verified are of entries recorded since, or of none."""
