@@ -22,7 +22,14 @@ from keten.ledger.reading import flatten, read_indexes
 
 OPENED = "exchange.object.opened"
 DELIVERED = "exchange.object.delivered"
-KINDS = ("exchange.object", "vault", "datasets", "suppliers")  # what may say who had something, since and until when
+KINDS = (  # what may say who had something, since and until when
+    "exchange.object",
+    "vault",
+    "datasets",
+    "suppliers",
+    "identity.client.ended",
+    "identity.person.ended",
+)
 COLUMNS = (
     "time",
     "kind",
