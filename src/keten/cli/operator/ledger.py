@@ -48,8 +48,10 @@ def verify(
 
     Example: keten ledger verify --home keten
     """
+    from keten.budgets.checking import ChargesCheck
     from keten.core.db import translated
     from keten.ledger.verify import verify as verify_all
+    from keten.vault.checking import ContentCheck
 
     _know_every_table()
     surroundings: Surroundings = ctx.obj
@@ -57,7 +59,12 @@ def verify(
     paths = surroundings.instance(home).paths
     with translated(), _Counted("entries") as counted:
         report = verify_all(
-            paths.database, paths.ledger, key=key, newest=QUICK if quick else None, progress=counted.told
+            paths.database,
+            paths.ledger,
+            key=key,
+            checks=() if quick else (ChargesCheck(), ContentCheck(paths.store)),
+            newest=QUICK if quick else None,
+            progress=counted.told,
         )
     _show_report(output, report)
     if report.unreadable:

@@ -1,0 +1,121 @@
+"""Commands on a stopped instance: they run a keeper for themselves, one after the other, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keten.cli.locks import command_lock
+from keten.cli.operator import keeping
+from keten.cli.processes import Child, refuse_other_user
+from keten.core.errors import Invalid
+from keten.core.settings import Paths
+from tests.unit.cli.conftest import Keten
+from tests.unit.cli.town import estate
+
+
+def command(home: Path, *words: str) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "keten", *words, "--home", str(home)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def stopped(home: Path, keten: Keten) -> Iterator[Path]:
+    """An instance with an estate; nothing may run on it afterwards."""
+    (home.parent / "estate.yaml").write_text(estate())
+    done = keten("apply", str(home.parent / "estate.yaml"), "--home", str(home))
+    assert done.code == 0, done.err
+    yield home
+    assert not Paths(home).operator_socket.exists()
+    assert keten("status", "--home", str(home)).code == 1
+
+
+def test_several_at_once_wait_for_each_other(stopped: Path, tmp_path: Path) -> None:
+    running = []
+    for number in range(4):
+        (tmp_path / f"{number}.csv").write_text(f"id\n{number}\n")
+        running.append(command(stopped, "put", "voters", str(tmp_path / f"{number}.csv"), "--json"))
+    for one in running:
+        out, err = one.communicate(timeout=100)
+        assert one.returncode == 0, err
+        assert '"unchanged":false' in out
+
+
+def test_the_keeper_goes_when_its_command_is_killed(stopped: Path, tmp_path: Path) -> None:
+    (tmp_path / "big.bin").write_bytes(bytes(1 << 20) * 200)
+    putting = command(stopped, "put", "voters", str(tmp_path / "big.bin"))
+    lock = Paths(stopped).keeper_lock
+    deadline = time.monotonic() + 60
+    while not Paths(stopped).operator_socket.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    keeper = int(lock.read_text())
+    putting.send_signal(signal.SIGKILL)
+    putting.communicate()
+    while Path(f"/proc/{keeper}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{keeper}").exists()
+    # Nothing of it is visible, and it can be put again.
+    again = command(stopped, "put", "voters", str(tmp_path / "big.bin"), "--json")
+    out, err = again.communicate(timeout=100)
+    assert again.returncode == 0, err
+    assert '"unchanged":false' in out
+
+
+def test_interrupted_in_a_terminal(stopped: Path, tmp_path: Path) -> None:
+    (tmp_path / "big.bin").write_bytes(bytes(1 << 20) * 200)
+    putting = command(stopped, "put", "voters", str(tmp_path / "big.bin"))
+    deadline = time.monotonic() + 60
+    while not list((stopped / "store").rglob(".*.tmp")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    putting.send_signal(signal.SIGINT)
+    _out, err = putting.communicate(timeout=60)
+    assert putting.returncode == 130
+    assert "Traceback" not in err
+    assert [path for path in (stopped / "store").rglob("*") if path.is_file()] == []
+
+
+def test_one_that_waits_too_long_says_for_what(stopped: Path, keten: Keten, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "WAIT_SECONDS", 0.1)
+    held = command_lock(Paths(stopped))
+    assert held.take()
+    done = keten("decide", "x", "open", "y", "--home", str(stopped))
+    held.give_back()
+    assert done.code == 3
+    assert "keten up" in done.err
+
+
+def test_a_running_keeper_is_used(stopped: Path, keten: Keten) -> None:
+    keeper = Child("keeper", stopped)
+    try:
+        keeper.wait_ready(60)
+        assert keten("decide", "x", "open", "y", "--home", str(stopped)).code == 1
+        assert keeper.exit_code is None
+    finally:
+        assert keeper.stop(30)
+
+
+def test_a_socket_that_a_killed_keeper_left(stopped: Path, keten: Keten) -> None:
+    keeper = Child("keeper", stopped)
+    keeper.wait_ready(60)
+    keeper.process.kill()
+    keeper.process.wait()
+    keeper.stdout.close()
+    assert Paths(stopped).operator_socket.exists()
+    assert keten("decide", "x", "open", "y", "--home", str(stopped)).code == 1
+
+
+def test_another_user_is_refused(home: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder to another user")
+    os.chown(home / "db", 65534, 65534)
+    with pytest.raises(Invalid, match="sudo -u"):
+        refuse_other_user(home)
+    os.chown(home / "db", 0, 0)
+    refuse_other_user(home)
