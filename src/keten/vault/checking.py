@@ -1,0 +1,63 @@
+"""For verification: the content of every present object is in the store, and has the size that it must have.
+
+Whether it is unchanged shows when it is opened, frame by frame: that needs its key, which verification has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from keten.core.errors import KetenError
+from keten.core.storage import LocalStore
+from keten.ledger.faults import Fault
+from keten.ledger.model import Entry
+from keten.vault.frames import HEADER_BYTES, fixed_header, stored_size
+from keten.vault.model import Object
+from keten.vault.tables import objects
+
+
+class ContentCheck:
+    """Looks at each present object's blob below `store`: there, of the right size, beginning with its own header."""
+
+    name = "content"
+    kinds: frozenset[str] = frozenset()
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+
+    def gather(self, entries: Sequence[Entry]) -> None:  # noqa: ARG002  # it needs nothing of the entries
+        """Nothing."""
+        return
+
+    def faults(self, connection: Connection, gathered: Sequence[None]) -> Iterator[Fault]:  # noqa: ARG002  # as above
+        """Objects whose content is missing, cut off, grown or another's."""
+        store = LocalStore(self._store)
+        present = select(objects.c.id, objects.c.body).where(objects.c.state == "present").order_by(objects.c.id)
+        for row in connection.execute(present):
+            what = _wrong(store, row.id, row.body)
+            if what:
+                yield Fault(self.name, what, table="objects", row=row.id)
+
+
+def _wrong(store: LocalStore, object_id: str, body: object) -> str:
+    try:
+        found = msgspec.json.decode(body, type=Object)  # type: ignore[call-overload]  # whatever the column holds
+    except (msgspec.DecodeError, msgspec.ValidationError, TypeError):
+        return ""  # a row that cannot be read is named as such, with the register
+    try:
+        blob = store.open(found.storage)
+    except KetenError as error:
+        return str(error.public)
+    except OSError as error:
+        return f"its content cannot be read: {error.strerror}"
+    try:
+        if blob.size != stored_size(found.size):
+            return f"its content is {blob.size} bytes instead of {stored_size(found.size)}"
+        begins = blob.read_at(0, HEADER_BYTES)
+    finally:
+        blob.close()
+    return "" if begins.startswith(fixed_header(object_id)) else "its content begins with another header"
