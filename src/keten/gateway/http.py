@@ -1,4 +1,4 @@
-"""HTTPS for suppliers: a Starlette application built from the table of operations. It translates, and decides nothing.
+"""HTTPS for suppliers: Starlette's routes, built from the table of operations. It translates, and decides nothing.
 
 What a request proves goes to the keeper as it came; the address it is about is `public_url` and the path, never the
 `Host` header.
@@ -16,11 +16,7 @@ from importlib import resources
 from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from keten.core.clock import rfc3339
@@ -33,13 +29,9 @@ from keten.gateway.link import data_of
 from keten.gateway.objects import serve_object
 from keten.gateway.operations import HTTPS
 from keten.gateway.problems import (
-    KINDS,
     Headers,
     Problem,
-    body_of,
     challenge,
-    new_request_id,
-    prefers_dutch,
     problem_of,
 )
 from keten.keeper.protocol import Caller, HttpProof, Share, ShareQuery, Shares, TokenGranted, TokenRequest
@@ -88,8 +80,8 @@ class Gateway:
         """
         try:
             form = await self._form(call)  # 1
-        except ValueError as error:
-            await self._refuse_token(call, 400, "invalid_request", str(error))
+        except ValueError:
+            await self._refuse_token(call, 400, "invalid_request", "the form is malformed, or has a parameter twice")
             return
         dpop = call.only(b"dpop") or ""
         if form.get("grant_type") != "client_credentials":  # 2
@@ -262,34 +254,36 @@ async def _tell(call: Call, problem: Problem) -> None:
         await call.problem(problem)
 
 
-def build(gateway: Gateway) -> Starlette:
-    """The application: exactly the routes of the table of operations."""
+class OurRoute(Route):
+    """A route that says itself, as a problem document, that it does not know a method."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or say which methods are known."""
+        if self.methods and scope["method"] not in self.methods:
+            allowed = (b"allow", ", ".join(sorted(self.methods)).encode("ascii"))
+            await _refusing(Problem("method", headers=[allowed]))(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def build(gateway: Gateway) -> Router:
+    """The application: exactly the routes of the table of operations.
+
+    Starlette's router without its application around it, whose layers catch what `Endpoint` has caught already. No
+    redirects for slashes: they would be built from the Host header.
+    """
     routes = [
-        Route(one.path, Endpoint(getattr(gateway, one.handler)), methods=list(one.methods), name=one.name)
+        OurRoute(one.path, Endpoint(getattr(gateway, one.handler)), methods=list(one.methods), name=one.name)
         for one in HTTPS
     ]
-    app = Starlette(routes=routes)
-    app.router.redirect_slashes = False  # a redirect would be built from the Host header
-    app.router.default = Endpoint(_absent)
-    app.add_exception_handler(HTTPException, _unrouted)
-    return app
+    return Router(routes, redirect_slashes=False, default=_refusing(Problem("not-found")))
 
 
-async def _unrouted(request: Request, error: Exception) -> Response:
-    """A method that a route does not know: Starlette's own way of saying no, as a problem document."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    kind = next((kind for kind, text in KINDS.items() if text.status == status), "internal")
-    request_id = new_request_id()
-    dutch = prefers_dutch(request.headers.get("accept-language", ""))
-    raw: bytes = request.scope["raw_path"]
-    body = body_of(Problem(kind), raw.decode("latin-1")[:500], request_id, dutch=dutch)
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    headers |= {"cache-control": "no-store", "content-language": "nl" if dutch else "en", "x-request-id": request_id}
-    return Response(body, KINDS[kind].status, headers, "application/problem+json")
+def _refusing(problem: Problem) -> Endpoint:
+    async def refuse(_call: Call) -> None:
+        raise problem
 
-
-async def _absent(_call: Call) -> None:
-    raise Problem("not-found")
+    return Endpoint(refuse)
 
 
 def _recorded(found: Shares) -> Headers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -53,6 +54,8 @@ async def _serve(settings: Settings) -> None:
     3. Listen, and say so.
     4. On SIGTERM: accept nobody; let transfers finish for a while, then cut them; report; end.
     """
+    gc.freeze()  # what is loaded stays: keep the collector from walking it again and again
+    gc.set_threshold(50_000, 20, 20)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, cast
@@ -27,12 +28,14 @@ from keten.gateway.problems import KINDS, Problem, body_of, new_request_id
 log = logging.getLogger(__name__)
 
 MAX_HEAD = 32 * 1024  # request line and headers
+MAX_EARLY = 1024 * 1024  # received between the handshake and its being heard of, a turn or two of the loop
 MAX_URL = 4 * 1024
 MAX_HEADERS = 100
 MAX_PIPELINED = 16
 HEAD_SECONDS = 15.0
 HANDSHAKE_SECONDS = 10.0
 _SHUTDOWN_SECONDS = 2.0
+_LINGER_SECONDS = 1.0
 
 
 class _Refused(Exception):
@@ -54,7 +57,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._https = server
         self._early: list[bytes] = []
         self._ended_early = False
-        self._head_bytes = 0
+        self._head_bytes = 0  # received while the head is not complete
+        self._header_bytes = 0  # of the headers that are parsed
         self._in_head = False
         self._message_open = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -66,7 +70,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._ended_early:
             return
         transport.set_write_buffer_limits(high=PIECE)
-        coalescing = Coalescing(transport)
+        coalescing = Coalescing(transport, lambda: self._message_open)
         self._connection.transport = coalescing
         super().connection_made(coalescing)
         self._begun = True
@@ -96,7 +100,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Parse, and count what a request's head takes until it is complete."""
         if not self._begun:
             self._early.append(data)
-            if sum(map(len, self._early)) > MAX_HEAD:
+            if sum(map(len, self._early)) > MAX_EARLY:
                 self._connection.reset()
             return
         if self.transport.is_closing():
@@ -142,7 +146,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self.scope["keten.connection"] = self._connection  # type: ignore[typeddict-unknown-key]  # an extension of ours
-        self._head_bytes = 0
+        self._head_bytes = self._header_bytes = 0
         self._in_head = True
         self._message_open = True
         if len(self.pipeline) >= MAX_PIPELINED:
@@ -156,8 +160,8 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        self._head_bytes += len(name) + len(value) + 4
-        if len(self.headers) >= MAX_HEADERS or self._head_bytes > MAX_HEAD:
+        self._header_bytes += len(name) + len(value) + 4
+        if len(self.headers) >= MAX_HEADERS or self._header_bytes > MAX_HEAD:
             self._break("headers-too-large")
         super().on_header(name, value)
 
@@ -207,9 +211,11 @@ class Coalescing(asyncio.Transport):
 
     _MOST = 16 * 1024  # beyond that, joining costs more than another record
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, unread: Callable[[], bool]) -> None:
         super().__init__()
         self._transport = transport
+        self._unread = unread
+        self._lingering = False
         self._parts: list[bytes | bytearray | memoryview] = []
         self._waiting = 0
         self._loop = asyncio.get_running_loop()
@@ -235,9 +241,18 @@ class Coalescing(asyncio.Transport):
         return self._waiting + self._transport.get_write_buffer_size()
 
     def close(self) -> None:
-        """Close after what was written."""
+        """Close after what was written.
+
+        While the client is still sending, closing would be a reset, which takes the answer back before it is read: so
+        what comes is read and thrown away for a moment first (RFC 9112 §9.6).
+        """
         self._flush()
-        self._transport.close()
+        if not self._unread():
+            self._transport.close()
+        elif not self._lingering:
+            self._lingering = True
+            self._transport.resume_reading()
+            self._loop.call_later(_LINGER_SECONDS, self._transport.close)
 
     def abort(self) -> None:
         """Close at once."""
@@ -246,10 +261,12 @@ class Coalescing(asyncio.Transport):
 
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
-        return self._transport.is_closing()
+        return self._lingering or self._transport.is_closing()
 
     def pause_reading(self) -> None:
         """Read nothing for now."""
+        if self._lingering:
+            return
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
