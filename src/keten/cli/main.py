@@ -24,6 +24,7 @@ COMMANDS = (
     "keten.cli.operator.decisions",
     "keten.cli.operator.revoking",
     "keten.cli.operator.ledger",
+    "keten.cli.operator.drilling",
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",
 )
