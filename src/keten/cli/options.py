@@ -6,7 +6,5 @@ from typing import Annotated
 
 import typer
 
-Home = Annotated[
-    str, typer.Option("--home", metavar="DIR", help="The instance's folder. [env var: KETEN_HOME]", show_default=False)
-]
+Home = Annotated[str, typer.Option("--home", metavar="DIR", help="The instance's folder; else KETEN_HOME says it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

@@ -48,7 +48,9 @@ def show(
     contract: Contract = "",
     grant: Grant = "",
     object: Object = "",  # noqa: A002  # the option's name
-    kind: Annotated[str, typer.Option(metavar="KIND", help="A kind of entry, or its beginning: exchange.object.")] = "",
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="A kind of entry, or its beginning, such as exchange.object")
+    ] = "",
     since: Since = "",
     until: Until = "",
     outcome: Outcome = "",
@@ -78,7 +80,7 @@ def show(
             contract=known.id_of("contract", contract),
             grant=known.id_of("grant", grant),
             object=known.object(object),
-            kind=kind,
+            kind=kind.rstrip("."),
             outcome=_outcome(outcome),
             limit=limit,
             newest_first=newest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,15 +51,23 @@ def up(
     settings = surroundings.instance(home)
     where = binds(settings, gateway, sftp, console)
     output = Output(json=json)
+    said: list[dict[str, Any]] = []
+
+    def ready(line: dict[str, Any]) -> None:
+        said.append(line)
+        output.result(line)
+        _print(output, line)
+
     try:
-        _run(settings, where, output)
+        _run(settings, where, ready)
     except KetenError as error:
-        output.result({"ready": False, "code": error.code, "error": str(error)})
+        if not said:  # whoever waits for the one line learns why it does not come
+            output.result({"ready": False, "code": error.code, "error": str(error)})
         raise
 
 
-def _run(settings: Settings, where: Binds, output: Output) -> None:
-    """Run the instance.
+def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Run the instance; `tell` is given the ready line.
 
     1. One `up` per instance, and as its owner.
     2. The keeper, alone: commands that run one for themselves are waited for.
@@ -101,8 +110,7 @@ def _run(settings: Settings, where: Binds, output: Output) -> None:
 
         supervisor.on_ready = changed
         write_state(paths, ready | {"pids": supervisor.pids})
-        output.result(ready)
-        _print(output, ready)
+        tell(ready)
         supervisor.run()  # 5
 
 
