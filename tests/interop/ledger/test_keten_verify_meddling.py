@@ -191,6 +191,18 @@ def test_lines_deleted_repeated_moved_added(
     assert (code, faults(report)) == (1, expected)
 
 
+def test_members_of_a_line_may_come_in_any_order_but_must_be_of_their_entry(copy: Path) -> None:
+    lines = lines_of(copy)
+    entry = json.loads(lines[300])
+    lines[300] = json.dumps({"id": entry.pop("id"), **entry}) + "\n"
+    write_lines(copy, lines)
+    assert verify(copy)[0] == 0
+    lines[300] = lines[300].replace('"index": 300', '"index": 7')
+    write_lines(copy, lines)
+    code, report = verify(copy)
+    assert (code, faults(report)) == (1, {("entry-other", "entry 300")})
+
+
 def test_missing_entries_are_named_as_ranges(copy: Path) -> None:
     lines = lines_of(copy)
     write_lines(copy, [*lines[:10], *lines[300:400], *lines[402:]])

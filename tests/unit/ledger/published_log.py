@@ -13,6 +13,7 @@ from keten.core.ids import encode_id
 from keten.ledger.merkle import Edge, leaf_hash
 from keten.ledger.notes import Signer, checkpoint_text
 from keten.ledger.publish import Publisher
+from keten.ledger.tiles import ENTRIES, TileReader, read_bundle, read_hashes, tiles_between
 from keten.ledger.treefiles import TreeFiles
 
 START = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
@@ -76,3 +77,35 @@ class Log:
             first = len(self.leaves)
             self.seal(size)
             self.publish(size, first)
+
+
+def assert_published(log: Log, root: Path | None = None) -> int:
+    """Everything that the checkpoint promises is there and right; its size."""
+    folder = root or log.root
+    checkpoint = Publisher(folder).published()
+    if checkpoint is None:
+        return 0
+    assert checkpoint.note == log.notes[checkpoint.size]
+    reader = TileReader(folder, checkpoint.size, checkpoint.root)
+    assert reader.tree_hash() == log.roots[checkpoint.size]
+    for tile in tiles_between(0, checkpoint.size):
+        first = tile.index * 256
+        if tile.level == ENTRIES:
+            assert read_bundle(folder, tile) == log.leaves[first : first + tile.width]
+        else:
+            expected = [reader.hash_at(8 * tile.level, first + at) for at in range(tile.width)]
+            assert read_hashes(folder, tile) == b"".join(expected)
+            if tile.level == 0:
+                assert expected == [leaf_hash(leaf) for leaf in log.leaves[first : first + tile.width]]
+    return checkpoint.size
+
+
+def assert_tidy(log: Log) -> None:
+    """Nothing lies about: no staged file, no partial tile beside its full tile."""
+    assert list((log.root / ".staging").iterdir()) == []
+    for folder in log.root.rglob("*.p"):
+        assert not folder.with_suffix("").exists(), folder
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -111,9 +111,7 @@ def test_a_signer_refuses_texts_that_no_note_can_hold(signer: Signer, text: str)
     assert caught.value.code == "note-text"
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a b", "a+b", "a\u2003b", "a\nb", "a\u00a0b", "a\x1fb", "a\x00b", "\ud800"]
-)
+@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\u2003b", "a\nb", "a\u00a0b", "a\x1fb", "a\x00b", "\ud800"])
 def test_key_names(name: str) -> None:
     assert not is_key_name(name)
     with pytest.raises(Invalid) as caught:
