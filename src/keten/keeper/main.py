@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import fcntl
 import gc
 import json
@@ -31,6 +32,7 @@ from keten.ledger.model import Draft
 from keten.policy import service as policy
 
 log = logging.getLogger(__name__)
+_SET_DUMPABLE = 4  # PR_SET_DUMPABLE of prctl(2)
 GATEWAY_RETURN_SECONDS = 10.0
 """After a start, how long gateways may take to report on accesses that a former keeper opened."""
 
@@ -39,14 +41,15 @@ def run(settings: Settings, credentials: Path | None) -> int:
     """Run until SIGTERM or SIGINT; prints one JSON line when both sockets listen. Returns the exit code.
 
     1. Take the instance's lock: one keeper per instance.
-    2. No core dumps and no swapping tricks: what is in this memory must stay in it.
+    2. No core dumps, and no other process of this user that reads or traces this one: what is in this memory must
+       stay in it.
     3. Unlock the root key.
     4. Upgrade an older database after a copy; refuse a newer one.
     5. Load the signed head, check it, restore what was under way.
     6. Listen.
     """
     with _lock(settings):  # 1
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # 2
+        _keep_to_itself()  # 2
         root = load_root_key(settings, credentials)  # 3
         upgrade(settings.paths.database)  # 4
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -104,6 +107,11 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     await outward.stop()
     await inward.stop()
     await asyncio.to_thread(trusted.stop)
+
+
+def _keep_to_itself() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 0)
 
 
 def _lock(settings: Settings) -> IO[str]:
