@@ -29,6 +29,9 @@ class Files:
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise disk_error(error, path) from error
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def sync(self, stream: BinaryIO) -> None:
         """Flush and fsync an open file; an error is final."""

@@ -11,6 +11,8 @@ from keten.core.errors import Corrupt, Invalid
 from keten.core.files import Files, disk_error
 from keten.core.ids import is_id
 
+_UNFINISHED = ".tmp"
+
 
 class Blob(Protocol):
     """An open blob. `read_at` returns exactly `length` bytes or fewer at the end; closing twice is fine."""
@@ -37,7 +39,7 @@ class Store(Protocol):
         """Remove; whether it was there."""
 
     def keys(self) -> Iterator[str]:
-        """Every blob's key."""
+        """Every blob's key, also of one that was not written to its end."""
 
 
 class LocalBlob:
@@ -70,10 +72,15 @@ class LocalStore:
             raise Invalid("storage-key", "A storage key must be a random id.", repr(key)[:60])
         return self._root / key[:2] / key
 
+    @staticmethod
+    def _unfinished(path: Path) -> Path:
+        """Where a blob is until it is complete; a killed put leaves it there."""
+        return path.with_name(f".{path.name}{_UNFINISHED}")
+
     def put(self, key: str, parts: Iterable[bytes]) -> int:
         """Write a new blob durably; returns its size. `Unavailable` when the disk is full: nothing is left behind."""
         path = self._path(key)
-        temporary = path.with_name(f".{key}.tmp")
+        temporary = self._unfinished(path)
         size = 0
         try:
             self._files.make_folder(path.parent, 0o750)
@@ -100,17 +107,22 @@ class LocalStore:
             raise Corrupt("content-missing", "The content of an object is missing from the store.", key) from error
 
     def delete(self, key: str) -> bool:
-        """Remove a blob; whether it was there."""
+        """Remove a blob, complete or not; whether there was anything to remove."""
         path = self._path(key)
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            return False
-        self._files.sync_folder(path.parent)
-        return True
+        removed = False
+        for each in (path, self._unfinished(path)):
+            try:
+                each.unlink()
+                removed = True
+            except FileNotFoundError:
+                continue
+        if removed:
+            self._files.sync_folder(path.parent)
+        return removed
 
     def keys(self) -> Iterator[str]:
-        """Every complete blob's key, in no particular order."""
+        """The key of every blob, also of one that a killed put left unfinished, each once, in no particular order."""
         for folder in self._root.iterdir() if self._root.exists() else ():
             if folder.is_dir():
-                yield from (path.name for path in folder.iterdir() if is_id(path.name))
+                names = {path.name.removeprefix(".").removesuffix(_UNFINISHED) for path in folder.iterdir()}
+                yield from (name for name in names if is_id(name) and name[:2] == folder.name)
