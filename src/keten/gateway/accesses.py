@@ -11,6 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from keten.core.errors import Unavailable
@@ -47,6 +48,7 @@ class Accesses:
         self._sessions: dict[str, Session] = {}
         self._cuts: OrderedDict[str, None] = OrderedDict()
         self._epoch = 0
+        self._empty: asyncio.Event | None = None
         self._sweeping: asyncio.TimerHandle | None = None
 
     def attach(self, link: KeeperLink) -> None:
@@ -104,6 +106,8 @@ class Accesses:
     def over(self, delivery: Delivery) -> None:
         """A delivery ended: forget it and tell the keeper how."""
         self._deliveries.pop(delivery.opening, None)
+        if not self._deliveries and self._empty is not None:
+            self._empty.set()
         self.link.report(delivery.report())
 
     def _progress(self, delivery: Delivery) -> None:
@@ -173,6 +177,13 @@ class Accesses:
         for delivery in [one for one in self._deliveries.values() if 0 < one.waiting_since < oldest]:
             log.info("a reader took nothing for %.0f s", self._slow_reader_seconds)
             delivery.connection.cut("failed")
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until nothing is under way, for at most `seconds`."""
+        self._empty = asyncio.Event()
+        if self._deliveries:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), seconds)
 
     def stop(self, end: str = "cut") -> None:
         """Cut what is still running: the gateway ends."""

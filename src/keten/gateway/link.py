@@ -87,6 +87,7 @@ class _Frames(asyncio.Protocol):
         self._link = link
         self._buffer = bytearray()
         self._out: list[bytes] = []
+        self._aborted = False
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
         self.broken: asyncio.Future[None] = self._loop.create_future()
@@ -97,6 +98,8 @@ class _Frames(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames off the buffer, in order. A malformed one ends the connection: the keeper is not itself."""
+        if self._aborted:
+            return
         self._buffer += data
         buffer = self._buffer
         at = 0
@@ -113,6 +116,7 @@ class _Frames(asyncio.Protocol):
                 self._link.heard(self, _decode_said(frame))
             except _DAMAGED as error:
                 self.abort(f"a malformed frame: {error}")
+            if self._aborted:
                 return
         del buffer[:at]
 
@@ -138,6 +142,7 @@ class _Frames(asyncio.Protocol):
     def abort(self, why: str) -> None:
         """End the connection; `connection_lost` follows."""
         log.error("connection to the keeper ended: %s", why)
+        self._aborted = True
         if self.transport is not None:
             self.transport.abort()
 
@@ -366,8 +371,10 @@ class KeeperLink:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
-        if self._frames is not None and self._frames.transport is not None:
-            self._frames.transport.close()
+        frames = self._frames
+        if frames is not None and frames.transport is not None:
+            frames.transport.close()
+            await frames.broken
 
 
 def _unreachable() -> Unavailable:

@@ -142,12 +142,13 @@ class RunningGateway:
         self._acceptors.append(acceptor)
         return url.rstrip("/")
 
-    async def stop(self) -> None:
+    async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Accept nobody, drain, cut, report, end."""
         for acceptor in self._acceptors:
             acceptor.stop()
         if self._https is not None:
-            await self._https.drain(DRAIN_SECONDS)
+            await self._https.drain(drain_seconds)
+        await self.accesses.drained(drain_seconds)
         self.accesses.stop()
         for acceptor in self._acceptors:
             for connection in acceptor.connections:

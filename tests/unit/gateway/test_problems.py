@@ -1,0 +1,97 @@
+"""Problem documents: one form, two languages, and nothing that tells absent from forbidden."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from keten.core.errors import BY_CATEGORY, Busy, Corrupt, Denied, Invalid, KetenError, NotFound, Unavailable
+from keten.gateway.problems import (
+    BY_CATEGORY as KINDS_BY_CATEGORY,
+)
+from keten.gateway.problems import (
+    KINDS,
+    Problem,
+    body_of,
+    prefers_dutch,
+    problem_of,
+)
+
+
+def test_every_category_of_errors_has_a_kind_of_problem() -> None:
+    assert set(KINDS_BY_CATEGORY) == set(BY_CATEGORY)
+    assert set(KINDS_BY_CATEGORY.values()) <= set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotFound("absent", "x", "no-grant"), 404),
+        (Denied("proof-expired", "x"), 401),
+        (Invalid("malformed", "x"), 400),
+        (Invalid("range-unsatisfiable", "x"), 416),
+        (Busy("too-many", "x"), 429),
+        (Unavailable("keeper-unreachable", "x"), 503),
+        (Corrupt("content-damaged", "x"), 500),
+        (KetenError("keeper-error", "x"), 500),
+    ],
+)
+def test_status_of_an_error(error: KetenError, status: int) -> None:
+    assert problem_of(error).status == status
+
+
+def test_absent_and_forbidden_are_one_document() -> None:
+    documents = [
+        body_of(problem_of(NotFound(code, public, reason)), "/v1/objects/x", "r", dutch=False)
+        for code, public, reason in [("absent", "a", ""), ("no-grant", "b", "secret"), ("contract-ended", "c", "why")]
+    ]
+    assert len(set(documents)) == 1
+    assert b"secret" not in documents[0]
+
+
+def test_the_private_reason_is_never_shown() -> None:
+    for kind in (Denied, NotFound, Invalid, Busy, Unavailable, Corrupt):
+        problem = problem_of(kind("code", "public", "the private reason"))
+        assert b"private" not in body_of(problem, "/", "r", dutch=False)
+        assert not any(b"private" in value for _name, value in problem.headers)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_problem_speaks_both_languages(kind: str) -> None:
+    english, dutch = (msgspec.json.decode(body_of(Problem(kind), "/x", "r", dutch=one)) for one in (False, True))
+    assert english["status"] == dutch["status"] == KINDS[kind].status
+    assert english["title"] != dutch["title"]
+    assert english["detail"] != dutch["detail"]
+    assert english["type"] == f"urn:keten:problem:{kind}"
+
+
+@pytest.mark.parametrize(
+    ("header", "dutch"),
+    [
+        ("", False),
+        ("nl", True),
+        ("nl-BE", True),
+        ("en, nl", False),
+        ("nl, en", True),
+        ("en;q=0.5, nl;q=0.8", True),
+        ("nl;q=0", False),
+        ("fr, nl;q=0.1", True),
+        ("nl;q=nan", False),
+        ("nl;q=inf", False),
+        ("nl;q=2", False),
+        (",;,=;", False),
+        ("*", False),
+    ],
+)
+def test_accept_language(header: str, dutch: bool) -> None:
+    assert prefers_dutch(header) is dutch
+
+
+def test_a_challenge_names_the_error_and_the_nonce() -> None:
+    error = Denied("use_dpop_nonce", "x")
+    vars(error)["data"] = {"nonce": "n-1"}
+    headers = dict(problem_of(error).headers)
+    assert headers[b"www-authenticate"].startswith(b'DPoP error="use_dpop_nonce"')
+    assert headers[b"dpop-nonce"] == b"n-1"
+    assert b"invalid_dpop_proof" in dict(problem_of(Denied("proof-replayed", "x")).headers)[b"www-authenticate"]
+    assert b"invalid_token" in dict(problem_of(Denied("token-expired", "x")).headers)[b"www-authenticate"]
