@@ -12,7 +12,7 @@ step() {
     "$@" || failed="$failed $name"
 }
 
-sources=''
+sources='keten-verify.py'
 for folder in src tests tools bench; do
     if [ -d "$folder" ]; then sources="$sources $folder"; fi
 done
