@@ -63,8 +63,10 @@ class Accesses:
             raise Unavailable("keeper-unreachable", "The service is not available at this moment; try again later.")
         return self._link
 
-    def __len__(self) -> int:
-        return len(self._deliveries)
+    @property
+    def openings(self) -> tuple[str, ...]:
+        """The accesses that are under way, by the ids of the entries that opened them."""
+        return tuple(self._deliveries)
 
     # ---- opening -----------------------------------------------------------------------------------------------
 

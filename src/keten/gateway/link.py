@@ -98,7 +98,7 @@ class _Frames(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames off the buffer, in order. A malformed one ends the connection: the keeper is not itself."""
-        if self._aborted:
+        if self._is_over():
             return
         self._buffer += data
         buffer = self._buffer
@@ -116,7 +116,7 @@ class _Frames(asyncio.Protocol):
                 self._link.heard(self, _decode_said(frame))
             except _DAMAGED as error:
                 self.abort(f"a malformed frame: {error}")
-            if self._aborted:
+            if self._is_over():
                 return
         del buffer[:at]
 
@@ -126,6 +126,9 @@ class _Frames(asyncio.Protocol):
         self.transport = None
         self._link.gone(self)
         self.broken.set_result(None)
+
+    def _is_over(self) -> bool:
+        return self._aborted
 
     def send(self, frame: bytes) -> None:
         """Send a frame; those of one turn of the loop leave together."""

@@ -21,6 +21,7 @@ from keten.core.storage import LocalStore
 from keten.gateway.accesses import Accesses
 from keten.gateway.addresses import networks
 from keten.gateway.concurrency import Concurrency
+from keten.gateway.connection import Connection
 from keten.gateway.content import Contents
 from keten.gateway.http import Gateway, build
 from keten.gateway.ledger_files import LedgerFiles
@@ -142,6 +143,11 @@ class RunningGateway:
         self._acceptors.append(acceptor)
         return url.rstrip("/")
 
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """Who is connected, over any protocol."""
+        return tuple(one for acceptor in self._acceptors for one in acceptor.connections)
+
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Accept nobody, drain, cut, report, end."""
         for acceptor in self._acceptors:
@@ -150,9 +156,8 @@ class RunningGateway:
             await self._https.drain(drain_seconds)
         await self.accesses.drained(drain_seconds)
         self.accesses.stop()
-        for acceptor in self._acceptors:
-            for connection in acceptor.connections:
-                connection.cut("cut")
+        for connection in self.connections:
+            connection.cut("cut")
         if self._https is not None:
             await self._https.stop()
         await self.link.close(REPORT_SECONDS)
