@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024
 PROXY_SECONDS = 5.0
 NOT_SENT_BYTES = 256 * 1024  # what the kernel takes ahead of what it can send
+_LONGER_SECONDS = 15  # the kernel gives a peer up after the gateway would have
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python 3.11 has no name for it
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -36,12 +37,12 @@ Serve = Callable[[Connection], Awaitable[None]]
 class Acceptor:
     """One listening socket."""
 
-    def __init__(self, listener: Listener, *, connections: int, idle_seconds: int) -> None:
+    def __init__(self, listener: Listener, *, connections: int, slow_reader_seconds: int) -> None:
         self._listener = listener
         self._most = connections
         # One address may not take everything: half leaves room for everybody else.
         self._most_per_address = max(1, connections // 2)
-        self._idle_seconds = idle_seconds
+        self._silent_seconds = slow_reader_seconds + _LONGER_SECONDS
         self._proxies = networks(listener.trusted_proxies)
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
@@ -111,7 +112,7 @@ class Acceptor:
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         accepted.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOT_SENT_BYTES)
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._idle_seconds * 1000)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._silent_seconds * 1000)
         self._open[connection] = ""
         return connection
 

@@ -41,7 +41,6 @@ _FILES = 65_536
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; prints one JSON line when every listener listens. Returns the exit code."""
     _raise_file_limit()
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # every stranger's malformed request is no news
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
     return 0
@@ -112,7 +111,7 @@ class RunningGateway:
             acceptor = Acceptor(
                 settings.sftp,
                 connections=settings.limits.connections,
-                idle_seconds=settings.limits.slow_reader_seconds,
+                slow_reader_seconds=settings.limits.slow_reader_seconds,
             )
             ready["sftp"] = join_host(*_reachable(*acceptor.bind()))
             acceptor.start(self._sftp.serve)
@@ -125,7 +124,7 @@ class RunningGateway:
         listener = settings.gateway
 
         acceptor = Acceptor(
-            listener, connections=settings.limits.connections, idle_seconds=settings.limits.slow_reader_seconds
+            listener, connections=settings.limits.connections, slow_reader_seconds=settings.limits.slow_reader_seconds
         )
         host, port = acceptor.bind()  # a picked port is part of the address that proofs are about
         url = listener.public_url or f"https://{join_host(*_reachable(host, port))}"

@@ -340,6 +340,8 @@ class HttpsServer:
             timeout_keep_alive=idle_seconds,
         )
         self._config.load()
+        # What it calls errors is malformed requests and connections that we cut; our own errors are logged by us.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._tls = tls
         self._header = header.lower().encode("ascii")
         self._proxies = proxies

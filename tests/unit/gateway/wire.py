@@ -48,7 +48,7 @@ class Download(threading.Thread):
             self._tls.write(f"GET {self._path} HTTP/1.1\r\nHost: x\r\n{self._headers}{lines}\r\n".encode())
             self.socket.sendall(self._outgoing.read())
             self._read()
-        except OSError as error:
+        except (OSError, EOFError) as error:
             self.error = error
         finally:
             self.ended.set()
