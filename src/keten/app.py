@@ -20,9 +20,19 @@ _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 def main() -> NoReturn:
     """The `keten` command."""
-    arguments = sys.argv[1:]
+    try:
+        code = _main(sys.argv[1:])
+    except Exception:  # noqa: BLE001  # whatever is broken here, Python's own exit code 1 would mean "the answer is no"
+        import traceback
+
+        traceback.print_exc()
+        code = 3
+    sys.exit(code)
+
+
+def _main(arguments: list[str]) -> int:
     if arguments and arguments[0] in PROCESSES:
-        sys.exit(_process(arguments[0], arguments[1:]))
+        return _process(arguments[0], arguments[1:])
     from keten.cli.main import run
     from keten.cli.surroundings import Surroundings
 
@@ -33,7 +43,7 @@ def main() -> NoReturn:
         proxies=_proxies(),
         settings=settings,
     )
-    sys.exit(run(arguments, surroundings))
+    return run(arguments, surroundings)
 
 
 def settings(home: Path) -> Settings:

@@ -13,6 +13,7 @@ import typer
 from keten.cli import exits, main
 from keten.cli.output import Output, printable
 from keten.core import errors
+from tests.architecture.checkout import ROOT
 from tests.unit.cli.conftest import Keten
 
 
@@ -116,6 +117,24 @@ def test_help_can_be_printed(words: list[str], keten: Keten) -> None:
     done = keten(*words)
     assert done.code == 0
     assert "Example" in done.out
+
+
+@pytest.mark.parametrize("words", [["version"], ["_keeper", "--home", "/nowhere"]])
+def test_a_broken_installation_is_not_the_answer_no(words: list[str]) -> None:
+    script = (
+        "import sys\nsys.modules['keten.cli.surroundings'] = sys.modules['keten.core.settings'] = None\n"
+        f"sys.argv = ['keten', *{words!r}]\nfrom keten.app import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "Error" in done.stderr
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+def test_the_manual_has_every_command(language: str) -> None:
+    manual = (ROOT / "docs" / "manual" / language / "commands.md").read_text(encoding="utf-8")
+    missing = [name for name, _ in commands() if f"`{name}" not in manual and f"`{name.split()[-1]}`" not in manual]
+    assert missing == []
 
 
 def test_version(keten: Keten) -> None:

@@ -146,7 +146,7 @@ def test_stopped_while_it_starts(number: signal.Signals, instance: Throwaway) ->
     stopper.join()
     process = instance._up
     assert process is not None
-    assert process.wait(30) == 0
+    assert process.wait(30) == 0, instance.log()
     assert instance.command("status").returncode == 1
     assert "Traceback" not in instance.log()
 
