@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 1024
 MAX_WAITING = 20_000
-POST_AFTER = 4096
+POST_AFTER = 2048
 IDLE_SECONDS = 0.5
 EXIT_DISK_FAILED = 74  # EX_IOERR
 
@@ -109,6 +109,7 @@ class Writer:
         self._wake = threading.Condition()
         self._stopping = False
         self._posted = 0
+        self._newest = postings.Newest(head.size)
         self._open = dict.fromkeys(sorted(open_indexes))
         self.head = head
         self.failed = ""
@@ -179,8 +180,9 @@ class Writer:
                     return
                 if jobs:
                     self._commit(jobs)
-                if not jobs or self.head.size - self._posted >= POST_AFTER:
-                    self._post()
+                while (behind := postings.whole(self.head.size) - self._posted) > 0:
+                    if (self._jobs and behind < POST_AFTER) or not self._post():
+                        break
         except FsyncFailed as error:
             self._stop_process(str(error))
         except BaseException:
@@ -229,6 +231,7 @@ class Writer:
             return
         if batch is not None:
             self.head = batch.head
+            self._newest.add(batch.first, batch.drafts)
             self._on_commit(batch, changed=changed)
         self._loop.call_soon_threadsafe(self._resolve, jobs, batch)
 
@@ -303,13 +306,17 @@ class Writer:
     def _short_of_disk(self) -> bool:
         return shutil.disk_usage(self._disk.folder).free < self._disk.reserve_bytes
 
-    def _post(self) -> None:
+    def _post(self) -> bool:
         """Let the posting lists catch up; they are derived, so a full disk only makes queries slower."""
         try:
             with self._engine.begin() as connection:
-                self._posted = postings.extend(connection, self.head.size)
+                posted = self._newest.write(connection)
         except DBAPIError as error:
             translated = database_error(error)
             if isinstance(translated, FsyncFailed):
                 raise translated from error
             log.warning("posting lists lag behind: %s", translated)
+            return False
+        self._newest.forget(posted)
+        self._posted = posted
+        return True

@@ -1,6 +1,6 @@
-"""Verification of the tables that are derived from entries, `postings` and `changes`: nothing missing, nothing more.
+"""Verification of `changes`, which is derived from entries: nothing missing, nothing more.
 
-Both have rows (ref, idx). Each range of entries looks for the rows that it must have; when a table has more rows than
+It has rows (ref, idx). Each range of entries looks for the rows that it must have; when the table has more rows than
 were found so, the surplus is looked for one by one.
 """
 

@@ -46,7 +46,8 @@ class Check(Protocol):
 
     `kinds`: the kinds of entries that it wants to see. `gather` gets them range by range, in other processes, in no
     certain order, and returns what it needs of them, small and picklable. `faults` then gets all of that, in the
-    order of the entries, with a connection in the one transaction that is being verified.
+    order of the entries, with a connection in the one transaction that is being verified. Either may stumble over a
+    damaged value (`keten.ledger.reading.UNREADABLE`); that is a fault then, and ends this check only.
     """
 
     name: str

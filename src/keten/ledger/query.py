@@ -13,15 +13,18 @@ from itertools import islice
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from keten.core.errors import Corrupt
 from keten.ledger import postings
 from keten.ledger.model import Entry, Payload
-from keten.ledger.postings import kind_matches, kind_ref, kinds_below, posting_ref
-from keten.ledger.reading import index_at, read_indexes, read_range, size
+from keten.ledger.postings import SPAN, indexes, kind_matches, kind_ref, kinds_below, posting_ref
+from keten.ledger.reading import index_at, raw, read_indexes, read_range, size
 from keten.ledger.tables import postings as lists
 
 _FIRST_BATCH = 32  # small, for callers with a small limit; doubled up to the next number
 _LARGEST_BATCH = 512
-_COUNTED = 4096  # lists are compared by length up to here
+_FIRST_ROWS = 2  # of a list: up to 256 entries each
+_MOST_ROWS = 32
+_COUNTED = 1024  # rows of a list: lists are compared by length up to here
 _TAIL_STEP = 512
 
 
@@ -142,7 +145,7 @@ def _scanned(connection: Connection, wanted: Filter, low: int, high: int) -> Ite
 def _listed(connection: Connection, wanted: Filter, low: int, high: int) -> Iterator[Entry]:
     """The entries of a range that are in every list asked for.
 
-    1. Take the shortest list (lists are only compared up to `_COUNTED`).
+    1. Take the shortest list (lists are only compared up to `_COUNTED` rows).
     2. Keep of each batch of it what the other lists have too.
     3. Read those entries.
     """
@@ -170,36 +173,55 @@ def _indexes(
     connection: Connection, ref: str, low: int, high: int, *, newest_first: bool
 ) -> Iterator[int]:
     """One list within a range, in steps, so that no cursor stays open between them."""
-    batch = _FIRST_BATCH
-    order = lists.c.idx.desc() if newest_first else lists.c.idx
-    while low < high:
-        chosen = select(lists.c.idx).where(lists.c.ref == ref, lists.c.idx >= low, lists.c.idx < high)
-        found = list(connection.execute(chosen.order_by(order).limit(batch)).scalars())
-        yield from found
-        if len(found) < batch:
+    first, end = low // SPAN, -(-high // SPAN)
+    step = _FIRST_ROWS
+    order = lists.c.span.desc() if newest_first else lists.c.span
+    while first < end:
+        chosen = select(lists.c.span, raw(lists.c.places)).where(
+            lists.c.ref == ref, lists.c.span >= first, lists.c.span < end
+        )
+        rows = connection.execute(chosen.order_by(order).limit(step)).all()
+        for span, places in rows:
+            found = _named(ref, span, places)
+            if newest_first:
+                found.reverse()
+            yield from (index for index in found if low <= index < high)
+        if len(rows) < step:
             return
         if newest_first:
-            high = found[-1]
+            end = rows[-1].span
         else:
-            low = found[-1] + 1
-        batch = min(batch * 2, _LARGEST_BATCH)
+            first = rows[-1].span + 1
+        step = min(step * 2, _MOST_ROWS)
+
+
+def _named(ref: str, span: int, places: object) -> list[int]:
+    found = indexes(span, places)
+    if found is None:
+        raise Corrupt(
+            "list-damaged", f"The ledger's list of {ref} is damaged; run 'keten ledger verify'.", f"span {span}"
+        )
+    return found
 
 
 def _kept(connection: Connection, refs: Sequence[str], candidates: list[int]) -> list[int]:
     """Those of `candidates` that are in one of the lists."""
     if not candidates:
         return candidates
-    chosen = select(lists.c.idx).where(lists.c.ref.in_(refs), lists.c.idx.in_(candidates))
-    found = set(connection.execute(chosen).scalars())
+    spans = {index // SPAN for index in candidates}
+    chosen = select(raw(lists.c.ref), lists.c.span, raw(lists.c.places)).where(
+        lists.c.ref.in_(refs), lists.c.span.in_(spans)
+    )
+    found = {index for row in connection.execute(chosen) for index in _named(*row)}
     return [index for index in candidates if index in found]
 
 
 def _length(connection: Connection, refs: Sequence[str], low: int, high: int) -> int:
-    """How many entries of a range are in these lists, counted up to `_COUNTED`."""
+    """How many entries of a range are about in these lists, counted over `_COUNTED` rows of each at most."""
     total = 0
     for ref in refs:
-        chosen = select(lists.c.idx).where(lists.c.ref == ref, lists.c.idx >= low, lists.c.idx < high)
-        total += connection.execute(select(func.count()).select_from(chosen.limit(_COUNTED).subquery())).scalar() or 0
-        if total >= _COUNTED:
-            break
+        chosen = select(func.length(lists.c.places).label("places")).where(
+            lists.c.ref == ref, lists.c.span >= low // SPAN, lists.c.span < -(-high // SPAN)
+        )
+        total += connection.execute(select(func.sum(chosen.limit(_COUNTED).subquery().c.places))).scalar() or 0
     return total

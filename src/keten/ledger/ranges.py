@@ -17,13 +17,14 @@ from keten.core.clock import rfc3339
 from keten.core.db import reading_engine
 from keten.ledger.derived import Expected, compare
 from keten.ledger.faults import Check, Fault
+from keten.ledger.listfaults import compare_lists
 from keten.ledger.merkle import leaf_hash
 from keten.ledger.model import Entry, Leaf, Payload
-from keten.ledger.postings import concerns, kind_ref
+from keten.ledger.postings import Lists, concerns, kind_ref
 from keten.ledger.reading import UNREADABLE, raw
 from keten.ledger.registerfaults import Change, Shape, change_faults
 from keten.ledger.sealing import LEAF_VERSION, commitment, leaf_bytes
-from keten.ledger.tables import changes, entries, postings
+from keten.ledger.tables import changes, entries
 from keten.ledger.tilefaults import Difference, block_root, differences, fill
 from keten.ledger.tiles import WIDTH, Tile
 
@@ -119,7 +120,7 @@ class Range:
         self._result = Result(task.first, task.end)
         self._leaves: list[bytes | None] = []
         self._hashes: list[bytes | None] = []
-        self._expected = Expected()
+        self._expected = Lists()
         self._changed = Expected()
         self._posted = task.posted or 0
         self._changes: list[Change] = []
@@ -147,15 +148,24 @@ class Range:
             span = self._task.first, self._task.end
             self._derived(*span)
         self._result.gathered = [
-            check.gather(some) for check, some in zip(self._task.checks, self._wanted, strict=True)
+            self._gathered(check, some) for check, some in zip(self._task.checks, self._wanted, strict=True)
         ]
         return self._result
+
+    def _gathered(self, check: Check, some: list[Entry]) -> Any:
+        """What a check needs of its entries; None, with a fault, when it stumbles over a damaged one."""
+        try:
+            return check.gather(some)
+        except UNREADABLE as error:
+            what = f"not looked at, for an entry from {self._task.first} to {self._task.end - 1} is damaged: {error}"
+            self._result.faults.append(Fault(check.name, what, unreadable=True))
+            return None
 
     def _derived(self, first: int, end: int) -> None:
         """Step 4."""
         result = self._result
         try:
-            listed = compare(self._connection, postings, self._expected, first, end)
+            listed = compare_lists(self._connection, self._expected, first, end)
             result.posted = listed.there
             result.faults += listed.faults
             noted = compare(self._connection, changes, self._changed, first, end)

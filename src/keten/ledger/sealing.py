@@ -44,6 +44,7 @@ class Batch(msgspec.Struct, frozen=True):
     """What one commit seals. `rows`: of table `entries`, in the order of its columns."""
 
     first: int
+    drafts: Sequence[Draft]
     rows: list[tuple[object, ...]]
     leaves: list[bytes]
     leaf_hashes: list[bytes]
@@ -116,7 +117,7 @@ class Sealer:
         size = first + len(drafts)
         note = self._signer.sign(checkpoint_text(self.origin, size, root))  # 4
         sealed = [Sealed(first + offset, entry_id, time_us) for offset, entry_id in enumerate(ids)]
-        return Batch(first, rows, leaves, hashes, sealed, Head(size, root, edge, note, time_us))
+        return Batch(first, drafts, rows, leaves, hashes, sealed, Head(size, root, edge, note, time_us))
 
 
 def commitment(salt: bytes, entry_id: str, payload: bytes) -> str:

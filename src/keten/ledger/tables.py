@@ -44,12 +44,14 @@ changes = Table(
     sqlite_with_rowid=False,
 )
 
-# Which entries concern an id or a kind ("kind:<name>"); filled in batches behind the newest entries.
+# Which of the 256 entries from 256 × span concern an id or a kind ("kind:<name>"): their places, a byte each, rising.
+# Filled span by span behind the newest entries.
 postings = Table(
     "postings",
     metadata,
     Column("ref", String(86), primary_key=True),
-    Column("idx", Index, primary_key=True),
+    Column("span", Index, primary_key=True),
+    Column("places", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 

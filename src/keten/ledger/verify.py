@@ -22,12 +22,14 @@ from keten.ledger.blame import blamed
 from keten.ledger.derived import surplus
 from keten.ledger.faults import Check, Fault, Faults, Report
 from keten.ledger.headfaults import StoredHead, Tree, cursor_faults, outside_faults, read_head
+from keten.ledger.listfaults import surplus_lists
 from keten.ledger.notes import Checkpoint, Verifier
 from keten.ledger.postings import posted
 from keten.ledger.ranges import EARLIER, Range, Result, Task, change_refs, posting_refs, run
+from keten.ledger.reading import UNREADABLE
 from keten.ledger.reading import size as stored_size
 from keten.ledger.registerfaults import row_count, row_faults, shapes
-from keten.ledger.tables import changes, postings
+from keten.ledger.tables import changes
 from keten.ledger.tilefaults import (
     last_leaf,
     list_tiles,
@@ -170,7 +172,8 @@ class _Verification:
         self._faults.extend(blamed(different, here, sound=sound))  # 5
         for number, check in enumerate(self._checks):  # 8
             gathered = [result.gathered[number] for result in results]
-            self._look(check.name, check.faults(connection, gathered))
+            if None not in gathered or check.name not in self._faults:
+                self._look(check.name, check.faults(connection, gathered))
         self._checked |= {"entries": size - first, "files": len(here)}
         return head, tree, strangers
 
@@ -194,7 +197,7 @@ class _Verification:
                 self._notes.append(f"{size - published.size} entries are not published yet")
         listed = sum(result.posted for result in results)  # 6
         noted = sum(result.changed for result in results)
-        self._look("postings", surplus(connection, postings, listed, lists_end or 0, posting_refs))
+        self._look("postings", surplus_lists(connection, listed, lists_end or 0, posting_refs))
         self._look("changes", surplus(connection, changes, noted, size, change_refs))
         self._look("cursors", cursor_faults(connection, size))
         self._look("register", row_faults(connection))  # 7
@@ -208,6 +211,8 @@ class _Verification:
             self._faults.extend(faults)
         except DBAPIError as error:
             self._faults.add(Fault("database", f"{what} cannot be read: {error.orig}", unreadable=True))
+        except UNREADABLE as error:
+            self._faults.add(Fault("database", f"{what} cannot be read: {error}", unreadable=True))
 
     def _tasks(
         self,

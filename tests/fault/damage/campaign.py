@@ -15,7 +15,7 @@ from keten.ledger.faults import Fault
 from keten.ledger.verify import verify
 from tests.fault.damage import entries, files, register
 from tests.fault.damage.expectation import Named
-from tests.fault.damage.victim import Victim, make_victims_original
+from tests.fault.damage.victim import Exhausted, Victim, make_victims_original
 from tests.made_ledger import MadeLedger
 
 Damage = Callable[[Victim], list[Named]]
@@ -46,7 +46,10 @@ def damage(victim: Victim, random: Random, first: Damage) -> tuple[list[str], li
     done, expected = [], []
     for each in chosen:
         for _ in range(_ATTEMPTS):
-            wanted = each(victim)
+            try:
+                wanted = each(victim)
+            except Exhausted:
+                break
             if wanted:
                 done.append(each.__name__)
                 expected += wanted

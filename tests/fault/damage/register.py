@@ -5,8 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from keten.core.ids import encode_id
+from keten.ledger.postings import SPAN
 from tests.fault.damage.expectation import Named, named
-from tests.fault.damage.victim import Victim
+from tests.fault.damage.victim import Exhausted, Victim
+
+_TRIES = 300
 
 
 def _id(victim: Victim) -> str:
@@ -133,47 +136,99 @@ def change_more(victim: Victim) -> list[Named]:
     return [named("changes", index=other, row=row_id)]
 
 
-def _posting(victim: Victim) -> tuple[str, int]:
-    """A posting of an entry that is still whole, and the entry with it."""
-    while True:
-        index = victim.index(high=victim.posted)
-        found = victim.rows("SELECT ref FROM postings WHERE idx = ? ORDER BY ref", index)
-        if found:
-            return str(victim.random.choice(found)[0]), index
+def _posting(victim: Victim) -> tuple[str, int, int, bytes]:
+    """An entry in a list: the list's id, the entry, and the row that names it. Neither is damaged yet."""
+    for _ in range(_TRIES):
+        ref, span, places = victim.random.choice(victim.rows("SELECT ref, span, places FROM postings"))
+        index = span * SPAN + victim.random.choice(places)
+        if victim.whole(index) and victim.take(("posting", ref, span)):
+            victim.take(("entry", index))
+            return str(ref), index, span, places
+    raise Exhausted
+
+
+def _whole_row(victim: Victim) -> tuple[str, int, bytes, list[Named]]:
+    """A row of a list, and what must be said when it is gone. All entries in it are whole, and stay so."""
+    rows = victim.rows("SELECT ref, span, places FROM postings")
+    for ref, span, places in victim.random.sample(rows, len(rows)):
+        indexes = [span * SPAN + place for place in places]
+        if all(map(victim.whole, indexes)) and victim.take(("posting", ref, span)):
+            for index in indexes:
+                victim.take(("entry", index))
+            return ref, span, places, [named("postings", index=index, row=ref) for index in indexes]
+    raise Exhausted
+
+
+def _replace(victim: Victim, ref: str, span: int, places: object) -> None:
+    victim.run("UPDATE postings SET places = ? WHERE ref = ? AND span = ?", places, ref, span)
 
 
 def posting_gone(victim: Victim) -> list[Named]:
     """An entry that is not found any more by what it concerns."""
-    ref, index = _posting(victim)
-    victim.run("DELETE FROM postings WHERE ref = ? AND idx = ?", ref, index)
+    ref, index, span, places = _posting(victim)
+    if len(places) == 1:
+        victim.run("DELETE FROM postings WHERE ref = ? AND span = ?", ref, span)
+    else:
+        _replace(victim, ref, span, bytes(place for place in places if place != index % SPAN))
     return [named("postings", index=index, row=ref)]
+
+
+def posting_row_gone(victim: Victim) -> list[Named]:
+    """A part of a list that is not there any more."""
+    ref, span, _, said = _whole_row(victim)
+    victim.run("DELETE FROM postings WHERE ref = ? AND span = ?", ref, span)
+    return said
 
 
 def posting_more(victim: Victim) -> list[Named]:
     """An entry in a list where it does not belong."""
+    ref, _, span, places = _posting(victim)
+    others = [place for place in range(SPAN) if place not in places and victim.whole(span * SPAN + place)]
+    if not others:
+        return []
+    other = victim.random.choice(others)
+    victim.take(("entry", span * SPAN + other))
+    _replace(victim, ref, span, bytes(sorted({*places, other})))
+    return [named("postings", index=span * SPAN + other, row=ref)]
+
+
+def posting_row_more(victim: Victim) -> list[Named]:
+    """A list that nobody is in."""
     index = victim.index()
     ref = victim.random.choice((_id(victim), "kind:keeper.process.started", ""))
-    victim.run("INSERT INTO postings (ref, idx) VALUES (?, ?)", ref, index)
+    if not victim.take(("posting", ref, index // SPAN)):
+        return []
+    row = ref, index // SPAN, bytes([index % SPAN])
+    victim.run("INSERT INTO postings (ref, span, places) VALUES (?, ?, ?)", *row)
     return [named("postings", index=index, row=ref)]
 
 
 def posting_moved(victim: Victim) -> list[Named]:
-    """An entry in another's list instead of its own."""
-    ref, index = _posting(victim)
+    """Entries in another's list instead of their own."""
+    ref, span, places, said = _whole_row(victim)
     other = _id(victim)
-    victim.run("UPDATE postings SET ref = ? WHERE ref = ? AND idx = ?", other, ref, index)
-    return [named("postings", index=index, row=ref), named("postings", index=index, row=other)]
+    victim.run("UPDATE postings SET ref = ? WHERE ref = ? AND span = ?", other, ref, span)
+    return said + [named("postings", index=span * SPAN + place, row=other) for place in places]
 
 
 def posting_for_another(victim: Victim) -> list[Named]:
-    """A list with an index that is no entry, or none that is posted yet, or no number."""
-    ref, index = _posting(victim)
-    other = victim.random.choice((victim.size + 3, -1, victim.posted + 1, "x"))
+    """A list with entries that are none, or none that are posted yet, or no number."""
+    ref, span, places, said = _whole_row(victim)
+    other = victim.random.choice((victim.size // SPAN + 1, -1, victim.posted // SPAN, "x"))
     if not victim.take(("posting", ref, other)):
         return []
-    victim.run("UPDATE postings SET idx = ? WHERE ref = ? AND idx = ?", other, ref, index)
-    more = named("postings", index=other if isinstance(other, int) else None, row=ref)
-    return [named("postings", index=index, row=ref), more]
+    victim.run("UPDATE postings SET span = ? WHERE ref = ? AND span = ?", other, ref, span)
+    if isinstance(other, str):
+        return [*said, named("postings", row=ref)]
+    return said + [named("postings", index=other * SPAN + place, row=ref) for place in places]
+
+
+def posting_malformed(victim: Victim) -> list[Named]:
+    """What is no list at all."""
+    ref, span, places, said = _whole_row(victim)
+    again = places + places[-1:]
+    _replace(victim, ref, span, victim.random.choice((b"", again, again[::-1], places.hex(), 7)))
+    return said
 
 
 DAMAGES = (
@@ -190,7 +245,10 @@ DAMAGES = (
     change_gone,
     change_more,
     posting_gone,
+    posting_row_gone,
     posting_more,
+    posting_row_more,
     posting_moved,
     posting_for_another,
+    posting_malformed,
 )

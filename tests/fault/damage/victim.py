@@ -14,6 +14,13 @@ from tests.made_ledger import MadeLedger
 ENTRIES = 700  # two full blocks of 256 and a cut one
 
 
+_TRIES = 300
+
+
+class Exhausted(Exception):  # not an error: several damages may use up what there is
+    """Nothing whole is left of what was to be damaged."""
+
+
 class Victim:
     """A copy of a ledger. Damages that share one victim keep off each other's entries, rows and files (`fresh_…`)."""
 
@@ -48,20 +55,26 @@ class Victim:
         self._taken.add(thing)
         return True
 
+    def whole(self, index: int) -> bool:
+        """Whether nobody has damaged an entry yet."""
+        return ("entry", index) not in self._taken
+
     def index(self, low: int = 0, high: int | None = None) -> int:
         """An entry that is still whole, and so is its row in the register if it is a change to it."""
-        while True:
+        for _ in range(_TRIES):
             index = self.random.randrange(low, self.size if high is None else high)
             if self.take(("entry", index)):
                 return index
+        raise Exhausted
 
     def file(self) -> Path:
         """A published bundle or tile that is still whole."""
-        while True:
+        for _ in range(_TRIES):
             paths = sorted(path for path in (self.folder / "tile").rglob("*") if path.is_file())
             path = self.random.choice(paths)
             if self.take(path):
                 return path
+        raise Exhausted
 
     def current(self, path: Path) -> bool:
         """Whether a file is needed for the present checkpoint, and not left over from an earlier one."""
@@ -75,10 +88,11 @@ class Victim:
 
     def client(self) -> tuple[str, int]:
         """A row of the register that is still whole: its id and its entry."""
-        while True:
+        for _ in range(_TRIES):
             row_id, entry = self.random.choice(self.rows("SELECT id, entry FROM clients ORDER BY id"))
             if self.take(("row", row_id)):
                 return row_id, entry
+        raise Exhausted
 
     def flip(self, data: bytes) -> bytes:
         """The same bytes with one bit changed."""

@@ -19,7 +19,7 @@ from keten.ledger.query import Filter, find
 from keten.ledger.reading import read_range
 from tests.made_ledger import DELIVERED, OPENED, START_US, MadeLedger
 
-TOTAL = 400
+TOTAL = 600
 
 
 class Known:
@@ -101,7 +101,7 @@ def test_a_query_answers_what_reading_everything_would(known: Known, data: st.Da
         after=data.draw(st.one_of(st.none(), st.integers(-2, TOTAL + 2))),
         newest_first=data.draw(st.booleans()),
     )
-    posted = data.draw(st.sampled_from([0, 1, 133, TOTAL - 1, TOTAL]))
+    posted = data.draw(st.sampled_from([0, 1, 133, 256, 511, 512]))
     assert known.answered(wanted, posted) == known.expected(wanted)
 
 
@@ -109,10 +109,12 @@ def test_long_lists_are_read_in_steps(known: Known, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(query, "_FIRST_BATCH", 2)
     monkeypatch.setattr(query, "_LARGEST_BATCH", 3)
     monkeypatch.setattr(query, "_TAIL_STEP", 7)
-    monkeypatch.setattr(query, "_COUNTED", 5)
+    monkeypatch.setattr(query, "_COUNTED", 1)
+    monkeypatch.setattr(query, "_FIRST_ROWS", 1)
+    monkeypatch.setattr(query, "_MOST_ROWS", 1)
     for supplier in known.refs["supplier"]:
         for newest_first in (False, True):
-            for posted in (0, 200, TOTAL):
+            for posted in (0, 200, 512):
                 wanted = Filter(supplier=supplier, kind="exchange", newest_first=newest_first)
                 assert known.answered(wanted, posted) == known.expected(wanted)
                 assert known.answered(Filter(newest_first=newest_first), posted) == known.expected(
@@ -136,14 +138,20 @@ def test_a_forged_posting_shows_nothing_that_is_not_so(known: Known) -> None:
     client, other = known.subjects[:2]
     mine = known.expected(Filter(principal=client))
     foreign = next(index for index in known.expected(Filter(principal=other)) if index not in mine)
+    assert foreign < 256
     with closing(sqlite3.connect(known.made.database)) as connection:
-        connection.execute("INSERT INTO postings (ref, idx) VALUES (?, ?)", (client, foreign))
+        (places,) = connection.execute("SELECT places FROM postings WHERE ref = ? AND span = 0", (client,)).fetchone()
+        forge = "UPDATE postings SET places = ? WHERE ref = ? AND span = 0"
+        connection.execute(forge, (bytes(sorted({*places, foreign})), client))
         connection.commit()
-    try:
-        assert known.answered(Filter(principal=client), TOTAL) == mine
-    finally:
-        with closing(sqlite3.connect(known.made.database)) as connection:
-            connection.execute("DELETE FROM postings WHERE ref = ? AND idx = ?", (client, foreign))
+        try:
+            assert known.answered(Filter(principal=client), 512) == mine
+            connection.execute(forge, (b"\5\4", client))
+            connection.commit()
+            with pytest.raises(Corrupt, match="list of"):
+                known.answered(Filter(principal=client), 512)
+        finally:
+            connection.execute(forge, (places, client))
             connection.commit()
 
 
@@ -164,21 +172,22 @@ def test_entries_recorded_while_an_answer_is_read_are_not_in_it(tmp_path: Path) 
 
 def test_erased_entries_are_answered_by_kind_and_time_only(tmp_path: Path) -> None:
     made = MadeLedger.create(tmp_path / "made")
-    made.record(*(Draft(OPENED, "keeper", details={"outcome": "allow"}) for _ in range(6)))
-    made.post(3)
+    made.record(*(Draft(OPENED, "keeper", details={"outcome": "allow"}) for _ in range(260)))
+    assert made.post() == 256
     with closing(sqlite3.connect(made.database)) as connection:
-        connection.execute("UPDATE entries SET payload = NULL, salt = NULL WHERE idx IN (1, 4)")
+        connection.execute("UPDATE entries SET payload = NULL, salt = NULL WHERE idx IN (1, 257)")
         connection.commit()
+    left = [index for index in range(260) if index not in (1, 257)]
     with made.reading() as connection:
-        assert [entry.index for entry in find(connection, Filter(kind="exchange"))] == [0, 1, 2, 3, 4, 5]
-        assert [entry.index for entry in find(connection, Filter(principal="keeper"))] == [0, 2, 3, 5]
-        assert [entry.index for entry in find(connection, Filter(outcome="allow"))] == [0, 2, 3, 5]
+        assert [entry.index for entry in find(connection, Filter(kind="exchange"))] == list(range(260))
+        assert [entry.index for entry in find(connection, Filter(principal="keeper"))] == left
+        assert [entry.index for entry in find(connection, Filter(outcome="allow"))] == left
 
 
 def test_a_damaged_entry_ends_the_answer_with_its_name(tmp_path: Path) -> None:
     made = MadeLedger.create(tmp_path / "made")
-    made.record(*(Draft(OPENED, "keeper") for _ in range(6)))
-    made.post()
+    made.record(*(Draft(OPENED, "keeper") for _ in range(256)))
+    assert made.post() == 256
     with closing(sqlite3.connect(made.database)) as connection:
         connection.execute("DELETE FROM entries WHERE idx = 2")
         connection.commit()

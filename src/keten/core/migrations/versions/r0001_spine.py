@@ -55,8 +55,9 @@ def _ledger() -> None:
     op.create_table(
         "postings",
         sa.Column("ref", sa.String(length=86), nullable=False),
-        sa.Column("idx", _INDEX, nullable=False),
-        sa.PrimaryKeyConstraint("ref", "idx", name="pk_postings"),
+        sa.Column("span", _INDEX, nullable=False),
+        sa.Column("places", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("ref", "span", name="pk_postings"),
         sqlite_with_rowid=False,
     )
     op.create_table(
