@@ -27,6 +27,7 @@ COMMANDS = (
     "keten.cli.operator.drilling",
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",
+    "keten.cli.demo.command",
 )
 
 

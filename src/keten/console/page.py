@@ -1,0 +1,197 @@
+"""The overview as HTML: read and rendered when someone asks, at most every few seconds, for all readers at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from keten import __version__
+from keten.console import bars, wording
+from keten.console.model import Overview, Share
+from keten.console.words import Words
+from keten.core.errors import KetenError
+from keten.suppliers.moments import zone
+
+log = logging.getLogger(__name__)
+
+RENDER_SECONDS = 2.0
+REFRESH_SECONDS = 5
+REST = 4.0  # a reading that takes long is not repeated before so many times as long
+SOON_US = 3_600_000_000
+NAMES = (("nl", "Nederlands"), ("en", "English"))
+
+
+class Page(msgspec.Struct, frozen=True):
+    """One answer: its HTTP status and its HTML."""
+
+    status: int
+    body: bytes
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    """Why there is no overview."""
+
+    text: str
+
+
+class Pages:
+    """The overview in every language. `read`: takes one reading; whatever it raises becomes a page that says so."""
+
+    def __init__(self, read: Callable[[], Overview], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._due = 0.0
+        self._found: Overview | _Failure | None = None
+        self._made: dict[tuple[str, bool], Page] = {}
+
+    def page(self, language: str, *, refreshing: bool) -> Page:
+        """The page as it is now, or was a moment ago."""
+        with self._lock:
+            started = self._monotonic()
+            if self._found is None or started >= self._due:
+                self._found = self._look()
+                self._made = {}
+                ended = self._monotonic()
+                self._due = max(started + RENDER_SECONDS, ended + REST * (ended - started))
+            key = (language, refreshing)
+            if key not in self._made:
+                self._made[key] = self._render(self._found, language, refreshing=refreshing)
+            return self._made[key]
+
+    def _look(self) -> Overview | _Failure:
+        try:
+            return self._read()
+        except KetenError as error:
+            log.warning("no overview: %s", error)
+            return _Failure(error.public)
+
+    def _render(self, found: Overview | _Failure, language: str, *, refreshing: bool) -> Page:
+        if isinstance(found, Overview):
+            return Page(200, overview(found, language, refreshing=refreshing))
+        words = Words(language)
+        heading = words.gettext("The overview cannot be shown")
+        text = words.gettext("The register or the ledger cannot be read now, so nothing is known. Try again later.")
+        return Page(503, message(language, heading, text, found.text))
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("keten.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    words = Words(language)
+    # Where Jinja's extension puts what templates call as _() and ngettext(); what they are given is escaped.
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+        words.gettext, words.ngettext, newstyle=True
+    )
+    return environment
+
+
+def message(language: str, heading: str, text: str, details: str = "") -> bytes:
+    """A page that says one thing."""
+    template = _environment(language).get_template("message.html")
+    return template.render(language=language, heading=heading, text=text, details=details).encode()
+
+
+def overview(found: Overview, language: str, *, refreshing: bool) -> bytes:
+    """The overview in one language."""
+    words = Words(language, found.zone if zone(found.zone) else "UTC")
+    shares = found.shares
+    template = _environment(language).get_template("overview.html")
+    return template.render(
+        language=language,
+        languages=NAMES,
+        query="" if refreshing else "?refresh=off",
+        refreshing=refreshing,
+        seconds=REFRESH_SECONDS,
+        w=words,
+        overview=found,
+        totals=totals(shares),
+        look=wording.look(words, found.proof.look),
+        concerns=[wording.concern(words, one) for one in found.concerns],
+        suppliers=list(_suppliers(found, words)),
+        accesses=[
+            (
+                one,
+                wording.outcome(words, one),
+                wording.TONES[one.progress] if one.progress != "unknown" else "warn",
+                wording.much(words, one),
+                [words.reason(code) for code in one.reasons],
+            )
+            for one in found.accesses
+        ],
+        endings=[
+            (one, words.gettext(wording.ROWS.get(one.what, one.what)), wording.ending(words, one))
+            for one in found.endings
+        ],
+        version=__version__,
+    ).encode()
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """The figures at the top. open: records that suppliers can fetch; None when that is not known."""
+
+    suppliers_open: int
+    open: int | None
+
+
+def totals(shares: tuple[Share, ...]) -> Totals:
+    """Sums over suppliers and datasets; two grants of one dataset to one supplier count once."""
+    opened = {(one.supplier_id, one.dataset): one.records for one in shares if one.state == "open"}
+    known = [records for records in opened.values() if records is not None]
+    return Totals(
+        suppliers_open=len({supplier for supplier, _dataset in opened}),
+        open=sum(known) if len(known) == len(opened) else None,
+    )
+
+
+def _suppliers(found: Overview, words: Words) -> Iterator[dict[str, Any]]:
+    """The lines of the table, by supplier."""
+    fetched = [one.records or 0 for one in found.shares if one.state == "open"]
+    received = [one.received.most or 0 for one in found.shares if one.received]
+    largest = max([0, *fetched, *received])
+    for (_id, title), some in groupby(found.shares, key=lambda one: (one.supplier_id, one.supplier)):
+        lines = list(some)
+        yield {
+            "title": title,
+            "tier": words.gettext(wording.TIERS.get(lines[0].tier, "")) if lines[0].tier else "",
+            "lines": [_line(one, found, words, largest) for one in lines],
+        }
+
+
+def _line(share: Share, found: Overview, words: Words, largest: int) -> dict[str, Any]:
+    """What one line shows besides the share itself."""
+    fetched = share.records if share.state == "open" else 0
+    got = share.received.most if share.received else 0
+    left_us = share.until_us - found.at_us if share.until_us is not None else 0
+    running = share.state == "open" and share.since_us is not None and share.until_us is not None and left_us > 0
+    files = share.files or 0
+    return {
+        "share": share,
+        "state": words.gettext(wording.STATES[share.state]),
+        "tone": wording.TONES[share.state],
+        "reasons": [words.reason(code) for code in share.reasons],
+        "classification": words.gettext(wording.CLASSES[share.classification]) if share.classification else "",
+        "form": words.gettext(wording.FORMS.get(share.form, share.form)) if share.form != "file" else "",
+        "files": words.ngettext("in %(count)s file", "in %(count)s files", files) % {"count": words.number(files)},
+        "window": wording.window(words, share),
+        "bar": bars.amounts(fetched, got, largest),
+        "left": words.gettext("%(duration)s left") % {"duration": words.duration(left_us)} if running else "",
+        "soon": running and left_us < SOON_US,
+        "time": bars.elapsed(share.since_us or 0, share.until_us or 0, found.at_us) if running else Markup(),
+    }

@@ -1,0 +1,109 @@
+"""Reason codes as sentences. Those of the policies are the policies' own; the others are as docs/formats/reasons.md."""
+
+from __future__ import annotations
+
+from keten.policy.reasons import REASONS, Reason
+
+OTHERS: dict[str, Reason] = {
+    "client-unknown": Reason(
+        "No system account has this id. Outside it looks like `key-unknown`.",
+        "Geen systeemaccount heeft deze id. Naar buiten ziet dit eruit als `key-unknown`.",
+    ),
+    "key-unknown": Reason(
+        "The proof was not made with a key of this system account.",
+        "Het bewijs is niet gemaakt met een sleutel van dit systeemaccount.",
+    ),
+    "proof-invalid": Reason(
+        "The proof of who is asking is not valid.",
+        "Het bewijs van wie erom vraagt, is niet geldig.",
+    ),
+    "proof-expired": Reason(
+        "The proof is too old, or from the future.",
+        "Het bewijs is te oud, of komt uit de toekomst.",
+    ),
+    "proof-replayed": Reason(
+        "The proof was used before.",
+        "Het bewijs is al eerder gebruikt.",
+    ),
+    "token-invalid": Reason(
+        "The access token is not valid.",
+        "Het toegangstoken is niet geldig.",
+    ),
+    "token-expired": Reason(
+        "The access token is over.",
+        "Het toegangstoken is verlopen.",
+    ),
+    "session-ended": Reason(
+        "The SFTP session is over.",
+        "De SFTP-sessie is voorbij.",
+    ),
+    "budget-spent": Reason(
+        "The object has more records than are left of the budget in this window.",
+        "Het object heeft meer records dan er in dit tijdvak van het budget over zijn.",
+    ),
+    "key-destroyed": Reason(
+        "The dataset's key was destroyed, and its content with it.",
+        "De sleutel van de gegevensset is vernietigd, en daarmee de inhoud.",
+    ),
+    "key-missing": Reason(
+        "A stored key is missing.",
+        "Een bewaarde sleutel ontbreekt.",
+    ),
+    "key-damaged": Reason(
+        "A stored key is damaged, or belongs elsewhere.",
+        "Een bewaarde sleutel is beschadigd, of hoort ergens anders bij.",
+    ),
+    "content-missing": Reason(
+        "The object's ciphertext is not in the store.",
+        "De versleutelde inhoud van het object ontbreekt in de opslag.",
+    ),
+    "content-damaged": Reason(
+        "The object's ciphertext is damaged; nothing of the damaged part was delivered.",
+        "De versleutelde inhoud van het object is beschadigd; van het beschadigde deel is niets geleverd.",
+    ),
+    "content-unreadable": Reason(
+        "The disk did not give the content that it has.",
+        "De schijf gaf de inhoud die erop staat niet vrij.",
+    ),
+    "replaced": Reason(
+        "Destroyed: other content took its place.",
+        "Vernietigd: andere inhoud kwam ervoor in de plaats.",
+    ),
+    "retention-over": Reason(
+        "Destroyed: its retention was over.",
+        "Vernietigd: de bewaartermijn was voorbij.",
+    ),
+    "dataset-key-destroyed": Reason(
+        "Destroyed: the key of its dataset was.",
+        "Vernietigd: de sleutel van de gegevensset is vernietigd.",
+    ),
+    # Why transfers are cut, and what only an overview asks.
+    "no-contract": Reason(
+        "The supplier has no contract.",
+        "De leverancier heeft geen verwerkersovereenkomst.",
+    ),
+    "no-client": Reason(
+        "The supplier has no system account that could fetch it.",
+        "De leverancier heeft geen systeemaccount dat het kan ophalen.",
+    ),
+    "clock-jumped": Reason(
+        "The clock of the machine jumped, so everything under way was cut.",
+        "De klok van de machine versprong; alles wat bezig was, is afgebroken.",
+    ),
+    "keeper-stopping": Reason(
+        "Keten was stopped.",
+        "Keten werd gestopt.",
+    ),
+    "changed": Reason(
+        "The register changed, and everything under way was cut.",
+        "Het register veranderde; alles wat bezig was, is afgebroken.",
+    ),
+}
+
+
+def sentence(code: str, language: str) -> str:
+    """What a reason code says, in "nl" or "en"; the code itself where it is not known here."""
+    found = REASONS.get(code) or OTHERS.get(code)
+    if found is None:
+        return code
+    return found.nl if language == "nl" else found.en

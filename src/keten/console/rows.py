@@ -1,0 +1,100 @@
+"""The register, row by row: each compared with its last entry, and what does not hold is named instead of shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.exc import DBAPIError
+
+import keten.suppliers.register  # declares the tables of the register
+import keten.vault.service  # noqa: F401 - declares those of the vault
+from keten.console.model import Mismatch
+from keten.core.errors import Corrupt
+from keten.ledger.bound import BoundRow, bound_tables, checked, checked_select
+from keten.ledger.reading import UNREADABLE, raw
+
+T = TypeVar("T", bound=BoundRow)
+PAGE = 500
+_LONGEST = 120
+
+
+class Rows:
+    """Reads rows in one transaction, and keeps what did not hold in `mismatches`, each row once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._found: dict[tuple[str, str], Mismatch] = {}
+        self.failures = 0
+        """How often a row did not hold; the same row counts each time that it is read."""
+
+    @property
+    def mismatches(self) -> tuple[Mismatch, ...]:
+        """Every row that was read and does not hold."""
+        return tuple(self._found.values())
+
+    def all(self, kind: type[T], **equal: str) -> Iterator[T]:
+        """The rows of this type whose columns have these values, by id; never more than a page in memory."""
+        table = _table(kind)
+        last = ""
+        statement = select(raw(table.c.id)).order_by(table.c.id).limit(PAGE)
+        for name, value in equal.items():
+            statement = statement.where(table.c[name] == value)
+        while True:
+            found = self._connection.execute(statement.where(table.c.id > last)).scalars()
+            ids = [one for one in found if isinstance(one, str)]  # any other is no id, and `ledger verify` names it
+            yield from self._page(table, kind, ids)
+            if len(ids) < PAGE:
+                return
+            last = ids[-1]
+
+    def one(self, kind: type[T], row_id: str) -> T | None:
+        """The row with this id; None when it is not there or does not hold."""
+        return next(self._page(_table(kind), kind, [row_id]), None)
+
+    def _page(self, table: Table, kind: type[T], ids: list[str]) -> Iterator[T]:
+        """The checked rows. Where one holds what can't be read at all (a number for a text, say), one by one."""
+        statement = checked_select(table).where(table.c.id.in_(ids)).order_by(table.c.id)
+        try:
+            found = self._connection.execute(statement).all()
+        except (*UNREADABLE, DBAPIError) as error:
+            if not _is_value(error):
+                raise
+            if len(ids) == 1:
+                self._note(table, ids[0], "it holds what cannot be read")
+                return
+            for row_id in ids:
+                yield from self._page(table, kind, [row_id])
+            return
+        for row in found:
+            try:
+                yield checked(table, kind, row)
+            except Corrupt as error:
+                self._note(table, row.id, error.reason.partition(": ")[2])
+            except UNREADABLE:
+                self._note(table, row.id, "it holds what cannot be read")
+
+    def _note(self, table: Table, row_id: str, what: str) -> None:
+        self.failures += 1
+        name: Any = ""
+        try:
+            name = self._connection.execute(select(raw(table.c.name)).where(table.c.id == row_id)).scalar()
+        except DBAPIError as error:
+            if not _is_value(error):
+                raise
+        shown = name if isinstance(name, str) else ""
+        self._found[table.name, row_id] = Mismatch(str(table.name), row_id, shown[:_LONGEST], what[:_LONGEST])
+
+
+def _is_value(error: Exception) -> bool:
+    """Whether a stored value could not be read, and not the database: the driver says that without an error code."""
+    return not isinstance(error, DBAPIError) or not getattr(error.orig, "sqlite_errorname", None)
+
+
+def _table(kind: type[BoundRow]) -> Table:
+    """The table of a type of row. `ValueError` for a type that has none."""
+    for table, found in bound_tables().values():
+        if found is kind:
+            return table
+    raise ValueError(f"{kind.__name__} is not a row of the register")

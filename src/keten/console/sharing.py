@@ -1,0 +1,314 @@
+"""Who has what: for each grant whether it gives access now, by the same policies as the keeper's, and what went out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import msgspec
+from sqlalchemy import Connection
+
+from keten.console.history import History, Piece
+from keten.console.model import Held, Received, Share, State
+from keten.console.rows import Rows
+from keten.core.errors import Corrupt
+from keten.datasets.model import Dataset
+from keten.identity.model import Client
+from keten.ledger.query import Filter, find
+from keten.policy.engine import Engine
+from keten.policy.model import Allow, Attributes, Decision
+from keten.policy.slices import Asked, attributes_of, candidate, check_belongs
+from keten.suppliers.model import Contract, Grant, Supplier
+from keten.vault.model import Object
+
+MOST_SHARES = 300
+_DECLARED = "suppliers.grant.declared"
+_REMEMBERED = 10_000
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A dataset's files.
+
+    records, files: of those that are present, None when a row does not hold. known: each file's records and size in
+    bytes, also of those that were destroyed.
+    """
+
+    records: int | None
+    files: int | None
+    known: dict[str, tuple[int, int]]
+
+
+class _Ends(msgspec.Struct, frozen=True):
+    """What a grant hangs between. None: not there, or a row that does not hold; `title` is then unproven.
+
+    clients: those that the grant is addressed to. whole: none of them was left out because its row does not hold.
+    """
+
+    grant: Grant
+    title: str
+    supplier: Supplier | None
+    contract: Contract | None
+    dataset: Dataset | None
+    clients: tuple[Client, ...]
+    whole: bool
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """The lines, what is held in all, how many suppliers there are and how many of them are not shown.
+
+    cut: other lines may be left out as well.
+    """
+
+    shares: tuple[Share, ...]
+    held: Held
+    suppliers: int
+    hidden: int
+    cut: bool
+
+
+class Sharing:
+    """Reads the lines of the overview. `engine`: the shipped policies."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._since: dict[str, int | None] = {}
+
+    def read(self, connection: Connection, rows: Rows, history: History, now_us: int) -> Shared:
+        """The shares, by supplier.
+
+        1. Suppliers in the order of their names, and the grants of each, until there are enough lines.
+        2. Decide on each grant, for a system of the supplier that it is addressed to.
+        3. Count what is in each dataset, and what of it the supplier received.
+        4. What was received under grants that no line is about, because their row does not hold, gets a line as well.
+        """
+        suppliers = _suppliers(rows)
+        ends: list[_Ends] = []
+        shown: set[str] = set()
+        for row_id, title, supplier in suppliers:  # 1
+            if len(ends) >= MOST_SHARES:
+                break
+            shown.add(row_id)
+            ends += islice(_ends(rows, row_id, title, supplier), MOST_SHARES)
+        decisions = self._decide(ends, now_us)  # 2
+        contents: dict[str, Content] = {}  # 3
+        shares: list[Share] = []
+        for one, decision in zip(ends, decisions, strict=True):
+            shares.append(self._share(connection, one, decision, _content(rows, contents, one, now_us), history))
+        hidden = {row_id for row_id, _title, _supplier in suppliers} - shown
+        titles = {row_id: title for row_id, title, _supplier in suppliers}
+        grants = {one.grant.id for one in ends}
+        held: dict[tuple[str, str], dict[str, Piece]] = {}
+        for (supplier_id, dataset_id, grant_id), pieces in islice(history.pieces.items(), 2 * MOST_SHARES):
+            if dataset_id not in contents:
+                contents[dataset_id] = _read_content(rows, dataset_id, now_us)
+            _add(held.setdefault((supplier_id, dataset_id), {}), pieces)
+            if grant_id not in grants and supplier_id not in hidden:  # 4
+                dataset = rows.one(Dataset, dataset_id)
+                received = _received(pieces, contents[dataset_id])
+                shares.append(_without_grant(supplier_id, titles.get(supplier_id, ""), dataset, received))
+        cut = len(ends) >= MOST_SHARES or len(history.pieces) > 2 * MOST_SHARES
+        return Shared(tuple(sorted(shares, key=_order)), _held(held, contents), len(suppliers), len(hidden), cut)
+
+    def _decide(self, ends: Sequence[_Ends], now_us: int) -> list[Decision | None]:
+        """Step 2; None where a row is missing or does not hold, or where nobody could ask."""
+        slices = [_slice(one, now_us) for one in ends]
+        found = iter(self._engine.decide_many([one for one in slices if one is not None]))
+        return [None if one is None else next(found) for one in slices]
+
+    def _share(
+        self,
+        connection: Connection,
+        ends: _Ends,
+        decision: Decision | None,
+        content: Content,
+        history: History,
+    ) -> Share:
+        grant, contract, dataset, supplier = ends.grant, ends.contract, ends.dataset, ends.supplier
+        active = sum(one.ended is None for one in ends.clients)
+        state, reasons = _state(ends, decision)
+        since_us, until_us = self._since_us(connection, grant, contract), _until_us(ends, decision)
+        return Share(
+            grant=grant.name,
+            supplier_id=grant.supplier,
+            supplier=ends.title,
+            tier=supplier.tier if supplier else "",
+            dataset=dataset.name if dataset else "",
+            classification=dataset.classification if dataset else "",
+            contract=contract.name if contract else "",
+            purpose=grant.purpose,
+            form=grant.form,
+            state=state,
+            reasons=reasons,
+            starts_us=contract.starts_us if contract else None,
+            since_us=since_us,
+            until_us=until_us,
+            records=content.records,
+            files=content.files,
+            clients=active,
+            received=_received(history.pieces.get((grant.supplier, grant.dataset, grant.id), {}), content),
+            never=since_us is not None and until_us is not None and since_us >= until_us,
+            budget_records=grant.budget_records,
+            budget_per=grant.budget_per,
+        )
+
+    def _since_us(self, connection: Connection, grant: Grant, contract: Contract | None) -> int | None:
+        """Since when there is access: the grant was made, and the contract had started."""
+        if grant.id not in self._since:
+            if len(self._since) >= _REMEMBERED:
+                self._since.clear()
+            asked = Filter(grant=grant.id, kind=_DECLARED, limit=1)
+            try:
+                self._since[grant.id] = next((entry.time_us for entry in find(connection, asked)), None)
+            except Corrupt:
+                return None
+        declared = self._since[grant.id]
+        return max(declared, contract.starts_us) if declared is not None and contract is not None else None
+
+
+def _slice(ends: _Ends, now_us: int) -> Attributes | None:
+    """What is decided upon: a system of the supplier, one that has not ended if there is one, opening the dataset.
+
+    It asks from a country that the contract names: from where it really asks is not known beforehand.
+    """
+    if ends.supplier is None or ends.contract is None or ends.dataset is None or not ends.clients:
+        return None
+    asking = next((one for one in ends.clients if one.ended is None), ends.clients[0])
+    country = next(iter(ends.contract.countries), "")
+    asked = Asked(asking.id, ends.dataset.id, "open", country, now_us)
+    try:
+        check_belongs(asking, ends.supplier, ends.dataset, (ends.grant,))
+        return attributes_of(asked, asking, ends.supplier, ends.dataset, candidate(ends.grant, ends.contract))
+    except Corrupt:
+        return None
+
+
+def _state(ends: _Ends, decision: Decision | None) -> tuple[State, tuple[str, ...]]:
+    if isinstance(decision, Allow):
+        return "open", ()
+    if decision is not None:
+        waiting = decision.reasons == ("contract-not-started",)
+        return ("waiting" if waiting else "closed"), tuple(decision.reasons)
+    if None not in (ends.supplier, ends.contract, ends.dataset) and not ends.clients and ends.whole:
+        return "closed", ("no-client",)
+    return "unknown", ("register-mismatch",)
+
+
+def _until_us(ends: _Ends, decision: Decision | None) -> int | None:
+    """Until when access holds, held, or will hold: as decided, or when the first of what it hangs on was over."""
+    if isinstance(decision, Allow):
+        return decision.valid_until_us
+    if ends.supplier is None or ends.contract is None or ends.dataset is None:
+        return None
+    rows = (ends.grant, ends.contract, ends.supplier, ends.dataset)
+    over = [ends.contract.ends_us, *(row.ended.at_us for row in rows if row.ended is not None)]
+    left = [one.ended.at_us for one in ends.clients if one.ended is not None]
+    if left and len(left) == len(ends.clients):
+        over.append(max(left))
+    return min(over)
+
+
+def _suppliers(rows: Rows) -> list[tuple[str, str, Supplier | None]]:
+    """Every supplier by title: id, title, and the row if it holds."""
+    found: list[tuple[str, str, Supplier | None]] = [(one.id, one.title, one) for one in rows.all(Supplier)]
+    found += [(one.row, one.name, None) for one in rows.mismatches if one.table == "suppliers"]
+    return sorted(found, key=lambda one: (one[1].casefold(), one[0]))
+
+
+def _ends(rows: Rows, supplier_id: str, title: str, supplier: Supplier | None) -> Iterator[_Ends]:
+    """The grants of a supplier, with what they hang between."""
+    failures = rows.failures
+    clients = tuple(rows.all(Client, supplier=supplier_id))
+    whole = rows.failures == failures
+    contracts: dict[str, Contract | None] = {}
+    datasets: dict[str, Dataset | None] = {}
+    for grant in rows.all(Grant, supplier=supplier_id):
+        if grant.contract not in contracts:
+            contracts[grant.contract] = rows.one(Contract, grant.contract)
+        if grant.dataset not in datasets:
+            datasets[grant.dataset] = rows.one(Dataset, grant.dataset)
+        addressed = tuple(one for one in clients if not grant.to or one.id in grant.to)
+        yield _Ends(grant, title, supplier, contracts[grant.contract], datasets[grant.dataset], addressed, whole)
+
+
+def _content(rows: Rows, held: dict[str, Content], ends: _Ends, now_us: int) -> Content:
+    dataset = ends.grant.dataset
+    if dataset not in held:
+        held[dataset] = _read_content(rows, dataset, now_us)
+    return held[dataset]
+
+
+def _read_content(rows: Rows, dataset: str, now_us: int) -> Content:
+    failures = rows.failures
+    known: dict[str, tuple[int, int]] = {}
+    records = files = 0
+    for found in rows.all(Object, dataset=dataset):
+        known[found.id] = (found.records, found.size)
+        if found.state == "present" and not 0 < found.expires_us <= now_us:
+            records += found.records
+            files += 1
+    if rows.failures > failures:
+        return Content(None, None, known)
+    return Content(records, files, known)
+
+
+def _without_grant(supplier_id: str, title: str, dataset: Dataset | None, received: Received | None) -> Share:
+    """A line for what was received under a grant whose row does not hold."""
+    return Share(
+        grant="",
+        supplier_id=supplier_id,
+        supplier=title,
+        tier="",
+        dataset=dataset.name if dataset else "",
+        classification=dataset.classification if dataset else "",
+        contract="",
+        purpose="",
+        form="",
+        state="unknown",
+        reasons=("register-mismatch",),
+        starts_us=None,
+        since_us=None,
+        until_us=None,
+        records=None,
+        files=None,
+        clients=0,
+        received=received,
+    )
+
+
+def _received(pieces: dict[str, Piece], content: Content) -> Received | None:
+    """What went out. A file counts as whole once as many bytes as it has were sent, in however many pieces."""
+    if not pieces:
+        return None
+    sure, most, known = 0, 0, True
+    for file, piece in pieces.items():
+        if file not in content.known:
+            known = False
+            continue
+        records, size = content.known[file]
+        most += records
+        sure += records if piece.sure >= size else 0
+    times = pieces.values()
+    first, last = min(one.first_us for one in times), max(one.last_us for one in times)
+    return Received(sure, most if known else None, len(pieces), first, last)
+
+
+def _add(held: dict[str, Piece], pieces: dict[str, Piece]) -> None:
+    """Add what a supplier received of a dataset under one grant to what it received under others."""
+    for file, piece in pieces.items():
+        one = held.setdefault(file, Piece(piece.first_us, piece.last_us))
+        one.sure += piece.sure
+        one.most += piece.most
+
+
+def _held(held: dict[tuple[str, str], dict[str, Piece]], contents: dict[str, Content]) -> Held:
+    """All of it together."""
+    found = [_received(pieces, contents[dataset]) for (_supplier, dataset), pieces in held.items()]
+    known = [one for one in found if one is not None]
+    most = [one.most for one in known if one.most is not None]
+    return Held(sum(one.sure for one in known), sum(most) if len(most) == len(known) else None)
+
+
+def _order(share: Share) -> tuple[str, str, int, str]:
+    """By supplier, what is open first."""
+    place = {"unknown": 0, "open": 1, "waiting": 2, "closed": 3}[share.state]
+    return share.supplier.casefold(), share.supplier_id, place, share.dataset
