@@ -201,8 +201,10 @@ class OperatorVerbs:
         return said.Recorded(sealed_in(batch, committed.index).id, committed.index)
 
     async def put_abort(self, _connection: Connection, body: said.PutAbort) -> said.Nothing:
-        """Forget a put."""
-        removed, _batch = await self._trusted.writer.run(lambda writing: vault.abort_put(writing, body.object))
+        """Forget a put; also when the disk is nearly full, because that gives space back."""
+        removed, _batch = await self._trusted.writer.run(
+            lambda writing: vault.abort_put(writing, body.object), essential=True
+        )
         self.remove_blobs(removed)
         return said.Nothing()
 
