@@ -92,6 +92,7 @@ class RunningGateway:
         self._https: HttpsServer | None = None
         self._sftp: SftpService | None = None
         self._acceptors: list[Acceptor] = []
+        self.bound: dict[str, str] = {}
         if settings.gateway.bind:
             certificate = Path(settings.gateway.certificate) if settings.gateway.certificate else paths.tls_certificate
             key = Path(settings.gateway.certificate_key) if settings.gateway.certificate_key else paths.tls_key
@@ -127,7 +128,8 @@ class RunningGateway:
             listener, connections=settings.limits.connections, slow_reader_seconds=settings.limits.slow_reader_seconds
         )
         host, port = acceptor.bind()  # a picked port is part of the address that proofs are about
-        url = listener.public_url or f"https://{join_host(*_reachable(host, port))}"
+        self.bound["gateway"] = f"https://{join_host(*_reachable(host, port))}"
+        url = listener.public_url or self.bound["gateway"]
         gateway = Gateway(self.accesses, self._concurrency, LedgerFiles(settings.paths.ledger), url)
         header = listener.proxy if listener.proxy != "v2" else ""
         self._https = HttpsServer(

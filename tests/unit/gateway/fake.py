@@ -192,7 +192,7 @@ class Scene:
             async with asyncio.timeout(60):
                 await self.gateway.link.wait_ready()
                 ready = self.gateway.listen()
-                self.url = ready["gateway"] or ""
+                self.url = self.gateway.bound["gateway"]
                 host, _, port = (ready["sftp"] or ":0").rpartition(":")
                 self.sftp = (host, int(port))
                 return await testing(self)
