@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 HERE = Path(__file__).parent
+LONGEST_NAME = 24
 MARKED_FOLDERS = ("interop", "browser", "fault")
 
 # No deadline: shared machines are slow at times, and no test is timed.
@@ -34,6 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             folder = item.path.relative_to(HERE).parts[0]
             if folder in MARKED_FOLDERS:
                 item.add_marker(folder)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long values do not name a test: many hold fresh keys and ids, and parallel workers must agree on the names."""
+    return argname if isinstance(val, str | bytes) and len(val) >= LONGEST_NAME else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
