@@ -18,11 +18,15 @@ from keten.ledger.tiles import WIDTH
 
 
 class StoredHead(msgspec.Struct, frozen=True):
-    """The head as far as it can be believed. `root` is None when no signature vouches for one at this size."""
+    """The head as far as it can be believed.
+
+    `root` is None when no signature vouches for one at this size. `own`: its own signature does, and not only that of
+    the published checkpoint.
+    """
 
     size: int
     root: bytes | None
-    edge: bytes
+    own: bool
     time_us: Any
     faults: tuple[Fault, ...]
 
@@ -61,15 +65,15 @@ def read_head(connection: Connection, verifier: Verifier | None, published: Chec
     low_water = row.low_water
     if not isinstance(low_water, int) or not 0 <= low_water <= signed.size:
         faults.append(Fault("head", f"column low_water is {low_water!r:.40}, beyond the ledger"))
-    return StoredHead(signed.size, signed.root, edge, row.time_us, tuple(faults))
+    return StoredHead(signed.size, signed.root, True, row.time_us, tuple(faults))
 
 
 def _without(connection: Connection, published: Checkpoint | None, faults: list[Fault]) -> StoredHead:
     """Step 3 of `read_head`."""
     if published is not None:
-        return StoredHead(published.size, published.root, b"", None, tuple(faults))
+        return StoredHead(published.size, published.root, False, None, tuple(faults))
     count = connection.execute(select(func.count()).select_from(entries).where(entries.c.idx >= 0)).scalar()
-    return StoredHead(int(count or 0), None, b"", None, tuple(faults))
+    return StoredHead(int(count or 0), None, False, None, tuple(faults))
 
 
 def outside_faults(connection: Connection, size: int) -> Iterator[Fault]:

@@ -189,12 +189,12 @@ class _Verification:
         """What only a look at everything can tell: nothing is too many, nothing is missing."""
         size = head.size
         self._look("entries", outside_faults(connection, size))  # 3
-        if published is not None:  # 5
-            for tile in missing_tiles(tiles, min(published.size, size)):
-                where = "bundle" if tile.level == ENTRIES else "tile"
-                self._faults.add(Fault(where, "it is missing", file=tile.path()))
-            if published.size < size:
-                self._notes.append(f"{size - published.size} entries are not published yet")
+        covered = min(published.size, size) if published else max(map(last_leaf, tiles), default=0)
+        for tile in missing_tiles(tiles, covered):  # 5
+            where = "bundle" if tile.level == ENTRIES else "tile"
+            self._faults.add(Fault(where, "it is missing", file=tile.path()))
+        if covered < size:
+            self._notes.append(f"{size - covered} entries are not published yet")
         listed = sum(result.posted for result in results)  # 6
         noted = sum(result.changed for result in results)
         self._look("postings", surplus_lists(connection, listed, lists_end or 0, posting_refs))
@@ -286,11 +286,11 @@ class _Verification:
         """Step 4; whether the leaves are those that were signed."""
         root = tree.root(head.size)
         sound = root is not None and root == head.root
-        if root is not None and head.root is not None and not sound:
+        if root is not None and head.own and not sound:
             self._faults.add(Fault("tree", f"the root over the {head.size} entries is not the one that was signed"))
         if published is not None and published.size <= head.size:
-            signed_here = head.root is not None and published.size == head.size
-            part = head.root if signed_here else tree.root(published.size)
+            same = head.own and published.size == head.size
+            part = head.root if same else tree.root(published.size)
             if part is not None and part != published.root:
                 what = f"its root is not that of the first {published.size} entries in the database"
                 self._faults.add(Fault("checkpoint", what, file="checkpoint"))

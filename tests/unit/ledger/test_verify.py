@@ -233,7 +233,7 @@ class Stumbles:
 
 
 def test_a_check_that_stumbles_ends_alone(made: MadeLedger) -> None:
-    _damage(made, "UPDATE entries SET payload = x'00' WHERE idx = 5")
+    _damage(made, "UPDATE entries SET payload = x'00' WHERE idx = 590")
     report = _verify(made, checks=(Stumbles(gathering=True), Stumbles(gathering=False)))
     assert report.unreadable
     found = {(fault.where, fault.unreadable) for fault in report.faults}
@@ -308,6 +308,14 @@ def test_an_unpublished_tail_is_noted_and_verified(made: MadeLedger) -> None:
     assert "5 entries are not published yet" in report.notes
     _damage(made, "UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE idx = 600) WHERE idx = 603")
     assert {fault.where for fault in _verify(made).faults} >= {"tree", "column"}
+
+
+def test_missing_tiles_are_named_without_a_checkpoint_too(made: MadeLedger) -> None:
+    (made.folder / "checkpoint").unlink()
+    (made.folder / "tile" / "entries" / "001").unlink()
+    (made.folder / "tile" / "0" / "002.p" / "88").unlink()
+    missing = {fault.file for fault in _verify(made).faults if fault.what == "it is missing"}
+    assert missing == {"tile/entries/001", "tile/0/002.p/88"}
 
 
 def test_a_rolled_back_database_is_named(made: MadeLedger) -> None:
