@@ -10,7 +10,8 @@ import paramiko
 import pytest
 
 from keten.drills.reader import Reader
-from tests.town import CARRIER, PRINTER, Town
+from keten.drills.throwaway import Key
+from tests.town import CARRIER, PRINTER, Town, estate
 
 LARGE = 48 * 1024 * 1024
 
@@ -96,8 +97,6 @@ def test_a_contract_ends_by_the_clock(fresh_town: Town) -> None:
 
 def test_rotating_keys(fresh_town: Town) -> None:
     town = fresh_town
-    from keten.drills.throwaway import Key
-    from tests.town import estate
 
     new = Key(town.keten.folder / "new-key")
     both = estate(town.printer_key.line + '", "' + new.line, town.carrier_key.line)
@@ -109,3 +108,16 @@ def test_rotating_keys(fresh_town: Town) -> None:
     assert new_system.shares()
     assert old_system.get("/v1/shares").status == 401
     assert old_system.sign_in().status == 401
+
+
+def test_a_key_that_is_taken_out_ends_what_runs_on_it(fresh_town: Town) -> None:
+    town = fresh_town
+    found = large(town)
+    reader = Reader(town.carrier(), f"/v1/objects/{found}", bytes_per_second=2 * 1024 * 1024)
+    reader.start()
+    assert reader.began.wait(30)
+    new = Key(town.keten.folder / "new-key")
+    town.keten.apply(estate(town.printer_key.line, new.line))
+    reader.join(30)
+    assert reader.reset_at or reader.refused_status
+    assert reader.received < LARGE

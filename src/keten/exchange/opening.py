@@ -35,7 +35,10 @@ class Stale(Conflict):
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """One access asked for. `start` < 0: the last -start bytes. `length` -1: to the end. `describe`: metadata only."""
+    """One access asked for. `start` < 0: the last -start bytes. `length` -1: to the end. `describe`: metadata only.
+
+    key: fingerprint of the key that the client signed in with.
+    """
 
     client: str
     object: str
@@ -45,6 +48,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     start: int = 0
     length: int = -1
     describe: bool = False
+    key: str = ""
 
 
 class Evaluated(msgspec.Struct, frozen=True, gc=False):

@@ -247,7 +247,7 @@ class SignIn:
             self.dpop.use(shown, now_us)  # 4
         except Refused as error:
             raise _about(error, claims.client_id) from error
-        client = self._standing(claims.client_id, claims.fingerprint)  # 5, 6
+        client = self.standing(claims.client_id, claims.fingerprint)  # 5, 6
         return Principal(
             client.id,
             client.supplier,
@@ -264,7 +264,7 @@ class SignIn:
         Raises `Refused`: "session-ended", "client-ended", "key-unknown".
         """
         session = self.sessions.get(proof.session, now_us)
-        client = self._standing(session.client_id, session.fingerprint)
+        client = self.standing(session.client_id, session.fingerprint)
         return Principal(
             client.id,
             client.supplier,
@@ -314,7 +314,8 @@ class SignIn:
         if not any(url.startswith(each + "/") for each in self._issuers):
             raise invalid("the address is not ours")
 
-    def _standing(self, client_id: str, fingerprint: str) -> Client:
+    def standing(self, client_id: str, fingerprint: str) -> Client:
+        """The client, which is there, has not ended, and still has the key it signed in with. Raises `Refused`."""
         client = self._clients(client_id)
         if client is None:
             raise Refused("key-unknown", "the client is gone", cause="client-unknown")

@@ -72,9 +72,9 @@ class Sessions:
         """The ids of a client's sessions, for cutting them."""
         return tuple(self._of.get(client_id, ()))
 
-    def by_client(self) -> dict[str, tuple[str, ...]]:
-        """The ids of all open sessions, by client."""
-        return {client_id: tuple(own) for client_id, own in self._of.items()}
+    def all(self) -> tuple[Session, ...]:
+        """Every open session."""
+        return tuple(self._open.values())
 
     def _drop_expired(self, now_us: int) -> None:
         while self._open:

@@ -169,14 +169,22 @@ class GatewayVerbs:
         for running in trusted.accesses:
             if running.evaluated is None:
                 continue
-            again = trusted.door.evaluate(running.evaluated.request, now)
-            if not isinstance(again.outcome.decision, Allow):
+            reasons = self._against(running.evaluated.request, now)
+            if reasons:
                 openings.append(running.opening)
-                why = next(iter(again.outcome.decision.reasons), why)
+                why = reasons[0]
         sessions = trusted.sign_ins.drop_sessions(now)
         if not openings and not sessions:
             return self.push_cut((), (), "changed"), 0
         return self.push_cut(tuple(openings), tuple(sessions), why), len(openings) + len(sessions)
+
+    def _against(self, request: Request, now_us: int) -> tuple[str, ...]:
+        """Why an access that was opened may not go on; empty when it may."""
+        trusted = self._trusted
+        decision = trusted.door.evaluate(request, now_us).outcome.decision
+        if not isinstance(decision, Allow):
+            return decision.reasons
+        return trusted.sign_ins.reasons_against(request.client, request.key, now_us)
 
     # ---- signing in ------------------------------------------------------------------------------------------
 
@@ -272,6 +280,7 @@ class GatewayVerbs:
             body.start,
             body.length,
             body.describe,
+            principal.key,
         )
         session = body.caller.session.session if body.caller.session else ""
         self._attempt(connection, request, session, reply, 1)

@@ -111,6 +111,8 @@ class OperatorVerbs:
             lambda writing: suppliers.apply(writing, estate, _actor(connection), Seals.of(trusted.keys, writing)),
             alone=True,
         )
+        for damaged in applied.damaged:
+            log.critical("the retention of object %s is as it was: its row does not match the ledger", damaged)
         return said.Applied(applied.changes, applied.ids, await self._settled())
 
     async def revoke(self, connection: Connection, body: said.Revoke) -> said.Revoked:

@@ -95,18 +95,26 @@ class SignIns:
         ]
 
     def drop_sessions(self, now_us: int) -> list[str]:
-        """End the SFTP sessions of clients that may no longer be here; their ids."""
-        ended: list[str] = []
-        for client_id, sessions in self._sign_in.sessions.by_client().items():
-            try:
-                client = self._client(client_id)
-            except Refused:
-                client = None
-            if client is None or self._reasons(client, now_us):
-                ended += sessions
+        """End the SFTP sessions of clients and keys that may no longer be here; their ids."""
+        ended = [
+            session.id
+            for session in self._sign_in.sessions.all()
+            if self.reasons_against(session.client_id, session.fingerprint, now_us)
+        ]
         for session in ended:
             self._sign_in.sessions.end(session)
         return ended
+
+    def reasons_against(self, client_id: str, fingerprint: str, now_us: int) -> tuple[str, ...]:
+        """Why what this client began with this key may not go on; empty when it may."""
+        self._door().fresh()
+        try:
+            client = self._sign_in.standing(client_id, fingerprint)
+        except Refused as error:
+            return (error.code,)
+        except Corrupt:
+            return ("register-mismatch",)
+        return self._reasons(client, now_us)
 
     def _client(self, client_id: str) -> Client | None:
         """The register's client. A row that does not match the ledger is refused like an unknown one, and recorded."""
