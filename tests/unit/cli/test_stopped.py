@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -119,3 +120,27 @@ def test_another_user_is_refused(home: Path) -> None:
         refuse_other_user(home)
     os.chown(home / "db", 0, 0)
     refuse_other_user(home)
+
+
+def test_on_a_terminal_the_end_of_access_is_asked_first(stopped: Path, tmp_path: Path) -> None:
+    smaller = tmp_path / "smaller.yaml"
+    smaller.write_text(estate().partition("grants:")[0])
+
+    def answer(word: bytes, *options: str) -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        line = [sys.executable, "-m", "keten", "apply", str(smaller), "--home", str(stopped), *options]
+        with subprocess.Popen(line, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs) as asking:
+            os.close(theirs)
+            os.write(ours, word)
+            said = asking.stdout.read().decode() if asking.stdout else ""
+            code = asking.wait(60)
+        os.close(ours)
+        return code, said
+
+    assert answer(b"n\n") == (1, "")
+    code, said = answer(b"y\n")
+    assert code == 0
+    assert "- grant voters-for-drukwerk" in said
+    code, said = answer(b"")  # nothing ends any more, and nothing is asked
+    assert code == 0
+    assert "Nothing to change" in said

@@ -10,7 +10,7 @@ import typer
 
 from keten.cli import exits
 from keten.cli.options import Home, Json
-from keten.cli.output import Output
+from keten.cli.output import Output, say
 from keten.cli.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -74,8 +74,12 @@ def _ask(planned: Applied) -> None:
     if not any(one["change"] == ENDED for one in planned.changes):
         return
     for line in render(planned.changes):
-        typer.echo(line, err=True)
-    if not typer.confirm("Access ends for good where a line begins with '-'. Apply?", err=True):
+        say(line)
+    # Not typer's own question, which writes to stdout as well: that is for the result alone.
+    sys.stderr.write("Access ends for good where a line begins with '-'. Apply? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes", "j", "ja"):
+        say("Nothing was changed.")
         raise typer.Exit(exits.NO)
 
 
