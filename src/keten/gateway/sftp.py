@@ -64,6 +64,17 @@ _HEAD = struct.Struct(">IB")  # length, type
 _HALF_YEAR = 182 * 86_400
 
 
+SPOKEN = frozenset(
+    (
+        *(FXP_OPEN, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_LSTAT, FXP_FSTAT, FXP_SETSTAT, FXP_FSETSTAT),
+        *(FXP_OPENDIR, FXP_READDIR, FXP_REMOVE, FXP_MKDIR, FXP_RMDIR, FXP_REALPATH, FXP_STAT, FXP_RENAME),
+        *(FXP_READLINK, FXP_SYMLINK, FXP_LINK),
+        *(b"posix-rename@openssh.com", b"hardlink@openssh.com", b"fsync@openssh.com", b"lsetstat@openssh.com"),
+        *(b"statvfs@openssh.com", b"fstatvfs@openssh.com", b"limits@openssh.com"),
+    )
+)
+
+
 class Handle:
     """An open file: an access, how much of it was read, and where."""
 
@@ -278,18 +289,6 @@ class Handler(SFTPServerHandler):
     """The library's protocol handler with what we do not speak left out, and never ahead of a slow reader."""
 
     _extensions = [(b"limits@openssh.com", b"1")]  # noqa: RUF012 - the library's interface; no vendor, no versions
-    _packet_handlers = {  # noqa: RUF012 - as above. Without copy-data and ranges, which want files of the machine
-        kind: handler
-        for kind, handler in SFTPServerHandler._packet_handlers.items()  # noqa: SLF001 - narrowed, not used otherwise
-        if kind
-        in (
-            *(FXP_OPEN, FXP_CLOSE, FXP_READ, FXP_WRITE, FXP_LSTAT, FXP_FSTAT, FXP_SETSTAT, FXP_FSETSTAT),
-            *(FXP_OPENDIR, FXP_READDIR, FXP_REMOVE, FXP_MKDIR, FXP_RMDIR, FXP_REALPATH, FXP_STAT, FXP_RENAME),
-            *(FXP_READLINK, FXP_SYMLINK, FXP_LINK),
-            *(b"posix-rename@openssh.com", b"hardlink@openssh.com", b"fsync@openssh.com", b"lsetstat@openssh.com"),
-            *(b"statvfs@openssh.com", b"fstatvfs@openssh.com", b"limits@openssh.com"),
-        )
-    }
 
     def __init__(
         self, server: FileServer, reader: SSHReader[bytes], writer: SSHWriter[bytes], session: SftpSession
@@ -346,3 +345,12 @@ class Handler(SFTPServerHandler):
     def handles(self) -> int:
         """How many files and folders are open."""
         return len(self._file_handles) + len(self._dir_handles)
+
+
+# The library's table holds its own functions, not names: those that are overridden above must be put in anew. Left out
+# are copy-data and ranges, which want files of the machine.
+Handler._packet_handlers = {  # noqa: SLF001 - the library has no other way
+    kind: getattr(Handler, handler.__name__)
+    for kind, handler in SFTPServerHandler._packet_handlers.items()  # noqa: SLF001 - as above
+    if kind in SPOKEN and handler is not None
+}
