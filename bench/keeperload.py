@@ -43,9 +43,10 @@ class Callers(asyncio.Protocol):
             (length,) = _LENGTH.unpack_from(buffer, at)
             if len(buffer) - at - 4 < length:
                 break
-            answer = _decode(buffer[at + 4 : at + 4 + length])
+            frame = buffer[at + 4 : at + 4 + length]
             at += 4 + length
-            if answer.number:
+            if frame[1] != 0:  # 0 is the number of a push
+                answer = _decode(frame)
                 self._waiting.pop(answer.number).set_result(answer)
         self._buffer = buffer[at:]
 
