@@ -10,10 +10,25 @@ import pytest
 
 HERE = Path(__file__).parent
 LONGEST_NAME = 24
+# Unit tests that start processes, build large ledgers or play long histories: too slow for `make check`.
+LONG_FILES = (
+    "unit/cli/test_get.py",
+    "unit/cli/test_init.py",
+    "unit/cli/test_stopped.py",
+    "unit/core/test_upgrade.py",
+    "unit/ledger/test_followers.py",
+    "unit/ledger/test_postings.py",
+    "unit/ledger/test_publish_faults.py",
+    "unit/ledger/test_verify.py",
+    "unit/policy/test_differential.py",
+    "unit/suppliers/test_round_trips.py",
+    "unit/vault/test_machine.py",
+)
 MARKED_FOLDERS = ("interop", "browser", "fault")
 
 # No deadline: shared machines are slow at times, and no test is timed.
 hypothesis.settings.register_profile("keten", deadline=None)
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("keten")
 
 
@@ -32,7 +47,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A folder's name is the marker of the tests in it."""
     for item in items:
         if item.path.is_relative_to(HERE):
-            folder = item.path.relative_to(HERE).parts[0]
+            path = item.path.relative_to(HERE)
+            if path.as_posix() in LONG_FILES:
+                item.add_marker("long")
+            folder = path.parts[0]
             if folder in MARKED_FOLDERS:
                 item.add_marker(folder)
 

@@ -35,7 +35,11 @@ fi
 echo '== pytest' >&2
 # Tests of one file stay together, for they share what a fixture started.
 # shellcheck disable=SC2086
-.venv/bin/python -m pytest --color=no -n auto --dist loadfile $tests
+if [ "$1" = quick ]; then
+    .venv/bin/python -m pytest --color=no -n auto --dist loadfile -m 'not slow and not long' --hypothesis-profile=quick $tests
+else
+    .venv/bin/python -m pytest --color=no -n auto --dist loadfile $tests
+fi
 status=$?
 [ -z "$failed" ] || [ "$status" != 0 ] || status=1
 exit "$status"
