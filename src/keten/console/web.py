@@ -88,10 +88,10 @@ class Guard:
     def _is_ours(self, given: list[bytes]) -> bool:
         if len(given) != 1:
             return False
-        host = urlsplit(f"//{given[0].decode('latin-1')}")
         try:
+            host = urlsplit(f"//{given[0].decode('latin-1')}")
             name = (host.hostname or "").rstrip(".")
-        except ValueError:
+        except ValueError:  # a bracket that is not closed, say
             return False
         return name in self._names or _is_address(name)
 
