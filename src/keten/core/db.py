@@ -101,6 +101,14 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
     connection.exec_driver_sql(_COMPILED[key][0], list(rows))
 
 
+def rows_written(connection: Connection) -> int:
+    """How many rows this connection has written since it was opened: whether something changed between two calls."""
+    raw = connection.connection.dbapi_connection
+    if not isinstance(raw, sqlite3.Connection):
+        raise Unavailable("database", "This database driver is not supported.", type(raw).__name__)
+    return raw.total_changes
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Database failures as Keten's: disk full → `Unavailable`; I/O error → `FsyncFailed`; damage → `Corrupt`."""

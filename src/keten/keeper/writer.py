@@ -19,10 +19,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from keten.core.clock import Clock
-from keten.core.db import database_error
+from keten.core.db import database_error, rows_written
 from keten.core.errors import Busy, Corrupt, FsyncFailed, KetenError, Unavailable
 from keten.ledger import postings
 from keten.ledger.sealing import Batch, Head, Sealer
@@ -60,6 +60,10 @@ class Disk(msgspec.Struct, frozen=True):
 
     folder: Path
     reserve_bytes: int
+
+
+class _NotTogether(Exception):
+    """A job failed after it had written rows: in a shared transaction they can't be taken back by themselves."""
 
 
 class Job(Generic[T]):
@@ -108,6 +112,7 @@ class Writer:
         self._jobs: deque[Job[Any]] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._durable = False
         self._posted = 0
         self._newest = postings.Newest(head.size)
         self._open = dict.fromkeys(sorted(open_indexes))
@@ -221,11 +226,20 @@ class Writer:
         changed = False
         try:
             batch, changed = self._transact([job for job in jobs if job.error is None])
+        except _NotTogether:
+            self._apart(jobs)
+            return
+        except (DataError, IntegrityError, InterfaceError, ProgrammingError):
+            log.exception("a job said something that the database does not take")
+            self._apart(jobs)
+            return
         except DBAPIError as error:
             self._fail(jobs, database_error(error))
         except KetenError as error:
             self._fail(jobs, error)
         except Exception:
+            if self._durable:  # what is in memory is not what was committed: only a fresh start makes it so
+                raise
             log.exception("a job failed in a way that nobody foresaw")
             self._apart(jobs)
             return
@@ -243,31 +257,37 @@ class Writer:
         3. Write the entries, the new size and root, and the signature over them.
         4. Commit: fsynced when it returns.
         """
-        done = False
+        self._durable = False
         with self._engine.connect() as connection:
             try:
                 transaction = connection.begin()  # 1
                 writing = Writing(connection, self._sealer, self.head, self._clock.recording_time())
                 for job in jobs:  # 2
-                    mark = writing.mark()
-                    try:
-                        job.value = job.run(writing)
-                    except KetenError as error:
-                        if job.alone:
-                            raise
-                        writing.undo(mark)
-                        job.error = error
+                    self._run(job, writing, single=len(jobs) == 1)
                 batch = writing.seal(self._low_water(writing))  # 3
                 transaction.commit()  # 4
-                done = True
+                self._durable = True
             finally:
                 for participant in self._participants:
-                    participant.commit() if done else participant.rollback()
+                    participant.commit() if self._durable else participant.rollback()
         for index in writing.opened:
             self._open[index] = None
         for index in writing.closed:
             self._open.pop(index, None)
         return batch, writing.changed
+
+    @staticmethod
+    def _run(job: Job[Any], writing: Writing, *, single: bool) -> None:
+        mark, rows = writing.mark(), rows_written(writing.connection)
+        try:
+            job.value = job.run(writing)
+        except KetenError as error:
+            if single or isinstance(error, FsyncFailed):
+                raise
+            if writing.changed or rows_written(writing.connection) != rows:
+                raise _NotTogether from error
+            writing.undo(mark)
+            job.error = error
 
     def _low_water(self, writing: Writing) -> int | None:
         """The oldest entry that began something without a recorded end, once this transaction is done."""
@@ -301,7 +321,10 @@ class Writer:
     @staticmethod
     def _resolve(jobs: list[Job[Any]], batch: Batch | None) -> None:
         for job in jobs:
-            job.done(job, batch)
+            try:
+                job.done(job, batch)
+            except Exception:
+                log.exception("an answer failed after its job; the others get theirs")
 
     def _short_of_disk(self) -> bool:
         return shutil.disk_usage(self._disk.folder).free < self._disk.reserve_bytes
