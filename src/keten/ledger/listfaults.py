@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from keten.ledger.derived import Compared, RefsOf
 from keten.ledger.faults import Fault
-from keten.ledger.postings import SPAN, Lists, indexes
+from keten.ledger.postings import SPAN, indexes, posting_ref
 from keten.ledger.reading import raw
 from keten.ledger.tables import entries, postings
 
@@ -21,29 +21,58 @@ TOO_MANY = "the list holds this entry, which does not belong in it"
 MALFORMED = "the places of the list are not rising numbers of a byte each"
 
 
-def compare_lists(connection: Connection, expected: Lists, first: int, end: int) -> Compared:
-    """Whether the lists have what is expected of the entries from `first` (start of a span) up to `end`.
+class Wanted:
+    """The rows that the lists must have of a range of entries: span → id → places. Entries come in rising order."""
+
+    def __init__(self) -> None:
+        self._spans: dict[int, dict[str, bytearray]] = {}
+        self._span = -1
+        self._lists: dict[str, bytearray] = {}
+
+    def add(self, refs: Iterable[str], index: int) -> None:
+        """One entry, and the ids that it has, each once."""
+        span, place = divmod(index, SPAN)
+        if span != self._span:
+            self._span = span
+            self._lists = self._spans[span] = {}
+        lists = self._lists
+        for ref in refs:
+            places = lists.get(ref)
+            if places is None:
+                lists[ref] = bytearray((place,))
+            else:
+                places.append(place)
+
+    def spans(self) -> dict[int, dict[str, bytearray]]:
+        """The rows, by the ids that stand in the lists."""
+        for lists in self._spans.values():
+            lists.pop("", None)
+            for ref in [ref for ref in lists if posting_ref(ref) != ref]:
+                lists[posting_ref(ref)] = lists.pop(ref)
+        return self._spans
+
+
+def compare_lists(connection: Connection, wanted: Wanted, first: int, end: int) -> Compared:
+    """Whether the lists have what is wanted of the entries from `first` (start of a span) up to `end`.
 
     `Compared.there`: rows that were looked at here; what rows there are beyond those is for `surplus_lists`.
     """
     compared = Compared()
-    refs = iter(expected.by_ref)
+    spans = wanted.spans()
+    refs = iter(sorted({ref for lists in spans.values() for ref in lists}))
     while some := list(islice(refs, _REFS_AT_ONCE)):
         chosen = select(raw(postings.c.ref), raw(postings.c.span), raw(postings.c.places)).where(
             postings.c.ref.in_(some), postings.c.span >= first // SPAN, postings.c.span < -(-end // SPAN)
         )
-        found: dict[str, dict[Any, Any]] = {}
-        for ref, span, places in connection.execute(chosen):
-            found.setdefault(ref, {})[span] = places
-        for ref in some:
-            there = found.get(ref, {})
-            for span, wanted in expected.by_ref[ref].items():
-                if span not in there:
-                    compared.faults += [_fault(MISSING, ref, span * SPAN + place) for place in wanted]
-                    continue
-                compared.there += 1
-                if there[span] != wanted:
-                    compared.faults += _differences(ref, span, wanted, there[span])
+        for ref, span, places in connection.execute(chosen).all():
+            must = spans[span].pop(ref, None) if span in spans else None
+            if must is None:
+                continue  # too many
+            compared.there += 1
+            if places != must:
+                compared.faults += _differences(ref, span, must, places)
+    for span, lists in spans.items():  # what was not found
+        compared.faults += [_fault(MISSING, ref, span * SPAN + place) for ref in lists for place in lists[ref]]
     return compared
 
 

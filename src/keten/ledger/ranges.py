@@ -17,10 +17,10 @@ from keten.core.clock import rfc3339
 from keten.core.db import reading_engine
 from keten.ledger.derived import Expected, compare
 from keten.ledger.faults import Check, Fault
-from keten.ledger.listfaults import compare_lists
+from keten.ledger.listfaults import Wanted, compare_lists
 from keten.ledger.merkle import leaf_hash
 from keten.ledger.model import Entry, Leaf, Payload
-from keten.ledger.postings import Lists, concerns, kind_ref
+from keten.ledger.postings import concerns, kind_ref
 from keten.ledger.reading import UNREADABLE, raw
 from keten.ledger.registerfaults import Change, Shape, change_faults
 from keten.ledger.sealing import LEAF_VERSION, commitment, leaf_bytes
@@ -120,7 +120,7 @@ class Range:
         self._result = Result(task.first, task.end)
         self._leaves: list[bytes | None] = []
         self._hashes: list[bytes | None] = []
-        self._expected = Lists()
+        self._expected = Wanted()
         self._changed = Expected()
         self._posted = task.posted or 0
         self._changes: list[Change] = []
@@ -284,7 +284,7 @@ class Range:
         if what.kind != kind:
             self._fault("column", f"column kind is {kind!r:.100}, the payload says {what.kind!r:.100}", index)
         if index < self._posted:
-            self._expected.add(concerns(what.kind, what.actor, what.subjects, what.refs), index)
+            self._expected.add({kind_ref(what.kind), what.actor, *what.subjects, *what.refs.values()}, index)
         if _CHANGE_HINT in payload:
             change = read_change(payload, index)
             if change is not None:
