@@ -1,0 +1,119 @@
+"""From the entry that ends a client's access to the reset of its connection, and the bytes that still came."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bench.figure import Figure
+from bench.place import Place
+from keten.drills.reader import Reader
+from keten.keeper import protocol as said
+
+if TYPE_CHECKING:
+    from bench.__main__ import Asked
+
+TOGETHER = 8
+SPEED = 2 * 2**20
+CONTENT = 64 * 2**20
+REACH = "p99 ≤ 10 ms; a reader at 2 MiB/s receives ≤ 256 KiB afterwards, a stalled one nothing"
+
+
+def figures(asked: Asked) -> Iterator[Figure]:
+    """With 40 transfers and with 200."""
+    for count in [asked.size] if asked.size else [8] if asked.quick else [40, 200]:
+        ours = measure(count)
+        worst = ours["after_p99_kib"]
+        yield Figure(
+            name="cut",
+            size=f"{count} transfers, {TOGETHER} at a time, every fourth stalled",
+            measured=ours,
+            peer="the bytes that a reader at 2 MiB/s takes in 10 ms",
+            peer_measured={"kib": round(SPEED / 1024 / 100, 1)},
+            ratio=round(worst / (SPEED / 1024 / 100), 2),
+            better="lower",
+            reach=REACH,
+            met=ours["reset_p99_ms"] <= 10 and worst <= 256 and ours["stalled_after_max_kib"] <= 128,
+            note="reset: seen by the client; recorded: by the ledger; after a stall: what lay in the reader's own 128 KiB",
+        )
+
+
+def measure(count: int) -> dict[str, Any]:
+    """Revoke client after client while each downloads."""
+    resets: list[float] = []
+    after: list[int] = []
+    stalled_after: list[int] = []
+    with Place(count) as place:
+        place.start()
+        path = f"/v1/objects/{place.put(CONTENT)}"
+        with place.keten.keeper() as keeper:
+            for first in range(0, count, TOGETHER):
+                numbers = range(first, min(first + TOGETHER, count))
+                readers = {}
+                for number in numbers:
+                    stalls = number % 4 == 3
+                    speed, stall = (0, 256 * 1024) if stalls else (SPEED, 0)
+                    readers[number] = Reader(place.system(number), path, bytes_per_second=speed, stall_after=stall)
+                    readers[number].start()
+                for reader in readers.values():
+                    if not reader.began.wait(30):
+                        raise RuntimeError(f"a download did not begin: {reader.failure} {reader.refused_status}")
+                time.sleep(0.4)
+                for number, reader in readers.items():
+                    revoke = said.Revoke("client", f"client-{number}", "measured")
+                    revoked = keeper.call("revocation.revoke", revoke, said.Revoked)
+                    ended = _time(place, revoked.entry)
+                    if number % 4 == 3:
+                        before = reader.received
+                        reader.resume.set()
+                        reader.join(30)
+                        stalled_after.append(reader.received - before)
+                        continue
+                    reader.join(30)
+                    if not reader.reset_at:
+                        raise RuntimeError("a download was not cut")
+                    resets.append((reader.reset_at - ended) * 1000)
+                    after.append(reader.received_after(ended))
+        time.sleep(0.5)
+        recorded = _recorded(place)
+    return {
+        "reset_p50_ms": _at(resets, 0.5),
+        "reset_p99_ms": _at(resets, 0.99),
+        "recorded_p50_ms": _at(recorded, 0.5),
+        "recorded_p99_ms": _at(recorded, 0.99),
+        "after_p50_kib": round(_at([float(one) for one in after], 0.5) / 1024, 1),
+        "after_p99_kib": round(_at([float(one) for one in after], 0.99) / 1024, 1),
+        "stalled_after_max_kib": round(max(stalled_after, default=0) / 1024, 1),
+        "cut": len(recorded),
+    }
+
+
+def _time(place: Place, entry: str) -> float:
+    """When an entry was made, in seconds."""
+    with closing(sqlite3.connect(f"file:{place.keten.paths.database}?mode=ro", uri=True)) as database:
+        chosen = "SELECT time_us FROM entries WHERE id = ? AND idx > (SELECT size - 200 FROM head)"
+        return float(database.execute(chosen, (entry,)).fetchone()[0]) / 1e6
+
+
+def _recorded(place: Place) -> list[float]:
+    """By the ledger: from the entry that a client ended to the entry that its transfer was cut, in milliseconds."""
+    with closing(sqlite3.connect(f"file:{place.keten.paths.database}?mode=ro", uri=True)) as database:
+        ended: dict[str, int] = {}
+        found: list[float] = []
+        chosen = "SELECT time_us, kind, payload FROM entries WHERE kind IN (?, ?) ORDER BY idx"
+        for time_us, kind, payload in database.execute(chosen, ("identity.client.ended", "exchange.object.delivered")):
+            what = msgspec.json.decode(payload)
+            if kind == "identity.client.ended":
+                ended[what["refs"]["client"]] = time_us
+            elif what["details"]["end"] == "cut":
+                found.append((time_us - ended[what["actor"]]) / 1000)
+    return found
+
+
+def _at(numbers: list[float], part: float) -> float:
+    return round(sorted(numbers)[int(len(numbers) * part)], 2) if numbers else 0.0
