@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _LENGTH = struct.Struct(">I")
 MAX_RUNNING = 4096  # requests of one connection at once; past that its socket is not read
+MAX_UNREAD = 4 * 1024 * 1024  # bytes of answers that a peer may leave unread before its socket is not read either
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(Request).decode
 
@@ -113,7 +114,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._out: list[bytes] = []
+        self._queued = 0  # bytes in it
         self._running = 0
+        self._unread = False  # the peer does not read its answers
+        self._reading = True
         self.loop = asyncio.get_running_loop()
 
     # ---- asyncio's calls -------------------------------------------------------------------------------------
@@ -126,15 +130,18 @@ class Connection(asyncio.Protocol):
             log.warning("refused user %s on %s", self.peer.name, self._endpoint.path)
             self._transport.abort()
             return
-        self._transport.set_write_buffer_limits(high=4 * 1024 * 1024)
+        self._transport.set_write_buffer_limits(high=MAX_UNREAD)
         self._endpoint.connections[self.number] = self
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames off the buffer and run them; a malformed frame ends the connection."""
         self._buffer += data
+        self._take()
+
+    def _take(self) -> None:
         buffer = self._buffer
         at = 0
-        while len(buffer) - at >= 4:
+        while self._reading and len(buffer) - at >= 4:
             (length,) = _LENGTH.unpack_from(buffer, at)
             if length > self._endpoint.max_frame:
                 self._abort(f"a frame of {length} bytes")
@@ -157,6 +164,27 @@ class Connection(asyncio.Protocol):
         if self._endpoint.connections.pop(self.number, None) is not None:
             self._endpoint.on_lost(self)
 
+    def pause_writing(self) -> None:
+        """The peer does not read its answers: hear no more of it, so that answers don't fill the memory."""
+        self._unread = True
+        self._read_or_wait()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._unread = False
+        self._read_or_wait()
+
+    def _read_or_wait(self) -> None:
+        wanted = not self._unread and self._queued < MAX_UNREAD and self._running < MAX_RUNNING
+        if self._transport is None or self._transport.is_closing() or wanted == self._reading:
+            return
+        self._reading = wanted
+        if wanted:
+            self._transport.resume_reading()
+            self.loop.call_soon(self._take)  # what came while nothing was taken
+        else:
+            self._transport.pause_reading()
+
     def _abort(self, why: str) -> None:
         log.warning("connection of user %s on %s ended: %s", self.peer.name, self._endpoint.path, why)
         if self._transport is not None:
@@ -167,8 +195,7 @@ class Connection(asyncio.Protocol):
     def _run(self, request: Request) -> None:
         reply = Reply(self, request.number)
         self._running += 1
-        if self._running == MAX_RUNNING and self._transport is not None:
-            self._transport.pause_reading()
+        self._read_or_wait()
         known = self._endpoint.verbs.get(request.verb)
         if known is None:
             reply.error(Invalid("unknown-verb", "This socket does not know that verb."))
@@ -189,8 +216,6 @@ class Connection(asyncio.Protocol):
     def answer(self, answer: Answer) -> None:
         """Send an answer; answers of one turn of the loop leave together."""
         self._running -= 1
-        if self._running == MAX_RUNNING - 1 and self._transport is not None:
-            self._transport.resume_reading()
         self._send(_encode(answer))
 
     def push(self, name: str, body: msgspec.Struct) -> None:
@@ -203,11 +228,14 @@ class Connection(asyncio.Protocol):
             self.loop.call_soon(self._flush)
         self._out.append(_LENGTH.pack(len(frame)))
         self._out.append(frame)
+        self._queued += len(frame)
+        self._read_or_wait()
 
     def _flush(self) -> None:
-        out, self._out = self._out, []
+        out, self._out, self._queued = self._out, [], 0
         if out and self._transport is not None:
             self._transport.write(b"".join(out))
+        self._read_or_wait()
 
     def close(self) -> None:
         """End the connection after what was sent."""
@@ -273,7 +301,7 @@ def user_ids(names: tuple[str, ...]) -> frozenset[int]:
     found = {os.getuid(), 0}
     for name in names:
         try:
-            found.add(int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid)
-        except KeyError as error:
+            found.add(int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid)
+        except (KeyError, ValueError) as error:  # ValueError: a NUL in it
             raise Invalid("settings", f"[keeper]: there is no user {name!r} on this machine.") from error
     return frozenset(found)
