@@ -41,6 +41,7 @@ _FILES = 65_536
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; prints one JSON line when every listener listens. Returns the exit code."""
     _raise_file_limit()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the keys of running accesses are in this memory
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
     return 0
@@ -62,6 +63,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     running = RunningGateway(settings)  # 1
     running.link.start()
+    log.info("waiting for the keeper at %s", settings.paths.gateway_socket)
     waiting = asyncio.ensure_future(running.link.wait_ready())  # 2
     told = asyncio.ensure_future(stopping.wait())
     await asyncio.wait((waiting, told), return_when=asyncio.FIRST_COMPLETED)

@@ -73,7 +73,7 @@ async def _deliver(call: Call, delivery: Delivery, *, partial: bool) -> None:
         body = delivery.whole()
         await call.start(status, headers)
         if await _give(call, delivery, body):
-            await delivery.complete()
+            await _complete(call, delivery)
     else:
         try:
             await _stream(call, delivery, status, headers)
@@ -90,13 +90,19 @@ async def _stream(call: Call, delivery: Delivery, status: int, headers: Headers)
         if not await _give(call, delivery, piece):
             return
     if not delivery.end:
-        await delivery.complete()
+        await _complete(call, delivery)
+
+
+async def _complete(call: Call, delivery: Delivery) -> None:
+    """Wait until the kernel has everything, and only then let the connection's next request begin."""
+    await delivery.complete()
+    await call.content(b"")
 
 
 async def _give(call: Call, delivery: Delivery, piece: bytes | memoryview) -> bool:
     """Write a piece once there is room; whether it was written. Only then is it counted as handed over."""
     delivery.wait()
-    await call.content(piece, more=delivery.handed + len(piece) < delivery.length)
+    await call.content(piece, more=True)
     if delivery.end or call.connection.is_lost:
         return False
     delivery.hand(len(piece))

@@ -222,6 +222,8 @@ class Coalescing(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write soon."""
+        if not data:
+            return
         if len(data) > self._MOST:
             self._flush()
             self._transport.write(data)

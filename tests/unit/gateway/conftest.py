@@ -37,20 +37,25 @@ def keys() -> Keys:
     return Keys(authority.certificate, issued.certificate, issued.key, host_key)
 
 
+def write_keys(home: Path, keys: Keys) -> None:
+    """What `keten init` leaves for a gateway."""
+    folder = home / "gateway"
+    folder.mkdir()
+    (home / "ca.pem").write_bytes(keys.ca)
+    (folder / "tls.pem").write_bytes(keys.certificate)
+    (folder / "tls.key").write_bytes(keys.key)
+    (folder / "ssh_host_ed25519_key").write_bytes(keys.host_key)
+    (home / "store").mkdir()
+    (home / "ledger").mkdir()
+
+
 Serving = Callable[..., Any]
 
 
 @pytest.fixture
 def serving(tmp_path: Path, keys: Keys) -> Serving:
     """`serving(test, limits=…, gateway=…, sftp=…, loop=…)`: run a coroutine function against a gateway of its own."""
-    gateway_keys = tmp_path / "gateway"
-    gateway_keys.mkdir()
-    (tmp_path / "ca.pem").write_bytes(keys.ca)
-    (gateway_keys / "tls.pem").write_bytes(keys.certificate)
-    (gateway_keys / "tls.key").write_bytes(keys.key)
-    (gateway_keys / "ssh_host_ed25519_key").write_bytes(keys.host_key)
-    (tmp_path / "store").mkdir()
-    (tmp_path / "ledger").mkdir()
+    write_keys(tmp_path, keys)
 
     def serve(
         testing: Callable[[Scene], Awaitable[T]],

@@ -266,6 +266,37 @@ def test_content_that_is_missing_is_damage(serving: Serving) -> None:
     serving(testing)
 
 
+def test_a_connections_accesses_follow_one_another(serving: Serving) -> None:
+    """The next request begins when all of the one before has left, so no access waits on another's bytes."""
+
+    async def testing(scene: Scene) -> None:
+        contents = [scene.keeper.put(os.urandom(size)) for size in (5_000_000, 100, 3_000_000)]
+        supplier = scene.supplier()
+
+        def pipelined() -> bytes:
+            with supplier.connect() as wire:
+                for content in contents:
+                    path = f"/v1/objects/{content.info.id}"
+                    fields = supplier.authorised("GET", path) | {"Host": "x"}
+                    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+                    wire.sendall(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+                heard = bytearray()
+                while len(heard) < sum(content.info.size for content in contents):
+                    heard += wire.recv(65536)
+                return bytes(heard)
+
+        heard = await asyncio.to_thread(pipelined)
+        assert all(content.plain in heard for content in contents)
+        await scene.keeper.heard("exchange.delivered", 3)
+        names = [name for name, _body in scene.keeper.told if name in ("exchange.open", "exchange.delivered")]
+        assert names == ["exchange.open", "exchange.delivered"] * 3
+        assert [(body.end, body.sent) for body in scene.keeper.bodies("exchange.delivered")] == [
+            ("complete", content.info.size) for content in contents
+        ]
+
+    serving(testing)
+
+
 def test_progress_is_told_every_few_megabytes(serving: Serving) -> None:
     async def testing(scene: Scene) -> None:
         content = scene.keeper.put(bytes(2 * BIG))
