@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -21,6 +22,8 @@ from keten.core.errors import Corrupt, Invalid
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\Z")
 BACKDATED = timedelta(hours=1)  # so that a partner's slightly slow clock accepts it at once
 
 
@@ -117,9 +120,12 @@ def _general_name(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     try:
-        return x509.DNSName(host.encode("idna").decode("ascii"))
-    except (UnicodeError, ValueError) as error:
-        raise Invalid("hosts", f"{host!r} is not a host name or address.") from error
+        name = host.encode("idna").decode("ascii")
+    except UnicodeError:
+        name = ""
+    if not _HOST.match(name):
+        raise Invalid("hosts", f"{host!r} is not a host name or address.")
+    return x509.DNSName(name)
 
 
 def _pem(key: EllipticCurvePrivateKey) -> bytes:

@@ -1,0 +1,135 @@
+"""The instance's own authority: what it issues is for a server, for exactly these hosts, and by nobody else."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from keten.core.errors import Corrupt, Invalid
+from keten.core.settings import Settings
+from keten.keeper.authority import load_authority, save_authority
+from keten.keeper.certificates import Authority, create_authority, issue
+from keten.keeper.rootkey import RootKey
+
+HOSTS = ("files.example.org", "127.0.0.1", "::1", "büro.example")
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return create_authority("test")
+
+
+def test_what_the_authority_may(authority: Authority) -> None:
+    found = x509.load_pem_x509_certificate(authority.certificate)
+    basic = found.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (basic.critical, basic.value.ca, basic.value.path_length) == (True, True, 0)
+    usage = found.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert usage.key_cert_sign
+    assert not usage.digital_signature
+    found.verify_directly_issued_by(found)
+
+
+def test_what_is_issued(authority: Authority) -> None:
+    made = issue(authority, HOSTS)
+    own, issuer = x509.load_pem_x509_certificates(made.certificate)
+    assert issuer == x509.load_pem_x509_certificate(authority.certificate)
+    own.verify_directly_issued_by(issuer)
+    names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["files.example.org", "xn--bro-hoa.example"]
+    assert names.get_values_for_type(x509.IPAddress) == [
+        ipaddress.ip_address("127.0.0.1"),
+        ipaddress.ip_address("::1"),
+    ]
+    assert not own.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    uses = own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(uses) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    now = datetime.now(UTC)
+    assert own.not_valid_before_utc < now - timedelta(minutes=30)
+    assert now + timedelta(days=300) < own.not_valid_after_utc < now + timedelta(days=398)
+    assert made.sha256 == own.fingerprint(own.signature_hash_algorithm or pytest.fail()).hex()
+    assert made.until == own.not_valid_after_utc.isoformat()
+
+
+def test_no_two_are_the_same(authority: Authority) -> None:
+    first, second = issue(authority, HOSTS), issue(authority, HOSTS)
+    assert first.key != second.key
+    assert first.sha256 != second.sha256
+
+
+@pytest.mark.parametrize("host", ["", "a" * 64 + ".e", "a b", "a..b", "...", "x" * 300, "-a", "a-", "a\n", "a\0b", "*", "é" * 99, "[a]", "a."])
+def test_a_malformed_host_is_refused(authority: Authority, host: str) -> None:
+    with pytest.raises(Invalid):
+        issue(authority, ("good.example", host))
+
+
+@pytest.mark.parametrize("host", ["a", "A-1.b_c.example", "*.example.org", "1", "a" * 63 + ".example"])
+def test_a_host_of_every_good_kind(authority: Authority, host: str) -> None:
+    own = x509.load_pem_x509_certificates(issue(authority, (host,)).certificate)[0]
+    names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [host]
+
+
+def test_no_host_is_refused(authority: Authority) -> None:
+    with pytest.raises(Invalid):
+        issue(authority, ())
+
+
+def _handshake(made_for: Authority, trusted: Authority, name: str, tmp_path: Path) -> str:
+    """A TLS handshake with the standard library on both sides; "" or what the client says."""
+    made = issue(made_for, HOSTS)
+    (tmp_path / "tls.pem").write_bytes(made.certificate)
+    (tmp_path / "tls.key").write_bytes(made.key)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "tls.pem", tmp_path / "tls.key")
+    client = ssl.create_default_context(cadata=trusted.certificate.decode())
+    here, there = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            with server.wrap_socket(there, server_side=True) as wire:
+                wire.recv(1)
+        except OSError:
+            there.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with client.wrap_socket(here, server_hostname=name) as wire:
+            wire.sendall(b"x")
+        return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    finally:
+        here.close()
+        thread.join(30)
+
+
+def test_tls_with_it(authority: Authority, tmp_path: Path) -> None:
+    for name in ("files.example.org", "127.0.0.1", "::1"):
+        assert _handshake(authority, authority, name, tmp_path) == ""
+    assert "not valid for 'other.example'" in _handshake(authority, authority, "other.example", tmp_path)
+    assert _handshake(authority, create_authority("another"), "files.example.org", tmp_path) != ""
+
+
+def test_the_authoritys_key_is_kept_sealed(authority: Authority, tmp_path: Path) -> None:
+    settings = Settings(home=str(tmp_path))
+    settings.paths.keeper.mkdir()
+    root = RootKey(b"r" * 32, "bare")
+    save_authority(settings, root, authority)
+    sealed = settings.paths.keeper / "authority.sealed"
+    assert sealed.stat().st_mode & 0o077 == 0
+    assert b"PRIVATE KEY" not in sealed.read_bytes()
+    assert load_authority(settings, root) == authority
+    with pytest.raises(Corrupt):
+        load_authority(settings, RootKey(b"s" * 32, "bare"))
+    sealed.write_bytes(sealed.read_bytes()[:-1] + b"x")
+    with pytest.raises(Corrupt):
+        load_authority(settings, root)
