@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from keten.core.errors import Unavailable
 
@@ -79,6 +80,7 @@ class Clock:
         return self.now()
 
 
+@lru_cache(256, typed=True)  # the end of a contract, say, stands in many entries
 def rfc3339(us: int) -> str:
     """Microseconds as RFC 3339 in UTC, always with six digits of fraction."""
     return datetime.fromtimestamp(us / SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{us % SECOND:06d}Z"

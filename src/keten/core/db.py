@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event, insert
 from sqlalchemy.exc import DBAPIError
@@ -33,7 +34,13 @@ _CORRUPT = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_C
 
 def writing_engine(path: Path) -> Engine:
     """The keeper's engine: WAL, every commit fsynced, transactions begun at once so that nobody else can write."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, pool_size=1, max_overflow=0)
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(path, check_same_thread=False),
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+    )
 
     @event.listens_for(engine, "connect")
     def _connect(raw: sqlite3.Connection, _record: object) -> None:
@@ -59,12 +66,14 @@ def writing_engine(path: Path) -> Engine:
 
 def reading_engine(path: Path) -> Engine:
     """A read-only engine (the keeper's own reads, the console, verification)."""
+    # A file's name may hold anything, so it is quoted for the URI and kept out of SQLAlchemy's URL.
+    uri = f"file:{quote(str(path))}?mode=ro"
     engine = create_engine(
-        f"sqlite:///file:{path}?mode=ro&uri=true",
+        "sqlite://",
+        creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
         poolclass=QueuePool,
         pool_size=4,
         max_overflow=16,
-        connect_args={"check_same_thread": False},
     )
 
     @event.listens_for(engine, "connect")

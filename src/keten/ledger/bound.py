@@ -118,7 +118,7 @@ def checked(table: Table, kind: type[T], found: Row[Any]) -> T:
     try:
         change = _decode_change(found.e_payload).details  # 2
         row = msgspec.json.decode(found.body, type=kind)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
         raise _mismatch(table, found.id, str(error)) from error
     if change.table != table.name or change.row != found.id or bytes(change.after) != bytes(found.body):
         raise _mismatch(table, found.id, f"it differs from what entry {found.entry} recorded")
