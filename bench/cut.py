@@ -39,7 +39,7 @@ def figures(asked: Asked) -> Iterator[Figure]:
             better="lower",
             reach=REACH,
             met=ours["reset_p99_ms"] <= 10 and worst <= 256 and ours["stalled_after_max_kib"] <= 128,
-            note="reset: seen by the client; recorded: by the ledger; after a stall: what lay in the reader's own 128 KiB",
+            note="reset: seen by the client; recorded: by the ledger; after a stall: what its own 128 KiB held",
         )
 
 

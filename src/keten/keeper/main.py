@@ -33,6 +33,9 @@ from keten.policy import service as policy
 
 log = logging.getLogger(__name__)
 _SET_DUMPABLE = 4  # PR_SET_DUMPABLE of prctl(2)
+SWITCH_SECONDS = 0.0005
+"""How long loop and writer may keep the interpreter from each other: the writer asks for it again after each row that
+SQLite has taken, and at Python's own 5 ms a commit takes several times as long (docs/decisions/0008-figures.md)."""
 GATEWAY_RETURN_SECONDS = 10.0
 """After a start, how long gateways may take to report on accesses that a former keeper opened."""
 
@@ -64,6 +67,7 @@ async def _serve(settings: Settings, root: RootKey) -> None:
         loop.add_signal_handler(number, stopping.set)
     # The register's caches live as long as the process: keep the collector from walking them again and again.
     gc.freeze()
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(50_000, 20, 20)
 
     trusted = Trusted(settings, root)

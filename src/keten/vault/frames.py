@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -66,6 +67,7 @@ class Piece(NamedTuple):
     end: int
 
 
+@lru_cache(4096)
 def fixed_header(object_id: str, exponent: int = FRAME_EXPONENT) -> bytes:
     """The part of a header that follows from the object: all but its nonce prefix. `ValueError`: not an id."""
     return _FIXED.pack(MAGIC, VERSION, exponent, decode_id(object_id))
