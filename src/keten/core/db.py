@@ -112,7 +112,7 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
 
 def rows_written(connection: Connection) -> int:
     """How many rows this connection has written since it was opened: whether something changed between two calls."""
-    raw = connection.connection.dbapi_connection
+    raw: object = connection.connection.dbapi_connection
     if not isinstance(raw, sqlite3.Connection):
         raise Unavailable("database", "This database driver is not supported.", type(raw).__name__)
     return raw.total_changes

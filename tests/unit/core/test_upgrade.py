@@ -240,10 +240,10 @@ def test_a_full_database_copy_is_reported(
 
     real = sqlite3.connect
 
-    def connect(path: Path) -> sqlite3.Connection:
+    def connect(path: Path, **options: bool) -> sqlite3.Connection:
         if path.name.endswith(".tmp"):
             raise Full("database or disk is full")
-        return real(path)
+        return real(path, check_same_thread=options.get("check_same_thread", True))
 
     monkeypatch.setattr("keten.core.upgrade.sqlite3.connect", connect)
     with pytest.raises(Unavailable) as failed:
