@@ -61,18 +61,19 @@ def issue(authority: Authority, hosts: tuple[str, ...]) -> Issued:
     """A certificate for a TLS server with these names and addresses as its SAN. `Invalid` for a malformed host."""
     if not hosts:
         raise Invalid("hosts", "A certificate needs at least one host name or address.")
+    names = [_general_name(host) for host in hosts]
     signer = load_pem_private_key(authority.key, None)
     issuer = x509.load_pem_x509_certificate(authority.certificate)
     if not isinstance(signer, EllipticCurvePrivateKey):
         raise Corrupt("authority-damaged", "The instance's authority key is not the one it was made with.")
     key = generate_private_key(SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(names[0].value)[:64])])
     certificate = (
         _builder(subject, issuer.subject, key, CERTIFICATE_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .sign(signer, SHA256())
