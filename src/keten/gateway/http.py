@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 import msgspec
-from starlette.routing import Route, Router
+from starlette import routing
 from starlette.types import Receive, Scope, Send
 
 from keten.core.clock import rfc3339
@@ -254,7 +254,7 @@ async def _tell(call: Call, problem: Problem) -> None:
         await call.problem(problem)
 
 
-class OurRoute(Route):
+class Route(routing.Route):
     """A route that says itself, as a problem document, that it does not know a method."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -266,17 +266,17 @@ class OurRoute(Route):
             await self.app(scope, receive, send)
 
 
-def build(gateway: Gateway) -> Router:
+def build(gateway: Gateway) -> routing.Router:
     """The application: exactly the routes of the table of operations.
 
     Starlette's router without its application around it, whose layers catch what `Endpoint` has caught already. No
     redirects for slashes: they would be built from the Host header.
     """
     routes = [
-        OurRoute(one.path, Endpoint(getattr(gateway, one.handler)), methods=list(one.methods), name=one.name)
+        Route(one.path, Endpoint(getattr(gateway, one.handler)), methods=list(one.methods), name=one.name)
         for one in HTTPS
     ]
-    return Router(routes, redirect_slashes=False, default=_refusing(Problem("not-found")))
+    return routing.Router(routes, redirect_slashes=False, default=_refusing(Problem("not-found")))
 
 
 def _refusing(problem: Problem) -> Endpoint:
