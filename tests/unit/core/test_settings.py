@@ -1,0 +1,125 @@
+"""Settings: the file, then variables; every mistake is refused by name, none is guessed at."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keten.core.errors import Invalid
+from keten.core.settings import Paths, Settings, load_settings
+
+
+def load(folder: Path, text: str = "", **variables: str) -> Settings:
+    (folder / "keten.toml").write_text(text, encoding="utf-8")
+    return load_settings(folder, variables)
+
+
+def test_without_a_file_everything_has_a_default(tmp_path: Path) -> None:
+    found = load_settings(tmp_path, {"PATH": "/bin", "KETEN_HOME": "/elsewhere"})
+    assert found == Settings(home=str(tmp_path))
+    assert found.paths.root_key == tmp_path / "keeper" / "root.key"
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    found = load(
+        tmp_path,
+        """
+        [geo]
+        networks = {"10.0.0.0/8" = "NL", "2001:db8::/32" = "BE"}
+        [gateway]
+        bind = "0.0.0.0:8443"
+        public_url = "https://keten.example"
+        proxy = "v2"
+        trusted_proxies = ["192.0.2.1", "2001:db8::1/128"]
+        [keeper]
+        gateway_users = ["keten-gateway"]
+        reserve_bytes = 1048576
+        [limits]
+        parallel_per_client = 7
+        """,
+    )
+    assert found.geo.networks == {"10.0.0.0/8": "NL", "2001:db8::/32": "BE"}
+    assert found.gateway.trusted_proxies == ("192.0.2.1", "2001:db8::1/128")
+    assert found.keeper.gateway_users == ("keten-gateway",)
+    assert found.keeper.reserve_bytes == 1 << 20
+    assert (found.limits.parallel_per_client, found.limits.connections) == (7, 1000)
+
+
+def test_a_variable_wins(tmp_path: Path) -> None:
+    found = load(
+        tmp_path,
+        '[gateway]\nbind = "a:1"\npublic_url = "https://a"\n',
+        KETEN_GATEWAY__BIND="b:2",
+        KETEN_KEEPER__GATEWAY_USERS='["one", "two"]',
+        KETEN_LIMITS__IDLE_SECONDS="5",
+        KETEN_GEO__NETWORKS='{"10.0.0.0/8" = "NL"}',
+        KETEN_KEEPER__PASSPHRASE_FILE="/run/a file",
+        OTHER__KEY="x",
+    )
+    assert (found.gateway.bind, found.gateway.public_url) == ("b:2", "https://a")
+    assert found.keeper.gateway_users == ("one", "two")
+    assert found.limits.idle_seconds == 5
+    assert found.geo.networks == {"10.0.0.0/8": "NL"}
+    assert found.keeper.passphrase_file == "/run/a file"
+
+
+def test_home_is_where_the_file_lies(tmp_path: Path) -> None:
+    assert load(tmp_path, 'home = "/elsewhere"\n').home == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[keeper", "TOML"),
+        ("[keper]\n", "keper"),
+        ("[keeper]\ngateway_user = []\n", "gateway_user"),
+        ("[keeper]\nreserve_bytes = 'much'\n", "reserve_bytes"),
+        ("[keeper]\ngateway_users = 'one'\n", "gateway_users"),
+        ("keeper = 5\n", "keeper"),
+        ("[gateway]\nproxy = 'v2'\npublic_url = 'https://a'\n", "trusted_proxies"),
+        ("[gateway]\ntrusted_proxies = ['10.0.0.1']\n", "proxy"),
+        ("[gateway]\nproxy = 'v2'\ntrusted_proxies = ['10.0.0.1']\n", "public_url"),
+        ("[gateway]\ncertificate = '/a.pem'\n", "certificate_key"),
+        ("[sftp]\nproxy = 'v2'\ntrusted_proxies = ['proxy.example']\n", "trusted_proxies"),
+        ("[geo]\nnetworks = {'10.0.0.0/8' = 'nl'}\n", "3166"),
+        ("[geo]\nnetworks = {'10.0.0.0/8' = 'NLD'}\n", "3166"),
+        ("[geo]\nnetworks = {'10.0.0.1/8' = 'NL'}\n", "networks"),
+        ("[geo]\nnetworks = {'everywhere' = 'NL'}\n", "networks"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        load(tmp_path, text)
+    assert named in caught.value.public
+    assert "keten.toml" in caught.value.public
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "keten.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(Invalid):
+        load_settings(tmp_path, {})
+
+
+@pytest.mark.parametrize("name", ["KETEN_KEEPER__TYPO", "KETEN_TYPO__X", "KETEN___", "KETEN_KEEPER__A__B"])
+def test_a_variable_that_nobody_knows_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Invalid):
+        load(tmp_path, **{name: "1"})
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_settings_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any"
+    folder.mkdir(exist_ok=True)
+    (folder / "keten.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with suppress(Invalid):  # anything else is a fault
+        assert load_settings(folder, {"KETEN_GATEWAY__BIND": text}).home == str(folder)
+
+
+def test_every_path_is_inside_the_instance(tmp_path: Path) -> None:
+    paths = vars(Paths(tmp_path))
+    assert all(path.is_relative_to(tmp_path) for path in paths.values())
+    assert len(set(paths.values())) == len(paths)
