@@ -16,6 +16,8 @@ from keten.ledger.notes import Verifier
 from keten.ledger.sealing import Batch, Head, Sealer, head_from_row
 from keten.ledger.tables import changes, entries, head
 
+_REPLACE_HEAD = update(head)  # made once: every commit does it
+
 
 class Writing:
     """What a verb may do inside a transaction. Rooms get this object and never commit themselves."""
@@ -124,7 +126,7 @@ def store_head(connection: Connection, new: Head, low_water: int | None = None) 
     }
     if low_water is not None:
         values["low_water"] = low_water
-    if connection.execute(update(head).values(values)).rowcount == 0:
+    if connection.execute(_REPLACE_HEAD, values).rowcount == 0:
         connection.execute(insert(head).values(values | {"one": 1, "low_water": low_water or 0}))
 
 
