@@ -26,7 +26,7 @@ REACH = "≥ 1.0 × OpenSSH's server"
 
 def figures(asked: Asked) -> Iterator[Figure]:
     """One stream of everything, and eight."""
-    for size in [asked.size] if asked.size else [16 * MIB] if asked.quick else [256 * MIB, 1024 * MIB]:
+    for size in [asked.size] if asked.size else [16 * MIB] if asked.quick else [64 * MIB, 256 * MIB]:
         with Place() as place:
             place.start()
             place.put(size)
