@@ -124,9 +124,19 @@ def gateway_calls(task: dict[str, Any]) -> dict[str, Any]:
 
         # The caller's proof names the address of one object; it counts once, whatever it is shown for.
         found["witnessed proof"] = [http(task["own"]), http(task["own"])]
-        found["witnessed signature"] = [
-            outcome(lambda: keeper.call("identity.ssh_sign_in", sign_in, said.SessionOpened)) for _ in range(2)
-        ]
+        sessions = []
+
+        def sign_in_once() -> None:
+            sessions.append(keeper.call("identity.ssh_sign_in", sign_in, said.SessionOpened).session)
+
+        def sftp(name: str) -> str:
+            body = said.OpenObject(said.Caller(HOME, session=said.SessionProof(sessions[0])), name)
+            return outcome(lambda: keeper.call("exchange.open", body, said.Opened))
+
+        found["witnessed signature"] = [outcome(sign_in_once) for _ in range(2)]
+        found["its session"] = [sftp(task["own"]), sftp(task["others"])]
+        keeper.call("identity.ssh_end", said.SessionEnd(sessions[0]), said.Nothing)
+        found["its session, ended"] = sftp(task["own"])
         altered = msgspec.structs.replace(sign_in, session_id=bytes(32))
         found["signature of another session"] = outcome(
             lambda: keeper.call("identity.ssh_sign_in", altered, said.SessionOpened)

@@ -151,17 +151,23 @@ def test_without_a_callers_proof_nothing_opens(intrusion: dict[str, Any]) -> Non
 
 
 def test_what_a_caller_showed_counts_once(intrusion: dict[str, Any]) -> None:
-    """The stated limit: a proof that the gateway has, and did not hand in, is a proof; a second time it is none."""
+    """The stated limit: a proof that the gateway has, and did not hand in, is a proof; a second time it is none.
+
+    An SSH signature opens a session, in which the client's own objects can be opened, each with its entry.
+    """
     assert intrusion["witnessed proof"] == ["done", "proof-replayed"]
     assert intrusion["witnessed signature"] == ["done", "proof-replayed"]
+    assert intrusion["its session"] == ["done", "absent"]
+    assert intrusion["its session, ended"] == "session-ended"
 
 
 def test_no_entry_names_a_caller_whose_proof_it_has_not_got(intrusion: dict[str, Any]) -> None:
     client = intrusion["task"]["client"]
     about = [entry for entry in intrusion["entries"] if entry["actor"] == client]
     kinds = sorted(entry["kind"] for entry in about if entry.get("outcome") != "deny")
-    # The one proof and the one signature that it had: one object opened (and its end), one session.
+    # The one proof and the one signature that it had: an object opened by each (and their ends), and one session.
     assert [kind for kind in kinds if kind != "exchange.object.delivered"] == [
+        "exchange.object.opened",
         "exchange.object.opened",
         "identity.client.signed_in",
     ]
