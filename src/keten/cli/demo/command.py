@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keten.cli.demo.stage import Stage
 
 SHORT = timedelta(minutes=2)
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SETTINGS = '\n[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n'
 
 
@@ -57,21 +58,25 @@ def demo(
         stack.callback(stage.stop)
         told = _set_up(stage)
         told["seconds"] = round(time.monotonic() - started, 1)
-        output.result(told)
-        _tell(output, told)
-        if once:
-            return
         try:
-            stage.stay()
+            output.result(told)
+            _tell(output, told)
+            if not once:
+                stage.stay()
         except KeyboardInterrupt:
             say("\nStopping …")
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: what was started stops in a moment
+            for number in _STOPPING:
+                signal.signal(number, signal.SIG_IGN)  # once is enough: what was started stops in a moment
 
 
 def _stop_on_signals() -> None:
-    """End in order on SIGTERM and when the terminal is closed, as on Ctrl-C: what was started is stopped."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    """End in order on SIGTERM and when the terminal is closed, as on Ctrl-C: what was started is stopped.
+
+    What whoever started it ignores (nohup, say) stays ignored.
+    """
+    for number in _STOPPING:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _set_up(stage: Stage) -> dict[str, Any]:
@@ -96,6 +101,7 @@ def _set_up(stage: Stage) -> dict[str, Any]:
         keys = {client: supplier_key(folder.login(name) / "key") for client, name in estate.SUPPLIERS.items()}
     with _step(f"A population register of {content.PEOPLE:,} people who do not exist, and an export of 200 MB"):
         made = content.make(folder.content, sample_documents())
+        _stop_on_signals()  # polars puts a handler of its own in place of Python's, and would swallow Ctrl-C
     if not made.documents:
         say("  (the sample documents are not there; the demo does without)")
     with _step("Keeper, gateway and console started"):
