@@ -56,7 +56,7 @@ class Python:
             return False
 
     def run(self, user: int, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
-        """Run it as a user who is in no group but its own."""
+        """Run it as a user who is in no group but its own, from a shell that keeps everything private."""
         return subprocess.run(
             [self.program, "-P", *words],
             **self._as(user),
@@ -74,7 +74,7 @@ class Python:
             )
 
     def _as(self, user: int) -> dict[str, Any]:
-        return {"user": user, "group": user, "extra_groups": [], "env": self.environment, "umask": 0o022, "cwd": "/"}
+        return {"user": user, "group": user, "extra_groups": [], "env": self.environment, "umask": 0o077, "cwd": "/"}
 
 
 class Separate:

@@ -7,11 +7,26 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from keten.core.errors import FsyncFailed, Unavailable
 from keten.core.ids import new_id
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Within this, what is made has the modes that are asked for, less `mask`, whatever the caller's shell forbids.
+
+    It is the whole process's: not beside other threads that make files.
+    """
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class Files:

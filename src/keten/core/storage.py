@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from keten.core.errors import Corrupt, Invalid
-from keten.core.files import Files, disk_error
+from keten.core.files import Files, disk_error, umask
 from keten.core.ids import is_id
 
 _UNFINISHED = ".tmp"
@@ -83,8 +83,9 @@ class LocalStore:
         temporary = self._unfinished(path)
         size = 0
         try:
-            self._files.make_folder(path.parent, 0o750)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+            with umask(0o027):  # the gateway reads it by its group, whatever the operator's shell forbids
+                self._files.make_folder(path.parent, 0o750)
+                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
             with os.fdopen(descriptor, "wb") as stream:
                 for part in parts:
                     stream.write(part)

@@ -11,7 +11,7 @@ from keten import __version__
 from keten.core.clock import wall_us
 from keten.core.db import reading_engine, translated, writing_engine
 from keten.core.errors import Conflict
-from keten.core.files import Files
+from keten.core.files import Files, umask
 from keten.core.ids import new_id
 from keten.core.settings import Settings
 from keten.core.upgrade import upgrade
@@ -38,9 +38,15 @@ def create_instance(settings: Settings, hosts: tuple[str, ...], passphrase: byte
 
     Raises `Conflict` ("not-empty"), `Unavailable`. A half-made instance is recognised by its missing key.pub.
     """
-    paths, files = settings.paths, Files()
+    paths = settings.paths
     if paths.home.exists() and any(paths.home.iterdir()):  # 1
         raise Conflict("not-empty", f"{paths.home} is not empty; an instance is made in a new folder.")
+    with umask(0o022):
+        return _create(settings, hosts, passphrase)
+
+
+def _create(settings: Settings, hosts: tuple[str, ...], passphrase: bytes | None) -> str:
+    paths, files = settings.paths, Files()
     for folder, mode in (  # 2
         (paths.home, 0o755),
         (paths.keeper, 0o700),

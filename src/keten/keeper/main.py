@@ -53,6 +53,7 @@ def run(settings: Settings, credentials: Path | None) -> int:
     """
     with _lock(settings):  # 1
         _keep_to_itself()  # 2
+        os.umask(0o022)  # the ledger is public, whatever the starting shell forbids
         root = load_root_key(settings, credentials)  # 3
         upgrade(settings.paths.database)  # 4
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keten.core.errors import Corrupt, FsyncFailed, Invalid, Unavailable
-from keten.core.files import Files
+from keten.core.files import Files, umask
 from keten.core.ids import new_id
 from keten.core.storage import LocalStore
 
@@ -46,6 +46,15 @@ def test_put_and_read(store: LocalStore) -> None:
     (path,) = files(store)
     assert path.parent.name == KEY[:2]
     assert not stat.S_IMODE(path.stat().st_mode) & 0o027
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o077])
+def test_the_group_reads_whatever_the_shell_forbids(store: LocalStore, mask: int) -> None:
+    with umask(mask):
+        store.put(KEY, [b"x"])
+        assert os.umask(mask) == mask, "and the shell's own is as before"
+    (path,) = files(store)
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (path, path.parent)] == [0o640, 0o750]
 
 
 @given(st.lists(st.binary(max_size=5000), max_size=5), st.integers(0, 30_000), st.integers(0, 30_000))

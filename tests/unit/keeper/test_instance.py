@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from keten.core.db import reading_engine
 from keten.core.errors import Conflict
+from keten.core.files import umask
 from keten.core.settings import Settings, load_settings
 from keten.keeper.instance import create_instance
 from keten.keeper.rootkey import load_root_key
@@ -18,14 +18,11 @@ from keten.ledger.notes import Verifier, parse_checkpoint
 from keten.ledger.writing import load_head
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+@pytest.fixture(scope="module", params=[0, 0o077], ids=["umask 0", "umask 077"])
+def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Settings:
     settings = Settings(home=str(tmp_path_factory.mktemp("instance") / "new"))
-    before = os.umask(0)  # nothing may rest on what the maker's shell forbids
-    try:
+    with umask(request.param):  # nothing may rest on what the maker's shell forbids or allows
         create_instance(settings, ("localhost",), None)
-    finally:
-        os.umask(before)
     return settings
 
 
@@ -39,6 +36,8 @@ def test_modes(made: Settings) -> None:
     database = {mode for path, mode in found.items() if path.parts[0] == "db" and len(path.parts) > 1}
     assert all(not mode & 0o022 for mode in database), "made under umask 0, and still nobody else may write it"
     assert not [path for path, mode in found.items() if mode & 0o022]
+    public = {path for path, mode in found.items() if mode & 0o004}
+    assert {Path("keten.toml"), Path("ca.pem"), Path("ledger/checkpoint"), Path("ledger/key.pub")} <= public
 
 
 def test_it_is_whole(made: Settings) -> None:
