@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import asyncssh
+import paramiko
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -35,6 +38,13 @@ def keys() -> Keys:
     issued = issue(authority, ("127.0.0.1", "localhost"))
     host_key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     return Keys(authority.certificate, issued.certificate, issued.key, host_key)
+
+
+@pytest.fixture(scope="session")
+def key() -> paramiko.Ed25519Key:
+    """A client's key, as its SFTP library has it."""
+    private = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
+    return paramiko.Ed25519Key.from_private_key(io.StringIO(private))
 
 
 def write_keys(home: Path, keys: Keys) -> None:

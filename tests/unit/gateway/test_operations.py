@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -134,3 +136,16 @@ def test_operations_are_named_once(operation: Any) -> None:
     assert [one.name for one in HTTPS].count(operation.name) == 1
     paths = api()["paths"][operation.path.replace("{name:path}", "{name}")]
     assert operation.name in {details["operationId"] for method, details in paths.items() if method != "parameters"}
+
+
+def test_the_gateway_loads_nothing_that_decides_or_remembers() -> None:
+    """Law 2, as far as imports show it: no database, no policies, no room of the keeper's but what is said to it."""
+    code = "import sys, keten.gateway.main; print('\\n'.join(sys.modules))"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    forbidden = {"sqlalchemy", "sqlite3", "cedarpy", "alembic", "joserfc", "keten.core.db", "keten.vault.keys"}
+    assert not loaded & forbidden
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("keten.")}
+    assert rooms <= {"core", "gateway", "keeper", "ledger", "vault"}
+    assert {name for name in loaded if name.startswith("keten.keeper.")} == {"keten.keeper.protocol"}
