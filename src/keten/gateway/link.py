@@ -22,7 +22,7 @@ import msgspec
 from keten.core.errors import Busy, KetenError, Unavailable, rebuild
 from keten.keeper.protocol import (
     GATEWAY_VERBS,
-    MAX_GATEWAY_FRAME,
+    MAX_ANSWER_FRAME,
     PUSHES,
     Acknowledge,
     Cut,
@@ -105,7 +105,7 @@ class _Frames(asyncio.Protocol):
         at = 0
         while len(buffer) - at >= 4:
             (length,) = _LENGTH.unpack_from(buffer, at)
-            if length > MAX_GATEWAY_FRAME:
+            if length > MAX_ANSWER_FRAME:
                 self.abort(f"a frame of {length} bytes")
                 return
             if len(buffer) - at - 4 < length:

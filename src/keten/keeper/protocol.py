@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 MAX_GATEWAY_FRAME = 1024 * 1024
+MAX_ANSWER_FRAME = 64 * 1024 * 1024  # from the keeper: a listing of some 200,000 objects
 MAX_OPERATOR_FRAME = 256 * 1024 * 1024
 
 
