@@ -132,6 +132,8 @@ def _check(settings: Settings, path: Path) -> None:
             raise Invalid("settings", f"{path}: [{section}] 'proxy' and 'trusted_proxies' must be set together.")
         if listener.proxy and section == "gateway" and not listener.public_url:
             raise Invalid("settings", f"{path}: [{section}] behind a proxy, 'public_url' must be set.")
+        if section == "sftp" and (listener.public_url or listener.certificate or listener.certificate_key):
+            raise Invalid("settings", f"{path}: [sftp] has no 'public_url', 'certificate' or 'certificate_key'.")
         if bool(listener.certificate) != bool(listener.certificate_key):
             raise Invalid("settings", f"{path}: [{section}] 'certificate' and 'certificate_key' must be set together.")
         for network in listener.trusted_proxies:

@@ -119,8 +119,4 @@ _SETTINGS = """\
 # [gateway]
 # bind = "0.0.0.0:8443"
 # public_url = "https://keten.example:8443"  # what suppliers call it
-
-# [keeper]
-# passphrase_file = "/run/credentials/keten-passphrase"
-# gateway_users = ["keten-gateway"]
 """

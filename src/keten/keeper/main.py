@@ -74,8 +74,9 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     trusted = Trusted(settings, root)
     gateways = GatewayVerbs(trusted)
     operators = OperatorVerbs(trusted, gateways)
-    await trusted.writer.run(lambda writing: policy.remember(writing, trusted.engine))
-    await trusted.writer.run(lambda writing: writing.record(trusted.started()))
+    # Also on a disk that is nearly full: without them there is no keeper to end access with.
+    await trusted.writer.run(lambda writing: policy.remember(writing, trusted.engine), essential=True)
+    await trusted.writer.run(lambda writing: writing.record(trusted.started()), essential=True)
     left = [running.opening for running in trusted.accesses]
     loop.call_later(GATEWAY_RETURN_SECONDS, gateways.settle, left)
     chores = Chores(trusted, gateways, operators)

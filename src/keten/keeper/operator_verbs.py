@@ -32,6 +32,7 @@ from keten.vault.personal import Seals
 
 log = logging.getLogger(__name__)
 ACKNOWLEDGE_SECONDS = 5.0
+ACTIONS = ("open", "list")
 
 
 class OperatorVerbs:
@@ -107,13 +108,13 @@ class OperatorVerbs:
             with trusted.reader.connect() as reading:
                 planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading))
             return said.Applied(summaries(planned.changes, planned.names), planned.ids)
-        applied, _batch = await trusted.writer.run(
+        applied, batch = await trusted.writer.run(
             lambda writing: suppliers.apply(writing, estate, _actor(connection), Seals.of(trusted.keys, writing)),
             alone=True,
         )
         for damaged in applied.damaged:
             log.critical("the retention of object %s is as it was: its row does not match the ledger", damaged)
-        return said.Applied(applied.changes, applied.ids, await self._settled())
+        return said.Applied(applied.changes, applied.ids, await self._settled() if batch is not None else 0)
 
     async def revoke(self, connection: Connection, body: said.Revoke) -> said.Revoked:
         """End access now.
@@ -222,6 +223,8 @@ class OperatorVerbs:
 
     async def decide(self, _connection: Connection, body: said.Decide) -> said.Decided:
         """What would be decided, and why. Asking gives nothing out, so it is not an entry."""
+        if body.action not in ACTIONS:
+            raise Invalid("action", f"An action is {' or '.join(ACTIONS)}, not {body.action!r}.")
         trusted = self._trusted
         trusted.door.fresh()
         client = trusted.register.named("client", body.principal)

@@ -27,6 +27,9 @@ _SAID = {
     ),
 }
 
+# Words that people use for the two actions.
+ALSO = {"read": "open", "get": "open", "download": "open", "ls": "list"}
+
 
 def register(app: typer.Typer) -> None:
     """Add this module's command."""
@@ -36,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def decide(
     ctx: typer.Context,
     principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="A client, by name or id.")] = "",
-    action: Annotated[str, typer.Argument(metavar="ACTION", help="open or list.")] = "",
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="open (also: read, get, download) or list.")] = "",
     resource: Annotated[
         str, typer.Argument(metavar="RESOURCE", help="A dataset, DATASET/FILE or an object's id.")
     ] = "",
@@ -78,7 +81,7 @@ def decide(
 
         with names(settings) as (known, _engine):
             moment = known.start("--at", at) if at else 0
-        asked = Decide(principal, action, resource, moment, country.upper(), purpose)
+        asked = Decide(principal, ALSO.get(action, action), resource, moment, country.upper(), purpose)
         with keeper(settings) as client:
             decided = client.call("policy.decide", asked, Decided)
     _show(output, decided, language, replayed=bool(replay))
