@@ -203,7 +203,7 @@ class _Verification:
         self._look("register", row_faults(connection))  # 7
         self._checked |= {"postings": listed, "changes": noted, "rows": row_count(connection)}
         if lists_end is not None and lists_end < size:
-            self._notes.append(f"the newest {size - lists_end} entries are not in the posting lists yet, as is usual; queries read them directly")
+            self._notes.append(f"the newest {size - lists_end} entries are in no posting list yet, as is usual")
 
     def _look(self, what: str, faults: Iterable[Fault]) -> None:
         """Collect faults; what cannot be read is one too."""
