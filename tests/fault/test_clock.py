@@ -79,6 +79,7 @@ def _times_hold(town: Moved) -> list[str]:
     return [entry["kind"] for entry in found]
 
 
+@pytest.mark.timeout(300)
 def test_moved_while_serving(town: Moved) -> None:
     town.faked()
     town.start()

@@ -114,6 +114,7 @@ def _of(entry: dict[str, Any], opening: str) -> bool:
     [(0, 2, 5, 12), pytest.param((*range(20), 24, 30, 40, 60, 100, 0), marks=pytest.mark.slow)],
     ids=["short", "long"],
 )
+@pytest.mark.timeout(600)
 def test_full_at_every_write(tmp_path: Path, levels: tuple[int, ...]) -> None:
     """Without a reserve, writes really fail, each at another place. Whatever was answered is in the ledger."""
     with small_disk(tmp_path / "instance", 48) as disk, town_on(disk, tmp_path, 0) as town:
