@@ -17,7 +17,7 @@ SHARES_LISTED = kind(
     "exchange.shares.listed",
     "A supplier's client was told which shares and objects it may fetch.",
     {"shares": "how many", "objects": "how many", "country": "country of the caller, empty when unknown"}
-    | {name: _DECISION[name] for name in ("outcome", "channel")},
+    | {name: _DECISION[name] for name in ("outcome", "reasons", "channel")},
 )
 OBJECT_DESCRIBED = kind(
     "exchange.object.described",

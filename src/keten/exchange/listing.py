@@ -11,7 +11,7 @@ from keten.core.errors import Corrupt
 from keten.exchange import entries
 from keten.exchange.addresses import Addresses
 from keten.exchange.objects import Objects
-from keten.exchange.opening import Stale
+from keten.exchange.opening import Refusals, Stale
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.policy.model import Allow
@@ -53,7 +53,7 @@ def visible(
     return tuple(sorted(found, key=lambda one: (one.label, one.grant.id))), refs
 
 
-def listing(
+def listing(  # noqa: PLR0913  # what is recorded, each by its name
     client: str,
     shares: tuple[Visible, ...],
     refs: dict[str, str],
@@ -63,8 +63,12 @@ def listing(
     address: str,
     addresses: Addresses,
     holds: Callable[[], bool],
-) -> Callable[[Writing], int]:
-    """Record a listing. `holds`: whether the register is still as it was when the listing was made, else `Stale`."""
+    refusals: Refusals | None = None,
+) -> Callable[[Writing], int | None]:
+    """Record a listing. `holds`: whether the register is still as it was when the listing was made, else `Stale`.
+
+    refusals: given when what was asked for is not there: recorded as a refusal, or only counted (then None).
+    """
     details: dict[str, object] = {
         "outcome": "allow",
         "shares": len(shares),
@@ -73,9 +77,13 @@ def listing(
         "channel": channel,
     }
 
-    def run(writing: Writing) -> int:
+    def run(writing: Writing) -> int | None:
         if not holds():
             raise Stale("stale", "List again.")
+        if refusals is not None:
+            if not refusals.admit(client, ("absent",), writing.time_us):
+                return None
+            details.update({"outcome": "deny", "reasons": ["absent"]})
         personal = addresses.seal(writing, client, address)
         return writing.record(Draft(entries.SHARES_LISTED, client, (client,), refs, details, personal))
 

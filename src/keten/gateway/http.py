@@ -305,6 +305,7 @@ def _share(share: Share) -> dict[str, Any]:
                 "size": one.size,
                 "digest": one.digest,
                 "media_type": one.media_type,
+                "valid_until": rfc3339(min(share.valid_until_us, one.expires_us or _LAST_US, _LAST_US)),
             }
             for one in share.objects
         ],

@@ -74,6 +74,8 @@ class GatewayVerbs:
         await trusted.writer.run(
             lambda writing: writing.record(Draft(entries.GATEWAY_CONNECTED, "keeper", details=details))
         )
+        if not connection.alive:  # gone meanwhile: nobody would ever confirm what is pushed to it
+            return said.Welcome(trusted.origin, trusted.clock.recording_time())
         self.gateways[connection.number] = connection
         self.names[connection.number] = body.name[:100]
         return said.Welcome(trusted.origin, trusted.clock.recording_time())
@@ -101,8 +103,10 @@ class GatewayVerbs:
     def _record_end(self, running: Running, run: Callable[[Writing], int]) -> None:
         def done(job: Job[int], _batch: Batch | None) -> None:
             if job.error is not None:
-                log.error("the end of access %s is not recorded: %s", running.opening, job.error)
+                log.error("the end of access %s is not recorded yet: %s", running.opening, job.error)
+                running.gateway = 0
                 self._trusted.accesses.put_back(running)
+                asyncio.get_running_loop().call_later(GONE_GRACE_SECONDS, self.settle, [running.opening])
 
         self._trusted.writer.submit(run, done, essential=True)
 
@@ -118,11 +122,6 @@ class GatewayVerbs:
             if not waiting:
                 del self._pushes[push]
                 self._confirmed.pop(push).set()
-
-    @property
-    def unconfirmed(self) -> int:
-        """How many pushes some gateway has not confirmed."""
-        return len(self._pushes)
 
     async def acknowledged(self, push: int, seconds: float) -> bool:
         """Wait until every gateway has confirmed a push; whether they did in time."""
@@ -148,7 +147,7 @@ class GatewayVerbs:
             self._pushes[self._next_push] = set(self.gateways)
             self._confirmed[self._next_push] = asyncio.Event()
         for running in self._trusted.accesses:
-            if everything or running.opening in openings:
+            if (everything or running.opening in openings) and not running.reason:
                 running.reason = reason
         cut = said.Cut(self._next_push, openings, sessions, reason, everything)
         for gateway in self.gateways.values():
@@ -164,19 +163,26 @@ class GatewayVerbs:
         trusted = self._trusted
         trusted.door.fresh()
         now = trusted.clock.recording_time()
-        openings: list[str] = []
-        why = "revoked"
-        for running in trusted.accesses:
-            if running.evaluated is None:
-                continue
-            reasons = self._against(running.evaluated.request, now)
-            if reasons:
-                openings.append(running.opening)
-                why = reasons[0]
-        sessions = trusted.sign_ins.drop_sessions(now)
-        if not openings and not sessions:
-            return self.push_cut((), (), "changed"), 0
-        return self.push_cut(tuple(openings), tuple(sessions), why), len(openings) + len(sessions)
+        try:
+            openings = [running.opening for running in trusted.accesses if self._ends(running, now)]
+            sessions = trusted.sign_ins.drop_sessions(now)
+        except Exception:
+            log.exception("what the change ended is not known: everything is cut")
+            return self.push_cut((), (), "keeper-error", everything=True), len(trusted.accesses)
+        return self.push_cut(tuple(openings), tuple(sessions), "revoked"), len(openings) + len(sessions)
+
+    def _ends(self, running: Running, now_us: int) -> bool:
+        """Whether a running access ends now, with why noted; one that cannot be decided upon ends (law 4)."""
+        if running.evaluated is None:
+            return False
+        try:
+            reasons = self._against(running.evaluated.request, now_us)
+        except Exception:
+            log.exception("access %s cannot be decided upon again: it is cut", running.opening)
+            reasons = ("keeper-error",)
+        if reasons and not running.reason:
+            running.reason = reasons[0]
+        return bool(reasons)
 
     def _against(self, request: Request, now_us: int) -> tuple[str, ...]:
         """Why an access that was opened may not go on; empty when it may."""
@@ -196,6 +202,8 @@ class GatewayVerbs:
         """RFC 4252 §7, verified here; recorded before the session exists. It ends with its gateway's connection."""
         opened = await self._trusted.sign_ins.ssh(self._trusted.writer, body)
         self._sessions[opened.session] = connection.number
+        if not connection.alive:
+            self._end_session(opened.session)
         return opened
 
     def ssh_end(self, _connection: Connection, body: said.SessionEnd, reply: Reply) -> None:
@@ -219,6 +227,14 @@ class GatewayVerbs:
             raise
         return principal, trusted.countries.country(caller.address, direct=caller.direct)
 
+    def _still(self, client: str, key: str, session: str, now_us: int) -> None:
+        """The register changed since the proof was verified: client, key and session must still stand (`Denied`)."""
+        if session:
+            self._trusted.sign_in.sessions.get(session, now_us)
+        reasons = self._trusted.sign_ins.reasons_against(client, key, now_us)
+        if reasons:
+            raise Denied(reasons[0], "Access of this client has ended, or has not begun.")
+
     # ---- the door --------------------------------------------------------------------------------------------
 
     async def shares(self, _connection: Connection, body: said.ShareQuery) -> said.Shares:
@@ -230,9 +246,13 @@ class GatewayVerbs:
             try:
                 found, index, batch = await self._listed(body, principal, country, now)
             except Stale:
+                session = body.caller.session.session if body.caller.session else ""
+                self._still(principal.client_id, principal.key, session, trusted.clock.now())
                 continue
             if body.share and not found:
                 raise NotFound("absent", "There is nothing here.")
+            if index is None:
+                raise Unavailable("not-recorded", "Nothing was recorded, so nothing is given out.")
             until = min((one.valid_until_us for one in found), default=now + NOTHING_HOLDS_US)
             sealed = sealed_in(batch, index)
             return said.Shares(sealed.id, index, tuple(_share(one) for one in found), max(0, until - now))
@@ -240,7 +260,7 @@ class GatewayVerbs:
 
     async def _listed(
         self, body: said.ShareQuery, principal: Principal, country: str, now_us: int
-    ) -> tuple[tuple[Visible, ...], int, Batch | None]:
+    ) -> tuple[tuple[Visible, ...], int | None, Batch | None]:
         trusted = self._trusted
         epoch = trusted.door.fresh()
         client = principal.client_id
@@ -256,6 +276,7 @@ class GatewayVerbs:
             address=body.caller.address,
             addresses=trusted.addresses,
             holds=lambda: trusted.epoch == epoch,
+            refusals=trusted.sign_ins.refusals if body.share and not found else None,
         )
         index, batch = await trusted.writer.run(run)
         return found, index, batch
@@ -287,7 +308,10 @@ class GatewayVerbs:
 
     def _attempt(self, connection: Connection, request: Request, session: str, reply: Reply, attempt: int) -> None:
         trusted = self._trusted
-        evaluated = trusted.door.evaluate(request, trusted.clock.now())  # 2, 3
+        now = trusted.clock.now()
+        if attempt > 1:
+            self._still(request.client, request.key, session, now)
+        evaluated = trusted.door.evaluate(request, now)  # 2, 3
 
         def done(job: Job[Committed | None], batch: Batch | None) -> None:
             if isinstance(job.error, Stale):
@@ -327,6 +351,10 @@ class GatewayVerbs:
         key = b""
         if committed.opened:
             trusted.accesses.add(evaluated, sealed.id, committed.index, session, connection.number)
+            if not connection.alive:  # nobody is there to take the key, or to report an end
+                running = trusted.accesses.take(sealed.id, connection.number)
+                self._record_end(running, ending(running, 0, "failed"))
+                raise Unavailable("gateway-gone", "The gateway went away.")
             try:
                 key = trusted.keys.content_key(trusted.objects.key_of(found))  # 6
             except KetenError:
@@ -381,7 +409,9 @@ def sealed_in(batch: Batch | None, index: int) -> Sealed:
 
 
 def _info(found: Object) -> said.ObjectInfo:
-    return said.ObjectInfo(found.id, found.name, found.size, found.digest, found.media_type, found.put_us)
+    return said.ObjectInfo(
+        found.id, found.name, found.size, found.digest, found.media_type, found.put_us, found.expires_us
+    )
 
 
 def _share(one: Visible) -> said.Share:

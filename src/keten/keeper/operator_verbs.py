@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from keten.core.clock import rfc3339
-from keten.core.errors import Denied, Invalid, NotFound
+from keten.core.errors import Denied, Invalid, NotFound, Unavailable
 from keten.core.ids import is_id
 from keten.datasets.model import Dataset
 from keten.identity.model import EndableRow
@@ -133,25 +133,37 @@ class OperatorVerbs:
             essential=True,
         )
         if done.index is None:
-            already = {"step": "register", "outcome": "already", "detail": f"ended before: {_when(done.row)}"}
-            return said.Revoked(row.id, [already], "", already=True)
+            detail = f"ended before: {_when(done.row)}"
+            self._gateways.changed()  # a gateway that did not confirm the first time is told again
+            steps = [{"step": "register", "outcome": "already", "detail": detail}, *await self._cut_steps()]
+            return said.Revoked(row.id, steps, "", already=True)
         entry = sealed_in(batch, done.index).id
         detail = f"{body.kind} {row.name} ended, entry {entry}"
         steps = [{"step": "register", "outcome": "done", "detail": detail}]
-        cut = await self._settled()  # 3, 4
-        steps.append({"step": "transfers", "outcome": "done", "detail": f"{cut} cut"})
-        waiting = self._gateways.unconfirmed
-        reached = len(self._gateways.gateways)
-        if waiting:
-            steps.append({"step": "gateways", "outcome": "not-done", "detail": "a gateway has not confirmed the cut"})
-        else:
-            steps.append({"step": "gateways", "outcome": "done", "detail": f"{reached} connected, all confirmed"})
+        steps += await self._cut_steps()  # 3, 4
         return said.Revoked(row.id, steps, entry)
 
-    async def _settled(self) -> int:
-        """Wait until the gateways have cut what the last change ended; returns how many that are."""
+    async def _cut_steps(self) -> list[dict[str, str]]:
+        """What the last change ended, cut and confirmed, as steps to show."""
         push, count = self._gateways.last_change
-        await self._gateways.acknowledged(push, ACKNOWLEDGE_SECONDS)
+        confirmed = await self._gateways.acknowledged(push, ACKNOWLEDGE_SECONDS)
+        told = f"{len(self._gateways.gateways)} connected, all confirmed"
+        return [
+            {"step": "transfers", "outcome": "done" if confirmed else "not-done", "detail": f"{count} cut"},
+            {"step": "gateways", "outcome": "done", "detail": told}
+            if confirmed
+            else {"step": "gateways", "outcome": "not-done", "detail": "a gateway has not confirmed the cut"},
+        ]
+
+    async def _settled(self) -> int:
+        """Wait until the gateways have cut what the last change ended; returns how many that are.
+
+        Raises `Unavailable` ("cut-unconfirmed"): the change holds, and one gateway has yet to say that it cut.
+        """
+        push, count = self._gateways.last_change
+        if not await self._gateways.acknowledged(push, ACKNOWLEDGE_SECONDS):
+            public = "The change holds and is recorded, but a gateway has not confirmed that it cut what ended with it."
+            raise Unavailable("cut-unconfirmed", public, "see 'keten status'; stop that gateway if it hangs")
         return count
 
     # ---- content ---------------------------------------------------------------------------------------------

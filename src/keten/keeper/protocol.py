@@ -157,7 +157,7 @@ class ShareQuery(msgspec.Struct, frozen=True):
 
 
 class ObjectInfo(msgspec.Struct, frozen=True):
-    """Metadata of one object. `digest`: "sha-256=:<base64>:" (RFC 9530)."""
+    """Metadata of one object. `digest`: "sha-256=:<base64>:" (RFC 9530). `expires_us` 0: kept without end."""
 
     id: str
     name: str
@@ -165,6 +165,7 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     digest: str
     media_type: str
     changed_us: int
+    expires_us: int = 0
 
 
 class Share(msgspec.Struct, frozen=True):

@@ -190,6 +190,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the other side is still there, as far as is known."""
+        return self._transport is not None and not self._transport.is_closing()
+
     # ---- requests and answers --------------------------------------------------------------------------------
 
     def _run(self, request: Request) -> None:

@@ -171,6 +171,7 @@ def export(
     """
     from keten.cli.operator.keeping import keeper
     from keten.core.db import reading_engine, translated
+    from keten.core.errors import Conflict
     from keten.keeper.protocol import Exported as Taken
     from keten.keeper.protocol import Recorded
     from keten.ledger.export import export as export_all
@@ -179,6 +180,8 @@ def export(
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):  # before it is recorded as taken
+        raise Conflict("not-empty", f"{target} is not empty; a copy is made in a new folder.")
     engine = reading_engine(settings.paths.database)
     try:
         with translated():

@@ -15,6 +15,7 @@ class _Object(msgspec.Struct, frozen=True):
     name: str
     size: int
     digest: str
+    valid_until: str = ""
 
 
 class _Share(msgspec.Struct, frozen=True):
@@ -53,7 +54,8 @@ def remotes(session: Session) -> list[Remote]:
         for share in page.shares:
             for one in share.objects:
                 where = f"/{share.label}/{one.name}"
-                found.append(Remote(where, one.id, one.size, one.digest, share.valid_until, one.name))
+                until = one.valid_until or share.valid_until
+                found.append(Remote(where, one.id, one.size, one.digest, until, one.name))
         if page.next is None or not page.next.startswith("/v1/shares"):
             break
         path = page.next
