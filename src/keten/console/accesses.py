@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from keten.console.history import Happened, History, Over, number
 from keten.console.model import Access, Ending, Progress
 from keten.console.rows import Rows
@@ -80,11 +82,13 @@ def _access(one: Happened, names: Names) -> Access:
     )
 
 
-def just_ended(history: History, names: Names, rows: Rows, now_us: int) -> tuple[Ending, ...]:
+def just_ended(
+    history: History, names: Names, contracts: Iterable[Contract], now_us: int
+) -> tuple[Ending, ...]:
     """What ended in the last day, newest first: by an entry, or by itself because a contract was over."""
     since_us = now_us - DAY_US
     found = [_ending(one, names) for one in history.endings if one.time_us >= since_us]
-    for contract in rows.all(Contract):
+    for contract in contracts:
         over = contract.ended is not None and contract.ended.at_us <= contract.ends_us
         if since_us <= contract.ends_us <= now_us and not over:
             supplier = names.of(Supplier, contract.supplier)

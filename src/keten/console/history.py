@@ -21,6 +21,7 @@ from keten.ledger.reading import read_range, size
 
 RECENT = 25  # accesses shown
 ENDINGS = 200  # kept; those of the last day are shown
+GRANTS = 100_000  # whose beginning is remembered; of others the ledger is asked
 DAMAGED = 50  # indexes of damaged entries kept; the others are counted
 
 
@@ -85,6 +86,7 @@ class History:
         self.endings: deque[Over] = deque(maxlen=ENDINGS)
         self.under_way: dict[int, Happened] = {}
         self.pieces: dict[tuple[str, str, str], dict[str, Piece]] = {}  # supplier, dataset, grant; then file
+        self.granted_us: dict[str, int] = {}
         self.facts = Facts()
 
     def advance(self, most: int) -> bool:
@@ -135,6 +137,8 @@ class History:
                 self._note(entry, payload)
             case "vault.object.destroyed" if payload.details.get("reason") == "retention-over":
                 self._over(entry, payload, "object")
+            case "suppliers.grant.declared" if len(self.granted_us) < GRANTS:
+                self.granted_us[payload.refs.get("grant", "")] = entry.time_us
             case kind if kind.endswith(".ended"):
                 self._over(entry, payload, kind.split(".")[1])
             case _:

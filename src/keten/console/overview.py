@@ -47,11 +47,12 @@ class Reader:
             now_us = max(wall, proof.newest_us)  # 3
             rows = Rows(connection)
             organisation = next(rows.all(Organisation), None)
-            shared = self._sharing.read(connection, rows, history, now_us)
+            contracts = {one.id: one for one in rows.all(Contract)}
+            shared = self._sharing.read(connection, rows, history, contracts, now_us)
             names = Names(rows)
             accesses = last_accesses(history, names)
-            endings = just_ended(history, names, rows, now_us)
-            countries = any(one.countries for one in rows.all(Contract) if one.ended is None and one.ends_us > now_us)
+            endings = just_ended(history, names, contracts.values(), now_us)
+            countries = any(one.countries for one in contracts.values() if one.ended is None and one.ends_us > now_us)
             seen = Seen(self._settings, proof, history, rows.mismatches, countries, wall)
             return Overview(
                 at_us=wall,

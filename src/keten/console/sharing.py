@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -73,8 +73,10 @@ class Sharing:
         self._engine = engine
         self._since: dict[str, int | None] = {}
 
-    def read(self, connection: Connection, rows: Rows, history: History, now_us: int) -> Shared:
-        """The shares, by supplier.
+    def read(
+        self, connection: Connection, rows: Rows, history: History, contracts: Mapping[str, Contract], now_us: int
+    ) -> Shared:
+        """The shares, by supplier. contracts: every one that holds, by id.
 
         1. Suppliers in the order of their names, and the grants of each, until there are enough lines.
         2. Decide on each grant, for a system of the supplier that it is addressed to.
@@ -88,7 +90,7 @@ class Sharing:
             if len(ends) >= MOST_SHARES:
                 break
             shown.add(row_id)
-            ends += islice(_ends(rows, row_id, title, supplier), MOST_SHARES)
+            ends += islice(_ends(rows, contracts, row_id, title, supplier), MOST_SHARES)
         decisions = self._decide(ends, now_us)  # 2
         contents: dict[str, Content] = {}  # 3
         shares: list[Share] = []
@@ -126,7 +128,7 @@ class Sharing:
         grant, contract, dataset, supplier = ends.grant, ends.contract, ends.dataset, ends.supplier
         active = sum(one.ended is None for one in ends.clients)
         state, reasons = _state(ends, decision)
-        since_us, until_us = self._since_us(connection, grant, contract), _until_us(ends, decision)
+        since_us, until_us = self._since_us(connection, history, grant, contract), _until_us(ends, decision)
         return Share(
             grant=grant.name,
             supplier_id=grant.supplier,
@@ -151,8 +153,16 @@ class Sharing:
             budget_per=grant.budget_per,
         )
 
-    def _since_us(self, connection: Connection, grant: Grant, contract: Contract | None) -> int | None:
+    def _since_us(
+        self, connection: Connection, history: History, grant: Grant, contract: Contract | None
+    ) -> int | None:
         """Since when there is access: the grant was made, and the contract had started."""
+        declared = history.granted_us.get(grant.id)
+        if declared is None:
+            declared = self._declared_us(connection, grant)
+        return max(declared, contract.starts_us) if declared is not None and contract is not None else None
+
+    def _declared_us(self, connection: Connection, grant: Grant) -> int | None:
         if grant.id not in self._since:
             if len(self._since) >= _REMEMBERED:
                 self._since.clear()
@@ -161,8 +171,7 @@ class Sharing:
                 self._since[grant.id] = next((entry.time_us for entry in find(connection, asked)), None)
             except Corrupt:
                 return None
-        declared = self._since[grant.id]
-        return max(declared, contract.starts_us) if declared is not None and contract is not None else None
+        return self._since[grant.id]
 
 
 def _slice(ends: _Ends, now_us: int) -> Attributes | None:
@@ -214,20 +223,19 @@ def _suppliers(rows: Rows) -> list[tuple[str, str, Supplier | None]]:
     return sorted(found, key=lambda one: (one[1].casefold(), one[0]))
 
 
-def _ends(rows: Rows, supplier_id: str, title: str, supplier: Supplier | None) -> Iterator[_Ends]:
+def _ends(
+    rows: Rows, contracts: Mapping[str, Contract], supplier_id: str, title: str, supplier: Supplier | None
+) -> Iterator[_Ends]:
     """The grants of a supplier, with what they hang between."""
     failures = rows.failures
     clients = tuple(rows.all(Client, supplier=supplier_id))
     whole = rows.failures == failures
-    contracts: dict[str, Contract | None] = {}
     datasets: dict[str, Dataset | None] = {}
     for grant in rows.all(Grant, supplier=supplier_id):
-        if grant.contract not in contracts:
-            contracts[grant.contract] = rows.one(Contract, grant.contract)
         if grant.dataset not in datasets:
             datasets[grant.dataset] = rows.one(Dataset, grant.dataset)
         addressed = tuple(one for one in clients if not grant.to or one.id in grant.to)
-        yield _Ends(grant, title, supplier, contracts[grant.contract], datasets[grant.dataset], addressed, whole)
+        yield _Ends(grant, title, supplier, contracts.get(grant.contract), datasets[grant.dataset], addressed, whole)
 
 
 def _content(rows: Rows, held: dict[str, Content], ends: _Ends, now_us: int) -> Content:

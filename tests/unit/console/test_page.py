@@ -115,6 +115,15 @@ def test_who_has_what(house: House) -> None:
         assert part in said, part
 
 
+def test_a_copy_that_is_out_stays_out(house: House) -> None:
+    house.declare()
+    house.fetched(house.put(records=1234))
+    assert "that copy stays there" not in shown(house)
+    house.end("supplier", house.id("supplier", "drukwerk"), "over")
+    assert "received: 1,234" in shown(house)
+    assert "that copy stays there" in shown(house)
+
+
 def test_every_text_is_said_in_dutch(house: House) -> None:
     """Texts that stand on the Dutch page in English were put there without translation."""
     house.declare()
