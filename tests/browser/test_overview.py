@@ -51,7 +51,8 @@ def test_it_is_accessible_and_fits(demo: Demo, browser: Browser, language: str, 
 def test_it_fits_however_wide_the_screen_and_long_the_names(demo: Demo, browser: Browser, width: int) -> None:
     with opened(browser, f"{demo.told['pages']['nl']}?refresh=off", width=width) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.evaluate("document.querySelectorAll('.name, .id, .why, h1').forEach(e => { e.textContent = 'm'.repeat(100) })")
+        everywhere = "document.querySelectorAll('.name, .id, .why, h1')"
+        page.evaluate(f"{everywhere}.forEach(e => {{ e.textContent = 'm'.repeat(100) }})")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
