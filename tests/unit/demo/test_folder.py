@@ -138,3 +138,25 @@ def test_a_taken_port_is_said_and_another_is_picked(
         assert stage._port("console") == 0
         assert f"Port {port}" in capsys.readouterr().err
     assert stage._port("console") == port
+
+
+def test_a_port_that_is_taken_between_looking_and_listening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Folder(tmp_path / "demo")
+    folder.begin()
+    made = stage.Stage(folder)
+    made.operator("init")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(stage, "_port", lambda name: taken.getsockname()[1] if name == "console" else 0)
+        try:
+            made.start()
+            ready = made.wait()
+        finally:
+            made.stop()
+            folder.end()
+    assert ready["ready"]
+    assert ready["console"].startswith("http://127.0.0.1:")
+    assert "taken meanwhile" in capsys.readouterr().err

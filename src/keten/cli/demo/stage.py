@@ -51,9 +51,9 @@ class Stage:
 
     # ---- the processes ---------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start `keten up`, on the usual ports where they are free; `wait` then waits until it is ready."""
-        binds = [word for name in PORTS for word in (f"--{name}", f"{HOST}:{_port(name)}")]
+    def start(self, *, anywhere: bool = False) -> None:
+        """Start `keten up` on the usual ports where they are free, or anywhere; `wait` waits until it is ready."""
+        binds = [word for name in PORTS for word in (f"--{name}", f"{HOST}:{0 if anywhere else _port(name)}")]
         words = ["up", "--json", "--home", str(self.folder.instance), *binds]
         with self.folder.log.open("ab") as log:
             self._up = subprocess.Popen(
@@ -66,7 +66,22 @@ class Stage:
         self.folder.note_up(self._up.pid)
 
     def wait(self) -> dict[str, Any]:
-        """The ready line of `keten up`. Raises `Unavailable` ("demo-not-ready")."""
+        """The ready line of `keten up`. A port that was taken meanwhile is not waited for: others are picked.
+
+        Raises `Unavailable` ("demo-not-ready").
+        """
+        self.ready = self._said()
+        if self.ready.get("code") == "cannot-listen":
+            say("A port was taken meanwhile; free ones are taken.")
+            self.stop()
+            self.start(anywhere=True)
+            self.ready = self._said()
+        if not self.ready.get("ready"):
+            raise Unavailable("demo-not-ready", "The instance did not start.", str(self.ready.get("error", "")))
+        return self.ready
+
+    def _said(self) -> dict[str, Any]:
+        """The one line that `keten up` says."""
         if self._up is None or self._up.stdout is None:
             raise Unavailable("demo-not-ready", "The instance was not started.")
         deadline = time.monotonic() + READY_SECONDS
@@ -79,10 +94,8 @@ class Stage:
                 if not part:
                     raise Unavailable("demo-not-ready", "The instance did not become ready.", self._last_words())
                 said += part
-        self.ready = json.loads(said.partition(b"\n")[0])
-        if not self.ready.get("ready"):
-            raise Unavailable("demo-not-ready", "The instance did not start.", str(self.ready.get("error", "")))
-        return self.ready
+        found = json.loads(said.partition(b"\n")[0])
+        return found if isinstance(found, dict) else {}
 
     def stay(self) -> None:
         """Return when `keten up` ends by itself. Raises `Unavailable` ("demo-ended") when it failed."""

@@ -44,11 +44,9 @@ def things(folder: Folder, ends: datetime) -> list[dict[str, Any]]:
 
 
 def _keten() -> str:
-    """How this Keten is called from a shell."""
+    """How this Keten is called from a shell, wherever that stands."""
     root = checkout()
-    if root is None:
-        return "keten"
-    return "./keten" if root == Path.cwd() else _quoted(root / "keten")
+    return "keten" if root is None else _quoted(root / "keten")
 
 
 def _as(folder: Folder, client: str, words: str) -> str:
