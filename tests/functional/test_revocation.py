@@ -81,7 +81,7 @@ def test_ending_ends_tokens_and_sftp_sessions(fresh_town: Town, kind: str, targe
 
 def test_a_contract_ends_by_the_clock(fresh_town: Town) -> None:
     town = fresh_town
-    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=8)
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=20)
     town.apply(ends=f'"{ends.isoformat()}"')
     printer = town.printer()
     (share,) = printer.shares()

@@ -187,6 +187,7 @@ def test_shares(serving: Serving) -> None:
                 "size": 1,
                 "digest": content.info.digest,
                 "media_type": "text/csv",
+                "valid_until": "1970-01-01T00:00:00.000000Z",
             }
         ]
         one = await get(scene, f"/v1/shares/{share['id']}")
