@@ -43,9 +43,15 @@ def test_a_second_one_in_the_same_folder_is_refused(demo: Demo) -> None:
         assert answer.status == 200
 
 
-def test_it_leaves_nothing_running(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where another demo can be made; a short path, for there are Unix sockets in it."""
+    return tmp_path_factory.mktemp("d") / "demo"
+
+
+def test_it_leaves_nothing_running(folder: Path) -> None:
     """Nor does Ctrl-C: the demo that other tests share is stopped that way."""
-    made = Demo(tmp_path / "demo")
+    made = Demo(folder)
     assert made.told.get("ready"), made.errors()
     pids = [int(path.read_text()) for path in (Path(made.told["home"]) / "run").glob("*.pid")]
     assert len(pids) == 3
@@ -59,9 +65,9 @@ def test_it_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_three_things_to_try(tmp_path: Path) -> None:
+def test_the_three_things_to_try(folder: Path) -> None:
     """As they are printed, on a demo of their own; the last waits until the contract is over. Then a killed demo."""
-    made = Demo(tmp_path / "demo")
+    made = Demo(folder)
     assert made.told.get("ready"), made.errors()
     first, second, third = (one["commands"] for one in made.told["try"])
 
