@@ -38,12 +38,18 @@ hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("keten")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Tests see no settings, logins or proxies of whoever runs them, and find servers in sbin."""
     for name in [name for name in os.environ if name.startswith("KETEN_")]:
         del os.environ[name]
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,::1,localhost"
+    if not config.option.basetemp:
+        # Instances lie in there, and the path of a Unix socket in them has room for 107 characters.
+        short = tempfile.mkdtemp(prefix="kt-")
+        config.option.basetemp = short
+        config.add_cleanup(lambda: shutil.rmtree(short, ignore_errors=True))
     own = tempfile.TemporaryDirectory(prefix="keten-tests-")
     os.environ["XDG_CONFIG_HOME"] = own.name
     config.add_cleanup(own.cleanup)

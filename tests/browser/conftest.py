@@ -62,7 +62,7 @@ class Demo:
             self.log.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The demo; tests may end things in it, each its own."""
     made = Demo(tmp_path_factory.mktemp("demo") / "demo")
@@ -71,7 +71,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     assert made.stop() == 0, "it did not stop in order"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser that is installed on the machine."""
     if not CHROMIUM.exists():

@@ -74,6 +74,8 @@ class Delivery:
         self.sent = self.handed
         if end != "complete" and self.connection.accesses == {self}:
             self.sent = max(0, self.handed - self.connection.unsent_content())
+            if end == "client-closed" and self.sent == self.length:  # it took everything and hung up at once
+                self.end = "complete"
         self.connection.accesses.discard(self)
         content, self._content = self._content, None
         if content is not None:
