@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from tests.fault.kills.campaign import run
 
 
+# Connections die here in the middle of a handshake or an answer, and what the library then leaves is no fault of Keten's.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nothing_served_without_an_entry(tmp_path: Path) -> None:
     result = run(tmp_path, count=6, seed=20261122)
+    gc.collect()
     assert result.held, result
     assert result.given > 20

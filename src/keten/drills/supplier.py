@@ -87,8 +87,12 @@ class SupplierSystem:
         if receive_buffer:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         raw.settimeout(60)
-        raw.connect((self.host, self.port))
-        return self._tls.wrap_socket(raw, server_hostname=self.host)
+        try:
+            raw.connect((self.host, self.port))
+            return self._tls.wrap_socket(raw, server_hostname=self.host)
+        except OSError:
+            raw.close()
+            raise
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Answer:
         """One request on a connection of its own."""
