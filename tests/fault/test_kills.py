@@ -10,7 +10,7 @@ import pytest
 from tests.fault.kills.campaign import run
 
 
-# Connections die here in the middle of a handshake or an answer, and what the library then leaves is no fault of Keten's.
+# Connections die here amid a handshake or an answer; what the library then leaves open is no fault of Keten's.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nothing_served_without_an_entry(tmp_path: Path) -> None:
