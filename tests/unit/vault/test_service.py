@@ -42,7 +42,7 @@ def test_what_is_at_rest_is_ciphertext_under_a_random_name(house: House, dataset
     assert stored == found.storage
     assert stored != found.id
     blob = house.store.open(stored)
-    assert b"Jan" not in blob.read_at(0, blob.size)
+    assert ONE not in blob.read_at(0, blob.size)
     database = house.path.read_bytes() + house.path.with_name("keten.db-wal").read_bytes()
     with house.reading() as connection:
         assert vault.content_key(connection, house.keys, found) not in database
