@@ -112,10 +112,24 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
 
 def rows_written(connection: Connection) -> int:
     """How many rows this connection has written since it was opened: whether something changed between two calls."""
+    return _sqlite(connection).total_changes
+
+
+def _sqlite(connection: Connection) -> sqlite3.Connection:
     raw: object = connection.connection.dbapi_connection
     if not isinstance(raw, sqlite3.Connection):
         raise Unavailable("database", "This database driver is not supported.", type(raw).__name__)
-    return raw.total_changes
+    return raw
+
+
+def patience(connection: Connection, seconds: float) -> None:
+    """How long this connection waits, from its next transaction on, for another process that holds the database."""
+    _sqlite(connection).execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+
+
+def is_busy(error: DBAPIError) -> bool:
+    """Whether another process holds the database at this moment."""
+    return str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
 
 
 @contextmanager

@@ -114,7 +114,7 @@ class Chores:
         trusted = self._trusted
         now = trusted.clock.recording_time()
         removed, _batch = await trusted.writer.run(
-            lambda writing: sweeping.abandon_puts(writing, now - sweeping.ABANDONED_AFTER_US)
+            lambda writing: sweeping.abandon_puts(writing, now - sweeping.ABANDONED_AFTER_US), alone=True
         )
         self._operators.remove_blobs(removed)
         while True:
@@ -124,6 +124,8 @@ class Chores:
                 break
         organisation = trusted.register.organisation()
         if organisation is not None:
-            await trusted.writer.run(lambda writing: budgets.drop_old(writing, now, organisation.timezone))
+            await trusted.writer.run(
+                lambda writing: budgets.drop_old(writing, now, organisation.timezone), alone=True
+            )
         orphans = await asyncio.to_thread(lambda: tuple(sweeping.orphans(trusted.reader, trusted.store)))
         self._operators.remove_blobs(orphans)

@@ -188,7 +188,8 @@ class OperatorVerbs:
                 size=body.size,
                 replace=body.replace,
                 actor=_actor(connection),
-            )
+            ),
+            alone=True,
         )
         return said.PutReady(ready.object, ready.storage, ready.key, ready.unchanged)
 

@@ -1,8 +1,11 @@
-"""The only writer of the database: one thread, group commit, record first (laws 1, 6 and 13).
+"""The only writer of the database: one transaction at a time, group commit, record first (laws 1, 6 and 13).
 
-Jobs that arrive while a commit is under way share the next one. A job is a function of a `Writing`; it either
-records and returns a value, or raises a `KetenError` and leaves no trace. When the future of a job resolves, its
-entries and the signed head over them are durable.
+Jobs that arrive while a commit is under way share the next one. They run in the event loop's own thread, one right
+after the other; only the waiting for the disk is another thread's. Handing each row to SQLite in a thread beside a busy
+loop made the two wait for the interpreter at every row (docs/decisions/0009-writing-in-the-loop.md). A job that may
+take long runs `alone`, as a whole in that other thread.
+
+When the future of a job resolves, its entries and the signed head over them are durable.
 """
 
 from __future__ import annotations
@@ -15,41 +18,35 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from keten.core.clock import Clock
-from keten.core.db import database_error, rows_written
-from keten.core.errors import Busy, Corrupt, FsyncFailed, KetenError, Unavailable
+from keten.core.db import database_error, is_busy, patience
+from keten.core.errors import Busy, FsyncFailed, KetenError, Unavailable
+from keten.keeper.transaction import Job, Participant, Prepared, Transactions, settled
 from keten.ledger import postings
 from keten.ledger.sealing import Batch, Head, Sealer
 from keten.ledger.writing import Writing
 
+__all__ = ["Disk", "Job", "OnCommit", "Participant", "Writer"]
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 1024
+MAX_BATCH = 512
 MAX_WAITING = 20_000
-POST_AFTER = 2048
-IDLE_SECONDS = 0.5
+POST_AFTER = 1024
+RETRY_POSTING_SECONDS = 5.0
 EXIT_DISK_FAILED = 74  # EX_IOERR
 
 
-class Participant(Protocol):
-    """State in memory that goes with the transaction, such as the budgets' counters."""
-
-    def commit(self) -> None:
-        """The transaction is durable."""
-
-    def rollback(self) -> None:
-        """The transaction did not happen."""
-
-
 class OnCommit(Protocol):
-    """Told of every commit in the writer's thread, once durable and before the next transaction begins."""
+    """Told of every commit, once durable and before the next transaction begins, in whichever thread committed it."""
 
     def __call__(self, batch: Batch, *, changed: bool) -> None:
         """`changed`: a row of the register was declared or changed."""
@@ -62,33 +59,11 @@ class Disk(msgspec.Struct, frozen=True):
     reserve_bytes: int
 
 
-class _NotTogether(Exception):
-    """A job failed after it had written rows: in a shared transaction they can't be taken back by themselves."""
-
-
-class Job(Generic[T]):
-    """One piece of work. `alone`: in a transaction of its own. `essential`: also when little disk is left."""
-
-    __slots__ = ("alone", "done", "error", "essential", "run", "value")
-
-    def __init__(
-        self,
-        run: Callable[[Writing], T],
-        done: Callable[[Job[T], Batch | None], None],
-        *,
-        alone: bool,
-        essential: bool,
-    ) -> None:
-        self.run = run
-        self.done = done
-        self.alone = alone
-        self.essential = essential
-        self.value: T | None = None
-        self.error: KetenError | None = None
-
-
 class Writer:
-    """Runs jobs in order. Start it inside a running event loop; `done` callbacks are called in that loop."""
+    """Runs jobs in order. Everything but `stop` is for the event loop in which it was made.
+
+    One thing is under way at a time (`_busy`): a shared transaction, one alone, or posting lists.
+    """
 
     def __init__(
         self,
@@ -103,25 +78,25 @@ class Writer:
         disk: Disk,
     ) -> None:
         self._engine = engine
-        self._sealer = sealer
-        self._clock = clock
-        self._participants = participants
+        self._transactions = Transactions(
+            engine, sealer, head, clock, open_indexes=open_indexes, participants=participants
+        )
         self._on_commit = on_commit
         self._disk = disk
         self._loop = asyncio.get_running_loop()
         self._jobs: deque[Job[Any]] = deque()
-        self._wake = threading.Condition()
+        self._busy = False
         self._stopping = False
-        self._durable = False
-        self._posted = 0
         self._newest = postings.Newest(head.size)
-        self._open = dict.fromkeys(sorted(open_indexes))
-        self.head = head
+        self._posted = 0
+        self._lagging: asyncio.TimerHandle | None = None  # until when lists that could not be written rest
         self.failed = ""
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="keten-writer", daemon=True)
         self._thread.start()
+        self._soon()
 
-    # ---- in the event loop -----------------------------------------------------------------------------------
+    # ---- asking --------------------------------------------------------------------------------------------------
 
     def submit(
         self,
@@ -133,18 +108,15 @@ class Writer:
     ) -> None:
         """Queue a job; `done(job, batch)` is called once it is durable or failed (`batch` None: nothing recorded)."""
         job = Job(run, done, alone=alone, essential=essential)
-        with self._wake:
-            if self._stopping or (len(self._jobs) >= MAX_WAITING and not essential):
-                job.error = (
-                    Unavailable("stopping", "The keeper is stopping.")
-                    if self._stopping
-                    else Busy("keeper-busy", "Too many requests at once; try again in a moment.")
-                )
-            else:
-                self._jobs.append(job)
-                self._wake.notify()
-        if job.error is not None:
-            self._loop.call_soon(job.done, job, None)
+        if self._stopping:
+            job.error = Unavailable("stopping", "The keeper is stopping.")
+        elif len(self._jobs) >= MAX_WAITING and not essential:
+            job.error = Busy("keeper-busy", "Too many requests at once; try again in a moment.")
+        else:
+            self._jobs.append(job)
+            self._soon()
+            return
+        self._loop.call_soon(job.done, job, None)
 
     async def run(
         self, run: Callable[[Writing], T], *, alone: bool = False, essential: bool = False
@@ -164,35 +136,128 @@ class Writer:
         return await future
 
     @property
+    def head(self) -> Head:
+        """The newest head that is durable."""
+        return self._transactions.head
+
+    @property
     def waiting(self) -> int:
         """Jobs not yet begun."""
         return len(self._jobs)
 
     def stop(self) -> None:
-        """Finish what is queued, then end the thread."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
+        """Finish what is queued, then end the thread. From another thread than the loop's, which must run on."""
+        self._loop.call_soon_threadsafe(self._stop)
         self._thread.join()
 
-    # ---- in the writer's thread ------------------------------------------------------------------------------
+    def _stop(self) -> None:
+        self._stopping = True
+        self._soon()
 
-    def _main(self) -> None:
+    # ---- turns, in the event loop ---------------------------------------------------------------------------------
+
+    def _soon(self) -> None:
+        """Begin what waits in the loop's next turn, so that all that came in this one goes together."""
+        if not self._busy:
+            self._busy = True
+            self._again()
+
+    def _again(self) -> None:
+        """Go on after what the loop has to do meanwhile: answers leave first, and requests join the next transaction."""
+        self._loop.call_soon(self._guarded, self._turn)
+
+    def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
+        """A step after which nobody would know what is durable ends the process."""
         try:
-            while True:
-                jobs = self._next()
-                if jobs is None:
-                    return
-                if jobs:
-                    self._commit(jobs)
-                while (behind := postings.whole(self.head.size) - self._posted) > 0:
-                    if (self._jobs and behind < POST_AFTER) or not self._post():
-                        break
+            step(*arguments)
         except FsyncFailed as error:
             self._stop_process(str(error))
         except BaseException:
             log.exception("the writer failed")
             self._stop_process("the writer failed")
+
+    def _turn(self) -> None:
+        """Begin the next thing, if there is one."""
+        behind = postings.whole(self.head.size) - self._posted
+        if self._lagging is None and (behind >= POST_AFTER or (behind > 0 and not self._jobs)):
+            self._post()
+            return
+        jobs = self._next()
+        if not jobs:
+            self._busy = False
+            if self._stopping:
+                self._busy = True  # for good
+                if self._lagging is not None:
+                    self._lagging.cancel()
+                self._work.put(None)
+        elif jobs[0].alone:
+            self._in_thread(self._one_by_one, jobs)
+        else:
+            self._together(jobs)
+
+    def _next(self) -> list[Job[Any]]:
+        """The jobs of the next transaction."""
+        if self._jobs and self._jobs[0].alone:
+            return [self._jobs.popleft()]
+        taken: list[Job[Any]] = []
+        while self._jobs and len(taken) < MAX_BATCH and not self._jobs[0].alone:
+            taken.append(self._jobs.popleft())
+        return taken
+
+    def _together(self, jobs: list[Job[Any]]) -> None:
+        """Run jobs that share a transaction, here; the thread waits for the disk."""
+        self._spare_disk(jobs)
+        ready = [job for job in jobs if job.error is None]
+        try:
+            prepared = self._transactions.prepare(ready)
+        except Exception as error:  # noqa: BLE001  # `settled` tells them apart, and raises what must stop the process
+            if (isinstance(error, DBAPIError) and is_busy(error)) or not settled(ready, error):
+                self._in_thread(self._one_by_one, jobs)  # where waiting keeps nobody else waiting
+                return
+            self._resolve(jobs, None)
+            self._again()
+            return
+        self._in_thread(self._commit, jobs, ready, prepared)
+
+    def _committed(
+        self, jobs: list[Job[Any]], ready: list[Job[Any]], prepared: Prepared, error: Exception | None
+    ) -> None:
+        """The thread is back: what was prepared is durable, or did not happen."""
+        if error is not None:
+            self._transactions.abandon(prepared)
+            if not settled(ready, error):
+                self._in_thread(self._one_by_one, jobs)
+                return
+            self._resolve(jobs, None)
+        else:
+            self._conclude(prepared)
+            self._resolve(jobs, prepared.batch)
+        self._again()
+
+    def _resolve(self, jobs: list[Job[Any]], batch: Batch | None) -> None:
+        for job in jobs:
+            try:
+                job.done(job, batch)
+            except Exception:
+                log.exception("an answer failed after its job; the others get theirs")
+
+    # ---- either thread, one at a time -----------------------------------------------------------------------------
+
+    def _conclude(self, prepared: Prepared) -> None:
+        self._transactions.conclude(prepared)
+        batch = prepared.batch
+        if batch is not None:
+            self._newest.add(batch.first, batch.drafts)
+            self._on_commit(batch, changed=prepared.writing.changed)
+
+    def _spare_disk(self, jobs: list[Job[Any]]) -> None:
+        if shutil.disk_usage(self._disk.folder).free >= self._disk.reserve_bytes:
+            return
+        for job in jobs:
+            if not job.essential and job.error is None:
+                job.error = Unavailable(
+                    "disk-reserve", "The disk is nearly full; what is left is kept for ending access."
+                )
 
     def _stop_process(self, why: str) -> None:
         """What the disk holds is not known any more, so nothing in memory is either: leave at once (law 13)."""
@@ -201,145 +266,93 @@ class Writer:
         logging.shutdown()
         os._exit(EXIT_DISK_FAILED)
 
-    def _next(self) -> list[Job[Any]] | None:
-        """The jobs of the next transaction; empty after a quiet moment; None when stopped."""
-        with self._wake:
-            if not self._jobs and not self._stopping:
-                self._wake.wait(IDLE_SECONDS)
-            if not self._jobs:
-                return None if self._stopping else []
-            if self._jobs[0].alone:
-                return [self._jobs.popleft()]
-            taken: list[Job[Any]] = []
-            while self._jobs and len(taken) < MAX_BATCH and not self._jobs[0].alone:
-                taken.append(self._jobs.popleft())
-            return taken
+    # ---- in the thread --------------------------------------------------------------------------------------------
 
-    def _commit(self, jobs: list[Job[Any]]) -> None:
-        if self._short_of_disk():
-            for job in jobs:
-                if not job.essential:
-                    job.error = Unavailable(
-                        "disk-reserve", "The disk is nearly full; what is left is kept for ending access."
-                    )
-        batch: Batch | None = None
-        changed = False
+    def _main(self) -> None:
+        while (work := self._work.get()) is not None:
+            self._guarded(work)
+
+    def _in_thread(self, work: Callable[..., None], *arguments: Any) -> None:
+        self._work.put(lambda: work(*arguments))
+
+    def _commit(self, jobs: list[Job[Any]], ready: list[Job[Any]], prepared: Prepared) -> None:
+        """Wait for the disk; the loop does the rest."""
+        failed: Exception | None = None
         try:
-            batch, changed = self._transact([job for job in jobs if job.error is None])
-        except _NotTogether:
-            self._apart(jobs)
-            return
-        except (DataError, IntegrityError, InterfaceError, ProgrammingError):
-            log.exception("a job said something that the database does not take")
-            self._apart(jobs)
-            return
-        except DBAPIError as error:
-            self._fail(jobs, database_error(error))
-        except KetenError as error:
-            self._fail(jobs, error)
-        except Exception:
-            if self._durable:  # what is in memory is not what was committed: only a fresh start makes it so
-                raise
-            log.exception("a job failed in a way that nobody foresaw")
-            self._apart(jobs)
-            return
-        if batch is not None:
-            self.head = batch.head
-            self._newest.add(batch.first, batch.drafts)
-            self._on_commit(batch, changed=changed)
-        self._loop.call_soon_threadsafe(self._resolve, jobs, batch)
+            self._transactions.commit(prepared)
+        except Exception as error:  # noqa: BLE001  # told apart in the loop
+            failed = error
+        self._loop.call_soon_threadsafe(self._guarded, self._committed, jobs, ready, prepared, failed)
 
-    def _transact(self, jobs: list[Job[Any]]) -> tuple[Batch | None, bool]:
-        """Run the jobs and seal.
+    def _one_by_one(self, jobs: list[Job[Any]]) -> None:
+        """A transaction for each: jobs that are alone, and those of which one would take the others with it."""
+        for job in jobs:
+            batch = self._alone(job) if job.error is None else None
+            self._loop.call_soon_threadsafe(self._resolve, [job], batch)
+        self._loop.call_soon_threadsafe(self._guarded, self._turn)
 
-        1. Begin; nobody else can write.
-        2. Run each job; one that raises leaves nothing behind.
-        3. Write the entries, the new size and root, and the signature over them.
-        4. Commit: fsynced when it returns.
-        """
-        self._durable = False
-        with self._engine.connect() as connection:
-            try:
-                transaction = connection.begin()  # 1
-                writing = Writing(connection, self._sealer, self.head, self._clock.recording_time())
-                for job in jobs:  # 2
-                    self._run(job, writing, single=len(jobs) == 1)
-                batch = writing.seal(self._low_water(writing))  # 3
-                transaction.commit()  # 4
-                self._durable = True
-            finally:
-                for participant in self._participants:
-                    participant.commit() if self._durable else participant.rollback()
-        for index in writing.opened:
-            self._open[index] = None
-        for index in writing.closed:
-            self._open.pop(index, None)
-        return batch, writing.changed
-
-    @staticmethod
-    def _run(job: Job[Any], writing: Writing, *, single: bool) -> None:
-        mark, rows = writing.mark(), rows_written(writing.connection)
+    def _alone(self, job: Job[Any]) -> Batch | None:
+        self._spare_disk([job])
+        if job.error is not None:
+            return None
         try:
-            job.value = job.run(writing)
-        except KetenError as error:
-            if single or isinstance(error, FsyncFailed):
-                raise
-            if writing.changed or rows_written(writing.connection) != rows:
-                raise _NotTogether from error
-            writing.undo(mark)
-            job.error = error
+            prepared = self._transactions.prepare([job], patient=True)
+        except Exception as error:  # noqa: BLE001  # as in `_together`
+            settled([job], error)
+            return None
+        try:
+            self._transactions.commit(prepared)
+        except Exception as error:  # noqa: BLE001  # as in `_committed`
+            self._transactions.abandon(prepared)
+            settled([job], error)
+            return None
+        self._conclude(prepared)
+        return prepared.batch
 
-    def _low_water(self, writing: Writing) -> int | None:
-        """The oldest entry that began something without a recorded end, once this transaction is done."""
-        closed = set(writing.closed)
-        oldest = next((index for index in self._open if index not in closed), None)
-        if oldest is None:
-            oldest = next((index for index in writing.opened if index not in closed), None)
-        return writing.next_index if oldest is None else oldest
+    # ---- posting lists --------------------------------------------------------------------------------------------
 
-    def _apart(self, jobs: list[Job[Any]]) -> None:
-        """One of these jobs has a fault of ours in it: nothing of them happened. Find out which; spare the others."""
-        if len(jobs) == 1:
-            jobs[0].error = KetenError("keeper-error", "Something went wrong in the keeper; nothing was given out.")
-            self._loop.call_soon_threadsafe(self._resolve, jobs, None)
-            return
-        for job in jobs:
-            if job.error is None:
-                self._commit([job])
-            else:
-                self._loop.call_soon_threadsafe(self._resolve, [job], None)
-
-    def _fail(self, jobs: list[Job[Any]], error: KetenError) -> None:
-        if isinstance(error, FsyncFailed):
-            raise error
-        if isinstance(error, Corrupt):
-            log.critical("keeper: %s", error)
-        for job in jobs:
-            if job.error is None:
-                job.error = error
-
-    @staticmethod
-    def _resolve(jobs: list[Job[Any]], batch: Batch | None) -> None:
-        for job in jobs:
-            try:
-                job.done(job, batch)
-            except Exception:
-                log.exception("an answer failed after its job; the others get theirs")
-
-    def _short_of_disk(self) -> bool:
-        return shutil.disk_usage(self._disk.folder).free < self._disk.reserve_bytes
-
-    def _post(self) -> bool:
+    def _post(self) -> None:
         """Let the posting lists catch up; they are derived, so a full disk only makes queries slower."""
+        connection = self._engine.connect()
+        patience(connection, 0)
         try:
-            with self._engine.begin() as connection:
-                posted = self._newest.write(connection)
+            transaction = connection.begin()
+            posted = self._newest.write(connection, POST_AFTER)
         except DBAPIError as error:
-            translated = database_error(error)
-            if isinstance(translated, FsyncFailed):
-                raise translated from error
-            log.warning("posting lists lag behind: %s", translated)
-            return False
+            self._not_posted(connection, error)
+            return
+        except BaseException:
+            connection.close()
+            raise
+
+        def commit() -> None:
+            failed: DBAPIError | None = None
+            try:
+                transaction.commit()
+            except DBAPIError as error:
+                failed = error
+            self._loop.call_soon_threadsafe(self._guarded, self._posted_until, connection, posted, failed)
+
+        self._in_thread(commit)
+
+    def _posted_until(self, connection: Connection, posted: int, error: DBAPIError | None) -> None:
+        if error is not None:
+            self._not_posted(connection, error)
+            return
+        connection.close()
         self._newest.forget(posted)
         self._posted = posted
-        return True
+        self._again()
+
+    def _not_posted(self, connection: Connection, error: DBAPIError) -> None:
+        connection.close()
+        translated: KetenError = database_error(error)
+        if isinstance(translated, FsyncFailed):
+            raise translated from error
+        log.warning("posting lists lag behind: %s", translated)
+        self._lagging = self._loop.call_later(RETRY_POSTING_SECONDS, self._post_again)
+        self._again()
+
+    def _post_again(self) -> None:
+        self._lagging = None
+        self._soon()

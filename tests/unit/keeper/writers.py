@@ -92,7 +92,7 @@ class Running:
             busy.set()
             assert go.wait(30)
 
-        waiting = asyncio.ensure_future(self.writer.run(wait))
+        waiting = asyncio.ensure_future(self.writer.run(wait, alone=True))
         assert await asyncio.to_thread(busy.wait, 30)
         try:
             yield
