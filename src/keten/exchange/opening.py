@@ -64,11 +64,12 @@ class Evaluated(msgspec.Struct, frozen=True, gc=False):
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
-    """What was recorded: the entry's index and, for a refusal, why. `opened`: a key may be handed out."""
+    """What was recorded: the entry's index and refs and, for a refusal, why. `opened`: a key may be handed out."""
 
     index: int
     reasons: tuple[str, ...]
     opened: bool
+    refs: dict[str, str] = {}
 
 
 class Refusals(Protocol):
@@ -162,7 +163,7 @@ class Door:
         details.update(charge)
         index = writing.record(draft)
         writing.open(index)
-        return Committed(index, (), opened=True)
+        return Committed(index, (), opened=True, refs=draft.refs)
 
     def _charge(self, writing: Writing, grant: Grant, found: Object, client: str) -> dict[str, Any] | Spent:
         """Step 4. Records of an object that this client already received in the window cost nothing again."""

@@ -8,7 +8,7 @@ import msgspec
 
 from keten.core.errors import Conflict
 from keten.exchange import entries
-from keten.exchange.opening import Evaluated, refs_of
+from keten.exchange.opening import Committed, Evaluated
 from keten.ledger.model import Draft, Entry
 from keten.ledger.writing import Writing
 
@@ -43,15 +43,15 @@ class Accesses:
     def __iter__(self) -> Iterator[Running]:
         return iter(list(self._by_opening.values()))
 
-    def add(self, evaluated: Evaluated, opening: str, index: int, session: str, gateway: int) -> None:
+    def add(self, evaluated: Evaluated, committed: Committed, opening: str, session: str, gateway: int) -> None:
         """An access was opened and its key handed out."""
         self._by_opening[opening] = Running(
             opening,
-            index,
+            committed.index,
             evaluated.request.client,
             session,
             gateway,
-            refs_of(evaluated.outcome, evaluated.found),
+            committed.refs,
             (evaluated.request.client,),
             evaluated.length,
             evaluated,

@@ -350,7 +350,7 @@ class GatewayVerbs:
             raise _Unsatisfiable(found.size)
         key = b""
         if committed.opened:
-            trusted.accesses.add(evaluated, sealed.id, committed.index, session, connection.number)
+            trusted.accesses.add(evaluated, committed, sealed.id, session, connection.number)
             if not connection.alive:  # nobody is there to take the key, or to report an end
                 running = trusted.accesses.take(sealed.id, connection.number)
                 self._record_end(running, ending(running, 0, "failed"))

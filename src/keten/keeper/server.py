@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from keten.core.errors import Invalid, KetenError
-from keten.keeper.protocol import Answer, Failure, Push, Request
+from keten.keeper.protocol import Failure, Push, Request
 
 log = logging.getLogger(__name__)
 
@@ -53,14 +53,14 @@ class Reply:
 
     def ok(self, body: msgspec.Struct) -> None:
         """The verb's answer."""
-        self._connection.answer(Answer(self._number, True, msgspec.Raw(_encode(body))))
+        self._connection.answer(_encode((self._number, True, body)))
 
     def error(self, error: KetenError) -> None:
         """A failure; the private reason goes to operators only."""
         reason = error.reason if self._connection.tells_reasons else ""
         data = getattr(error, "data", None) or {}
         failure = Failure(error.category, error.code, error.public, reason, data)
-        self._connection.answer(Answer(self._number, False, msgspec.Raw(_encode(failure))))
+        self._connection.answer(_encode((self._number, False, failure)))
 
 
 Handler = Callable[["Connection", Any, Reply], None]
@@ -200,7 +200,8 @@ class Connection(asyncio.Protocol):
     def _run(self, request: Request) -> None:
         reply = Reply(self, request.number)
         self._running += 1
-        self._read_or_wait()
+        if self._running >= MAX_RUNNING:
+            self._read_or_wait()
         known = self._endpoint.verbs.get(request.verb)
         if known is None:
             reply.error(Invalid("unknown-verb", "This socket does not know that verb."))
@@ -218,10 +219,10 @@ class Connection(asyncio.Protocol):
             log.exception("verb %s failed", request.verb)
             reply.error(_internal())
 
-    def answer(self, answer: Answer) -> None:
-        """Send an answer; answers of one turn of the loop leave together."""
+    def answer(self, answer: bytes) -> None:
+        """Send an encoded `Answer`; answers of one turn of the loop leave together."""
         self._running -= 1
-        self._send(_encode(answer))
+        self._send(answer)
 
     def push(self, name: str, body: msgspec.Struct) -> None:
         """Say something unasked, at once."""
@@ -234,13 +235,15 @@ class Connection(asyncio.Protocol):
         self._out.append(_LENGTH.pack(len(frame)))
         self._out.append(frame)
         self._queued += len(frame)
-        self._read_or_wait()
+        if self._queued >= MAX_UNREAD:
+            self._read_or_wait()
 
     def _flush(self) -> None:
         out, self._out, self._queued = self._out, [], 0
         if out and self._transport is not None:
             self._transport.write(b"".join(out))
-        self._read_or_wait()
+        if not self._reading:
+            self._read_or_wait()
 
     def close(self) -> None:
         """End the connection after what was sent."""

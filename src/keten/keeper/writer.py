@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
 MAX_WAITING = 20_000
-POST_AFTER = 1024
+POST_AFTER = 1024  # entries: the lists of so many are written at once
+POST_WITHIN_SECONDS = 0.5  # when fewer come
 RETRY_POSTING_SECONDS = 5.0
 EXIT_DISK_FAILED = 74  # EX_IOERR
 
@@ -89,7 +90,8 @@ class Writer:
         self._stopping = False
         self._newest = postings.Newest(head.size)
         self._posted = 0
-        self._lagging: asyncio.TimerHandle | None = None  # until when lists that could not be written rest
+        self._posting: asyncio.TimerHandle | None = None  # when lists are to be written that are not yet
+        self._lagging = False  # they could not be written, and rest until then
         self.failed = ""
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="keten-writer", daemon=True)
@@ -163,7 +165,7 @@ class Writer:
             self._again()
 
     def _again(self) -> None:
-        """Go on after what the loop has to do meanwhile: answers leave first, and requests join the next transaction."""
+        """Go on after what the loop has to do: answers leave first, and requests join the next transaction."""
         self._loop.call_soon(self._guarded, self._turn)
 
     def _guarded(self, step: Callable[..., None], *arguments: object) -> None:
@@ -178,8 +180,7 @@ class Writer:
 
     def _turn(self) -> None:
         """Begin the next thing, if there is one."""
-        behind = postings.whole(self.head.size) - self._posted
-        if self._lagging is None and (behind >= POST_AFTER or (behind > 0 and not self._jobs)):
+        if self._must_post():
             self._post()
             return
         jobs = self._next()
@@ -187,8 +188,8 @@ class Writer:
             self._busy = False
             if self._stopping:
                 self._busy = True  # for good
-                if self._lagging is not None:
-                    self._lagging.cancel()
+                if self._posting is not None:
+                    self._posting.cancel()
                 self._work.put(None)
         elif jobs[0].alone:
             self._in_thread(self._one_by_one, jobs)
@@ -311,6 +312,24 @@ class Writer:
 
     # ---- posting lists --------------------------------------------------------------------------------------------
 
+    def _must_post(self) -> bool:
+        """Whether posting lists are to be written now; when they can wait a moment, see to it that they are then."""
+        behind = postings.whole(self.head.size) - self._posted
+        if behind <= 0 or self._lagging:
+            return False
+        if behind >= POST_AFTER or self._stopping:
+            return True
+        if self._posting is None:
+            self._posting = self._loop.call_later(POST_WITHIN_SECONDS, self._post_soon)
+        elif self._posting.when() <= self._loop.time():
+            self._posting = None
+            return True
+        return False
+
+    def _post_soon(self) -> None:
+        self._lagging = False
+        self._soon()
+
     def _post(self) -> None:
         """Let the posting lists catch up; they are derived, so a full disk only makes queries slower."""
         connection = self._engine.connect()
@@ -350,9 +369,8 @@ class Writer:
         if isinstance(translated, FsyncFailed):
             raise translated from error
         log.warning("posting lists lag behind: %s", translated)
-        self._lagging = self._loop.call_later(RETRY_POSTING_SECONDS, self._post_again)
+        self._lagging = True
+        if self._posting is not None:
+            self._posting.cancel()
+        self._posting = self._loop.call_later(RETRY_POSTING_SECONDS, self._post_soon)
         self._again()
-
-    def _post_again(self) -> None:
-        self._lagging = None
-        self._soon()

@@ -71,6 +71,8 @@ class Publishing:
         self._pending_leaves = 0
         self._behind = False  # the database has more than `_pending` says
         self._stopping = False
+        self._idle = False  # the thread waits for something to publish
+        self._stopped = threading.Event()
         self._published = 0
         self._thread: threading.Thread | None = None
         self.failed = ""
@@ -125,7 +127,8 @@ class Publishing:
             if not self._behind:
                 self._pending.append(batch)
                 self._pending_leaves += len(batch.leaves)
-            self._wake.notify_all()
+            if self._idle:  # at any other time it would wake up, while the writer is at work, to wait again
+                self._wake.notify_all()
 
     def wait_for(self, size: int, timeout: float) -> bool:
         """Wait until a checkpoint of at least `size` is published, at most `timeout` seconds; whether it is."""
@@ -138,6 +141,7 @@ class Publishing:
         """Publish what was handed over, if it can be published now, and end the thread."""
         with self._wake:
             self._stopping = True
+            self._stopped.set()
             self._wake.notify_all()
         if self._thread is not None:
             self._thread.join()
@@ -157,10 +161,8 @@ class Publishing:
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is, the entries wait in the database; go on trying
                 self._note(error)
-                with self._wake:
-                    if self._stopping:  # published at the next start
-                        return
-                    self._wake.wait_for(lambda: self._stopping, retry)
+                if self._stopped.wait(retry):  # published at the next start
+                    return
                 retry = min(retry * 2, LONGEST_RETRY)
             else:
                 self.failed = ""
@@ -176,13 +178,14 @@ class Publishing:
     def _wait(self) -> bool:
         """Until there is something to publish; False when there is nothing more to come."""
         with self._wake:
+            self._idle = True
             self._wake.wait_for(lambda: self._pending or self._behind or self._stopping)
+            self._idle = False
             return bool(self._pending) or self._behind
 
     def _rest(self) -> None:
         """Leave the disk to the writer for a moment."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._stopping, self._pause)
+        self._stopped.wait(self._pause)
 
     def _round(self) -> None:
         """Publish everything handed over so far under its newest head."""
