@@ -1,4 +1,8 @@
-"""Keys: wrapping (AES-256-GCM, SP 800-38D), derivation (HKDF, RFC 5869), sealing by a passphrase (scrypt, RFC 7914)."""
+"""Keys: wrapping (AES-256-GCM, SP 800-38D), derivation (HKDF, RFC 5869), sealing by a passphrase (scrypt, RFC 7914).
+
+And Ed25519 signatures (RFC 8032) of callers: by libsodium, which takes half the time of OpenSSL's
+(docs/decisions/0009-writing-in-the-loop.md) and refuses keys and points of small order by itself.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from nacl.bindings import crypto_sign_BYTES, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
+from nacl.exceptions import BadSignatureError
 
 from keten.core.errors import Corrupt, Denied
 
@@ -26,6 +32,18 @@ def new_key() -> bytes:
 def derive(root: bytes, purpose: str, length: int = KEY_BYTES) -> bytes:
     """A key for one purpose from a root key (HKDF-SHA256; `purpose` is the info string)."""
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=b"keten/" + purpose.encode()).derive(root)
+
+
+def ed25519_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether a signature of 64 bytes over a message holds under a public key of 32 bytes."""
+    # The library reads so many bytes, whatever there are.
+    if len(public) != crypto_sign_PUBLICKEYBYTES or len(signature) != crypto_sign_BYTES:
+        return False
+    try:
+        crypto_sign_open(signature + message, public)
+    except BadSignatureError:
+        return False
+    return True
 
 
 class Wrapper:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -14,7 +13,6 @@ from keten.identity.jws import (
     EDDSA,
     Compact,
     JwkKey,
-    encode_base64url,
     jwk_key,
     split,
     strict_header,
@@ -48,7 +46,7 @@ class DpopProofs:
         # A client's header is the same in all its proofs. Only headers that came with a valid token are kept.
         self._headers: dict[str, JwkKey] = {}
 
-    def check(self, dpop: str, method: str, url: str, now_us: int, token: str = "", jkt: bytes | None = None) -> Proof:
+    def check(self, dpop: str, method: str, url: str, now_us: int, ath: str = "", jkt: bytes | None = None) -> Proof:
         """Check a proof for one request; numbered as RFC 9449 §4.3, cheap steps first, each exactly once.
 
         1. There is one proof (several joined by commas are no JWT).
@@ -62,7 +60,7 @@ class DpopProofs:
         9. `htu` is the address, without query and fragment, normalised.
         10. `nonce` is one of ours, when there; after a start it must be there.
         11. `iat` is within 60 s of now.
-        12. With a token: (a) `ath` is its hash, (b) its `jkt` is this key's.
+        12. With a token: (a) `ath` is its hash (`tokens.token_hash`), (b) its `jkt` is this key's.
 
         §11.1, `jti` once, is `use`: at the token endpoint a proof is used up only when the assertion holds as well.
 
@@ -76,7 +74,7 @@ class DpopProofs:
         if not same_resource(text_claim(proof.claims, "htu", _PROOF, 2048), url):  # 9
             raise invalid("DPoP proof: for another address")
         if jkt is not None:  # 12
-            if text_claim(proof.claims, "ath", _PROOF) != token_hash(token):
+            if text_claim(proof.claims, "ath", _PROOF) != ath:
                 raise invalid("DPoP proof: for another token")
             if key.thumbprint != jkt:
                 raise invalid("DPoP proof: by another key than the token's")
@@ -108,11 +106,6 @@ class DpopProofs:
 
     def _ask(self, now_us: int, reason: str) -> Refused:
         return Refused("use_dpop_nonce", reason, data={"nonce": self._nonces.current(now_us)})
-
-
-def token_hash(token: str) -> str:
-    """`ath`: base64url of the SHA-256 of the token's ASCII (RFC 9449 §4.2)."""
-    return encode_base64url(sha256(token.encode("utf-8", "surrogatepass")).digest())
 
 
 def _header_key(segment: str) -> JwkKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MAX_URL = 2048
 _PARTS = re.compile(r"(https?)://([^/?#]*)([^?#]*)", re.IGNORECASE)
@@ -21,6 +22,7 @@ def same_resource(htu: str, url: str) -> bool:
     return normal is not None and normal == normal_url(url)
 
 
+@lru_cache(4096)  # a client asks for one address several times: ranges, a resumed download
 def normal_url(url: str) -> str | None:
     """The normal form of an http or https address without query and fragment; None when it is not one.
 

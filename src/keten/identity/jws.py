@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePublicKey,
     EllipticCurvePublicNumbers,
 )
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from keten.core.crypto import ed25519_verifies
 from keten.identity.errors import invalid
 from keten.identity.keys import ec_thumbprint, is_weak, okp_thumbprint
 
@@ -51,19 +51,21 @@ class Compact(msgspec.Struct, frozen=True, gc=False):
 
 
 class JwkKey(msgspec.Struct, frozen=True):
-    """A public key that came along in a header. `thumbprint`: RFC 7638, SHA-256, 32 bytes."""
+    """A public key that came along in a header.
+
+    thumbprint: RFC 7638, SHA-256, 32 bytes. verifier: an Ed25519 key's 32 bytes, or a P-256 key.
+    """
 
     thumbprint: bytes
-    verifier: Ed25519PublicKey | EllipticCurvePublicKey
+    verifier: bytes | EllipticCurvePublicKey
 
     def verifies(self, signature: bytes, signed: bytes) -> bool:
         """Whether the signature (64 bytes: RFC 8032, or r ‖ s of RFC 7518 §3.4) holds."""
+        if isinstance(self.verifier, bytes):
+            return ed25519_verifies(self.verifier, signature, signed)
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
         try:
-            if isinstance(self.verifier, Ed25519PublicKey):
-                self.verifier.verify(signature, signed)
-            else:
-                r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-                self.verifier.verify(encode_dss_signature(r, s), signed, _ES256)
+            self.verifier.verify(encode_dss_signature(r, s), signed, _ES256)
         except InvalidSignature:
             return False
         return True
@@ -168,7 +170,7 @@ def jwk_key(jwk: object, alg: object, what: str) -> JwkKey:
     if alg in EDDSA and (jwk.get("kty"), jwk.get("crv")) == ("OKP", "Ed25519"):
         if len(x_raw) != COORDINATE_BYTES or is_weak(x_raw):
             raise invalid(f"{what}: jwk is no Ed25519 key")
-        return JwkKey(okp_thumbprint(x), Ed25519PublicKey.from_public_bytes(x_raw))
+        return JwkKey(okp_thumbprint(x), x_raw)
     if alg == "ES256" and (jwk.get("kty"), jwk.get("crv")) == ("EC", "P-256"):
         y = text_claim(jwk, "y", what)
         y_raw = decode_base64url(y, what)

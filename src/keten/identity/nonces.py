@@ -22,6 +22,7 @@ class Nonces:
     def __init__(self, started_us: int) -> None:
         self._secret = os.urandom(32)
         self._required_until_us = started_us + REQUIRED_US
+        self._nonces: dict[int, str] = {}  # of the periods asked for last
 
     def required(self, now_us: int) -> bool:
         """Whether a proof must hold a nonce: the memory of `jti`s seen before the start is lost."""
@@ -39,5 +40,10 @@ class Nonces:
         return any(same)
 
     def _make(self, period: int) -> str:
-        counted = struct.pack(">q", period)
-        return encode_base64url(counted + hmac.digest(self._secret, counted, "sha256")[:_MAC_BYTES])
+        nonce = self._nonces.get(period)
+        if nonce is None:
+            counted = struct.pack(">q", period)
+            nonce = encode_base64url(counted + hmac.digest(self._secret, counted, "sha256")[:_MAC_BYTES])
+            self._nonces = {each: kept for each, kept in self._nonces.items() if abs(each - period) <= 1}
+            self._nonces[period] = nonce
+        return nonce

@@ -242,7 +242,7 @@ class SignIn:
         try:
             self._require_ours("", proof.url)  # 2
             shown = self.dpop.check(  # 3
-                proof.dpop, proof.method, proof.url, now_us, proof.token, claims.jkt
+                proof.dpop, proof.method, proof.url, now_us, claims.ath, claims.jkt
             )
             self.dpop.use(shown, now_us)  # 4
         except Refused as error:

@@ -1,4 +1,4 @@
-"""Access tokens: opaque to everyone else, kept nowhere. What a token says is sealed in it under a key of the keeper.
+"""Access tokens: opaque to everyone else, stored nowhere. What a token says is sealed in it under a key of the keeper.
 
 Text: base64url of  version 1 ‖ day (4 bytes) ‖ nonce (12) ‖ AES-256-GCM(claims) ‖ tag (16); 188 characters.
 Each day has a key of its own, derived from the root, so that random nonces never come near their bound (2^32 a key).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+from hashlib import sha256
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -22,6 +23,7 @@ from keten.identity.keys import fingerprint_bytes, fingerprint_text
 
 TOKEN_CHARACTERS = 188
 MAX_LIFETIME_S = 3600
+MAX_OPENED = 4096
 SERIAL_BYTES = 10
 _DAY_US = 86_400 * SECOND
 _HEAD = struct.Struct(">BI")
@@ -34,7 +36,8 @@ class Claims(msgspec.Struct, frozen=True, gc=False):
     """What a token says.
 
     jkt: RFC 7638 thumbprint of the DPoP key that it is bound to. fingerprint: of the client's key at sign-in.
-    expires_us: exclusive. serial: of the sign-in, 20 hex digits, also in its entry.
+    expires_us: exclusive. serial: of the sign-in, 20 hex digits, also in its entry. ath: the token's own hash as
+    proofs name it.
     """
 
     client_id: str
@@ -42,6 +45,12 @@ class Claims(msgspec.Struct, frozen=True, gc=False):
     fingerprint: str
     expires_us: int
     serial: str
+    ath: str
+
+
+def token_hash(token: str) -> str:
+    """`ath`: base64url of the SHA-256 of the token's ASCII (RFC 9449 §4.2)."""
+    return encode_base64url(sha256(token.encode("utf-8", "surrogatepass")).digest())
 
 
 def new_serial() -> str:
@@ -58,6 +67,7 @@ class Tokens:
         self._root = root
         self.lifetime_s = lifetime_s
         self._ciphers: dict[int, AESGCM] = {}
+        self._opened: dict[str, Claims] = {}  # what tokens that were shown before say; the oldest goes first
 
     def issue(self, client_id: str, fingerprint: str, jkt: bytes, serial: str, now_us: int) -> str:
         """A token of `lifetime_s` from now on."""
@@ -78,8 +88,22 @@ class Tokens:
         3. It was sealed under that day's key, head included.
         4. It is not over: valid before `expires_us`.
 
+        1 to 3 hold for ever once they held, and are remembered.
+
         Raises `Refused`: "token-invalid", "token-expired" (with the client's id).
         """
+        claims = self._opened.get(token)
+        if claims is None:
+            claims = self._unseal(token, now_us)
+            if len(self._opened) >= MAX_OPENED:
+                del self._opened[next(iter(self._opened))]
+            self._opened[token] = claims
+        if now_us >= claims.expires_us:  # 4
+            raise Refused("token-expired", "the token is over", client_id=claims.client_id)
+        return claims
+
+    def _unseal(self, token: str, now_us: int) -> Claims:
+        """Steps 1 to 3 of `open`."""
         if len(token) != TOKEN_CHARACTERS:  # 1
             raise _invalid("not the length of a token")
         try:
@@ -97,10 +121,9 @@ class Tokens:
         except InvalidTag as error:
             raise _invalid("not sealed by this keeper") from error
         client, jkt, key, expires_us, serial = _CLAIMS.unpack(plain)
-        claims = Claims(client.decode("ascii"), jkt, fingerprint_text(key), expires_us, serial.hex())
-        if now_us >= expires_us:  # 4
-            raise Refused("token-expired", "the token is over", client_id=claims.client_id)
-        return claims
+        return Claims(
+            client.decode("ascii"), jkt, fingerprint_text(key), expires_us, serial.hex(), token_hash(token)
+        )
 
     def _cipher(self, day: int, now_us: int) -> AESGCM:
         cipher = self._ciphers.get(day)

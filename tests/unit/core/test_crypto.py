@@ -13,6 +13,7 @@ from keten.core.crypto import (
     KEY_BYTES,
     Wrapper,
     derive,
+    ed25519_verifies,
     is_sealed,
     new_key,
     open_by_passphrase,
@@ -96,3 +97,48 @@ def test_sealed_by_a_passphrase() -> None:
 def test_what_is_not_sealed(blob: bytes) -> None:
     with pytest.raises(Corrupt):
         open_by_passphrase(blob, b"passphrase")
+
+
+# RFC 8032 §7.1, tests 2 and 3: public key, message, signature.
+VECTORS = [
+    (
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+         "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+    ),
+    (
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+         "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+    ),
+]
+
+
+@pytest.mark.parametrize(("public", "message", "signature"), VECTORS)
+def test_signatures_of_the_standard_hold(public: str, message: str, signature: str) -> None:
+    key, text, signed = map(bytes.fromhex, (public, message, signature))
+    assert ed25519_verifies(key, signed, text)
+    assert not ed25519_verifies(key, signed, text + b"\0")
+    for place in range(len(signed)):
+        other = bytearray(signed)
+        other[place] ^= 1
+        assert not ed25519_verifies(key, bytes(other), text)
+
+
+def test_keys_and_signatures_of_other_sizes_do_not_hold() -> None:
+    key, text, signed = map(bytes.fromhex, VECTORS[0])
+    for wrong in (b"", key[:-1], key + b"\0"):
+        assert not ed25519_verifies(wrong, signed, text)
+    for wrong in (b"", signed[:-1], signed + b"\0", signed[:63] + text):
+        assert not ed25519_verifies(key, wrong, text)
+
+
+def test_a_signature_has_one_spelling_and_no_key_of_small_order_signs() -> None:
+    key, text, signed = map(bytes.fromhex, VECTORS[0])
+    order = 2**252 + 27742317777372353535851937790883648493
+    other = int.from_bytes(signed[32:], "little") + order
+    assert not ed25519_verifies(key, signed[:32] + other.to_bytes(32, "little"), text)  # RFC 8032 §5.1.7
+    neutral = (1).to_bytes(32, "little")
+    assert not ed25519_verifies(neutral, neutral + bytes(32), b"whatever")

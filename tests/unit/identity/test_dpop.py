@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from keten.core.errors import Busy
-from keten.identity.dpop import DpopProofs, Proof, token_hash
+from keten.identity.dpop import DpopProofs, Proof
 from keten.identity.errors import Refused
 from keten.identity.nonces import REQUIRED_US, Nonces
+from keten.identity.tokens import token_hash
 from tests.unit.identity.signing import (
     ISSUER,
     NOW,
@@ -36,7 +37,7 @@ def proofs() -> DpopProofs:
 
 def check(proofs: DpopProofs, made: str, key: ClientKey = KEY, now_us: int = NOW) -> Proof:
     """At a resource, with a token bound to `key`."""
-    return proofs.check(made, "GET", OBJECT_URL, now_us, TOKEN, key.thumbprint())
+    return proofs.check(made, "GET", OBJECT_URL, now_us, token_hash(TOKEN), key.thumbprint())
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS.keys())

@@ -18,6 +18,7 @@ from keten.identity.errors import Refused
 from keten.identity.jws import jwk_key, split, strict_header
 from keten.identity.keys import from_raw
 from keten.identity.nonces import REQUIRED_US, Nonces
+from keten.identity.tokens import token_hash
 from tests.unit.identity.signing import (
     ISSUER,
     NOW,
@@ -59,7 +60,7 @@ def test_a_proof_by_joserfc_holds(alg: str) -> None:
     made = jwt.encode({"typ": "dpop+jwt", "alg": alg, "jwk": public}, proof_claims(TOKEN), key, algorithms=[alg])
     jkt = base64.urlsafe_b64decode(key.thumbprint() + "=")
     proofs = DpopProofs(Nonces(NOW - 2 * REQUIRED_US))
-    assert proofs.check(made, "GET", OBJECT_URL, NOW, TOKEN, jkt).jkt == jkt
+    assert proofs.check(made, "GET", OBJECT_URL, NOW, token_hash(TOKEN), jkt).jkt == jkt
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from keten.core.errors import Invalid
 from keten.core.ids import new_id
+from keten.identity import tokens as tokens_module
 from keten.identity.errors import Refused
 from keten.identity.jws import decode_base64url, encode_base64url
-from keten.identity.tokens import TOKEN_CHARACTERS, Claims, Tokens, new_serial
+from keten.identity.tokens import TOKEN_CHARACTERS, Claims, Tokens, new_serial, token_hash
 from tests.unit.identity.signing import NOW, ClientKey
 
 ROOT = b"r" * 32
@@ -30,8 +31,27 @@ def test_a_token_says_what_was_put_in() -> None:
     serial = new_serial()
     token = issue(tokens, serial=serial)
     assert len(token) == TOKEN_CHARACTERS
-    expected = Claims(ID, KEY.thumbprint(), KEY.public.fingerprint, NOW + 300_000_000, serial)
+    expected = Claims(ID, KEY.thumbprint(), KEY.public.fingerprint, NOW + 300_000_000, serial, token_hash(token))
     assert tokens.open(token, NOW) == expected
+
+
+def test_a_token_that_is_remembered_ends_all_the_same() -> None:
+    tokens = Tokens(ROOT, 300)
+    token = issue(tokens)
+    assert tokens.open(token, NOW) == tokens.open(token, NOW + 299_999_999)
+    with pytest.raises(Refused) as caught:
+        tokens.open(token, NOW + 300_000_000)
+    assert caught.value.code == "token-expired"
+    assert caught.value.client_id == ID
+
+
+def test_so_many_tokens_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens_module, "MAX_OPENED", 3)
+    tokens = Tokens(ROOT, 300)
+    made = [issue(tokens) for _ in range(8)]
+    assert [tokens.open(one, NOW).ath for one in made] == [token_hash(one) for one in made]
+    assert len(tokens._opened) == 3
+    assert tokens.open(made[0], NOW).client_id == ID, "forgotten, and opened again"
 
 
 def test_a_token_survives_a_restart_of_its_keeper() -> None:
