@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import threading
 import time
 
@@ -9,13 +11,15 @@ from keten.drills.supplier import SupplierSystem
 
 PIECE = 64 * 1024
 PAUSE = 0.005
+LOOK_MILLISECONDS = 20
 
 
 class Reader(threading.Thread):
     """Downloads one object again and again until it is refused or cut.
 
     bytes_per_second: 0: as fast as it can. stall_after: stop reading after so many bytes, until `resume` is set.
-    Times are `time.time()` in seconds.
+    Times are `time.time()` in seconds. cut_at: when the reset came to this machine; a slow reader only sees it
+    (`reset_at`) when it reads again.
     """
 
     def __init__(
@@ -29,6 +33,7 @@ class Reader(threading.Thread):
         self.resume = threading.Event()
         self.began = threading.Event()
         self.arrivals: list[tuple[float, int]] = []
+        self.cut_at = 0.0
         self.reset_at = 0.0
         self.refused_status = 0
         self.entries: list[str] = []
@@ -50,6 +55,9 @@ class Reader(threading.Thread):
                 self.refused_status = response.status
                 return
             self.entries.append(response.headers["Keten-Entry"])
+            over = threading.Event()
+            watching = threading.Thread(target=self._watch, args=(os.dup(wire.fileno()), over), daemon=True)
+            watching.start()
             started, got = time.monotonic(), 0
             try:
                 while part := response.read1(PIECE):
@@ -64,8 +72,25 @@ class Reader(threading.Thread):
             except OSError:
                 self.reset_at = time.time()
                 return
+            finally:
+                over.set()
+                watching.join()
             if got < int(response.headers["Content-Length"]):
                 self.reset_at = time.time()
+
+    def _watch(self, descriptor: int, over: threading.Event) -> None:
+        """Note when the connection is reset, whatever the reader does meanwhile."""
+        watched = select.poll()
+        watched.register(descriptor, 0)  # errors are always reported
+        try:
+            while not over.is_set() and not self.cut_at:
+                for _descriptor, event in watched.poll(LOOK_MILLISECONDS):
+                    if event & select.POLLERR:
+                        self.cut_at = time.time()
+                    else:  # ended in the ordinary way
+                        return
+        finally:
+            os.close(descriptor)
 
     @property
     def received(self) -> int:
