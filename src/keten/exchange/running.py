@@ -30,6 +30,10 @@ class Running(msgspec.Struct):
     sent: int = 0
     reason: str = ""
 
+    def hangs_on(self, rows: frozenset[str]) -> bool:
+        """Whether one of these rows of the register is among what this access was allowed by."""
+        return self.client in rows or not rows.isdisjoint(self.refs.values())
+
 
 class Accesses:
     """Every running access, by the id of the entry that opened it."""

@@ -104,12 +104,12 @@ class EndableRows(Rows[E]):
         principal: bool = False,
     ) -> None:
         super().__init__(word, table, type_, declared, changed, refs, principal=principal)
-        self._ended = ended
+        self.ended = ended
 
     def end(self, writing: Writing, row: E, reason: str, actor: str) -> E:
         """End a row that has not ended, at the transaction's time; returns it as it is from now on."""
         after = msgspec.structs.replace(row, ended=Ended(writing.time_us, reason, actor))
-        self._write(writing, row, after, self._ended, actor)
+        self._write(writing, row, after, self.ended, actor)
         return after
 
 

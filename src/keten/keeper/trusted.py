@@ -39,6 +39,7 @@ from keten.policy.country import Countries
 from keten.policy.engine import Engine
 from keten.policy.service import Decisions
 from keten.suppliers.register import Register
+from keten.suppliers.rows import ended_by
 from keten.vault.keys import Keys
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Trusted:
         if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != verifier_key:
             raise Corrupt("key-changed", "ledger/key.pub is not the key that signs this ledger.", str(paths.ledger))
         self.reader = reading_engine(paths.database)
-        self.on_change: Callable[[], None] = lambda: None
+        self.on_change: Callable[[frozenset[str]], None] = lambda _ended: None
         self._root = root
         self._loop = asyncio.get_running_loop()
 
@@ -136,11 +137,11 @@ class Trusted:
             # Raised here, so that no access decided on the rows of before can be recorded after their change.
             self.epoch += 1
             self.addresses.forget()
-            self._loop.call_soon_threadsafe(self._changed)
+            self._loop.call_soon_threadsafe(self._changed, ended_by(batch.drafts))
         self.publishing.offer(batch)
 
-    def _changed(self) -> None:
-        self.on_change()
+    def _changed(self, ended: frozenset[str]) -> None:
+        self.on_change(ended)
 
     def authority(self) -> Authority:
         """The instance's own authority for TLS certificates."""

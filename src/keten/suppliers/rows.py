@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keten.datasets.rows import datasets
 from keten.identity.rows import EndableRows, Rows, clients, people
+from keten.ledger.model import Draft
 from keten.suppliers import entries, tables
 from keten.suppliers.model import Contract, Grant, Organisation, Supplier
 
@@ -50,3 +51,9 @@ grants = EndableRows(
 BY_WORD: Mapping[str, EndableRows[Any]] = {
     rows.word: rows for rows in (suppliers, people, clients, contracts, datasets, grants)
 }
+_ENDINGS = frozenset(rows.ended.name for rows in BY_WORD.values())
+
+
+def ended_by(drafts: Iterable[Draft]) -> frozenset[str]:
+    """The ids of the rows whose end these facts are: whatever hangs on one of them has ended, undecided."""
+    return frozenset(str(draft.details["row"]) for draft in drafts if draft.kind.name in _ENDINGS)
