@@ -81,14 +81,11 @@ class Reader(threading.Thread):
     def _watch(self, descriptor: int, over: threading.Event) -> None:
         """Note when the connection is reset, whatever the reader does meanwhile."""
         watched = select.poll()
-        watched.register(descriptor, 0)  # errors are always reported
+        watched.register(descriptor, 0)  # POLLERR and POLLHUP are always reported, an ordinary end is neither
         try:
             while not over.is_set() and not self.cut_at:
-                for _descriptor, event in watched.poll(LOOK_MILLISECONDS):
-                    if event & select.POLLERR:
-                        self.cut_at = time.time()
-                    else:  # ended in the ordinary way
-                        return
+                if watched.poll(LOOK_MILLISECONDS):
+                    self.cut_at = time.time()
         finally:
             os.close(descriptor)
 
