@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import typer
 
+from keten.cli import exits
 from keten.core.errors import KetenError
 from keten.suppliers.mistakes import plain
 
@@ -58,6 +60,16 @@ class Output:
         with console.capture() as captured:
             console.print(table)
         self._write(captured.get().encode("utf-8", "backslashreplace"))
+
+    def steps(self, steps: Iterable[Mapping[str, str]]) -> None:
+        """The steps of what ends something, a line each; exit code 3 when one of them is not done."""
+        done = True
+        for step in steps:
+            done = done and step["outcome"] != "not-done"
+            self.line(f"{step['outcome']:9} {step['step']}: {step['detail']}")
+        if not done:
+            self.say("Not everything is done; see 'keten status', and do it again.")
+            raise typer.Exit(exits.UNAVAILABLE)
 
     def say(self, text: str) -> None:
         """Progress or a remark, on stderr."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from keten.cli.processes import Child, refuse_other_user
 from keten.core.errors import Invalid
 from keten.core.settings import Paths
 from tests.unit.cli.conftest import Keten
+from tests.unit.cli.in_a_terminal import in_a_terminal
 from tests.unit.cli.town import estate
 
 
@@ -126,16 +126,8 @@ def test_on_a_terminal_the_end_of_access_is_asked_first(stopped: Path, tmp_path:
     smaller = tmp_path / "smaller.yaml"
     smaller.write_text(estate().partition("grants:")[0])
 
-    def answer(word: bytes, *options: str) -> tuple[int, str]:
-        ours, theirs = pty.openpty()
-        line = [sys.executable, "-m", "keten", "apply", str(smaller), "--home", str(stopped), *options]
-        with subprocess.Popen(line, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs) as asking:
-            os.close(theirs)
-            os.write(ours, word)
-            said = asking.stdout.read().decode() if asking.stdout else ""
-            code = asking.wait(60)
-        os.close(ours)
-        return code, said
+    def answer(typed: bytes) -> tuple[int, str]:
+        return in_a_terminal(typed, "apply", str(smaller), "--home", str(stopped))
 
     assert answer(b"n\n") == (1, "")
     code, said = answer(b"y\n")

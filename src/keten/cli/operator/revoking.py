@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from keten.cli import exits
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
@@ -51,8 +50,4 @@ def revoke(
     with keeper(settings) as client:
         revoked = client.call("revocation.revoke", Revoke(kind.value, target, reason), Revoked)
     output.result({"id": revoked.id, "steps": revoked.steps, "entry": revoked.entry, "already": revoked.already})
-    for step in revoked.steps:
-        output.line(f"{step['outcome']:9} {step['step']}: {step['detail']}")
-    if any(step["outcome"] == "not-done" for step in revoked.steps):
-        output.say("Not everything is done; see 'keten status', and do it again.")
-        raise typer.Exit(exits.UNAVAILABLE)
+    output.steps(revoked.steps)
