@@ -96,8 +96,9 @@ def test_destroyed_is_destroyed(fresh_town: Town) -> None:
 
 def test_what_is_not_done_is_said(fresh_town: Town) -> None:
     town = fresh_town
-    storage = rows(town, "SELECT storage FROM objects JOIN datasets d ON d.id = dataset WHERE d.name = 'clients-in-care'")
-    blob = town.keten.paths.store / str(storage[0][0])[:2] / str(storage[0][0])
+    dataset = town.keten.ids["dataset"]["clients-in-care"]
+    storage = str(rows(town, f"SELECT storage FROM objects WHERE dataset = '{dataset}'")[0][0])
+    blob = town.keten.paths.store / storage[:2] / storage
     blob.unlink()
     blob.mkdir()  # what cannot be unlinked
     copy = town.keten.paths.database.with_name("keten.db.before-0000")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from keten.cli.locks import command_lock
+from keten.cli.locks import Lock, command_lock
 from keten.cli.operator import keeping
 from keten.cli.processes import Child, refuse_other_user
 from keten.core.errors import Invalid
@@ -49,34 +49,71 @@ def test_several_at_once_wait_for_each_other(stopped: Path, tmp_path: Path) -> N
         assert '"unchanged":false' in out
 
 
-def test_the_keeper_goes_when_its_command_is_killed(stopped: Path, tmp_path: Path) -> None:
-    (tmp_path / "big.bin").write_bytes(bytes(1 << 20) * 200)
-    putting = command(stopped, "put", "voters", str(tmp_path / "big.bin"))
-    lock = Paths(stopped).keeper_lock
-    deadline = time.monotonic() + 60
-    while not Paths(stopped).operator_socket.exists() and time.monotonic() < deadline:
+def sparse(path: Path) -> Path:
+    """A file that takes a while to put and no room: that is not over before somebody stops it."""
+    with path.open("wb") as stream:
+        stream.truncate(1 << 30)
+    return path
+
+
+def keeper_of(home: Path) -> int:
+    """The process id of the keeper that a command started, once it listens."""
+    deadline = time.monotonic() + 100
+    while not Paths(home).operator_socket.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    keeper = int(lock.read_text())
+    return int(Paths(home).keeper_lock.read_text())
+
+
+def wait_gone(process: int) -> None:
+    deadline = time.monotonic() + 100
+    while Path(f"/proc/{process}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{process}").exists()
+
+
+def test_the_keeper_goes_when_its_command_is_killed(stopped: Path, tmp_path: Path) -> None:
+    big = sparse(tmp_path / "big.bin")
+    putting = command(stopped, "put", "voters", str(big))
+    keeper = keeper_of(stopped)
     putting.send_signal(signal.SIGKILL)
     putting.communicate()
-    while Path(f"/proc/{keeper}").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(f"/proc/{keeper}").exists()
-    # Nothing of it is visible, and it can be put again.
-    again = command(stopped, "put", "voters", str(tmp_path / "big.bin"), "--json")
+    wait_gone(keeper)
+    # Nothing of it is visible: other content can be put under that name.
+    big.write_bytes(b"less")
+    again = command(stopped, "put", "voters", str(big), "--json")
     out, err = again.communicate(timeout=100)
     assert again.returncode == 0, err
     assert '"unchanged":false' in out
 
 
+def test_a_keeper_that_is_still_going_is_waited_for(stopped: Path) -> None:
+    going = Lock(Paths(stopped).keeper_lock)  # held to its end, when its socket is gone already
+    assert going.take()
+    following = command(stopped, "put", "voters", __file__, "--json")
+    time.sleep(2)
+    going.give_back()
+    _out, err = following.communicate(timeout=100)
+    assert following.returncode == 0, err
+
+
+def test_a_keeper_that_nobody_waits_for_any_more_stops_in_order(stopped: Path, keten: Keten) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as when its command is killed just before it is ready
+    line = [sys.executable, "-m", "keten", "_keeper", "--home", str(stopped)]
+    done = subprocess.run(line, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=100, check=False)
+    os.close(writing)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    newest = keten("ledger", "show", "--newest", "--limit", "1", "--json", "--home", str(stopped)).json()
+    assert newest["kind"] == "keeper.process.stopped"
+
+
 def test_interrupted_in_a_terminal(stopped: Path, tmp_path: Path) -> None:
-    (tmp_path / "big.bin").write_bytes(bytes(1 << 20) * 200)
-    putting = command(stopped, "put", "voters", str(tmp_path / "big.bin"))
-    deadline = time.monotonic() + 60
+    putting = command(stopped, "put", "voters", str(sparse(tmp_path / "big.bin")))
+    deadline = time.monotonic() + 100
     while not list((stopped / "store").rglob(".*.tmp")) and time.monotonic() < deadline:
         time.sleep(0.01)
     putting.send_signal(signal.SIGINT)
-    _out, err = putting.communicate(timeout=60)
+    _out, err = putting.communicate(timeout=100)
     assert putting.returncode == 130
     assert "Traceback" not in err
     assert [path for path in (stopped / "store").rglob("*") if path.is_file()] == []
