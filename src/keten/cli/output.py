@@ -83,6 +83,10 @@ def say(text: str) -> None:
 
 def tell(error: KetenError, next_step: str) -> None:
     """An error on stderr: what is wrong, the private reason (the operator may know), what to do next."""
+    if error.code == "estate" and error.reason:  # FILE:LINE: reason, as editors know it; what comes of it last
+        say(error.public)
+        say(f"keten: {error.reason}")
+        return
     say(f"keten: {error.public}")
     if error.reason:
         say(f"       {error.reason}")
