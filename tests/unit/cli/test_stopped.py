@@ -149,12 +149,14 @@ def test_a_socket_that_a_killed_keeper_left(stopped: Path, keten: Keten) -> None
     assert keten("decide", "x", "open", "y", "--home", str(stopped)).code == 1
 
 
-def test_another_user_is_refused(home: Path) -> None:
+def test_another_user_is_refused(home: Path, keten: Keten) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give a folder to another user")
     os.chown(home / "db", 65534, 65534)
     with pytest.raises(Invalid, match="sudo -u"):
         refuse_other_user(home)
+    done = keten("put", "voters", __file__, "--home", str(home))  # says so before it looks for a keeper
+    assert (done.code, done.out, "run this as that user" in done.err) == (2, "", True)
     os.chown(home / "db", 0, 0)
     refuse_other_user(home)
 
