@@ -127,8 +127,10 @@ def test_the_name_is_asked_on_a_terminal(fresh_town: Town) -> None:
     town = fresh_town
     words = ("destroy", "dataset", "clients-in-care", "--reason", "a test", "--home", str(town.keten.home))
     for typed in (b"\n", b"yes\n", b"voters\n"):
-        assert in_a_terminal(typed, *words) == (1, "")
+        refused = in_a_terminal(typed, *words)
+        assert (refused.code, refused.out) == (1, "")
+        assert "holds 1 file" in refused.shown
     assert town.carrier().shares() != []
-    code, said = in_a_terminal(b"clients-in-care\n", *words)
-    assert (code, "destroyed" in said) == (0, True)
+    agreed = in_a_terminal(b"clients-in-care\n", *words)
+    assert (agreed.code, "destroyed" in agreed.out) == (0, True)
     assert town.carrier().shares() == []

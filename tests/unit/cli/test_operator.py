@@ -262,6 +262,8 @@ def test_show_by_time_and_kind(at: Run) -> None:
     assert at("ledger", "show", "--since", "2020-01-01", "--limit", "1", "--json").out != ""
     kinds = at("ledger", "show", "--kind", "suppliers", "--json").out.splitlines()
     assert kinds
+    nothing = at("ledger", "show", "--kind", "nonsense", "--json")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "There are no such entries.\n")
     assert all(json.loads(line)["kind"].startswith("suppliers.") for line in kinds)
 
 
@@ -325,6 +327,7 @@ def test_a_proof_by_index_and_by_id(at: Run, running: Path, tmp_path: Path) -> N
     assert entry["id"].encode() in (proof.extra or b"")
     assert parse_proof(at("ledger", "prove", "0").out).index == 0
     assert at("ledger", "prove", "nonsense").code == 2
+    assert at("ledger", "prove", "0", "-o", str(tmp_path / "nowhere" / "p")).code == 2
 
 
 def test_an_export_is_an_entry_first(at: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from keten.cli.processes import Child, refuse_other_user
 from keten.core.errors import Invalid
 from keten.core.settings import Paths
 from tests.unit.cli.conftest import Keten
-from tests.unit.cli.in_a_terminal import in_a_terminal
+from tests.unit.cli.in_a_terminal import Session, in_a_terminal
 from tests.unit.cli.town import estate
 
 
@@ -165,13 +166,24 @@ def test_on_a_terminal_the_end_of_access_is_asked_first(stopped: Path, tmp_path:
     smaller = tmp_path / "smaller.yaml"
     smaller.write_text(estate().partition("grants:")[0])
 
-    def answer(typed: bytes) -> tuple[int, str]:
+    def answer(typed: bytes) -> Session:
         return in_a_terminal(typed, "apply", str(smaller), "--home", str(stopped))
 
-    assert answer(b"n\n") == (1, "")
-    code, said = answer(b"y\n")
-    assert code == 0
-    assert "- grant voters-for-drukwerk" in said
-    code, said = answer(b"")  # nothing ends any more, and nothing is asked
-    assert code == 0
-    assert "Nothing to change" in said
+    refused = answer(b"n\n")
+    assert (refused.code, refused.out) == (1, "")
+    agreed = answer(b"y\n")
+    assert agreed.code == 0
+    assert "- grant voters-for-drukwerk" in agreed.out
+    again = answer(b"")  # nothing ends any more, and nothing is asked
+    assert again.code == 0
+    assert "Nothing to change" in again.out
+
+
+def test_the_start_of_a_keeper_is_told_on_a_terminal_only(stopped: Path, keten: Keten) -> None:
+    words = ("decide", "drukwerk-batch", "open", "voters", "--at", "2026-06-01", "--json", "--home", str(stopped))
+    session = in_a_terminal(b"", *words)
+    assert "starting its keeper" in session.shown
+    assert json.loads(session.out)["outcome"] == "allow"
+    elsewhere = keten(*words)
+    assert json.loads(elsewhere.out)["outcome"] == "allow"
+    assert "starting its keeper" not in elsewhere.err

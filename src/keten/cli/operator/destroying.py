@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def destroy(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="What is destroyed.", show_default=False)],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="What is destroyed: dataset.", show_default=False)],
     target: Annotated[str, typer.Argument(metavar="ID", help="Its name or id.", show_default=False)],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the ledger.", show_default=False)],
     home: Home = "",

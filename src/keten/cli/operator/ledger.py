@@ -117,6 +117,8 @@ def prove(
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
+    if out is not None and not out.absolute().parent.is_dir():
+        raise Invalid("file", f"There is no folder {out.absolute().parent} to write it in.")
     index = _index(settings, entry)
     verifier, checkpoint = _published(settings)
     if index >= checkpoint.size:

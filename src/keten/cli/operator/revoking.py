@@ -29,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def revoke(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="What is revoked.", show_default=False)],
+    kind: Annotated[
+        Kind, typer.Argument(metavar="KIND", help="supplier, contract, person, client or grant.", show_default=False)
+    ],
     target: Annotated[str, typer.Argument(metavar="ID", help="Its name or id.", show_default=False)],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the ledger.", show_default=False)],
     home: Home = "",
