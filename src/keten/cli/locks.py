@@ -67,9 +67,18 @@ def command_lock(paths: Paths) -> Lock:
 
 def is_up(paths: Paths) -> bool:
     """Whether `keten up` runs on the instance."""
-    if not paths.up_lock.exists():
+    return _held(paths.up_lock)
+
+
+def is_kept(paths: Paths) -> bool:
+    """Whether a keeper runs on the instance, also one that is just starting or stopping."""
+    return _held(paths.keeper_lock)
+
+
+def _held(path: Path) -> bool:
+    if not path.exists():
         return False
-    lock = up_lock(paths)
+    lock = Lock(path)
     try:
         return not lock.take(shared=True)
     finally:

@@ -23,6 +23,7 @@ COMMANDS = (
     "keten.cli.operator.content",
     "keten.cli.operator.decisions",
     "keten.cli.operator.revoking",
+    "keten.cli.operator.destroying",
     "keten.cli.operator.ledger",
     "keten.cli.operator.drilling",
     "keten.cli.doctor.command",

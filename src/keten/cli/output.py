@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import typer
 
+from keten.cli import exits
 from keten.core.errors import KetenError
 from keten.suppliers.mistakes import plain
 
@@ -59,6 +61,16 @@ class Output:
             console.print(table)
         self._write(captured.get().encode("utf-8", "backslashreplace"))
 
+    def steps(self, steps: Iterable[Mapping[str, str]]) -> None:
+        """The steps of what ends something, a line each; exit code 3 when one of them is not done."""
+        done = True
+        for step in steps:
+            done = done and step["outcome"] != "not-done"
+            self.line(f"{step['outcome']:9} {step['step']}: {step['detail']}")
+        if not done:
+            self.say("Not everything is done; see 'keten status', and do it again.")
+            raise typer.Exit(exits.UNAVAILABLE)
+
     def say(self, text: str) -> None:
         """Progress or a remark, on stderr."""
         say(text)
@@ -71,6 +83,10 @@ def say(text: str) -> None:
 
 def tell(error: KetenError, next_step: str) -> None:
     """An error on stderr: what is wrong, the private reason (the operator may know), what to do next."""
+    if error.code == "estate" and error.reason:  # FILE:LINE: reason, as editors know it; what comes of it last
+        say(error.public)
+        say(f"keten: {error.reason}")
+        return
     say(f"keten: {error.public}")
     if error.reason:
         say(f"       {error.reason}")

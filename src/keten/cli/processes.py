@@ -125,7 +125,7 @@ def how(exit_code: int | None) -> str:
 
 
 def refuse_other_user(home: Path) -> None:
-    """Refuse to start an instance's processes as anyone but its owner: what they write would not be readable to it.
+    """Refuse to write into an instance as anyone but its owner, who could not read or remove what was written.
 
     Raises `Invalid` ("other-user").
     """

@@ -1,4 +1,4 @@
-"""How far a transfer is, on a terminal's stderr; silent everywhere else."""
+"""How far things are, on a terminal's stderr; silent everywhere else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from keten.suppliers.mistakes import plain
 
 REFRESH_SECONDS = 0.1
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def remark(text: str) -> None:
+    """Say what takes its time."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{plain(text)}\n")
+        sys.stderr.flush()
 
 
 class Transfer:

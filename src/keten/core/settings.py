@@ -6,10 +6,13 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from keten.core.errors import Invalid
+
+_WEB = ("https", "http")
 
 
 class Geo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,18 +106,19 @@ def load_settings(home: Path, environment: Mapping[str, str]) -> Settings:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Invalid("settings", f"{path} is not valid TOML: {error}") from error
-    for name, value in environment.items():
-        if name.startswith("KETEN_") and "__" in name:
-            section, _, key = name.removeprefix("KETEN_").lower().partition("__")
-            branch = tree.setdefault(section, {})
-            if isinstance(branch, dict):
-                branch[key] = _parsed(value)
+    variables = [name for name in environment if name.startswith("KETEN_") and "__" in name]
+    for name in variables:
+        section, _, key = name.removeprefix("KETEN_").lower().partition("__")
+        branch = tree.setdefault(section, {})
+        if isinstance(branch, dict):
+            branch[key] = _parsed(environment[name])
+    where = f"{path} with {', '.join(variables)}" if variables else str(path)
     tree["home"] = str(home)
     try:
         settings = msgspec.convert(tree, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise Invalid("settings", f"{path}: {error}") from error
-    _check(settings, path)
+        raise Invalid("settings", f"{where}: {error}") from error
+    _check(settings, where)
     return settings
 
 
@@ -126,7 +130,7 @@ def _parsed(value: str) -> object:
         return value
 
 
-def _check(settings: Settings, path: Path) -> None:
+def _check(settings: Settings, path: str) -> None:
     for section, listener in (("gateway", settings.gateway), ("sftp", settings.sftp), ("console", settings.console)):
         if bool(listener.proxy) != bool(listener.trusted_proxies):
             raise Invalid("settings", f"{path}: [{section}] 'proxy' and 'trusted_proxies' must be set together.")
@@ -136,12 +140,29 @@ def _check(settings: Settings, path: Path) -> None:
             raise Invalid("settings", f"{path}: [sftp] has no 'public_url', 'certificate' or 'certificate_key'.")
         if bool(listener.certificate) != bool(listener.certificate_key):
             raise Invalid("settings", f"{path}: [{section}] 'certificate' and 'certificate_key' must be set together.")
+        if listener.public_url and not _is_url(listener.public_url, ("https",) if section == "gateway" else _WEB):
+            raise Invalid(
+                "settings",
+                f"{path}: [{section}] public_url: {listener.public_url!r} is not an address such as "
+                "https://files.example.org:8443.",
+            )
         for network in listener.trusted_proxies:
             _network(network, f"{path}: [{section}] trusted_proxies")
     for network, country in settings.geo.networks.items():
         _network(network, f"{path}: [geo] networks")
         if len(country) != 2 or not country.isalpha() or country != country.upper():
             raise Invalid("settings", f"{path}: [geo] networks: {country!r} is not an ISO 3166 two-letter code.")
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    """Whether it names a server by one of these schemes, without a user, question or fragment."""
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    plain = text.isascii() and text.isprintable() and " " not in text and not (url.query or url.fragment)
+    return plain and url.scheme in schemes and bool(url.hostname) and "@" not in url.netloc and port != 0
 
 
 def _network(text: str, where: str) -> None:

@@ -12,12 +12,13 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
 import uvloop
 
-from keten.core.errors import Conflict, KetenError, Unavailable
+from keten.core.errors import Conflict, Unavailable
 from keten.core.settings import Settings
 from keten.core.upgrade import upgrade
 from keten.keeper import entries
@@ -36,6 +37,7 @@ _SET_DUMPABLE = 4  # PR_SET_DUMPABLE of prctl(2)
 SWITCH_SECONDS = 0.0005
 """How long loop and writer may keep the interpreter from each other: the writer asks for it again after each row that
 SQLite has taken, and at Python's own 5 ms a commit takes several times as long (docs/decisions/0008-figures.md)."""
+LOCK_SECONDS = 1.0
 GATEWAY_RETURN_SECONDS = 10.0
 """After a start, how long gateways may take to report on accesses that a former keeper opened."""
 
@@ -102,9 +104,11 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     )
     await outward.start()
     await inward.start()
-    _say({"ready": True, "pid": os.getpid(), "origin": trusted.origin})
+    if not _say({"ready": True, "pid": os.getpid(), "origin": trusted.origin}):
+        stopping.set()
 
     await stopping.wait()
+    inward.refuse()  # whoever comes now would lose its keeper in the middle
     chores.stop()
     gateways.push_cut((), (), "keeper-stopping", everything=True)
     await asyncio.sleep(0.05)  # the reports of what was cut come in
@@ -121,17 +125,25 @@ def _keep_to_itself() -> None:
 
 
 def _lock(settings: Settings) -> IO[str]:
-    """The instance's lock, held as long as the file is open. `Conflict` ("running") when another keeper has it."""
+    """The instance's lock, held as long as the file is open. `Conflict` ("running") when another keeper has it.
+
+    Tried for a second: a command that asks whether a keeper runs holds it for a moment.
+    """
     path = settings.paths.keeper_lock
     try:
         held = path.open("a+", encoding="utf-8")
     except OSError as error:
         raise Unavailable("not-an-instance", f"{path} cannot be opened; is this an instance?", str(error)) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        held.close()
-        raise Conflict("running", "A keeper is running on this instance already.") from error
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                held.close()
+                raise Conflict("running", "A keeper is running on this instance already.") from error
+            time.sleep(0.05)
     held.seek(0)
     held.truncate()
     held.write(f"{os.getpid()}\n")
@@ -139,13 +151,12 @@ def _lock(settings: Settings) -> IO[str]:
     return held
 
 
-def _say(line: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
-
-
-def exit_code(error: KetenError) -> int:
-    """The process's exit code for an error at the start, as the commands use them."""
-    _say({"ready": False, "code": error.code, "error": str(error)})
-    sys.stderr.write(f"keeper: {error}\n")
-    return {"denied": 1, "invalid": 2, "conflict": 2, "corrupt": 4}.get(error.category, 3)
+def _say(line: dict[str, object]) -> bool:
+    """Say a line to whoever started this process; False when that was killed meanwhile."""
+    try:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's own flush fails at the end
+        return False
+    return True

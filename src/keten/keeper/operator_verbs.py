@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from keten.core.clock import rfc3339
-from keten.core.errors import Denied, Invalid, NotFound, Unavailable
+from keten.core.errors import Denied, Invalid, Unavailable
 from keten.core.ids import is_id
 from keten.datasets.model import Dataset
 from keten.identity.model import EndableRow
@@ -28,7 +28,9 @@ from keten.suppliers import service as suppliers
 from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
 from keten.vault import service as vault
+from keten.vault import sweeping
 from keten.vault.personal import Seals
+from keten.vault.rules import check_reason
 
 log = logging.getLogger(__name__)
 ACKNOWLEDGE_SECONDS = 5.0
@@ -55,6 +57,7 @@ class OperatorVerbs:
             "policy.decide": waiting_verb(said.Decide, self.decide),
             "policy.replay": waiting_verb(said.Replay, self.replay),
             "revocation.revoke": waiting_verb(said.Revoke, self.revoke),
+            "revocation.destroy": waiting_verb(said.Destroy, self.destroy),
             "ledger.locate": waiting_verb(said.Locate, self.locate),
             "ledger.exported": waiting_verb(said.Exported, self.exported),
         }
@@ -143,6 +146,69 @@ class OperatorVerbs:
         steps += await self._cut_steps()  # 3, 4
         return said.Revoked(row.id, steps, entry)
 
+    async def destroy(self, connection: Connection, body: said.Destroy) -> said.DestroyedDataset:
+        """Destroy a dataset's key and content, for ever; or say what would be destroyed.
+
+        1. Find the dataset, and count what it holds.
+        2. Commit its end and its key's, with their entries: from here on nobody can open its content.
+        3. Cut every transfer of it, and wait until each gateway says that it has.
+        4. End the rows of what is left of its objects.
+        5. Remove the ciphertext, also what could not be removed before.
+        6. Name the copies of the database that still hold the key.
+        """
+        trusted = self._trusted
+        trusted.door.fresh()
+        row = revocation.dataset(trusted.register, body.dataset)  # 1
+        check_reason(body.reason)
+        with trusted.reader.connect() as reading:
+            held, already = vault.held_by(reading, row.id), revocation.destroyed(reading, row)
+        if body.plan_only:
+            return said.DestroyedDataset(row.id, row.name, held, already=already)
+        done, batch = await trusted.writer.run(  # 2
+            lambda writing: revocation.destroy(writing, trusted.keys, row.id, body.reason, _actor(connection)),
+            alone=True,
+            essential=True,
+        )
+        trusted.keys.forget(row.id)  # again: a request under way may have opened it until the commit
+        if already:
+            self._gateways.changed()  # a gateway that did not confirm the first time is told again
+        entries_made = [sealed_in(batch, index).id for index in (done.ended, done.key) if index is not None]
+        steps = [
+            _step("register", f"dataset {row.name} ended", done=done.ended is not None),
+            _step("key", f"destroyed, entry {entries_made[-1]}", done=True)
+            if done.key is not None
+            else _step("key", "there is none", done=False),
+            *await self._cut_steps(),  # 3
+            *await self._emptied(row.id, held),  # 4, 5
+            *self._copies(),  # 6
+        ]
+        return said.DestroyedDataset(row.id, row.name, held, steps, entries_made[-1] if entries_made else "", already)
+
+    async def _emptied(self, dataset: str, held: int) -> list[dict[str, str]]:
+        """End what is left of a dataset whose key is destroyed, and remove its ciphertext."""
+        trusted = self._trusted
+        while True:
+            swept, _batch = await trusted.writer.run(sweeping.destroy_keyless, alone=True, essential=True)
+            if not swept.objects:
+                break
+        with trusted.reader.connect() as reading:
+            left, blobs = vault.held_by(reading, dataset), vault.blobs_of(reading, dataset)
+        kept = await asyncio.to_thread(self.remove_blobs, blobs)
+        return [
+            _step("content", f"files destroyed: {held}", done=held > 0)
+            if not left
+            else _not_done("content", f"unreadable, but left, for their rows do not match the ledger: {left}"),
+            _not_done("store", f"ciphertext that cannot be removed now: {kept}; the keeper tries again")
+            if kept
+            else _step("store", "ciphertext removed", done=held > 0),
+        ]
+
+    def _copies(self) -> list[dict[str, str]]:
+        """Copies of the database that an upgrade made hold the keys of their day."""
+        database = self._trusted.settings.paths.database
+        copies = sorted(path.name for path in database.parent.glob(f"{database.name}.before-*"))
+        return [_not_done("copies", f"db/{name} may still hold the key: remove it") for name in copies]
+
     async def _cut_steps(self) -> list[dict[str, str]]:
         """What the last change ended, cut and confirmed, as steps to show."""
         push, count = self._gateways.last_change
@@ -174,7 +240,8 @@ class OperatorVerbs:
         trusted.door.fresh()
         dataset = trusted.register.named("dataset", body.dataset)
         if not isinstance(dataset, Dataset):
-            raise NotFound("unknown", f"There is no dataset {body.dataset!r} in the register; declare it and apply.")
+            public = f"There is no dataset {body.dataset!r} in the register; declare it and apply."
+            raise Invalid("unknown-name", public)
         if dataset.ended is not None:
             raise Denied("dataset-ended", f"The dataset {dataset.name!r} has ended; nothing can be put into it.")
         ready, _batch = await trusted.writer.run(
@@ -224,13 +291,16 @@ class OperatorVerbs:
         self.remove_blobs(removed)
         return said.Nothing()
 
-    def remove_blobs(self, storage_keys: tuple[str, ...]) -> None:
-        """Remove ciphertext whose key is gone already; what cannot be removed now is swept at the next start."""
+    def remove_blobs(self, storage_keys: tuple[str, ...]) -> int:
+        """Remove ciphertext whose key is gone already; returns how much stays, to be swept at the next start."""
+        kept = 0
         for key in storage_keys:
             try:
                 self._trusted.store.delete(key)
             except OSError as error:
+                kept += 1
                 log.warning("ciphertext %s is not removed yet: %s", key, error)
+        return kept
 
     # ---- decisions -------------------------------------------------------------------------------------------
 
@@ -275,7 +345,7 @@ class OperatorVerbs:
         trusted = self._trusted
         index = trusted.sealer.ids.index(body.entry)
         if index is None or index >= trusted.writer.head.size:
-            raise NotFound("unknown", "There is no such entry in this ledger.")
+            raise Invalid("unknown-entry", "There is no such entry in this ledger.")
         with trusted.reader.connect() as reading:
             replayed = policy_sets.replay_entry(reading, index)
         return said.Decided(
@@ -296,7 +366,7 @@ class OperatorVerbs:
         trusted = self._trusted
         index = trusted.sealer.ids.index(body.entry)
         if index is None or index >= trusted.writer.head.size:
-            raise NotFound("unknown", "There is no such entry in this ledger.")
+            raise Invalid("unknown-entry", "There is no such entry in this ledger.")
         await asyncio.to_thread(trusted.publishing.wait_for, index + 1, 30.0)
         return said.Recorded(body.entry, index)
 
@@ -304,6 +374,15 @@ class OperatorVerbs:
         """Payloads are about to leave: recorded first."""
         details = {"size": body.size, "target": str(Path(body.target).name)[:200]}
         return await self._record(Draft(entries.LEDGER_EXPORTED, _actor(connection), details=details))
+
+
+def _step(step: str, detail: str, *, done: bool) -> dict[str, str]:
+    """A step that is done now, or was before."""
+    return {"step": step, "outcome": "done" if done else "already", "detail": detail}
+
+
+def _not_done(step: str, detail: str) -> dict[str, str]:
+    return {"step": step, "outcome": "not-done", "detail": detail}
 
 
 def _when(row: EndableRow) -> str:

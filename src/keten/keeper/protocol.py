@@ -368,6 +368,25 @@ class Revoked(msgspec.Struct, frozen=True):
     already: bool = False
 
 
+class Destroy(msgspec.Struct, frozen=True):
+    """Destroy a dataset's key and content, for ever. `dataset`: name or id. `plan_only`: say what it holds."""
+
+    dataset: str
+    reason: str
+    plan_only: bool = False
+
+
+class DestroyedDataset(msgspec.Struct, frozen=True):
+    """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan. `already`: it was destroyed before."""
+
+    id: str
+    name: str
+    objects: int
+    steps: list[dict[str, str]] = []
+    entry: str = ""
+    already: bool = False
+
+
 class Locate(msgspec.Struct, frozen=True):
     """Find an entry by id."""
 
@@ -434,6 +453,7 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "policy.decide": (Decide, Decided),
     "policy.replay": (Replay, Decided),
     "revocation.revoke": (Revoke, Revoked),
+    "revocation.destroy": (Destroy, DestroyedDataset),
     "ledger.locate": (Locate, Recorded),
     "ledger.exported": (Exported, Recorded),
 }

@@ -289,13 +289,18 @@ class Endpoint:
         )
         self.path.chmod(self._mode)
 
-    async def stop(self) -> None:
-        """Stop listening and end every connection."""
+    def refuse(self) -> None:
+        """Stop listening; the connections that are there go on."""
         if self._server is not None:
             self._server.close()
+            self._server = None
+        self.path.unlink(missing_ok=True)
+
+    async def stop(self) -> None:
+        """Stop listening and end every connection."""
+        self.refuse()
         for connection in list(self.connections.values()):
             connection.close()
-        self.path.unlink(missing_ok=True)
 
 
 def peer_of(connected: Any) -> Peer:

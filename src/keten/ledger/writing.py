@@ -16,6 +16,7 @@ from keten.ledger.notes import Verifier
 from keten.ledger.sealing import Batch, Head, Sealer, head_from_row
 from keten.ledger.tables import changes, entries, head
 
+ROWS_AT_ONCE = 1000
 _REPLACE_HEAD = update(head)  # made once: every commit does it
 
 
@@ -90,7 +91,10 @@ class Writing:
         self._changed.append((after.id, index))
         row = bound.values(table, after) | {"entry": index}
         if before is None:
-            self._inserts.setdefault(table.name, []).append(row)
+            waiting = self._inserts.setdefault(table.name, [])
+            waiting.append(row)
+            if len(waiting) >= ROWS_AT_ONCE:  # prepared for the database, a row takes several times its size
+                self._flush_rows()
         else:
             self._flush_rows()
             done = self.connection.execute(update(table).where(table.c.id == after.id).values(row))

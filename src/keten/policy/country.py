@@ -11,7 +11,7 @@ import maxminddb
 from keten.core.errors import Invalid, Unavailable
 from keten.core.settings import Geo
 from keten.suppliers.cache import LeastRecent
-from keten.suppliers.countries import COUNTRIES
+from keten.suppliers.countries import COUNTRIES, meant
 
 UNKNOWN = ""
 MAX_CACHED = 65_536
@@ -35,8 +35,8 @@ class Countries:
 
     The database is read into memory at the start, so that a file that is replaced or cut short later does no harm.
 
-    Raises `Invalid` ("settings") for a network that is none, `Unavailable` ("geo-database") when the database is
-    configured and missing, unreadable or no such database.
+    Raises `Invalid` ("settings") for a network or country that is none, `Unavailable` ("geo-database") when the
+    database is configured and missing, unreadable or no such database.
     """
 
     def __init__(self, geo: Geo) -> None:
@@ -93,6 +93,10 @@ def _by_prefix(geo: Geo) -> dict[int, list[tuple[int, dict[int, str]]]]:
     """IP version → (prefix length, network number → country), the longest prefix first."""
     found: dict[int, dict[int, dict[int, str]]] = {}
     for text, country in geo.networks.items():
+        if country not in COUNTRIES:
+            right = meant(country)
+            hint = f"; did you mean {right!r}?" if right else "."
+            raise Invalid("settings", f"[geo] networks: {country!r} is not a country of ISO 3166-1{hint}")
         try:
             network = _unmapped(ipaddress.ip_network(text))
         except ValueError as error:

@@ -23,6 +23,13 @@ KEPT_ENDED = "kept-ended"
 MAX_WITH_FIELDS = 10_000
 _HIDDEN = "(not shown)"
 _SIGNS = {DECLARED: "+", CHANGED: "~", ENDED: "-", KEPT_ENDED: "!"}
+_LEFT_OUT = {
+    "to": "everyone of the supplier",
+    "countries": "from anywhere",
+    "budget": "no limit",
+    "notify_within_hours": "not agreed",
+    "retention_days": "no end",
+}
 _COUNTED = {DECLARED: "to declare", CHANGED: "to change", ENDED: "to end", KEPT_ENDED: "stay ended"}
 
 
@@ -85,14 +92,15 @@ def _remark(one: Mapping[str, Any]) -> str:
 
 def _field_lines(fields: Mapping[str, Sequence[Any]], *, new: bool) -> list[str]:
     return [
-        plain(f"    {name}: {_text(after)}" if new else f"    {name}: {_text(before)} -> {_text(after)}")
+        plain(f"    {name}: {'' if new else f'{_text(name, before)} -> '}{_text(name, after)}")
         for name, (before, after) in fields.items()
     ]
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
+def _text(name: str, value: Any) -> str:
+    """A value as people read it: what was left out says what that means."""
+    if value is None or value in ([], ()) or (value == 0 and name in _LEFT_OUT):
+        return _LEFT_OUT.get(name, "none")
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(str(one) for one in value)}]"
     if isinstance(value, dict):

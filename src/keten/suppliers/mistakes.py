@@ -66,7 +66,9 @@ class Mistakes:
         lines = [self._text(file, line, self.found[at], line_of) for line, at in told]
         if self.more:
             lines.append(f"{plain(file)}: and {self.more} more mistakes; correct these first")
-        return Invalid("estate", "\n".join(lines), f"{len(self.found) + self.more} mistakes")
+        count = len(self.found) + self.more
+        counted = "1 mistake" if count == 1 else f"{count} mistakes"
+        return Invalid("estate", "\n".join(lines), f"{counted}; nothing was changed")
 
     def _tell(self, mistake: Mistake) -> None:
         if len(self.found) >= MAX_TOLD:

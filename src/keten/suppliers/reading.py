@@ -66,12 +66,12 @@ _HINTS = {"roles": "; only people of the organisation have roles"}
 
 
 def read_file(path: Path) -> Estate:
-    """The estate in a file. Raises `Invalid` ("estate") with every mistake, one a line: `FILE:LINE: reason`."""
+    """The estate in a file. Raises `Invalid`: "estate"; its public text has every mistake, one a line."""
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise Invalid("estate", f"{plain(str(path))}: {error.strerror or 'it cannot be read'}", str(error)) from error
+        raise Invalid("estate", f"{plain(str(path))}: {error.strerror or 'it cannot be read'}.") from error
     return parse(content, str(path))
 
 

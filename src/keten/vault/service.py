@@ -26,18 +26,22 @@ __all__ = [
     "FRAME_SIZE",
     "abort_put",
     "begin_put",
+    "blobs_of",
     "check_stored",
     "commit_put",
     "content_key",
     "destroy_dataset_key",
     "destroy_object",
     "destroy_where",
+    "has_key",
     "header_of",
+    "held_by",
     "ids_where",
     "key_of",
     "object",
     "objects_of",
     "open_for",
+    "present_in",
     "put_of",
     "seal_for",
     "subject_key",
@@ -62,6 +66,24 @@ def object(connection: Connection, object_id: str) -> Object | None:  # noqa: A0
 def objects_of(connection: Connection, dataset: str) -> list[Object]:
     """The objects present in a dataset, checked, oldest first. Raises `Corrupt` ("register-mismatch")."""
     return bound.find(connection, objects, Object, dataset=dataset, state="present")
+
+
+def held_by(connection: Connection, dataset: str) -> int:
+    """How many objects are present in a dataset."""
+    statement = select(func.count()).select_from(objects).where(present_in(dataset))
+    return int(connection.execute(statement).scalar_one())
+
+
+def has_key(connection: Connection, dataset: str) -> bool:
+    """Whether a dataset has a key: not before its first content, and not after the key was destroyed."""
+    statement = select(dataset_keys.c.wrapped).where(dataset_keys.c.dataset == dataset)
+    return connection.execute(statement).scalar() is not None
+
+
+def blobs_of(connection: Connection, dataset: str) -> tuple[str, ...]:
+    """The storage keys of a dataset's destroyed objects. Their blobs are gone, unless that failed."""
+    gone = (objects.c.dataset == dataset) & (objects.c.state == "destroyed")
+    return tuple(connection.execute(select(objects.c.storage).where(gone)).scalars())
 
 
 def header_of(found: Object) -> bytes:
@@ -312,6 +334,11 @@ def ids_where(
     return list(connection.execute(ordered.limit(limit).offset(skip)).scalars())
 
 
+def present_in(dataset: str) -> ColumnElement[bool]:
+    """The condition on `objects` that they are present in a dataset."""
+    return (objects.c.dataset == dataset) & (objects.c.state == "present")
+
+
 def destroy_dataset_key(
     writing: Writing, keys: Keys, dataset: str, reason: str, actor: str, limit: int = AT_ONCE
 ) -> Destroyed:
@@ -327,13 +354,12 @@ def destroy_dataset_key(
         raise NotFound("dataset-key-missing", "This dataset has no key.", dataset)
     if row.wrapped is None:
         return Destroyed(None)
-    condition = (objects.c.dataset == dataset) & (objects.c.state == "present")
-    count = int(writing.connection.execute(select(func.count()).select_from(objects).where(condition)).scalar_one())
+    count = held_by(writing.connection, dataset)
     writing.connection.execute(update(dataset_keys).where(dataset_keys.c.dataset == dataset).values(wrapped=None))
     keys.forget(dataset)
     details = {"objects": count, "reason": reason}
     index = writing.record(Draft(entries.KEY_DESTROYED, actor, refs={"dataset": dataset}, details=details))
-    return Destroyed(index, destroy_where(writing, condition, KEYLESS, actor, max(1, limit)).removed)
+    return Destroyed(index, destroy_where(writing, present_in(dataset), KEYLESS, actor, max(1, limit)).removed)
 
 
 # ---- what is personal --------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def reschedule(writing: Writing, dataset: str, retention_days: int, actor: str) 
     writing.connection.execute(update(puts).where(puts.c.dataset == dataset).values(retention_days=retention_days))
     moved: list[str] = []
     damaged: list[str] = []
-    for object_id in service.ids_where(writing.connection, _held_by(dataset)):
+    for object_id in service.ids_where(writing.connection, service.present_in(dataset)):
         try:
             found = service.object(writing.connection, object_id)
         except Corrupt:
@@ -95,10 +95,6 @@ def orphans(engine: Engine, store: Store) -> Iterator[str]:
             owned_by_puts = select(puts.c.storage).where(puts.c.storage.in_(some))
             known = set(connection.execute(owned.union_all(owned_by_puts)).scalars())
         yield from (key for key in some if key not in known)
-
-
-def _held_by(dataset: str) -> ColumnElement[bool]:
-    return (objects.c.dataset == dataset) & (objects.c.state == "present")
 
 
 def _expired(now_us: int) -> ColumnElement[bool]:

@@ -310,7 +310,7 @@ def test_a_full_disk(get: Callable[..., Done], signed_in: OtherSide) -> None:
 
 def test_where_nothing_may_be_written(get: Callable[..., Done], signed_in: OtherSide, keten: Keten) -> None:
     done = keten("get", PATH, "-o", "no/such/folder/x")
-    assert done.code == 3
+    assert done.code == 2
     assert "no/such/folder" in done.err
     assert signed_in.paths(CONTENT_PATH) == []
     assert list(Path().iterdir()) == []

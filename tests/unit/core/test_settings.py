@@ -85,6 +85,12 @@ def test_home_is_where_the_file_lies(tmp_path: Path) -> None:
         ("[gateway]\nproxy = 'v2'\ntrusted_proxies = ['10.0.0.1']\n", "public_url"),
         ("[gateway]\ncertificate = '/a.pem'\n", "certificate_key"),
         ("[sftp]\nproxy = 'v2'\ntrusted_proxies = ['proxy.example']\n", "trusted_proxies"),
+        ("[gateway]\npublic_url = 'files.example'\n", "public_url"),
+        ("[gateway]\npublic_url = 'http://files.example'\n", "public_url"),
+        ("[gateway]\npublic_url = 'https://files.example:x'\n", "public_url"),
+        ("[gateway]\npublic_url = 'https://me@files.example'\n", "public_url"),
+        ("[console]\npublic_url = 'https://files.example/?a'\n", "public_url"),
+        ("[sftp]\npublic_url = 'https://a'\n", "sftp"),
         ("[geo]\nnetworks = {'10.0.0.0/8' = 'nl'}\n", "3166"),
         ("[geo]\nnetworks = {'10.0.0.0/8' = 'NLD'}\n", "3166"),
         ("[geo]\nnetworks = {'10.0.0.1/8' = 'NL'}\n", "networks"),
@@ -106,7 +112,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["KETEN_KEEPER__TYPO", "KETEN_TYPO__X", "KETEN___", "KETEN_KEEPER__A__B"])
 def test_a_variable_that_nobody_knows_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid, match=name):
         load(tmp_path, **{name: "1"})
 
 

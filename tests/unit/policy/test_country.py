@@ -191,6 +191,8 @@ def test_a_file_cut_short_while_in_use_does_no_harm(path: Path) -> None:
         {"10.0.0.0/33": "NL"},
         {"here": "NL"},
         {"": "NL"},
+        {"10.0.0.0/8": "UK"},
+        {"10.0.0.0/8": "ZZ"},
         {"10.0.0.0/8": "NL", "::ffff:10.0.0.0/104": "BE"},
     ],
     ids=str,

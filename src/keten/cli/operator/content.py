@@ -65,14 +65,17 @@ def put(
     """Put files into a dataset: encrypted here, each under a key of its own, readable only once all of it is there.
 
     Rows of CSV and Parquet are counted, for budgets. Content that is there already under that name is left as it is.
+    Only the user that owns the instance may, for this writes into its store.
 
     Example: keten put voters voters-2026.csv --home keten
     """
     from keten.cli.operator.keeping import keeper
+    from keten.cli.processes import refuse_other_user
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
+    refuse_other_user(settings.paths.home)  # also while it runs: the keeper must be able to remove what is written
     sources = _sources(files, name, media_type)
     done: list[dict[str, Any]] = []
     try:

@@ -54,6 +54,8 @@ def decide(
 ) -> None:
     """What would be decided, and why. Nothing is given out. Exit code 0 allowed, 1 denied.
 
+    What the register does not hold is denied as it would be: "absent"; a line on stderr says which name that is.
+
     With --replay, a past decision is made again from what its entry recorded, and must give the same answer.
 
     Example: keten decide drukwerk-batch open voters --at 2027-01-01 --country NL
@@ -81,6 +83,8 @@ def decide(
 
         with names(settings) as (known, _engine):
             moment = known.start("--at", at) if at else 0
+            for remark in known.unknown(principal, resource):
+                output.say(remark)
         asked = Decide(principal, ALSO.get(action, action), resource, moment, country.upper(), purpose)
         with keeper(settings) as client:
             decided = client.call("policy.decide", asked, Decided)

@@ -85,11 +85,15 @@ def show(
             limit=limit,
             newest_first=newest,
         )
+        found = False
         for entry in find(connection, wanted):
+            found = True
             line = flatten(entry)
             output.result(line)
             if not json:
                 output.line(_line(known, line))
+        if not found:
+            output.say("There are no such entries.")
 
 
 def custody(
@@ -149,8 +153,12 @@ def custody(
         elif json:
             output.result(had.custody(connection, wanted))
         else:
+            found = False
             for line in had.custody_lines(connection, wanted):
+                found = True
                 output.line(_line(known, line))
+            if not found:
+                output.say("There are no such entries.")
 
 
 def _filter(known: Names, since: str, until: str, **asked: Any) -> Filter:

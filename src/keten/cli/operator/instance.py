@@ -141,13 +141,16 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
         output.line("Nothing runs. Start it with 'keten up'.")
         raise typer.Exit(exits.NO)
     for name, value in (up or {}).items():
-        output.line(f"{name:12} {value}")
+        if name == "pids":
+            output.line(f"{'processes':14}{', '.join(f'{process} {pid}' for process, pid in value.items())}")
+        elif name != "ready":
+            output.line(f"{name:14}{value or 'none'}")
     if found is None:
         output.line("The keeper does not answer.")
         raise typer.Exit(exits.NO)
-    output.line(f"ledger       {found.origin}: {found.size} entries, {found.published} published")
-    output.line(f"gateways     {', '.join(found.gateways) or 'none'}")
-    output.line(f"transfers    {found.open_accesses} open, {found.sessions} SFTP sessions")
-    output.line(f"key          {found.key_kind}")
+    output.line(f"ledger        {found.origin}: {found.size} entries, {found.published} published")
+    output.line(f"gateways      {', '.join(found.gateways) or 'none'}")
+    output.line(f"transfers     {found.open_accesses} open, {found.sessions} SFTP sessions")
+    output.line(f"key           {found.key_kind}")
     if found.clock:
-        output.line(f"clock        {found.clock}")
+        output.line(f"clock         {found.clock}")

@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from keten.cli.locks import RETRY_SECONDS, Lock, command_lock, is_up
+from keten.cli.locks import RETRY_SECONDS, Lock, command_lock, is_kept, is_up
 from keten.cli.output import say
 from keten.cli.processes import Child, refuse_other_user
+from keten.cli.progress import remark
 from keten.core.errors import Busy, KetenError, Unavailable
 from keten.core.settings import Paths, Settings
 from keten.keeper.client import KeeperClient
 
-WAIT_SECONDS = 30.0  # for another command that runs a keeper for itself
+WAIT_SECONDS = 120.0  # for other commands that run a keeper for themselves
 START_SECONDS = 600.0  # a database of an older version is copied and upgraded first
 STOP_SECONDS = 30.0
 
@@ -24,8 +25,9 @@ def keeper(settings: Settings) -> Iterator[KeeperClient]:
 
     1. Share the commands' lock: while it is shared, no keeper of another command is there that could go away.
     2. Use the keeper that runs (of `keten up` or of a service manager).
-    3. There is none: take the lock alone and look again; where `keten up` runs, wait for the keeper it starts again.
-    4. Start one.
+    3. There is none: take the lock alone and look again; where `keten up` runs, wait for the keeper it starts again,
+       and where a keeper is ending (its command was killed), until it is gone.
+    4. Start one, and say so: it takes seconds.
     5. Stop it again afterwards; everything that was answered is durable.
 
     Raises `Busy` ("keeper-in-use") when another command keeps one for itself for longer than `WAIT_SECONDS`, and
@@ -40,13 +42,13 @@ def keeper(settings: Settings) -> Iterator[KeeperClient]:
             return
         refuse_other_user(settings.paths.home)
         lock.give_back()
-        if not lock.take(seconds=WAIT_SECONDS):  # 3
-            raise _in_use()
+        _take(lock)  # 3
         client = _restarted(settings.paths)
         if client is not None:
             with client:
                 yield client
             return
+        remark("The instance is stopped: starting its keeper for this command …")
         child = Child("keeper", settings.paths.home)  # 4
         try:
             child.wait_ready(START_SECONDS)
@@ -62,8 +64,7 @@ def keeper(settings: Settings) -> Iterator[KeeperClient]:
 def _running(paths: Paths, lock: Lock) -> KeeperClient | None:
     """Steps 1 and 2. An operator who may not make the lock's file uses the keeper that runs, or none."""
     try:
-        if not lock.take(shared=True, seconds=WAIT_SECONDS):
-            raise _in_use()
+        _take(lock, shared=True)
     except Unavailable:
         client = connect(paths)
         if client is None:
@@ -72,12 +73,19 @@ def _running(paths: Paths, lock: Lock) -> KeeperClient | None:
     return connect(paths)
 
 
+def _take(lock: Lock, *, shared: bool = False) -> None:
+    if not lock.take(shared=shared):
+        remark("Waiting for another command that uses the stopped instance …")
+        if not lock.take(shared=shared, seconds=WAIT_SECONDS):
+            raise _in_use()
+
+
 def _restarted(paths: Paths) -> KeeperClient | None:
-    """Step 3: a keeper that has come meanwhile, or that `keten up` is starting again."""
+    """Step 3: a keeper that has come meanwhile, or that is being started; None when there is none any more."""
     deadline = time.monotonic() + WAIT_SECONDS
-    while (client := connect(paths)) is None and is_up(paths):
+    while (client := connect(paths)) is None and (is_up(paths) or is_kept(paths)):
         if time.monotonic() > deadline:
-            raise Unavailable("keeper-unreachable", "The keeper does not come back; 'keten up' says why.")
+            raise Unavailable("keeper-unreachable", "A keeper runs and does not answer; what started it says why.")
         time.sleep(RETRY_SECONDS)
     return client
 
@@ -99,5 +107,5 @@ def connect(paths: Paths) -> KeeperClient | None:
 def _in_use() -> Busy:
     return Busy(
         "keeper-in-use",
-        f"Another command has used the stopped instance for {WAIT_SECONDS:.0f} s; wait for it, or run 'keten up'.",
+        f"Other commands have used the stopped instance for {WAIT_SECONDS:.0f} s; wait for them, or run 'keten up'.",
     )

@@ -117,9 +117,13 @@ def prove(
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
+    if out is not None and not out.absolute().parent.is_dir():
+        raise Invalid("file", f"There is no folder {out.absolute().parent} to write it in.")
     index = _index(settings, entry)
     verifier, checkpoint = _published(settings)
     if index >= checkpoint.size:
+        if index >= _recorded(settings):
+            raise Invalid("unknown-entry", "There is no such entry in this ledger.")
         raise Unavailable(
             "not-published", f"Entry {index} is not published yet; the checkpoint covers {checkpoint.size} entries."
         )
@@ -146,6 +150,19 @@ def _index(settings: Settings, entry: str) -> int:
         raise Invalid("entry", f"{entry!r} is neither an entry's id nor its index.")
     with keeper(settings) as client:
         return client.call("ledger.locate", Locate(entry), Recorded).index
+
+
+def _recorded(settings: Settings) -> int:
+    """How many entries the ledger has."""
+    from keten.core.db import reading_engine, translated
+    from keten.ledger.reading import size
+
+    engine = reading_engine(settings.paths.database)
+    try:
+        with translated(), engine.connect() as connection:
+            return size(connection)
+    finally:
+        engine.dispose()
 
 
 def _published(settings: Settings) -> tuple[Verifier, Checkpoint]:

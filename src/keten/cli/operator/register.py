@@ -29,36 +29,67 @@ class Names:
         self._shown: dict[tuple[str, str], str] = {}
 
     def id_of(self, kind: str, text: str) -> str:
-        """The random id of a row by name; an id stays what it is. `Invalid` ("unknown-name")."""
-        if not text or is_id(text):
-            return text
-        found = self._register.named(kind, text)
+        """The random id of a row, by name or id; "" stays what it is. `Invalid` ("unknown-name")."""
+        found = self._found(kind, text) if text else ""
         if found is None:
             raise Invalid("unknown-name", f"There is no {kind} {text!r} in the register.")
-        return found.id
+        return found
 
     def principal(self, text: str) -> str:
-        """The id of a client or person; "operator:NAME" and "keeper" stay what they are."""
-        if not text or is_id(text) or text.startswith(OPERATOR) or text == "keeper":
+        """The id of a client or person, by name or id; "operator:NAME" and "keeper" stay what they are."""
+        if not text or text.startswith(OPERATOR) or text == "keeper":
             return text
         for kind in PRINCIPALS:
-            found = self._register.named(kind, text)
+            found = self._found(kind, text)
             if found is not None:
-                return found.id
+                return found
         raise Invalid("unknown-name", f"There is no client or person {text!r} in the register.")
 
     def object(self, text: str) -> str:
         """The id of an object, by id or as DATASET/FILE."""
         dataset, slash, name = text.partition("/")
-        if not text or not slash:
+        if not slash:
             if text and not is_id(text):
                 raise Invalid("unknown-name", f"Name an object by its id, or as DATASET/FILE; not as {text!r}.")
+            if text and self._object(text) is None:
+                raise Invalid("unknown-name", f"There is no object {text!r}.")
             return text
         with translated(), self._engine.connect() as connection:
             for found in vault.objects_of(connection, self.id_of("dataset", dataset)):
                 if found.name == name:
                     return found.id
         raise Invalid("unknown-name", f"There is no {name!r} in the dataset {dataset!r}.")
+
+    def unknown(self, client: str, resource: str) -> list[str]:
+        """What of a question nobody knows, in sentences."""
+        found = [] if self._found("client", client) else [f"There is no client {client!r} in the register."]
+        dataset, slash, _file = resource.partition("/")
+        if not self._found("dataset", dataset) and not (not slash and self._object(resource)):
+            return [*found, f"There is no dataset or object {dataset!r} in the register."]
+        try:
+            self.object(resource) if slash else None
+        except Invalid as error:
+            found.append(error.public)
+        return found
+
+    def _found(self, kind: str, text: str) -> str | None:
+        """The id of a row by name or id; None when there is none. What does not hold is still there, by its id."""
+        try:
+            found = self._register.named(kind, text)
+        except Corrupt:
+            if is_id(text):
+                return text
+            raise
+        return found.id if found else None
+
+    def _object(self, object_id: str) -> str | None:
+        """An object's file name, of a destroyed one too; None when there is none."""
+        try:
+            with translated(), self._engine.connect() as connection:
+                found = vault.object(connection, object_id)
+        except Corrupt:
+            return object_id
+        return found.name if found else None
 
     def name(self, kind: str, row_id: str) -> str:
         """The organisation's own name of a row; its id when there is none."""
@@ -78,9 +109,7 @@ class Names:
             return row_id
         try:
             if kind == "object":
-                with translated(), self._engine.connect() as connection:
-                    thing = vault.object(connection, row_id)
-                return thing.name if thing else row_id
+                return self._object(row_id) or row_id
             found = self._register.named(kind, row_id)
         except (Corrupt, ValueError):  # ValueError: not a kind of row
             return row_id

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from keten.cli import exits
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
@@ -30,7 +29,9 @@ def register(app: typer.Typer) -> None:
 
 def revoke(
     ctx: typer.Context,
-    kind: Annotated[Kind, typer.Argument(help="What is revoked.", show_default=False)],
+    kind: Annotated[
+        Kind, typer.Argument(metavar="KIND", help="supplier, contract, person, client or grant.", show_default=False)
+    ],
     target: Annotated[str, typer.Argument(metavar="ID", help="Its name or id.", show_default=False)],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the ledger.", show_default=False)],
     home: Home = "",
@@ -51,8 +52,4 @@ def revoke(
     with keeper(settings) as client:
         revoked = client.call("revocation.revoke", Revoke(kind.value, target, reason), Revoked)
     output.result({"id": revoked.id, "steps": revoked.steps, "entry": revoked.entry, "already": revoked.already})
-    for step in revoked.steps:
-        output.line(f"{step['outcome']:9} {step['step']}: {step['detail']}")
-    if any(step["outcome"] == "not-done" for step in revoked.steps):
-        output.say("Not everything is done; see 'keten status', and do it again.")
-        raise typer.Exit(exits.UNAVAILABLE)
+    output.steps(revoked.steps)

@@ -230,6 +230,8 @@ def _authority(path: Path | None) -> str:
 def _target(wanted: Remote, out: Path | None) -> Path:
     """Where the file goes. A name that the other side chose is only a name, in the folder that we are in or named."""
     if out is not None and not out.is_dir():
+        if not out.absolute().parent.is_dir():
+            raise Invalid("file", f"There is no folder {out.absolute().parent} to write it in.")
         return out
     name = wanted.name
     if name != Path(name).name or name in ("", ".", "..") or name.startswith(".") or not name.isprintable():
