@@ -1,7 +1,7 @@
 """Keys: wrapping (AES-256-GCM, SP 800-38D), derivation (HKDF, RFC 5869), sealing by a passphrase (scrypt, RFC 7914).
 
 And Ed25519 signatures (RFC 8032) of callers: by libsodium, which takes half the time of OpenSSL's
-(docs/decisions/0012-writing-in-the-loop.md) and refuses keys and points of small order by itself.
+(docs/decisions/0011-writing-in-the-loop.md) and refuses keys and points of small order by itself.
 """
 
 from __future__ import annotations

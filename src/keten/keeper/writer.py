@@ -2,7 +2,7 @@
 
 Jobs that arrive while a commit is under way share the next one. They run in the event loop's own thread, one right
 after the other; only the waiting for the disk is another thread's. Handing each row to SQLite in a thread beside a busy
-loop made the two wait for the interpreter at every row (docs/decisions/0012-writing-in-the-loop.md). A job that may
+loop made the two wait for the interpreter at every row (docs/decisions/0011-writing-in-the-loop.md). A job that may
 take long runs `alone`, as a whole in that other thread.
 
 When the future of a job resolves, its entries and the signed head over them are durable.
