@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,12 @@ from hypothesis import strategies as st
 
 from keten.core.errors import Busy, Conflict, Denied, KetenError, Unavailable
 from keten.exchange.opening import Stale
+from keten.keeper import transaction as transaction_module
 from keten.keeper import writer as writer_module
 from keten.keeper.writer import EXIT_DISK_FAILED, Job
+from keten.ledger.postings import posted
 from keten.ledger.sealing import Batch
+from keten.ledger.tables import postings
 from keten.ledger.writing import Writing, load_low_water
 from tests.unit.keeper.writers import Running, fact, row, running
 
@@ -203,6 +209,93 @@ def test_too_many_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         done = await asyncio.gather(*asked, return_exceptions=True)
         assert [isinstance(one, Busy) for one in done] == [False, False, False, True, True, False]
         assert made.facts() == ["0", "1", "2", "end"]
+
+    with_writer(tmp_path, test)
+
+
+def test_short_jobs_run_in_the_loop_and_long_ones_do_not(tmp_path: Path) -> None:
+    async def test(made: Running) -> None:
+        def where(_writing: Writing) -> int:
+            return threading.get_ident()
+
+        here = threading.get_ident()
+        assert (await made.writer.run(where))[0] == here
+        assert (await made.writer.run(where, alone=True))[0] != here
+
+    with_writer(tmp_path, test)
+
+
+def test_whoever_holds_the_database_is_not_waited_for_in_the_loop(tmp_path: Path) -> None:
+    async def test(made: Running) -> None:
+        with closing(sqlite3.connect(made.ledger.database)) as other:
+            other.isolation_level = None
+            other.execute("BEGIN IMMEDIATE")
+            asked = [asyncio.ensure_future(made.writer.run(fact(f"{number}"))) for number in range(3)]
+            await asyncio.sleep(0.3)  # the loop runs on
+            assert not any(one.done() for one in asked)
+            other.execute("ROLLBACK")
+        assert [index for index, _batch in await asyncio.gather(*asked)] == [0, 1, 2]
+        assert made.facts() == ["0", "1", "2"]
+
+    with_writer(tmp_path, test)
+
+
+def test_whoever_holds_the_database_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction_module, "PATIENCE_SECONDS", 0.2)
+
+    async def test(made: Running) -> None:
+        with closing(sqlite3.connect(made.ledger.database)) as other:
+            other.isolation_level = None
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Unavailable) as caught:
+                await made.writer.run(fact("a"))
+            assert caught.value.code == "database"
+        await made.writer.run(fact("b"))
+        assert made.facts() == ["b"]
+
+    with_writer(tmp_path, test)
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 - looks at what has no event
+            await asyncio.sleep(0.01)
+
+
+def test_posting_lists_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "POST_WITHIN_SECONDS", 0.05)
+
+    async def test(made: Running) -> None:
+        def listed() -> int:
+            with made.ledger.reading() as connection:
+                return posted(connection)
+
+        await made.together(*(fact(f"{number}") for number in range(300)))
+        await _until(lambda: listed() == 256)
+        await made.together(*(fact(f"{number}") for number in range(writer_module.POST_AFTER + 10)))
+        await _until(lambda: listed() == 1280)
+
+    with_writer(tmp_path, test)
+
+
+def test_posting_lists_that_cannot_be_written_hold_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "POST_WITHIN_SECONDS", 0.02)
+    monkeypatch.setattr(writer_module, "RETRY_POSTING_SECONDS", 0.1)
+
+    async def test(made: Running) -> None:
+        with made.ledger.engine.begin() as connection:
+            postings.drop(connection)
+        await made.together(*(fact(f"{number}") for number in range(300)))
+        await asyncio.sleep(0.3)
+        assert (await made.writer.run(fact("after")))[0] == 300
+        with made.ledger.engine.begin() as connection:
+            postings.create(connection)
+
+        def listed() -> int:
+            with made.ledger.reading() as connection:
+                return posted(connection)
+
+        await _until(lambda: listed() == 256)
 
     with_writer(tmp_path, test)
 
