@@ -341,6 +341,12 @@ class Handler(SFTPServerHandler):
         packet.check_end()
         return SFTPLimits(MAX_PACKET, MAX_READ, MAX_READ, self._session.max_handles)
 
+    async def _cleanup(self, exc: Exception | None) -> None:
+        """The channel ends, with an exit status as of OpenSSH's server: without one `scp` calls all of it failed."""
+        if self._writer is not None:
+            cast("SSHServerChannel[bytes]", self._writer.channel).exit(0 if exc is None else 1)
+        await super()._cleanup(exc)
+
     @property
     def handles(self) -> int:
         """How many files and folders are open."""
