@@ -138,10 +138,12 @@ class Gateway:
         return form
 
     async def _deny_token(self, call: Call, error: KetenError) -> None:
-        nonce = data_of(error).get("nonce", "")
+        data = data_of(error)
         if error.code == "use_dpop_nonce":
-            extra: Headers = [(b"dpop-nonce", nonce.encode("latin-1"))]
+            extra: Headers = [(b"dpop-nonce", data.get("nonce", "").encode("latin-1"))]
             await self._refuse_token(call, 400, "use_dpop_nonce", error.public, extra)  # RFC 9449 §8
+        elif data.get("proof") == "dpop":
+            await self._refuse_token(call, 400, "invalid_dpop_proof", error.public, code=error.code)  # §5
         elif error.category == "invalid":
             await self._refuse_token(call, 400, "invalid_request", error.public)
         else:
@@ -155,7 +157,10 @@ class Gateway:
         if code:
             document["code"] = code
         document["request_id"] = call.request_id
-        await call.answer(status, [_JSON, NO_STORE, *(extra or [])], msgspec.json.encode(document))
+        headers: Headers = [_JSON, NO_STORE, *(extra or [])]
+        if status == 401:
+            headers += challenge()  # RFC 9110 §15.5.2: there is one in every 401
+        await call.answer(status, headers, msgspec.json.encode(document))
 
     def _caller(self, call: Call) -> Caller:
         """What the request proves, for the keeper to verify. `Problem` when it claims to prove nothing."""

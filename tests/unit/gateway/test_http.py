@@ -288,6 +288,7 @@ def test_a_token_that_the_keeper_refuses(serving: Serving, code: str, status: in
         answer = await ask_token(scene, FORM)
         assert (answer.status, answer.json()["error"]) == (status, error)
         assert answer.headers.get("dpop-nonce") == ("nonce-2" if code == "use_dpop_nonce" else None)
+        assert ("www-authenticate" in answer.headers) == (status == 401)
         assert b"private" not in answer.body
 
     serving(testing)
