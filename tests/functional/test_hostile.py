@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from urllib.parse import urlencode
 
 import pytest
 
@@ -46,6 +47,52 @@ def test_assertions_that_do_not_hold(town: Town) -> None:
         assert "access_token" not in answer.body.decode()
     assert system.sign_in(good).status == 200
     assert system.sign_in(good).status == 401, "an assertion counts once"
+
+
+def test_a_bad_dpop_proof_at_the_token_endpoint_is_called_one(town: Town) -> None:
+    """RFC 9449 §5: `invalid_dpop_proof`, and not `invalid_client`; the client itself is right."""
+    system = town.printer()  # which has the nonce, when one is asked for
+    endpoint = f"{system.url}/oauth/token"
+    once = system.proof("POST", endpoint)
+
+    def ask(proof: str) -> tuple[int, str]:
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": system.assertion(),
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "DPoP": proof}
+        answer = system.ask("POST", "/oauth/token", headers, urlencode(form).encode())
+        return answer.status, str(answer.json().get("error"))
+
+    assert ask(once) == (200, "None")
+    for proof in (once, system.proof("GET", endpoint), system.proof("POST", system.url), "a.b.c"):
+        assert ask(proof) == (400, "invalid_dpop_proof")
+    assert ask(system.proof("POST", endpoint, iat=int(time.time()) - 100)) == (400, "invalid_dpop_proof")
+
+
+def test_ranges_that_an_object_has_not(town: Town) -> None:
+    empty = town.keten.folder / "empty.txt"
+    empty.write_bytes(b"")
+    town.keten.run("put", "voters", str(empty))
+    printer = town.printer()
+    by_name = {found["name"]: found for found in printer.shares()[0]["objects"]}
+    size = by_name["voters.csv"]["size"]
+    described = []
+    for name, span, length in (
+        ("voters.csv", f"bytes={size}-", size),
+        ("voters.csv", "bytes=-0", size),
+        ("empty.txt", "bytes=1-", 0),
+    ):
+        answer = printer.get(f"/v1/objects/{by_name[name]['id']}", {"Range": span})
+        assert (answer.status, answer.headers["content-range"]) == (416, f"bytes */{length}")
+        described.append((int(answer.headers["keten-entry-index"]), answer.headers["keten-entry"]))
+    for span in ("bytes=0-", "bytes=-5"):
+        answer = printer.get(f"/v1/objects/{by_name['empty.txt']['id']}", {"Range": span})
+        assert (answer.status, answer.body) == (200, b"")
+    shown = town.keten.command("ledger", "show", "--json", "--kind", "exchange.object.described").stdout
+    found = {(entry["index"], entry["id"]) for entry in map(json.loads, shown.splitlines())}
+    assert set(described) <= found, "each names its entry"
 
 
 def test_tokens_and_proofs_that_do_not_hold(town: Town) -> None:

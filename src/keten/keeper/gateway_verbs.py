@@ -347,7 +347,7 @@ class GatewayVerbs:
             raise NotFound("absent", "There is nothing here.", ",".join(committed.reasons if committed else ()))
         sealed = sealed_in(batch, committed.index)
         if not evaluated.satisfiable:
-            raise _Unsatisfiable(found.size)
+            raise _Unsatisfiable(found.size, sealed)
         key = b""
         if committed.opened:
             trusted.accesses.add(evaluated, sealed.id, committed.index, session, connection.number)
@@ -396,9 +396,9 @@ class GatewayVerbs:
 
 
 class _Unsatisfiable(Invalid):
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, described: Sealed) -> None:
         super().__init__("range-unsatisfiable", "The object has no such bytes.")
-        self.data = {"size": str(size)}
+        self.data = {"size": str(size), "entry": described.id, "index": str(described.index)}
 
 
 def sealed_in(batch: Batch | None, index: int) -> Sealed:
