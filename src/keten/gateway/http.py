@@ -24,6 +24,7 @@ from keten.core.errors import KetenError
 from keten.gateway.accesses import Accesses
 from keten.gateway.call import NO_STORE, Call, ClientGone
 from keten.gateway.concurrency import Concurrency
+from keten.gateway.health import Health
 from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import data_of
 from keten.gateway.objects import serve_object
@@ -34,7 +35,7 @@ from keten.gateway.problems import (
     challenge,
     problem_of,
 )
-from keten.keeper.protocol import Caller, HttpProof, Share, ShareQuery, Shares, TokenGranted, TokenRequest
+from keten.keeper.protocol import Caller, HttpProof, Nothing, Share, ShareQuery, Shares, TokenGranted, TokenRequest
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Gateway:
         self._accesses = accesses
         self._concurrency = concurrency
         self._ledger = ledger
+        self._health = Health(lambda: accesses.link.call("keeper.health", Nothing()))
         self._url = public_url.rstrip("/")
         self._openapi = resources.files("keten.gateway").joinpath("openapi.json").read_bytes()
 
@@ -219,6 +221,7 @@ class Gateway:
         """Whether requests can be served."""
         if not self._accesses.link.ready:
             raise Problem("unavailable")
+        await self._health.check()
         await call.answer(200, [_JSON, NO_STORE], b'{"ready":true}')
 
 

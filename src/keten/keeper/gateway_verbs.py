@@ -50,6 +50,7 @@ class GatewayVerbs:
         """Verb → what it does, for the socket."""
         return {
             "keeper.hello": waiting_verb(said.Hello, self.hello),
+            "keeper.health": verb(said.Nothing, self.health),
             "keeper.acknowledge": verb(said.Acknowledge, self.acknowledge),
             "identity.token": waiting_verb(said.TokenRequest, self.token),
             "identity.ssh_sign_in": waiting_verb(said.SshSignIn, self.ssh_sign_in),
@@ -79,6 +80,12 @@ class GatewayVerbs:
         self.gateways[connection.number] = connection
         self.names[connection.number] = body.name[:100]
         return said.Welcome(trusted.origin, trusted.clock.recording_time())
+
+    def health(self, _connection: Connection, _body: said.Nothing, reply: Reply) -> None:
+        """Whether requests can be served. Raises `Unavailable`: the clock jumped, or the disk is nearly full."""
+        self._trusted.clock.now()
+        self._trusted.writer.require_room()
+        reply.ok(said.Nothing())
 
     def lost(self, connection: Connection) -> None:
         """A gateway's connection is gone: forget its sessions; record the ends of its accesses unless it comes back."""

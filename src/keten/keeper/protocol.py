@@ -413,6 +413,7 @@ class Certificate(msgspec.Struct, frozen=True):
 
 GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "keeper.hello": (Hello, Welcome),
+    "keeper.health": (Nothing, Nothing),
     "identity.token": (TokenRequest, TokenGranted),
     "identity.ssh_sign_in": (SshSignIn, SessionOpened),
     "identity.ssh_end": (SessionEnd, Nothing),

@@ -163,6 +163,11 @@ class Writer:
         self.submit(run, done, alone=alone, essential=essential)
         return await future
 
+    def require_room(self) -> None:
+        """Raises `Unavailable` ("disk-reserve") while so little disk is left that only essential jobs are run."""
+        if self._short_of_disk():
+            raise _disk_reserve()
+
     @property
     def waiting(self) -> int:
         """Jobs not yet begun."""
@@ -219,9 +224,7 @@ class Writer:
         if self._short_of_disk():
             for job in jobs:
                 if not job.essential:
-                    job.error = Unavailable(
-                        "disk-reserve", "The disk is nearly full; what is left is kept for ending access."
-                    )
+                    job.error = _disk_reserve()
         batch: Batch | None = None
         changed = False
         try:
@@ -343,3 +346,7 @@ class Writer:
         self._newest.forget(posted)
         self._posted = posted
         return True
+
+
+def _disk_reserve() -> Unavailable:
+    return Unavailable("disk-reserve", "The disk is nearly full; what is left is kept for ending access.")

@@ -54,6 +54,7 @@ class FakeKeeper:
         self.valid_for_us = 3_600_000_000
         self.verbs: dict[str, Answering] = {
             "keeper.hello": self._hello,
+            "keeper.health": self._nothing,
             "keeper.acknowledge": self._nothing,
             "identity.token": self._token,
             "identity.ssh_sign_in": self._ssh_sign_in,

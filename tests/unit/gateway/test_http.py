@@ -12,6 +12,7 @@ import pytest
 from keten.core.errors import Busy, Denied, Unavailable
 from keten.core.settings import Limits
 from keten.drills.supplier import Answer
+from keten.gateway import health
 from keten.keeper import protocol as said
 from tests.unit.gateway.asking import get, in_thread, path_of
 from tests.unit.gateway.conftest import Serving
@@ -124,6 +125,38 @@ def test_without_a_keeper_everything_that_needs_it_is_unavailable(serving: Servi
         for path in ("/v1/shares", "/v1/objects/x", "/v1/shares/x", "/healthz"):
             assert (await get(scene, path)).status == 503
         assert (await get(scene, "/openapi.json")).status == 200
+
+    serving(testing)
+
+
+def test_healthy_is_what_the_keeper_says_it_is(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(health, "ASK_SECONDS", 0.2)
+
+    async def testing(scene: Scene) -> None:
+        async def stopped(_body: said.Nothing) -> msgspec.Struct:
+            raise Unavailable("clock-jumped", "Nothing is served.")
+
+        async def never(_body: said.Nothing) -> msgspec.Struct:
+            await asyncio.sleep(60)
+            return said.Nothing()
+
+        assert (await get(scene, "/healthz")).status == 200
+        for answering in (stopped, never):
+            scene.keeper.verbs["keeper.health"] = answering
+            answer = await get(scene, "/healthz")
+            assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+
+    serving(testing)
+
+
+def test_many_who_ask_for_health_are_one_question(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "FRESH_SECONDS", 3600.0)
+
+    async def testing(scene: Scene) -> None:
+        answers = await asyncio.gather(*(get(scene, "/healthz") for _number in range(20)))
+        assert {answer.status for answer in answers} == {200}
+        assert len(scene.keeper.bodies("keeper.health")) == 1
 
     serving(testing)
 
