@@ -7,8 +7,6 @@ What a request proves goes to the keeper as it came; the address it is about is 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 import urllib.parse
 from collections.abc import Awaitable, Callable
@@ -23,7 +21,6 @@ from keten.core.clock import rfc3339
 from keten.core.errors import KetenError
 from keten.gateway.accesses import Accesses
 from keten.gateway.call import NO_STORE, Call, ClientGone
-from keten.gateway.concurrency import Concurrency
 from keten.gateway.health import Health
 from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import data_of
@@ -50,9 +47,8 @@ Handler = Callable[[Call], Awaitable[None]]
 class Gateway:
     """What the routes do. `public_url`: what the outside calls this listener, without a trailing slash."""
 
-    def __init__(self, accesses: Accesses, concurrency: Concurrency, ledger: LedgerFiles, public_url: str) -> None:
+    def __init__(self, accesses: Accesses, ledger: LedgerFiles, public_url: str) -> None:
         self._accesses = accesses
-        self._concurrency = concurrency
         self._ledger = ledger
         self._health = Health(lambda: accesses.link.call("keeper.health", Nothing()))
         self._url = public_url.rstrip("/")
@@ -113,7 +109,6 @@ class Gateway:
                 raise
             await self._deny_token(call, error)
             return
-        self._concurrency.issued(granted.access_token, _subject(asked), granted.expires_in)
         headers: Headers = [_JSON, NO_STORE, (b"keten-entry", granted.entry.encode("latin-1"))]
         if granted.nonce:
             headers.append((b"dpop-nonce", granted.nonce.encode("latin-1")))
@@ -198,10 +193,7 @@ class Gateway:
 
     async def object(self, call: Call) -> None:
         """One object, or a range of it."""
-        caller = self._caller(call)
-        token = caller.http.token if caller.http else ""
-        with self._concurrency.one_more(self._concurrency.client_of(token)):
-            await serve_object(call, self._accesses, caller)
+        await serve_object(call, self._accesses, self._caller(call))
 
     # ---- public ------------------------------------------------------------------------------------------------
 
@@ -319,17 +311,3 @@ def _share(share: Share) -> dict[str, Any]:
         ],
         "upload_url": None,
     }
-
-
-def _subject(asked: TokenRequest) -> str:
-    """Whom a token was granted to. Read after the keeper verified the assertion, which names the client as `sub`."""
-    try:
-        payload = asked.assertion.split(".")[1]
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims)
-    except (IndexError, binascii.Error, msgspec.DecodeError, ValueError):
-        return asked.client_id
-    return claims.sub
-
-
-class _Claims(msgspec.Struct):
-    sub: str

@@ -20,7 +20,6 @@ from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.gateway.accesses import Accesses
 from keten.gateway.addresses import networks
-from keten.gateway.concurrency import Concurrency
 from keten.gateway.connection import Connection
 from keten.gateway.content import Contents
 from keten.gateway.http import Gateway, build
@@ -83,7 +82,6 @@ class RunningGateway:
         self._settings = settings
         self._contents = Contents(LocalStore(paths.store))
         self.accesses = Accesses(self._contents, limits.slow_reader_seconds)
-        self._concurrency = Concurrency(limits.parallel_per_client)
         self.link = KeeperLink(
             paths.gateway_socket,
             Hello(f"gateway {os.getpid()}", __version__),
@@ -102,7 +100,7 @@ class RunningGateway:
         if settings.sftp.proxy not in ("", "v2"):
             raise Invalid("settings", "[sftp] 'proxy' must be 'v2': SSH has no headers.")
         if settings.sftp.bind:
-            self._sftp = SftpService(self.accesses, self._concurrency, paths.ssh_host_key, limits)
+            self._sftp = SftpService(self.accesses, paths.ssh_host_key, limits)
 
     def listen(self) -> dict[str, str | None]:
         """Listen, and say where."""
@@ -132,7 +130,7 @@ class RunningGateway:
         host, port = acceptor.bind()  # a picked port is part of the address that proofs are about
         self.bound["gateway"] = f"https://{join_host(*_reachable(host, port))}"
         url = listener.public_url or self.bound["gateway"]
-        gateway = Gateway(self.accesses, self._concurrency, LedgerFiles(settings.paths.ledger), url)
+        gateway = Gateway(self.accesses, LedgerFiles(settings.paths.ledger), url)
         header = listener.proxy if listener.proxy != "v2" else ""
         self._https = HttpsServer(
             build(gateway),

@@ -85,8 +85,8 @@ class SignIn:
 
     root: the keeper's root key. clients: the register's checked look-up of a client by id. started_us: effective time
     at which serving began. issuers: the gateway's public URLs where the keeper knows them from its own settings
-    (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else. Not thread-safe,
-    except `record`, which is the writer's.
+    (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else. transfers: how many a
+    client has under way outside sessions. Not thread-safe, except `record`, which is the writer's.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class SignIn:
         limits: Limits,
         started_us: int,
         issuers: frozenset[str] = frozenset(),
+        transfers: Callable[[str], int] = lambda _client: 0,
     ) -> None:
         self._clients = clients
         self._issuers = issuers
@@ -106,7 +107,7 @@ class SignIn:
         self._refusals = Refusals()
         self.nonces = Nonces(started_us)
         self.dpop = DpopProofs(self.nonces)
-        self.sessions = Sessions(limits.sftp_session_hours, limits.parallel_per_client, limits.connections)
+        self.sessions = Sessions(limits.sftp_session_hours, limits.parallel_per_client, limits.connections, transfers)
 
     # ---- signing in ------------------------------------------------------------------------------------------------
 

@@ -6,10 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from keten.core.errors import Busy, Denied, Invalid, KetenError, NotFound, Unavailable
 from keten.exchange.listing import Visible, listing, visible
 from keten.exchange.opening import Committed, Evaluated, Request, Stale
-from keten.exchange.running import ENDS, Running, ending, ending_unknown
+from keten.exchange.running import ENDS, Accesses, Running, ending, ending_unknown
 from keten.identity.service import Principal
 from keten.identity.signin_entries import Method
 from keten.keeper import entries
@@ -311,7 +313,23 @@ class GatewayVerbs:
             principal.key,
         )
         session = body.caller.session.session if body.caller.session else ""
-        self._attempt(connection, request, session, reply, 1)
+        if session:  # which counts as one transfer, whatever is open in it
+            self._attempt(connection, request, session, reply, 1)
+            return
+        self._require_fewer(principal.client_id)
+        counted = _Counted(reply, self._trusted.accesses, principal.client_id)
+        try:
+            self._attempt(connection, request, session, counted, 1)
+        except BaseException:
+            counted.over()
+            raise
+
+    def _require_fewer(self, client: str) -> None:
+        """Raises `Busy` ("too-many-parallel") when a client has as much under way, over all gateways, as it may."""
+        trusted = self._trusted
+        sessions = len(trusted.sign_in.sessions.of_client(client))
+        if trusted.accesses.transfers(client) + sessions >= trusted.settings.limits.parallel_per_client:
+            raise Busy("too-many-parallel", "Too many transfers at once; wait until one is finished.")
 
     def _attempt(self, connection: Connection, request: Request, session: str, reply: Reply, attempt: int) -> None:
         trusted = self._trusted
@@ -400,6 +418,32 @@ class GatewayVerbs:
                 reply.ok(said.Recorded(sealed_in(batch, job.value).id, job.value))
 
         trusted.writer.submit(ending(running, sent, body.end), done, essential=True)
+
+
+class _Counted(Reply):
+    """The answer to a request for an access, which counts as under way until it is given."""
+
+    __slots__ = ("_accesses", "_client", "_reply")
+
+    def __init__(self, reply: Reply, accesses: Accesses, client: str) -> None:  # what it has of its own is `reply`'s
+        self._reply = reply
+        self._accesses = accesses
+        self._client = client
+        accesses.begin(client)
+
+    def over(self) -> None:
+        """It counts no longer: it was opened, and counts as that, or refused."""
+        self._accesses.begun(self._client)
+
+    def ok(self, body: msgspec.Struct) -> None:
+        """The verb's answer."""
+        self.over()
+        self._reply.ok(body)
+
+    def error(self, error: KetenError) -> None:
+        """A failure."""
+        self.over()
+        self._reply.error(error)
 
 
 class _Unsatisfiable(Invalid):

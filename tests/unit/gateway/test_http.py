@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from keten.core.errors import Busy, Denied, Unavailable
-from keten.core.settings import Limits
 from keten.drills.supplier import Answer
 from keten.gateway import health
 from keten.keeper import protocol as said
@@ -177,28 +176,6 @@ def test_other_methods_are_refused(serving: Serving, method: str, path: str, all
         assert answer.json()["type"] == "urn:keten:problem:method"
 
     serving(testing)
-
-
-def test_one_clients_parallel_transfers_are_bounded(serving: Serving) -> None:
-    async def testing(scene: Scene) -> None:
-        content = scene.keeper.put(b"x")
-        gate = asyncio.Event()
-        answer = scene.keeper.verbs["exchange.open"]
-
-        async def slow(body: said.OpenObject) -> msgspec.Struct:
-            await gate.wait()
-            return await answer(body)
-
-        scene.keeper.verbs["exchange.open"] = slow
-        running = [asyncio.ensure_future(get(scene, path_of(content))) for _ in range(3)]
-        await scene.keeper.heard("exchange.open", 3)
-        assert (await get(scene, path_of(content))).status == 429
-        assert len(scene.keeper.bodies("exchange.open")) == 3, "the keeper is not asked, so no budget is charged"
-        gate.set()
-        assert [one.status for one in await asyncio.gather(*running)] == [200] * 3
-        assert (await get(scene, path_of(content))).status == 200
-
-    serving(testing, limits=Limits(parallel_per_client=3))
 
 
 # ---- shares -------------------------------------------------------------------------------------------------------
