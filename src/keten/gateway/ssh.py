@@ -33,6 +33,7 @@ from keten.gateway.connection import Connection
 from keten.gateway.delivery import PIECE
 from keten.gateway.sftp_session import MAX_CHANNELS, SftpSession
 from keten.gateway.ssh_channel import PACKET, WINDOW, ChannelSession, SftpOnlyChannel
+from keten.gateway.ssh_sent import ConnectionSent
 from keten.keeper.protocol import SessionEnd, SessionOpened, SshSignIn
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ class SshConnection(SSHServerConnection):
         self._attempts = 0
         self._offers = 0
         self._is_starting = True
+        self.sent = ConnectionSent(connection.unsent)
         self.session: SftpSession | None = None
         connection.when_lost(self._gone)
 
@@ -205,8 +207,14 @@ class SshConnection(SSHServerConnection):
         sequence = self._send_seq
         sealed, mac = encryption.encrypt_packet(sequence, len(packet).to_bytes(4, "big"), packet)
         transport.writelines((sealed, mac))
+        self.sent.written += len(sealed) + len(mac)
         self._send_seq = (sequence + 1) & 0xFFFFFFFF
         self._rekey_bytes_sent += len(packet)
+
+    def _send(self, data: bytes) -> None:
+        """What the library writes is counted as well."""
+        self.sent.written += len(data)
+        super()._send(data)
 
     def _log_packet(self, *_logged: object) -> None:
         """Packets are not logged."""
@@ -244,7 +252,8 @@ class SshConnection(SSHServerConnection):
         except KetenError as error:
             log.debug("sign-in refused: %s", error.code)
             return False
-        session = SftpSession(self._service.accesses, self._gate, opened, self._service.slow_reader_seconds)
+        slow_seconds = self._service.slow_reader_seconds
+        session = SftpSession(self._service.accesses, self._gate, opened, slow_seconds, self.sent.settle)
         if not self._service.accesses.enter(opened.session, session, epoch):
             self._gate.cut("cut")
             return False
