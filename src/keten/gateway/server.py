@@ -356,6 +356,10 @@ class HttpsServer:
         self._state = ServerState()
         self._ticking: asyncio.TimerHandle | None = None
 
+    def show(self, tls: ssl.SSLContext) -> None:
+        """Another certificate, for connections from now on."""
+        self._tls = tls
+
     def start(self) -> None:
         """Keep the `Date` header right."""
         self._tick()

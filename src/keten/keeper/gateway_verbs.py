@@ -16,6 +16,7 @@ from keten.identity.service import Principal
 from keten.identity.signin_entries import Method
 from keten.keeper import entries
 from keten.keeper import protocol as said
+from keten.keeper.certifying import Certifying
 from keten.keeper.server import Connection, Reply, Verb, verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import Job
@@ -45,6 +46,7 @@ class GatewayVerbs:
         self._confirmed: dict[int, asyncio.Event] = {}
         self._next_push = 0
         self._sessions: dict[str, int] = {}
+        self._certifying = Certifying(trusted)
         self.last_change = (0, 0)
         trusted.on_change = self.changed
 
@@ -53,6 +55,7 @@ class GatewayVerbs:
         return {
             "keeper.hello": waiting_verb(said.Hello, self.hello),
             "keeper.health": verb(said.Nothing, self.health),
+            "keeper.certificate": waiting_verb(said.CertificateRequest, self.certificate),
             "keeper.acknowledge": verb(said.Acknowledge, self.acknowledge),
             "identity.token": waiting_verb(said.TokenRequest, self.token),
             "identity.ssh_sign_in": waiting_verb(said.SshSignIn, self.ssh_sign_in),
@@ -77,11 +80,14 @@ class GatewayVerbs:
         await trusted.writer.run(
             lambda writing: writing.record(Draft(entries.GATEWAY_CONNECTED, "keeper", details=details))
         )
-        if not connection.alive:  # gone meanwhile: nobody would ever confirm what is pushed to it
-            return said.Welcome(trusted.origin, trusted.clock.recording_time())
-        self.gateways[connection.number] = connection
-        self.names[connection.number] = body.name[:100]
-        return said.Welcome(trusted.origin, trusted.clock.recording_time())
+        if connection.alive:  # if it is gone meanwhile, nobody would ever confirm what is pushed to it
+            self.gateways[connection.number] = connection
+            self.names[connection.number] = body.name[:100]
+        return said.Welcome(trusted.origin, trusted.clock.recording_time(), self._certifying.hosts)
+
+    async def certificate(self, _connection: Connection, body: said.CertificateRequest) -> said.Certificate:
+        """A TLS certificate for a key that the gateway made and keeps; recorded before it is handed out."""
+        return await self._certifying.certify(body)
 
     def health(self, _connection: Connection, _body: said.Nothing, reply: Reply) -> None:
         """Whether requests can be served. Raises `Unavailable`: the clock jumped, or the disk is nearly full."""
