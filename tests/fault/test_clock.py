@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from keten.drills.reader import Reader
+from keten.drills.supplier import SupplierSystem
 from tests.town import Town
 
 LIBRARIES = [
@@ -96,6 +97,7 @@ def test_moved_while_serving(town: Moved) -> None:
         assert reader.received < town.care.stat().st_size
         assert carrier.get(path).status == 503
         assert carrier.sign_in().status == 503
+        assert carrier.ask("GET", "/healthz").status == 503
         assert town.keten.run("status")["keeper"]["clock"], "it is told what was seen"
         if seconds < 0:  # accepted as it is: time stands still until the clock has caught up with the newest entry
             _accept(town)
@@ -107,6 +109,7 @@ def test_moved_while_serving(town: Moved) -> None:
         _accept(town)
         assert carrier.sign_in().status == 200
         assert carrier.get(path).status == 200
+        _until_healthy(carrier)
     kinds = _times_hold(town)
     assert kinds.count("keeper.clock.jumped") >= 2
     assert kinds.count("keeper.clock.accepted") == 3
@@ -115,6 +118,14 @@ def test_moved_while_serving(town: Moved) -> None:
     assert town.entries("--newest", "--limit", "1")[0]["time"] <= now
     ends = {entry["details"]["end"] for entry in town.entries("--kind", "exchange.object.delivered")}
     assert "cut" in ends, ends
+
+
+def _until_healthy(system: SupplierSystem) -> None:
+    """What was said of the keeper's health is said for a second."""
+    deadline = time.monotonic() + 30
+    while system.ask("GET", "/healthz").status != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _accept(town: Moved) -> None:

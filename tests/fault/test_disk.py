@@ -78,6 +78,7 @@ def test_when_only_the_reserve_is_left(roomy: tuple[SmallDisk, Town]) -> None:
     assert printer.get(path).status == 503
     assert printer.get("/v1/shares").status == 503
     assert town.system(PRINTER, town.printer_key).sign_in().status == 503
+    assert printer.ask("GET", "/healthz").status == 503
     assert town.keten.command("put", "voters", str(town.care)).returncode == 3
     estate = town.keten.folder / "estate.yaml"
     estate.write_text(estate.read_text().replace("retention_days: 90", "retention_days: 80"))

@@ -115,13 +115,17 @@ class Separate:
     def start(self) -> None:
         """Keeper and gateway, each as its own user; then the register and its content."""
         self._process(KEEPER, "_keeper")
-        self.ready = self._process(GATEWAY, "_gateway", "--gateway", "127.0.0.1:0", "--sftp", "127.0.0.1:0")
+        self.start_gateway()
         (self.folder / "estate.yaml").write_text(estate(self.printer_key.line, self.carrier_key.line))
         self.ids = self.keten("apply", str(self.folder / "estate.yaml"))["ids"]
         for name, content, dataset in (("v.csv", self.voters, "voters"), ("c.txt", self.care, "clients-in-care")):
             (self.folder / name).write_bytes(content)
             self.keten("put", dataset, str(self.folder / name))
             (self.folder / name).unlink()
+
+    def start_gateway(self) -> None:
+        """A gateway; `ready` is its line."""
+        self.ready = self._process(GATEWAY, "_gateway", "--gateway", "127.0.0.1:0", "--sftp", "127.0.0.1:0")
 
     def keten(self, *words: str) -> Any:
         """A command of the operator, who is the keeper's user."""

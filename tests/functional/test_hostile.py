@@ -5,10 +5,22 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from keten.core.certificates import read
+from keten.core.errors import KetenError
 from keten.core.ids import new_id
+from keten.keeper import certifying
+from keten.keeper import protocol as said
+from keten.keeper.certificates import create_authority, issue
+from keten.keeper.client import KeeperClient
 from tests.town import PRINTER, Town
 
 
@@ -48,6 +60,52 @@ def test_assertions_that_do_not_hold(town: Town) -> None:
     assert system.sign_in(good).status == 401, "an assertion counts once"
 
 
+def test_a_bad_dpop_proof_at_the_token_endpoint_is_called_one(town: Town) -> None:
+    """RFC 9449 §5: `invalid_dpop_proof`, and not `invalid_client`; the client itself is right."""
+    system = town.printer()  # which has the nonce, when one is asked for
+    endpoint = f"{system.url}/oauth/token"
+    once = system.proof("POST", endpoint)
+
+    def ask(proof: str) -> tuple[int, str]:
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": system.assertion(),
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "DPoP": proof}
+        answer = system.ask("POST", "/oauth/token", headers, urlencode(form).encode())
+        return answer.status, str(answer.json().get("error"))
+
+    assert ask(once) == (200, "None")
+    for proof in (once, system.proof("GET", endpoint), system.proof("POST", system.url), "a.b.c"):
+        assert ask(proof) == (400, "invalid_dpop_proof")
+    assert ask(system.proof("POST", endpoint, iat=int(time.time()) - 100)) == (400, "invalid_dpop_proof")
+
+
+def test_ranges_that_an_object_has_not(town: Town) -> None:
+    empty = town.keten.folder / "empty.txt"
+    empty.write_bytes(b"")
+    town.keten.run("put", "voters", str(empty))
+    printer = town.printer()
+    by_name = {found["name"]: found for found in printer.shares()[0]["objects"]}
+    size = by_name["voters.csv"]["size"]
+    described = []
+    for name, span, length in (
+        ("voters.csv", f"bytes={size}-", size),
+        ("voters.csv", "bytes=-0", size),
+        ("empty.txt", "bytes=1-", 0),
+    ):
+        answer = printer.get(f"/v1/objects/{by_name[name]['id']}", {"Range": span})
+        assert (answer.status, answer.headers["content-range"]) == (416, f"bytes */{length}")
+        described.append((int(answer.headers["keten-entry-index"]), answer.headers["keten-entry"]))
+    for span in ("bytes=0-", "bytes=-5"):
+        answer = printer.get(f"/v1/objects/{by_name['empty.txt']['id']}", {"Range": span})
+        assert (answer.status, answer.body) == (200, b"")
+    shown = town.keten.command("ledger", "show", "--json", "--kind", "exchange.object.described").stdout
+    found = {(entry["index"], entry["id"]) for entry in map(json.loads, shown.splitlines())}
+    assert set(described) <= found, "each names its entry"
+
+
 def test_tokens_and_proofs_that_do_not_hold(town: Town) -> None:
     printer, carrier = town.printer(), town.carrier()
     path = "/v1/shares"
@@ -76,6 +134,40 @@ def test_tokens_and_proofs_that_do_not_hold(town: Town) -> None:
     assert ask(printer.token, printer.proof("GET", url, printer.token), "Bearer") == 401
     assert ask(printer.token[:-2] + "AA", printer.proof("GET", url, printer.token)) == 401
     assert printer.ask("GET", path).status == 401
+
+
+def _all_that_are_left(ask: Callable[[], object]) -> None:
+    for _number in range(certifying.MOST):
+        ask()
+
+
+def test_a_gateway_gets_certificates_for_its_own_names_only(town: Town) -> None:
+    """Suppliers trust the instance's authority: a gateway in the wrong hands must not get a bank's name from it."""
+    key = generate_private_key(SECP256R1())
+    bank = x509.SubjectAlternativeName([x509.DNSName("bank.example")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bank.example")])
+    asked = x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(bank, critical=False)
+    request = asked.sign(key, SHA256()).public_bytes(Encoding.DER)
+    foreign = issue(create_authority("bank"), ("bank.example",)).certificate
+    with KeeperClient(town.keten.paths.gateway_socket) as keeper:
+
+        def ask(present: bytes) -> tuple[str, ...]:
+            body = said.CertificateRequest(request, present)
+            path.write_bytes(keeper.call("keeper.certificate", body, said.Certificate).certificate)
+            return read(path).hosts
+
+        path = town.keten.folder / "made.pem"
+        keeper.call("keeper.hello", said.Hello("gateway", "0"), said.Welcome)
+        assert ask(foreign) == ("127.0.0.1",)
+        assert ask(b"") == ("127.0.0.1",)
+        assert set(ask(town.keten.paths.tls_certificate.read_bytes())) == {"localhost", "127.0.0.1", "::1"}
+        for _number in range(certifying.MOST - 4):  # one more was asked for by the gateway at most
+            ask(b"")
+        with pytest.raises(KetenError, match="Too many certificates"):
+            _all_that_are_left(lambda: ask(b""))
+    shown = town.keten.command("ledger", "show", "--json", "--kind", "keeper.certificate.issued").stdout
+    hosts = {host for line in shown.splitlines() for host in json.loads(line)["details"]["hosts"]}
+    assert hosts == {"localhost", "127.0.0.1", "::1"}
 
 
 def test_a_flood_of_strangers_makes_few_entries(town: Town) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
 from keten.core.ids import new_id
 from tests.town import CARRIER, Town
@@ -61,6 +63,64 @@ def test_absent_and_forbidden_take_equally_long(town: Town) -> None:
             times = {first: asked(first), second: asked(second)}
             slower += times[forbidden] > times[absent]
     assert abs(slower - PAIRS / 2) < SIGMAS * (PAIRS**0.5) / 2, f"forbidden was slower in {slower} of {PAIRS}"
+
+
+def _as_long(one: Callable[[], float], other: Callable[[], float]) -> None:
+    """The same sign test for any two requests."""
+    slower = 0
+    for number in range(PAIRS):
+        if number % 2:
+            first, second = one(), other()
+        else:
+            second, first = other(), one()
+        slower += first > second
+    assert abs(slower - PAIRS / 2) < SIGMAS * (PAIRS**0.5) / 2, f"it was slower in {slower} of {PAIRS}"
+
+
+def test_absent_and_forbidden_shares_take_equally_long(town: Town) -> None:
+    printer, carrier = town.printer(), town.carrier()
+    forbidden = carrier.shares()[0]["id"]
+    with printer.connect() as wire:
+
+        def asked(share_id: str) -> float:
+            path = f"/v1/shares/{share_id}"
+            headers = printer.authorised("GET", path, {"Connection": "keep-alive"})
+            began = time.perf_counter()
+            response = printer.send(wire, "GET", path, headers)
+            response.read()
+            assert response.status == 404
+            return time.perf_counter() - began
+
+        _as_long(lambda: asked(forbidden), lambda: asked(new_id()))
+
+
+def test_whether_a_client_exists_cannot_be_timed(town: Town) -> None:
+    """Signing in with a key that nobody has: as a client that is there, and as ever others that are not."""
+    stranger = town.system(CARRIER, town.printer_key)
+    known = stranger.client_id
+    endpoint = f"{stranger.url}/oauth/token"
+    with stranger.connect() as wire:
+
+        def asked(client_id: str) -> float:
+            stranger.client_id = client_id
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": client_id,
+                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                "client_assertion": stranger.assertion(),
+            }
+            headers = {"Content-Type": "application/x-www-form-urlencoded", "Connection": "keep-alive"}
+            headers["DPoP"] = stranger.proof("POST", endpoint)
+            body = urlencode(form).encode()
+            began = time.perf_counter()
+            response = stranger.send(wire, "POST", "/oauth/token", headers, body)
+            response.read()
+            assert response.status == 401
+            return time.perf_counter() - began
+
+        for _number in range(12):  # the first ten of a minute are recorded one by one
+            asked(known)
+        _as_long(lambda: asked(known), lambda: asked(new_id()))
 
 
 def test_a_budget_is_the_most_that_leaves(fresh_town: Town) -> None:

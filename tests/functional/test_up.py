@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from keten.cli.up.certificate import read
+from keten.core.certificates import read
 from keten.drills.throwaway import Command, Throwaway
 
 LISTENERS = ("up", "--sftp", "off", "--console", "off")

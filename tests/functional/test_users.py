@@ -201,6 +201,20 @@ def test_modes_are_what_the_manual_says(town: Separate) -> None:
         assert not blob.stat().st_mode & 0o022
 
 
+def test_the_gateway_gets_its_certificate_with_a_key_of_its_own(town: Separate) -> None:
+    """Nobody has to renew it: the gateway's user makes the key, the keeper signs, and neither reads the other's."""
+    before = town.paths.tls_key.read_bytes()
+    town.paths.tls_key.unlink()
+    town.paths.tls_certificate.unlink()
+    town.start_gateway()
+    assert town.paths.tls_key.read_bytes() != before
+    assert town.system(PRINTER).get("/v1/shares").status == 200, "it is valid for the address, by the same authority"
+    status = town.paths.tls_key.stat()
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (GATEWAY, 0o600)
+    issued = [entry for entry in town.entries() if entry["kind"] == "keeper.certificate.issued"]
+    assert "127.0.0.1" in issued[-1]["details"]["hosts"]
+
+
 def test_the_doctor_finds_no_fault_in_it(town: Separate) -> None:
     done = town.python.run(KEEPER, "-m", "keten", "doctor", "--home", str(town.home), "--json")
     findings = json.loads(done.stdout)["findings"]

@@ -222,7 +222,7 @@ def _span(request: Request, size: int) -> tuple[int, int, bool]:
     """The bytes asked for, clamped to the object: start, length, whether there are such bytes (RFC 9110 §14)."""
     if request.start < 0:
         start = max(0, size + request.start)
-        return start, size - start, size > 0
+        return start, size - start, True  # also of an empty object: then the whole of it (§14.1.2)
     if request.start >= size and request.start > 0:
         return 0, 0, False
     length = size - request.start if request.length < 0 else min(request.length, size - request.start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -40,6 +41,8 @@ class Accesses:
 
     def __init__(self) -> None:
         self._by_opening: dict[str, Running] = {}
+        self._begun: Counter[str] = Counter()  # by client: asked for and not opened or refused yet
+        self._of: dict[str, set[str]] = {}  # by client: what is open outside a session
 
     def __len__(self) -> int:
         return len(self._by_opening)
@@ -47,9 +50,39 @@ class Accesses:
     def __iter__(self) -> Iterator[Running]:
         return iter(list(self._by_opening.values()))
 
+    # ---- how much one client has under way -------------------------------------------------------------------
+
+    def transfers(self, client: str) -> int:
+        """How many accesses of a client are under way or being opened, those within a session left out."""
+        return self._begun[client] + len(self._of.get(client, ()))
+
+    def begin(self, client: str) -> None:
+        """An access is being opened: it counts from here on, until `begun` and what follows."""
+        self._begun[client] += 1
+
+    def begun(self, client: str) -> None:
+        """It was opened (and counts as that) or refused."""
+        self._begun[client] -= 1
+        if not self._begun[client]:
+            del self._begun[client]
+
+    def _count(self, running: Running) -> None:
+        # Those of before a restart are not known to be outside a session, and are over within seconds.
+        if running.evaluated is not None and not running.session:
+            self._of.setdefault(running.client, set()).add(running.opening)
+
+    def _uncount(self, running: Running) -> None:
+        own = self._of.get(running.client)
+        if own is not None:
+            own.discard(running.opening)
+            if not own:
+                del self._of[running.client]
+
+    # ---- the accesses ----------------------------------------------------------------------------------------
+
     def add(self, evaluated: Evaluated, committed: Committed, opening: str, session: str, gateway: int) -> None:
         """An access was opened and its key handed out."""
-        self._by_opening[opening] = Running(
+        running = self._by_opening[opening] = Running(
             opening,
             committed.index,
             evaluated.request.client,
@@ -60,6 +93,7 @@ class Accesses:
             evaluated.length,
             evaluated,
         )
+        self._count(running)
 
     def restore(self, entry: Entry) -> None:
         """An access that a former keeper opened and whose end is not recorded."""
@@ -97,11 +131,13 @@ class Accesses:
         running = self._by_opening.get(opening)
         if running is None or running.gateway not in (0, gateway):
             raise Conflict("not-open", "No such access is under way.", opening)
+        self._uncount(running)
         return self._by_opening.pop(opening)
 
     def put_back(self, running: Running) -> None:
         """Recording its end failed: it is still without one."""
         self._by_opening[running.opening] = running
+        self._count(running)
 
     def disown(self, gateway: int) -> list[str]:
         """A gateway's connection is gone: any gateway may now report on its accesses. Returns their openings."""

@@ -60,6 +60,11 @@ class Call:
             raise Problem("malformed")
         return values[0].decode("latin-1") if values else None
 
+    def joined(self, name: bytes) -> str | None:
+        """A header's value; several lines are one list, as RFC 9110 §5.3 has it."""
+        values = [value for each, value in self.headers if each == name]
+        return b", ".join(values).decode("latin-1") if values else None
+
     async def body(self, limit: int) -> bytes:
         """The whole content, of at most `limit` bytes, within `BODY_SECONDS`."""
         declared = self.header(b"content-length")

@@ -42,6 +42,7 @@ class Delivery:
         self.sent = 0
         self.end = ""
         self.waiting_since = 0.0
+        self.left: Callable[[], int] | None = None  # what has left this process, where that is followed
         self._deadline = time.monotonic() + opened.valid_for_us / 1_000_000
         self._timer: asyncio.TimerHandle | None = None
         self._contents = contents
@@ -72,7 +73,9 @@ class Delivery:
         if self._timer is not None:
             self._timer.cancel()
         self.sent = self.handed
-        if end != "complete" and self.connection.accesses == {self}:
+        if self.left is not None:
+            self.sent = self.left()
+        elif end != "complete" and self.connection.accesses == {self}:
             self.sent = max(0, self.handed - self.connection.unsent_content())
             if end == "client-closed" and self.sent == self.length:  # it took everything and hung up at once
                 self.end = "complete"

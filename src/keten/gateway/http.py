@@ -7,8 +7,6 @@ What a request proves goes to the keeper as it came; the address it is about is 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 import urllib.parse
 from collections.abc import Awaitable, Callable
@@ -23,7 +21,7 @@ from keten.core.clock import rfc3339
 from keten.core.errors import KetenError
 from keten.gateway.accesses import Accesses
 from keten.gateway.call import NO_STORE, Call, ClientGone
-from keten.gateway.concurrency import Concurrency
+from keten.gateway.health import Health
 from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import data_of
 from keten.gateway.objects import serve_object
@@ -34,7 +32,7 @@ from keten.gateway.problems import (
     challenge,
     problem_of,
 )
-from keten.keeper.protocol import Caller, HttpProof, Share, ShareQuery, Shares, TokenGranted, TokenRequest
+from keten.keeper.protocol import Caller, HttpProof, Nothing, Share, ShareQuery, Shares, TokenGranted, TokenRequest
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +47,10 @@ Handler = Callable[[Call], Awaitable[None]]
 class Gateway:
     """What the routes do. `public_url`: what the outside calls this listener, without a trailing slash."""
 
-    def __init__(self, accesses: Accesses, concurrency: Concurrency, ledger: LedgerFiles, public_url: str) -> None:
+    def __init__(self, accesses: Accesses, ledger: LedgerFiles, public_url: str) -> None:
         self._accesses = accesses
-        self._concurrency = concurrency
         self._ledger = ledger
+        self._health = Health(lambda: accesses.link.call("keeper.health", Nothing()))
         self._url = public_url.rstrip("/")
         self._openapi = resources.files("keten.gateway").joinpath("openapi.json").read_bytes()
 
@@ -111,7 +109,6 @@ class Gateway:
                 raise
             await self._deny_token(call, error)
             return
-        self._concurrency.issued(granted.access_token, _subject(asked), granted.expires_in)
         headers: Headers = [_JSON, NO_STORE, (b"keten-entry", granted.entry.encode("latin-1"))]
         if granted.nonce:
             headers.append((b"dpop-nonce", granted.nonce.encode("latin-1")))
@@ -138,10 +135,12 @@ class Gateway:
         return form
 
     async def _deny_token(self, call: Call, error: KetenError) -> None:
-        nonce = data_of(error).get("nonce", "")
+        data = data_of(error)
         if error.code == "use_dpop_nonce":
-            extra: Headers = [(b"dpop-nonce", nonce.encode("latin-1"))]
+            extra: Headers = [(b"dpop-nonce", data.get("nonce", "").encode("latin-1"))]
             await self._refuse_token(call, 400, "use_dpop_nonce", error.public, extra)  # RFC 9449 §8
+        elif data.get("proof") == "dpop":
+            await self._refuse_token(call, 400, "invalid_dpop_proof", error.public, code=error.code)  # §5
         elif error.category == "invalid":
             await self._refuse_token(call, 400, "invalid_request", error.public)
         else:
@@ -155,7 +154,10 @@ class Gateway:
         if code:
             document["code"] = code
         document["request_id"] = call.request_id
-        await call.answer(status, [_JSON, NO_STORE, *(extra or [])], msgspec.json.encode(document))
+        headers: Headers = [_JSON, NO_STORE, *(extra or [])]
+        if status == 401:
+            headers += challenge()  # RFC 9110 §15.5.2: there is one in every 401
+        await call.answer(status, headers, msgspec.json.encode(document))
 
     def _caller(self, call: Call) -> Caller:
         """What the request proves, for the keeper to verify. `Problem` when it claims to prove nothing."""
@@ -191,10 +193,7 @@ class Gateway:
 
     async def object(self, call: Call) -> None:
         """One object, or a range of it."""
-        caller = self._caller(call)
-        token = caller.http.token if caller.http else ""
-        with self._concurrency.one_more(self._concurrency.client_of(token)):
-            await serve_object(call, self._accesses, caller)
+        await serve_object(call, self._accesses, self._caller(call))
 
     # ---- public ------------------------------------------------------------------------------------------------
 
@@ -214,6 +213,7 @@ class Gateway:
         """Whether requests can be served."""
         if not self._accesses.link.ready:
             raise Problem("unavailable")
+        await self._health.check()
         await call.answer(200, [_JSON, NO_STORE], b'{"ready":true}')
 
 
@@ -311,17 +311,3 @@ def _share(share: Share) -> dict[str, Any]:
         ],
         "upload_url": None,
     }
-
-
-def _subject(asked: TokenRequest) -> str:
-    """Whom a token was granted to. Read after the keeper verified the assertion, which names the client as `sub`."""
-    try:
-        payload = asked.assertion.split(".")[1]
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims)
-    except (IndexError, binascii.Error, msgspec.DecodeError, ValueError):
-        return asked.client_id
-    return claims.sub
-
-
-class _Claims(msgspec.Struct):
-    sub: str

@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
 
 import uvloop
 
@@ -20,14 +19,14 @@ from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.gateway.accesses import Accesses
 from keten.gateway.addresses import networks
-from keten.gateway.concurrency import Concurrency
+from keten.gateway.certificate import LOOK_SECONDS, ShownCertificate
 from keten.gateway.connection import Connection
 from keten.gateway.content import Contents
 from keten.gateway.http import Gateway, build
 from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import KeeperLink
 from keten.gateway.listening import Acceptor, join_host
-from keten.gateway.server import HttpsServer, tls_context
+from keten.gateway.server import HttpsServer
 from keten.gateway.ssh import SftpService
 from keten.keeper.protocol import Hello
 
@@ -52,7 +51,7 @@ async def _serve(settings: Settings) -> None:
 
     1. Read the keys of the listeners: what is wrong with them is said before anybody waits.
     2. Wait for the keeper.
-    3. Listen, and say so.
+    3. Have a certificate; listen, and say so.
     4. On SIGTERM: accept nobody; let transfers finish for a while, then cut them; report; end.
     """
     gc.freeze()  # what is loaded stays: keep the collector from walking it again and again
@@ -69,7 +68,8 @@ async def _serve(settings: Settings) -> None:
     await asyncio.wait((waiting, told), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if not stopping.is_set():
-        sys.stdout.write(f"{json.dumps(running.listen())}\n")  # 3
+        await running.certify()  # 3
+        sys.stdout.write(f"{json.dumps(running.listen())}\n")
         sys.stdout.flush()
     await stopping.wait()
     await running.stop()  # 4
@@ -83,7 +83,6 @@ class RunningGateway:
         self._settings = settings
         self._contents = Contents(LocalStore(paths.store))
         self.accesses = Accesses(self._contents, limits.slow_reader_seconds)
-        self._concurrency = Concurrency(limits.parallel_per_client)
         self.link = KeeperLink(
             paths.gateway_socket,
             Hello(f"gateway {os.getpid()}", __version__),
@@ -91,21 +90,32 @@ class RunningGateway:
             lost=self.accesses.lost,
         )
         self.accesses.attach(self.link)
+        self._certificate: ShownCertificate | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._https: HttpsServer | None = None
         self._sftp: SftpService | None = None
         self._acceptors: list[Acceptor] = []
         self.bound: dict[str, str] = {}
         if settings.gateway.bind:
-            certificate = Path(settings.gateway.certificate) if settings.gateway.certificate else paths.tls_certificate
-            key = Path(settings.gateway.certificate_key) if settings.gateway.certificate_key else paths.tls_key
-            self._tls = tls_context(certificate, key)
+            self._certificate = ShownCertificate(settings)
         if settings.sftp.proxy not in ("", "v2"):
             raise Invalid("settings", "[sftp] 'proxy' must be 'v2': SSH has no headers.")
         if settings.sftp.bind:
-            self._sftp = SftpService(self.accesses, self._concurrency, paths.ssh_host_key, limits)
+            self._sftp = SftpService(self.accesses, paths.ssh_host_key, limits)
+
+    async def certify(self) -> None:
+        """See to it that there is a certificate to show. Raises what the keeper raises when there can be none."""
+        if self._certificate is not None:
+            await self._certificate.look(self.link)
+
+    async def _keep_certificate(self, shown: ShownCertificate, https: HttpsServer) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self.link.ready and await shown.look(self.link) and shown.context is not None:
+                https.show(shown.context)
 
     def listen(self) -> dict[str, str | None]:
-        """Listen, and say where."""
+        """Listen, and say where. After `certify`."""
         settings = self._settings
         ready: dict[str, str | None] = {"gateway": None, "sftp": None, "sftp_host_key": None}
         if settings.gateway.bind:
@@ -132,16 +142,20 @@ class RunningGateway:
         host, port = acceptor.bind()  # a picked port is part of the address that proofs are about
         self.bound["gateway"] = f"https://{join_host(*_reachable(host, port))}"
         url = listener.public_url or self.bound["gateway"]
-        gateway = Gateway(self.accesses, self._concurrency, LedgerFiles(settings.paths.ledger), url)
+        gateway = Gateway(self.accesses, LedgerFiles(settings.paths.ledger), url)
         header = listener.proxy if listener.proxy != "v2" else ""
+        shown = self._certificate
+        if shown is None or shown.context is None:
+            raise Invalid("certificate", "There is no TLS certificate to show.")
         self._https = HttpsServer(
             build(gateway),
-            self._tls,
+            shown.context,
             idle_seconds=settings.limits.idle_seconds,
             header=header,
             proxies=networks(listener.trusted_proxies),
         )
         self._https.start()
+        self._keeping = asyncio.ensure_future(self._keep_certificate(shown, self._https))
         acceptor.start(self._https.serve)
         self._acceptors.append(acceptor)
         return url.rstrip("/")
@@ -155,6 +169,8 @@ class RunningGateway:
         """Accept nobody, drain, cut, report, end."""
         for acceptor in self._acceptors:
             acceptor.stop()
+        if self._keeping is not None:
+            self._keeping.cancel()
         if self._https is not None:
             await self._https.drain(drain_seconds)
         await self.accesses.drained(drain_seconds)

@@ -14,7 +14,7 @@ from keten.gateway.accesses import Accesses
 from keten.gateway.call import NO_STORE, Call
 from keten.gateway.delivery import INLINE, Delivery
 from keten.gateway.problems import Headers, Problem
-from keten.gateway.ranges import WHOLE, etag_matches, honours_range, parse_range
+from keten.gateway.ranges import WHOLE, etag_is_same, etag_matches, honours_range, parse_range
 from keten.keeper.protocol import Caller, ObjectInfo
 
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+\Z")
@@ -24,27 +24,31 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 !#$&'()+,.;=@^_`{}~\[\]-]")
 async def serve_object(call: Call, accesses: Accesses, caller: Caller) -> None:
     """Serve one request for an object.
 
-    1. Settle the conditions: `If-None-Match`, `If-Range`, `Range` (RFC 9110 §13.2.2).
+    1. Settle the conditions: `If-Match`, `If-None-Match`, `If-Range`, `Range` (RFC 9110 §13.2.2).
     2. Without content to give, ask the keeper to describe: recorded, charged nothing, no key.
     3. Else ask it to open: proof, decision, budget, entry, key.
     4. Deliver; how it ended is reported in any case.
     """
     object_id = call.parameter("id")
     etag = f'"{object_id}"'
-    if_none_match = call.header(b"if-none-match")
+    if_match = call.joined(b"if-match")
+    other = if_match is not None and not etag_is_same(if_match, etag)
+    if_none_match = call.joined(b"if-none-match")
     unchanged = if_none_match is not None and etag_matches(if_none_match, etag)
     span = WHOLE
-    if call.method == "GET" and honours_range(call.header(b"if-range"), etag):
-        span = parse_range(call.header(b"range"))
-    if call.method == "HEAD" or unchanged or span.empty:
+    if call.method == "GET" and honours_range(call.joined(b"if-range"), etag):
+        span = parse_range(call.joined(b"range"))
+    if call.method == "HEAD" or other or unchanged or span.empty:
         opened = await accesses.describe(caller, object_id)
         headers = _headers(opened.info, opened.opening, opened.index)
+        if other:
+            raise Problem("precondition", headers=_entry(opened.opening, opened.index))
         if unchanged:
             await call.start(304, headers)
             await call.content(b"")
         elif span.empty:
-            entry = [(b"keten-entry", opened.opening.encode()), (b"keten-entry-index", b"%d" % opened.index)]
-            raise Problem("range", headers=[(b"content-range", b"bytes */%d" % opened.info.size), *entry])
+            beyond = (b"content-range", b"bytes */%d" % opened.info.size)
+            raise Problem("range", headers=[beyond, *_entry(opened.opening, opened.index)])
         else:
             length = (b"content-length", b"%d" % opened.info.size)
             await call.start(200, [*headers, *_content_headers(opened.info), length])
@@ -113,10 +117,13 @@ def _headers(info: ObjectInfo, opening: str, index: int) -> Headers:
     """Headers of every answer about an object, also without content."""
     return [
         (b"etag", f'"{info.id}"'.encode("latin-1")),
-        (b"keten-entry", opening.encode("latin-1")),
-        (b"keten-entry-index", b"%d" % index),
+        *_entry(opening, index),
         NO_STORE,
     ]
+
+
+def _entry(opening: str, index: int) -> Headers:
+    return [(b"keten-entry", opening.encode("latin-1")), (b"keten-entry-index", b"%d" % index)]
 
 
 def _content_headers(info: ObjectInfo) -> Headers:

@@ -54,7 +54,7 @@ HTTPS: tuple[HttpsOperation, ...] = (
         "",
         "public by design: checkpoint, hashes, ids and commitments; nothing personal or linkable",
     ),
-    HttpsOperation("health", ("GET", "HEAD"), "/healthz", "health", "", "says only whether a keeper answers"),
+    HttpsOperation("health", ("GET", "HEAD"), "/healthz", "health", "keeper.health"),
 )
 
 READ_ONLY = "permission denied: reading only"

@@ -74,6 +74,13 @@ KINDS: dict[str, Text] = {
         "Nu niet mogelijk",
         "De huidige toestand staat dit niet toe.",
     ),
+    "precondition": Text(
+        412,
+        "Another version",
+        "What is here is not what the request is about (If-Match).",
+        "Andere versie",
+        "Wat hier staat is niet waar het verzoek over gaat (If-Match).",
+    ),
     "too-large": Text(
         413,
         "Too large",
@@ -122,6 +129,13 @@ KINDS: dict[str, Text] = {
         "Something went wrong here; nothing was delivered.",
         "Er ging iets mis",
         "Er ging hier iets mis; er is niets geleverd.",
+    ),
+    "version": Text(
+        505,
+        "Version not supported",
+        "HTTP/1.1 is spoken here.",
+        "Versie niet ondersteund",
+        "Hier wordt HTTP/1.1 gesproken.",
     ),
     "unavailable": Text(
         503,
@@ -182,6 +196,7 @@ def problem_of(error: KetenError) -> Problem:
         log.error("a request failed: %s", error)
     if data.get("entry"):
         headers.append((b"keten-entry", data["entry"].encode("latin-1")))
+        headers.append((b"keten-entry-index", data["index"].encode("latin-1")))
     return Problem(kind, code, headers)
 
 

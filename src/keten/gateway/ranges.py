@@ -55,6 +55,11 @@ def _number(digits: str) -> int:
     return _FARTHEST if len(digits) > len(str(_FARTHEST)) else min(int(digits), _FARTHEST)
 
 
+def etag_is_same(header: str, etag: str) -> bool:
+    """`If-Match`: whether one of its entity tags is ours, by strong comparison (RFC 9110 §13.1.1)."""
+    return header.strip() == "*" or any(one.strip() == etag for one in header.split(","))
+
+
 def etag_matches(header: str, etag: str) -> bool:
     """`If-None-Match`: whether one of its entity tags is ours, by weak comparison (RFC 9110 §13.1.2)."""
     if header.strip() == "*":

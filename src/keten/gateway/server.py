@@ -169,6 +169,12 @@ class GatewayProtocol(HttpToolsProtocol):
         """The head is complete: the request may run."""
         self._in_head = False
         self._disarm_head()
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            self._break("version")
+        if self.parser.should_upgrade():
+            # The parser takes what follows for another protocol, content that was announced included: whoever
+            # believes the announcement (a proxy in front) and we would then read different requests.
+            self._break("malformed")
         self.client = self._https.client_of(self._connection, self.headers)
         self.scope["client"] = self.client
         super().on_headers_complete()
@@ -349,6 +355,10 @@ class HttpsServer:
         self._proxies = proxies
         self._state = ServerState()
         self._ticking: asyncio.TimerHandle | None = None
+
+    def show(self, tls: ssl.SSLContext) -> None:
+        """Another certificate, for connections from now on."""
+        self._tls = tls
 
     def start(self) -> None:
         """Keep the `Date` header right."""

@@ -18,6 +18,7 @@ from asyncssh.constants import (
     FILEXFER_TYPE_REGULAR,
     FXF_READ,
     FXP_CLOSE,
+    FXP_DATA,
     FXP_FSETSTAT,
     FXP_FSTAT,
     FXP_LINK,
@@ -52,6 +53,7 @@ from keten.core.errors import KetenError
 from keten.gateway.delivery import Delivery
 from keten.gateway.sftp_paths import NoSuchPath, Path, resolve, written
 from keten.gateway.sftp_session import SftpSession
+from keten.gateway.ssh_sent import ChannelSent, Taken
 from keten.keeper.protocol import ObjectInfo
 
 VERSION = 3
@@ -61,6 +63,7 @@ _FILE_MODE, _FOLDER_MODE = 0o100440, 0o040550
 _SECOND = 1_000_000
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HEAD = struct.Struct(">IB")  # length, type
+_DATA_HEAD = _HEAD.size + 4 + 4  # and in an answer to a read: id, length of the content, which follows
 _HALF_YEAR = 182 * 86_400
 
 
@@ -78,10 +81,11 @@ SPOKEN = frozenset(
 class Handle:
     """An open file: an access, how much of it was read, and where."""
 
-    __slots__ = ("covered", "delivery")
+    __slots__ = ("covered", "delivery", "taken")
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, taken: Taken) -> None:
         self.delivery = delivery
+        self.taken = taken
         self.covered = Covered()
 
 
@@ -137,6 +141,8 @@ class FileServer(SFTPServer):
     def __init__(self, channel: SSHServerChannel[bytes], session: SftpSession) -> None:
         super().__init__(channel)
         self._session = session
+        self._closing = channel.is_closing
+        self.answering: tuple[Taken, int] | None = None  # whose content the next answer holds, and how much
 
     # ---- names -------------------------------------------------------------------------------------------------
 
@@ -204,7 +210,7 @@ class FileServer(SFTPServer):
             raise SFTPNoSuchFile("No such file")
         with self._session.one_handle_more():
             try:
-                return Handle(await self._session.open(found.id))
+                return Handle(*await self._session.open(found.id))
             except KetenError as error:
                 raise failure(error) from error
 
@@ -231,6 +237,8 @@ class FileServer(SFTPServer):
                 raise SFTPFailure("This access is over") from None
             raise
         delivery.hand(len(data))
+        handle.taken.read += len(data)
+        self.answering = (handle.taken, len(data))
         handle.covered.add(offset, offset + len(data))
         return cast("bytes", data)  # the library only copies it into its answer
 
@@ -238,12 +246,14 @@ class FileServer(SFTPServer):
         """Size and time of an open file."""
         return _file(cast("Handle", file_obj).delivery.info)
 
-    def close(self, file_obj: object) -> None:
-        """The access is over; what was delivered is reported."""
+    async def close(self, file_obj: object) -> None:
+        """The access is over once what was read has left; what was delivered is reported."""
         handle = cast("Handle", file_obj)
         delivery = handle.delivery
         self._session.frames.drop(delivery)
-        delivery.finish("complete" if handle.covered.whole(delivery.info.size) else "client-closed")
+        all_left = await self._session.left(handle.taken, self._closing)
+        whole = all_left and handle.covered.whole(delivery.info.size)
+        delivery.finish("complete" if whole else "client-closed")
 
     def exit(self) -> None:
         """The channel is closed; its handles were."""
@@ -279,7 +289,9 @@ def _folder() -> SFTPAttrs:
 
 
 class Parts(Protocol):
-    """A channel that takes bytes without copying them first."""
+    """A channel that takes bytes without copying them first, and follows which have left."""
+
+    sent: ChannelSent
 
     def send_parts(self, *parts: bytes | memoryview) -> None:
         """Send parts that stay as they are."""
@@ -295,6 +307,7 @@ class Handler(SFTPServerHandler):
     ) -> None:
         super().__init__(server, reader, writer, VERSION)
         self._session = session
+        self._files = server
 
     async def recv_packet(self) -> SSHPacket:
         """The next request, of at most `MAX_PACKET` bytes."""
@@ -321,7 +334,12 @@ class Handler(SFTPServerHandler):
         if writer is None or writer.channel.is_closing():
             return
         length = 1 + sum(map(len, args))
-        cast("Parts", writer.channel).send_parts(_HEAD.pack(length, pkttype), *args)
+        channel = cast("Parts", writer.channel)
+        answering, self._files.answering = self._files.answering, None
+        if answering is not None and pkttype == FXP_DATA:
+            taken, count = answering
+            channel.sent.content(_DATA_HEAD, count, taken)
+        channel.send_parts(_HEAD.pack(length, pkttype), *args)
 
     def _log_packet(self, *_logged: object) -> None:
         """Packets are not logged."""
@@ -340,6 +358,12 @@ class Handler(SFTPServerHandler):
         """What a client may ask for at once (limits@openssh.com)."""
         packet.check_end()
         return SFTPLimits(MAX_PACKET, MAX_READ, MAX_READ, self._session.max_handles)
+
+    async def _cleanup(self, exc: Exception | None) -> None:
+        """The channel ends, with an exit status as of OpenSSH's server: without one `scp` calls all of it failed."""
+        if self._writer is not None:
+            cast("SSHServerChannel[bytes]", self._writer.channel).exit(0 if exc is None else 1)
+        await super()._cleanup(exc)
 
     @property
     def handles(self) -> int:

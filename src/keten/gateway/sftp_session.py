@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -16,12 +16,14 @@ from keten.gateway.connection import Connection
 from keten.gateway.delivery import Delivery
 from keten.gateway.sftp_files import Listing
 from keten.gateway.sftp_frames import Frames
+from keten.gateway.ssh_sent import Taken
 from keten.keeper.protocol import Caller, SessionEnd, SessionOpened, SessionProof, ShareQuery, Shares
 
 MAX_HANDLES = 256
 MAX_CHANNELS = 8
 IDLE_SECONDS = 900.0  # without a request; people leave a file manager open
 _LOOK_SECONDS = 30.0
+_SLOWEST = 0.02  # seconds between looks at what has left
 
 
 class Channel(Protocol):
@@ -35,7 +37,14 @@ class Channel(Protocol):
 class SftpSession:
     """A session that the keeper opened. It ends with its connection, at its time, or when it is cut."""
 
-    def __init__(self, accesses: Accesses, connection: Connection, opened: SessionOpened, slow_seconds: float) -> None:
+    def __init__(
+        self,
+        accesses: Accesses,
+        connection: Connection,
+        opened: SessionOpened,
+        slow_seconds: float,
+        settle: Callable[[], None],
+    ) -> None:
         self.connection = connection
         self.id = opened.session
         self.frames = Frames()
@@ -46,6 +55,7 @@ class SftpSession:
         self.writable.set()
         self._accesses = accesses
         self._slow_seconds = slow_seconds
+        self._settle = settle
         self._opening = 0
         self._heard = time.monotonic()
         self._ends = self._heard + opened.valid_for_us / 1_000_000
@@ -89,12 +99,29 @@ class SftpSession:
         shares: Shares = await self._accesses.link.call("exchange.shares", ShareQuery(self._caller()))
         return shares
 
-    async def open(self, object_id: str) -> Delivery:
-        """Open an object whole, by the keeper's decision."""
+    async def open(self, object_id: str) -> tuple[Delivery, Taken]:
+        """Open an object whole, by the keeper's decision; and what is followed of its content."""
         delivery = await self._accesses.open(self._caller(), object_id, self.connection)
         if delivery.end:
             raise SFTPFailure("This access is over")
-        return delivery
+        taken = Taken(self._settle)
+        delivery.left = lambda: taken.sent
+        return delivery, taken
+
+    async def left(self, taken: Taken, is_closing: Callable[[], bool]) -> bool:
+        """Wait until all that was read into answers has left; false when the channel or the connection ends before.
+
+        A client that takes nothing for `slow_seconds` is cut.
+        """
+        deadline, sent, turn = time.monotonic() + self._slow_seconds, taken.sent, 0
+        while taken.sent < taken.read and not is_closing() and not self.connection.is_lost:
+            if taken.sent > sent:
+                deadline, sent = time.monotonic() + self._slow_seconds, taken.sent
+            elif time.monotonic() > deadline:
+                self.connection.cut("failed")
+            await asyncio.sleep(min(turn / 1000, _SLOWEST))  # there is no call to wait for
+            turn += 1
+        return taken.sent >= taken.read
 
     @contextmanager
     def one_handle_more(self) -> Iterator[None]:

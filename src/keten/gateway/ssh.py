@@ -12,7 +12,6 @@ import os
 import struct
 import time
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,11 +29,11 @@ from asyncssh.packet import PacketDecodeError, SSHPacket
 from keten.core.errors import Busy, Invalid, KetenError
 from keten.core.settings import Limits
 from keten.gateway.accesses import Accesses
-from keten.gateway.concurrency import Concurrency
 from keten.gateway.connection import Connection
 from keten.gateway.delivery import PIECE
 from keten.gateway.sftp_session import MAX_CHANNELS, SftpSession
 from keten.gateway.ssh_channel import PACKET, WINDOW, ChannelSession, SftpOnlyChannel
+from keten.gateway.ssh_sent import ConnectionSent
 from keten.keeper.protocol import SessionEnd, SessionOpened, SshSignIn
 
 log = logging.getLogger(__name__)
@@ -64,10 +63,9 @@ MAX_WAITING = 1024 * 1024  # bytes received and not yet looked at, while the kee
 class SftpService:
     """What every SFTP connection has in common."""
 
-    def __init__(self, accesses: Accesses, concurrency: Concurrency, host_key: Path, limits: Limits) -> None:
+    def __init__(self, accesses: Accesses, host_key: Path, limits: Limits) -> None:
         asyncssh.set_log_level(logging.WARNING)
         self.accesses = accesses
-        self.concurrency = concurrency
         self.slow_reader_seconds = float(limits.slow_reader_seconds)
         self._starting: Counter[str] = Counter()
         try:
@@ -140,7 +138,7 @@ class SshConnection(SSHServerConnection):
         self._attempts = 0
         self._offers = 0
         self._is_starting = True
-        self._held = ExitStack()
+        self.sent = ConnectionSent(connection.unsent)
         self.session: SftpSession | None = None
         connection.when_lost(self._gone)
 
@@ -161,7 +159,6 @@ class SshConnection(SSHServerConnection):
 
     def _gone(self) -> None:
         self._started()
-        self._held.close()
 
     def _started(self) -> None:
         if self._is_starting:
@@ -210,8 +207,14 @@ class SshConnection(SSHServerConnection):
         sequence = self._send_seq
         sealed, mac = encryption.encrypt_packet(sequence, len(packet).to_bytes(4, "big"), packet)
         transport.writelines((sealed, mac))
+        self.sent.written += len(sealed) + len(mac)
         self._send_seq = (sequence + 1) & 0xFFFFFFFF
         self._rekey_bytes_sent += len(packet)
+
+    def _send(self, data: bytes) -> None:
+        """What the library writes is counted as well."""
+        self.sent.written += len(data)
+        super()._send(data)
 
     def _log_packet(self, *_logged: object) -> None:
         """Packets are not logged."""
@@ -226,8 +229,8 @@ class SshConnection(SSHServerConnection):
 
         1. Only plain Ed25519 keys.
         2. A key that is offered without a signature is welcome, whoever offers it.
-        3. The keeper verifies what was signed, decides, records, and opens the session.
-        4. One connection counts as one transfer of its client.
+        3. The keeper verifies what was signed, decides, records, and opens the session, which counts as one transfer
+           of its client.
         """
         if not _is_plain_key(key_data):  # 1
             return False
@@ -244,14 +247,13 @@ class SshConnection(SSHServerConnection):
         epoch = self._service.accesses.epoch()
         try:
             opened = await self._sign_in(asked)  # 3
+        except Busy as error:
+            raise asyncssh.DisconnectError(DISC_TOO_MANY_CONNECTIONS, error.public) from error
         except KetenError as error:
             log.debug("sign-in refused: %s", error.code)
             return False
-        session = SftpSession(self._service.accesses, self._gate, opened, self._service.slow_reader_seconds)
-        try:
-            self._held.enter_context(self._service.concurrency.one_more(username))  # 4
-        except Busy as error:
-            raise asyncssh.DisconnectError(DISC_TOO_MANY_CONNECTIONS, error.public) from error
+        slow_seconds = self._service.slow_reader_seconds
+        session = SftpSession(self._service.accesses, self._gate, opened, slow_seconds, self.sent.settle)
         if not self._service.accesses.enter(opened.session, session, epoch):
             self._gate.cut("cut")
             return False

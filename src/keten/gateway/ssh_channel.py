@@ -16,6 +16,7 @@ from asyncssh.stream import SSHServerStreamSession
 
 from keten.gateway.sftp import FileServer, Handler
 from keten.gateway.sftp_session import SftpSession
+from keten.gateway.ssh_sent import ChannelSent
 
 if TYPE_CHECKING:
     from keten.gateway.ssh import SshConnection
@@ -28,10 +29,13 @@ MIN_CLIENT_PACKET = 4096  # smaller ones would have us send a file in crumbs
 class SftpOnlyChannel(asyncssh.SSHServerChannel[bytes]):
     """A session channel that knows one request: the SFTP subsystem."""
 
+    sent: ChannelSent
+
     def process_open(self, send_chan: int, send_window: int, send_pktsize: int, session: Any) -> None:
         """Refuse clients that would have a file sent in crumbs."""
         if send_pktsize < MIN_CLIENT_PACKET:
             raise asyncssh.ChannelOpenError(OPEN_RESOURCE_SHORTAGE, "The packet size is too small")
+        self.sent = ChannelSent()
         super().process_open(send_chan, send_window, send_pktsize, session)
 
     # ---- requests: none but the subsystem ------------------------------------------------------------------------
@@ -61,6 +65,7 @@ class SftpOnlyChannel(asyncssh.SSHServerChannel[bytes]):
             view = memoryview(part)
             self._send_buf.append((cast("bytearray", view), None))  # never changed in place by what is below
             self._send_buf_len += len(view)
+            self.sent.written += len(view)
         self._flush_send_buf()
 
     def _flush_send_buf(self) -> None:
@@ -86,7 +91,11 @@ class SftpOnlyChannel(asyncssh.SSHServerChannel[bytes]):
             self._send_buf_len -= count
             self._send_window -= count
             connection.send_data(self._send_chan, count, parts)
+            connection.sent.packed(self.sent, count)
+        waiting, before = self._send_buf_len, connection.sent.written
         super()._flush_send_buf()  # pauses and resumes the writer, and closes what waited for an empty buffer
+        if self._send_buf_len < waiting:
+            connection.sent.deferred(self.sent, waiting - self._send_buf_len, before)
 
     def _log_packet(self, *_logged: object) -> None:
         """Packets are not logged."""

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -84,8 +85,8 @@ class SignIn:
 
     root: the keeper's root key. clients: the register's checked look-up of a client by id. started_us: effective time
     at which serving began. issuers: the gateway's public URLs where the keeper knows them from its own settings
-    (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else. Not thread-safe,
-    except `record`, which is the writer's.
+    (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else. transfers: how many a
+    client has under way outside sessions. Not thread-safe, except `record`, which is the writer's.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class SignIn:
         limits: Limits,
         started_us: int,
         issuers: frozenset[str] = frozenset(),
+        transfers: Callable[[str], int] = lambda _client: 0,
     ) -> None:
         self._clients = clients
         self._issuers = issuers
@@ -105,7 +107,7 @@ class SignIn:
         self._refusals = Refusals()
         self.nonces = Nonces(started_us)
         self.dpop = DpopProofs(self.nonces)
-        self.sessions = Sessions(limits.sftp_session_hours, limits.parallel_per_client, limits.connections)
+        self.sessions = Sessions(limits.sftp_session_hours, limits.parallel_per_client, limits.connections, transfers)
 
     # ---- signing in ------------------------------------------------------------------------------------------------
 
@@ -127,7 +129,8 @@ class SignIn:
         6. Neither was seen before. Only now are they used up: whoever is asked for a nonce may use the assertion again.
 
         Raises `Refused`: "proof-invalid", "proof-expired", "proof-replayed", "key-unknown" (cause "client-unknown"
-        for an unknown one), "client-ended", "use_dpop_nonce"; `Busy` when too many are remembered.
+        for an unknown one), "client-ended", "use_dpop_nonce"; with {"proof": "dpop"} as `data` when it is about the
+        DPoP proof; `Busy` when too many are remembered.
         """
         client_id = client.id if client else self.claimed_client(request)
         known = client.id if client else ""
@@ -141,9 +144,11 @@ class SignIn:
             raise _key_unknown(client)
         try:
             _require_running(client)  # 4
-            proof = self.dpop.check(request.dpop, "POST", request.url, now_us)  # 5
+            with _dpop():
+                proof = self.dpop.check(request.dpop, "POST", request.url, now_us)  # 5
             self._seen.require_new(assertion.hashed, now_us)  # 6
-            self.dpop.use(proof, now_us)
+            with _dpop():
+                self.dpop.use(proof, now_us)
             self._seen.use(assertion.hashed, assertion.until_us, now_us)
         except Refused as error:
             raise _about(error, known, proven=error.code != "proof-replayed") from error
@@ -326,6 +331,16 @@ class SignIn:
 
 
 _SSH_SEEN_US = 60 * SECOND  # a commit is over by then, and the database remembers for good
+
+
+@contextmanager
+def _dpop() -> Iterator[None]:
+    """What is refused in the block is the DPoP proof, and not the assertion: they are answered differently."""
+    try:
+        yield
+    except Refused as error:
+        error.data["proof"] = "dpop"
+        raise
 
 
 def _find(keys: tuple[PublicKey, ...], fingerprint: str) -> PublicKey | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from keten.core.clock import SECOND
@@ -20,9 +22,15 @@ class Session(msgspec.Struct, frozen=True, gc=False):
 
 
 class Sessions:
-    """All open sessions, at most `total`, of which one client has at most `per_client`; each at most `hours` long."""
+    """All open sessions, at most `total`, of which one client has at most `per_client`; each at most `hours` long.
 
-    def __init__(self, hours: int, per_client: int, total: int) -> None:
+    transfers: what else a client has under way, which counts among its `per_client` as well.
+    """
+
+    def __init__(
+        self, hours: int, per_client: int, total: int, transfers: Callable[[str], int] = lambda _client: 0
+    ) -> None:
+        self._transfers = transfers
         self._lifetime_us = hours * 3600 * SECOND
         self._per_client = per_client
         self._total = total
@@ -35,8 +43,8 @@ class Sessions:
     def require_room(self, client_id: str, now_us: int) -> None:
         """Raises `Busy` ("too-many-sessions") when the client, or everyone together, has no session left."""
         self._drop_expired(now_us)
-        if len(self._of.get(client_id, ())) >= self._per_client:
-            raise too_many("too-many-sessions", f"client {client_id} has {self._per_client} sessions")
+        if len(self._of.get(client_id, ())) + self._transfers(client_id) >= self._per_client:
+            raise too_many("too-many-sessions", f"client {client_id} has {self._per_client} sessions and transfers")
         if len(self._open) >= self._total:
             raise too_many("too-many-sessions", f"{self._total} sessions are open")
 

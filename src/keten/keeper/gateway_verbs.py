@@ -6,14 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from keten.core.errors import Busy, Denied, Invalid, KetenError, NotFound, Unavailable
 from keten.exchange.listing import Visible, listing, visible
 from keten.exchange.opening import Committed, Evaluated, Request, Stale
-from keten.exchange.running import ENDS, Running, ending, ending_unknown
+from keten.exchange.running import ENDS, Accesses, Running, ending, ending_unknown
 from keten.identity.service import Principal
 from keten.identity.signin_entries import Method
 from keten.keeper import entries
 from keten.keeper import protocol as said
+from keten.keeper.certifying import Certifying
 from keten.keeper.server import Connection, Reply, Verb, verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import Job
@@ -43,6 +46,7 @@ class GatewayVerbs:
         self._confirmed: dict[int, asyncio.Event] = {}
         self._next_push = 0
         self._sessions: dict[str, int] = {}
+        self._certifying = Certifying(trusted)
         self.last_change = (0, 0)
         trusted.on_change = self.changed
 
@@ -50,6 +54,8 @@ class GatewayVerbs:
         """Verb → what it does, for the socket."""
         return {
             "keeper.hello": waiting_verb(said.Hello, self.hello),
+            "keeper.health": verb(said.Nothing, self.health),
+            "keeper.certificate": waiting_verb(said.CertificateRequest, self.certificate),
             "keeper.acknowledge": verb(said.Acknowledge, self.acknowledge),
             "identity.token": waiting_verb(said.TokenRequest, self.token),
             "identity.ssh_sign_in": waiting_verb(said.SshSignIn, self.ssh_sign_in),
@@ -74,11 +80,20 @@ class GatewayVerbs:
         await trusted.writer.run(
             lambda writing: writing.record(Draft(entries.GATEWAY_CONNECTED, "keeper", details=details))
         )
-        if not connection.alive:  # gone meanwhile: nobody would ever confirm what is pushed to it
-            return said.Welcome(trusted.origin, trusted.clock.recording_time())
-        self.gateways[connection.number] = connection
-        self.names[connection.number] = body.name[:100]
-        return said.Welcome(trusted.origin, trusted.clock.recording_time())
+        if connection.alive:  # if it is gone meanwhile, nobody would ever confirm what is pushed to it
+            self.gateways[connection.number] = connection
+            self.names[connection.number] = body.name[:100]
+        return said.Welcome(trusted.origin, trusted.clock.recording_time(), self._certifying.hosts)
+
+    async def certificate(self, _connection: Connection, body: said.CertificateRequest) -> said.Certificate:
+        """A TLS certificate for a key that the gateway made and keeps; recorded before it is handed out."""
+        return await self._certifying.certify(body)
+
+    def health(self, _connection: Connection, _body: said.Nothing, reply: Reply) -> None:
+        """Whether requests can be served. Raises `Unavailable`: the clock jumped, or the disk is nearly full."""
+        self._trusted.clock.now()
+        self._trusted.writer.require_room()
+        reply.ok(said.Nothing())
 
     def lost(self, connection: Connection) -> None:
         """A gateway's connection is gone: forget its sessions; record the ends of its accesses unless it comes back."""
@@ -317,7 +332,23 @@ class GatewayVerbs:
             principal.key,
         )
         session = body.caller.session.session if body.caller.session else ""
-        self._attempt(connection, request, session, reply, 1)
+        if session:  # which counts as one transfer, whatever is open in it
+            self._attempt(connection, request, session, reply, 1)
+            return
+        self._require_fewer(principal.client_id)
+        counted = _Counted(reply, self._trusted.accesses, principal.client_id)
+        try:
+            self._attempt(connection, request, session, counted, 1)
+        except BaseException:
+            counted.over()
+            raise
+
+    def _require_fewer(self, client: str) -> None:
+        """Raises `Busy` ("too-many-parallel") when a client has as much under way, over all gateways, as it may."""
+        trusted = self._trusted
+        sessions = len(trusted.sign_in.sessions.of_client(client))
+        if trusted.accesses.transfers(client) + sessions >= trusted.settings.limits.parallel_per_client:
+            raise Busy("too-many-parallel", "Too many transfers at once; wait until one is finished.")
 
     def _attempt(self, connection: Connection, request: Request, session: str, reply: Reply, attempt: int) -> None:
         trusted = self._trusted
@@ -360,7 +391,7 @@ class GatewayVerbs:
             raise NotFound("absent", "There is nothing here.", ",".join(committed.reasons if committed else ()))
         sealed = sealed_in(batch, committed.index)
         if not evaluated.satisfiable:
-            raise _Unsatisfiable(found.size)
+            raise _Unsatisfiable(found.size, sealed)
         key = b""
         if committed.opened:
             trusted.accesses.add(evaluated, committed, sealed.id, session, connection.number)
@@ -408,10 +439,36 @@ class GatewayVerbs:
         trusted.writer.submit(ending(running, sent, body.end), done, essential=True)
 
 
+class _Counted(Reply):
+    """The answer to a request for an access, which counts as under way until it is given."""
+
+    __slots__ = ("_accesses", "_client", "_reply")
+
+    def __init__(self, reply: Reply, accesses: Accesses, client: str) -> None:  # what it has of its own is `reply`'s
+        self._reply = reply
+        self._accesses = accesses
+        self._client = client
+        accesses.begin(client)
+
+    def over(self) -> None:
+        """It counts no longer: it was opened, and counts as that, or refused."""
+        self._accesses.begun(self._client)
+
+    def ok(self, body: msgspec.Struct) -> None:
+        """The verb's answer."""
+        self.over()
+        self._reply.ok(body)
+
+    def error(self, error: KetenError) -> None:
+        """A failure."""
+        self.over()
+        self._reply.error(error)
+
+
 class _Unsatisfiable(Invalid):
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, described: Sealed) -> None:
         super().__init__("range-unsatisfiable", "The object has no such bytes.")
-        self.data = {"size": str(size)}
+        self.data = {"size": str(size), "entry": described.id, "index": str(described.index)}
 
 
 def sealed_in(batch: Batch | None, index: int) -> Sealed:

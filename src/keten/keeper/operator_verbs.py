@@ -14,7 +14,7 @@ from keten.core.errors import Denied, Invalid, Unavailable
 from keten.core.ids import is_id
 from keten.datasets.model import Dataset
 from keten.identity.model import EndableRow
-from keten.keeper import certificates, entries
+from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs, sealed_in
 from keten.keeper.server import Connection, Verb, waiting_verb
@@ -49,7 +49,6 @@ class OperatorVerbs:
         return {
             "keeper.status": waiting_verb(said.Nothing, self.status),
             "keeper.accept_clock": waiting_verb(said.Nothing, self.accept_clock),
-            "keeper.certificate": waiting_verb(said.CertificateFor, self.certificate),
             "suppliers.apply": waiting_verb(said.Apply, self.apply),
             "exchange.put_begin": waiting_verb(said.PutBegin, self.put_begin),
             "exchange.put_commit": waiting_verb(said.PutCommit, self.put_commit),
@@ -86,13 +85,6 @@ class OperatorVerbs:
         """An operator has looked at the clock."""
         self._trusted.clock.accept()
         return await self._record(Draft(entries.CLOCK_ACCEPTED, _actor(connection)))
-
-    async def certificate(self, connection: Connection, body: said.CertificateFor) -> said.Certificate:
-        """A TLS certificate for the gateway, from the instance's own authority; recorded before it is handed out."""
-        made = certificates.issue(self._trusted.authority(), body.hosts)
-        details = {"hosts": list(body.hosts), "sha256": made.sha256, "until": made.until}
-        await self._record(Draft(entries.CERTIFICATE_ISSUED, _actor(connection), details=details))
-        return said.Certificate(made.certificate, made.key)
 
     async def _record(self, draft: Draft) -> said.Recorded:
         index, batch = await self._trusted.writer.run(lambda writing: writing.record(draft))

@@ -93,10 +93,27 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """`issuer_nonce`: a DPoP nonce to hand out."""
+    """`hosts`: what the instance's own certificate must be for, by the keeper's settings."""
 
     origin: str
     time_us: int
+    hosts: tuple[str, ...] = ()
+
+
+class CertificateRequest(msgspec.Struct, frozen=True):
+    """Ask for a TLS certificate for a key that the gateway made (PKCS #10, DER).
+
+    `present`: the certificate it has (PEM); what that is for, the new one is for as well, if it is one of ours.
+    """
+
+    request: bytes
+    present: bytes = b""
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """PEM: the certificate with its chain."""
+
+    certificate: bytes
 
 
 class TokenRequest(msgspec.Struct, frozen=True):
@@ -417,21 +434,10 @@ class Status(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
-class CertificateFor(msgspec.Struct, frozen=True):
-    """Ask for a TLS certificate for the gateway. `hosts`: names and addresses it must be valid for."""
-
-    hosts: tuple[str, ...]
-
-
-class Certificate(msgspec.Struct, frozen=True):
-    """PEM: the certificate with its chain, and its private key."""
-
-    certificate: bytes
-    key: bytes
-
-
 GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "keeper.hello": (Hello, Welcome),
+    "keeper.health": (Nothing, Nothing),
+    "keeper.certificate": (CertificateRequest, Certificate),
     "identity.token": (TokenRequest, TokenGranted),
     "identity.ssh_sign_in": (SshSignIn, SessionOpened),
     "identity.ssh_end": (SessionEnd, Nothing),
@@ -445,7 +451,6 @@ GATEWAY_VERBS: dict[str, tuple[type, type]] = {
 OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "keeper.status": (Nothing, Status),
     "keeper.accept_clock": (Nothing, Recorded),
-    "keeper.certificate": (CertificateFor, Certificate),
     "suppliers.apply": (Apply, Applied),
     "exchange.put_begin": (PutBegin, PutReady),
     "exchange.put_commit": (PutCommit, Recorded),

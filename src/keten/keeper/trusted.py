@@ -91,15 +91,16 @@ class Trusted:
         self.budgets = Budgets()
         self.countries = Countries(settings.geo)
         self.store = LocalStore(paths.store)
+        self.accesses = Accesses()
         self.sign_in = SignIn(
             derive(root.key, "identity"),
             self.register.client,
             settings.limits,
             self.clock.recording_time(),
             _issuers(settings),
+            self.accesses.transfers,
         )
         self.sign_ins = SignIns(self.sign_in, self.register, lambda: self.door, self.clock)
-        self.accesses = Accesses()
         self.epoch = 0
         self._restore(low_water, head.size)
         self.writer = Writer(

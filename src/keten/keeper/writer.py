@@ -137,6 +137,11 @@ class Writer:
         self.submit(run, done, alone=alone, essential=essential)
         return await future
 
+    def require_room(self) -> None:
+        """Raises `Unavailable` ("disk-reserve") while so little disk is left that only essential jobs are run."""
+        if self._short_of_disk():
+            raise _disk_reserve()
+
     @property
     def head(self) -> Head:
         """The newest head that is durable."""
@@ -252,13 +257,13 @@ class Writer:
             self._on_commit(batch, changed=prepared.writing.changed)
 
     def _spare_disk(self, jobs: list[Job[Any]]) -> None:
-        if shutil.disk_usage(self._disk.folder).free >= self._disk.reserve_bytes:
-            return
-        for job in jobs:
-            if not job.essential and job.error is None:
-                job.error = Unavailable(
-                    "disk-reserve", "The disk is nearly full; what is left is kept for ending access."
-                )
+        if self._short_of_disk():
+            for job in jobs:
+                if not job.essential and job.error is None:
+                    job.error = _disk_reserve()
+
+    def _short_of_disk(self) -> bool:
+        return shutil.disk_usage(self._disk.folder).free < self._disk.reserve_bytes
 
     def _stop_process(self, why: str) -> None:
         """What the disk holds is not known any more, so nothing in memory is either: leave at once (law 13)."""
@@ -374,3 +379,7 @@ class Writer:
             self._posting.cancel()
         self._posting = self._loop.call_later(RETRY_POSTING_SECONDS, self._post_soon)
         self._again()
+
+
+def _disk_reserve() -> Unavailable:
+    return Unavailable("disk-reserve", "The disk is nearly full; what is left is kept for ending access.")

@@ -1,18 +1,12 @@
 from __future__ import annotations
 
-import socket
-from datetime import UTC, datetime
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
 from keten.app import with_binds
-from keten.cli.up.binds import binds, certificate_hosts, split
-from keten.cli.up.certificate import missing, read
-from keten.core.errors import Corrupt, Invalid
+from keten.cli.up.binds import binds, split
+from keten.core.errors import Invalid
 from keten.core.settings import Listener, Settings
-from keten.keeper.certificates import create_authority, issue
 
 
 def test_option_then_setting_then_default() -> None:
@@ -41,29 +35,3 @@ def test_what_is_no_bind(bind: str) -> None:
 )
 def test_host_and_port(bind: str, expected: tuple[str, int]) -> None:
     assert split(bind) == expected
-
-
-def test_hosts_for_the_certificate() -> None:
-    public = replace(Settings(), gateway=Listener(public_url="https://files.example:8443"))
-    assert certificate_hosts(public, "192.0.2.1:8443") == ("files.example", "192.0.2.1")
-    everywhere = certificate_hosts(public, "0.0.0.0:8443")
-    assert everywhere[0] == "files.example"
-    assert {"localhost", "127.0.0.1", "::1", socket.gethostname()} <= set(everywhere)
-
-
-def test_which_hosts_a_certificate_lacks(tmp_path: Path) -> None:
-    made = issue(create_authority("test"), ("Files.Example", "192.0.2.1", "::1"))
-    (tmp_path / "tls.pem").write_bytes(made.certificate)
-    known = read(tmp_path / "tls.pem")
-    assert (known.ends - datetime.now(UTC)).days >= 363
-    assert missing(known, ("files.example.", "192.0.2.1", "[0:0::1]")) == ()
-    assert missing(known, ("other.example", "192.0.2.2")) == ("other.example", "192.0.2.2")
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
-)
-def test_what_is_no_certificate(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "tls.pem").write_bytes(content)
-    with pytest.raises(Corrupt):
-        read(tmp_path / "tls.pem")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keten.cli.up.certificate import read
+from keten.core.certificates import read
 from keten.core.crypto import is_sealed
 from keten.core.settings import Paths
 from tests.unit.cli.conftest import Keten

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
 from keten.core.crypto import new_key
-from keten.core.errors import NotFound
+from keten.core.errors import NotFound, Unavailable
 from keten.core.ids import new_id
 from keten.core.settings import Settings
 from keten.core.storage import LocalStore
@@ -54,6 +54,8 @@ class FakeKeeper:
         self.valid_for_us = 3_600_000_000
         self.verbs: dict[str, Answering] = {
             "keeper.hello": self._hello,
+            "keeper.health": self._nothing,
+            "keeper.certificate": self._certificate,
             "keeper.acknowledge": self._nothing,
             "identity.token": self._token,
             "identity.ssh_sign_in": self._ssh_sign_in,
@@ -142,6 +144,9 @@ class FakeKeeper:
     async def _hello(self, _body: said.Hello) -> Struct:
         return said.Welcome("test", 0)
 
+    async def _certificate(self, _body: said.CertificateRequest) -> Struct:
+        raise Unavailable("none", "No certificates here.")
+
     async def _token(self, body: said.TokenRequest) -> Struct:
         return said.TokenGranted(f"token-{body.client_id}", 300, "nonce-1", new_id())
 
@@ -191,6 +196,7 @@ class Scene:
         try:
             async with asyncio.timeout(60):
                 await self.gateway.link.wait_ready()
+                await self.gateway.certify()
                 ready = self.gateway.listen()
                 self.url = self.gateway.bound["gateway"]
                 host, _, port = (ready["sftp"] or ":0").rpartition(":")

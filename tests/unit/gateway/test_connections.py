@@ -53,6 +53,15 @@ def talk(scene: Scene, *said_bytes: bytes, wait: bool = True) -> bytes:
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n Z: folded\x00\r\n\r\n", 400),
         (b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\n", 400),
+        (b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n", 400),
+        (b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400),  # obs-fold
+        (b"GET /healthz HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", 400),  # a bare LF
+        (b"GET /healthz HTTP/1.1\r\nHost: a\rX: y\r\n\r\n", 400),  # a bare CR
+        (b"GET /healthz HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /healthz HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+        (b"GET /healthz\r\n\r\n", 505),  # HTTP/0.9
     ],
 )
 def test_requests_that_break_a_limit_or_the_grammar(
@@ -66,6 +75,24 @@ def test_requests_that_break_a_limit_or_the_grammar(
         head, _, body = heard.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head
         assert json.loads(body)["status"] == status
+
+    serving(testing)
+
+
+def test_content_is_never_read_as_a_request(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser leaves HTTP at an Upgrade and counts no content: what a proxy takes for content would be a request."""
+    monkeypatch.setattr(server_module, "_LINGER_SECONDS", 0.2)
+    inner = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+    async def testing(scene: Scene) -> None:
+        outer = (
+            b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(inner)
+        )
+        for parts in ((outer, inner), (outer + inner,)):
+            heard = await in_thread(talk, scene, *parts)
+            assert heard.startswith(b"HTTP/1.1 400 ")
+            assert heard.count(b"HTTP/1.1 ") == 1, "the content was answered"
 
     serving(testing)
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from keten.core.errors import Busy, Denied, Unavailable
-from keten.core.settings import Limits
 from keten.drills.supplier import Answer
+from keten.gateway import health
 from keten.keeper import protocol as said
 from tests.unit.gateway.asking import get, in_thread, path_of
 from tests.unit.gateway.conftest import Serving
@@ -128,6 +128,38 @@ def test_without_a_keeper_everything_that_needs_it_is_unavailable(serving: Servi
     serving(testing)
 
 
+def test_healthy_is_what_the_keeper_says_it_is(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(health, "ASK_SECONDS", 0.2)
+
+    async def testing(scene: Scene) -> None:
+        async def stopped(_body: said.Nothing) -> msgspec.Struct:
+            raise Unavailable("clock-jumped", "Nothing is served.")
+
+        async def never(_body: said.Nothing) -> msgspec.Struct:
+            await asyncio.sleep(60)
+            return said.Nothing()
+
+        assert (await get(scene, "/healthz")).status == 200
+        for answering in (stopped, never):
+            scene.keeper.verbs["keeper.health"] = answering
+            answer = await get(scene, "/healthz")
+            assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+
+    serving(testing)
+
+
+def test_many_who_ask_for_health_are_one_question(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "FRESH_SECONDS", 3600.0)
+
+    async def testing(scene: Scene) -> None:
+        answers = await asyncio.gather(*(get(scene, "/healthz") for _number in range(20)))
+        assert {answer.status for answer in answers} == {200}
+        assert len(scene.keeper.bodies("keeper.health")) == 1
+
+    serving(testing)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -144,28 +176,6 @@ def test_other_methods_are_refused(serving: Serving, method: str, path: str, all
         assert answer.json()["type"] == "urn:keten:problem:method"
 
     serving(testing)
-
-
-def test_one_clients_parallel_transfers_are_bounded(serving: Serving) -> None:
-    async def testing(scene: Scene) -> None:
-        content = scene.keeper.put(b"x")
-        gate = asyncio.Event()
-        answer = scene.keeper.verbs["exchange.open"]
-
-        async def slow(body: said.OpenObject) -> msgspec.Struct:
-            await gate.wait()
-            return await answer(body)
-
-        scene.keeper.verbs["exchange.open"] = slow
-        running = [asyncio.ensure_future(get(scene, path_of(content))) for _ in range(3)]
-        await scene.keeper.heard("exchange.open", 3)
-        assert (await get(scene, path_of(content))).status == 429
-        assert len(scene.keeper.bodies("exchange.open")) == 3, "the keeper is not asked, so no budget is charged"
-        gate.set()
-        assert [one.status for one in await asyncio.gather(*running)] == [200] * 3
-        assert (await get(scene, path_of(content))).status == 200
-
-    serving(testing, limits=Limits(parallel_per_client=3))
 
 
 # ---- shares -------------------------------------------------------------------------------------------------------
@@ -288,6 +298,7 @@ def test_a_token_that_the_keeper_refuses(serving: Serving, code: str, status: in
         answer = await ask_token(scene, FORM)
         assert (answer.status, answer.json()["error"]) == (status, error)
         assert answer.headers.get("dpop-nonce") == ("nonce-2" if code == "use_dpop_nonce" else None)
+        assert ("www-authenticate" in answer.headers) == (status == 401)
         assert b"private" not in answer.body
 
     serving(testing)

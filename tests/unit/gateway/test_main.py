@@ -66,7 +66,7 @@ def test_it_can_be_stopped_while_it_waits(tmp_path: Path, keys: Keys) -> None:
 @pytest.mark.parametrize(
     ("missing", "settings", "code"),
     [
-        ("tls.key", "", "certificate"),
+        ("", '[gateway]\ncertificate = "/none.pem"\ncertificate_key = "/none.key"\n', "certificate"),
         ("ssh_host_ed25519_key", "", "ssh-host-key"),
         ("", '[sftp]\nproxy = "X-Forwarded-For"\ntrusted_proxies = ["10.0.0.0/8"]\n', "settings"),
         ("", '[gateway]\nbind = "nonsense"\n', "bind"),

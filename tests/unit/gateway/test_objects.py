@@ -101,6 +101,25 @@ def test_what_the_client_has_is_not_sent_again(serving: Serving) -> None:
         assert answer.headers["etag"] == f'"{content.info.id}"'
         assert scene.keeper.bodies("exchange.open")[0].describe
         assert (await get(scene, path_of(content), {"If-None-Match": '"other"'})).status == 200
+        lines = {"If-None-Match": '"other"', "if-none-match": f'"{content.info.id}"'}
+        assert (await get(scene, path_of(content), lines)).status == 304, "two lines are one list"
+
+    serving(testing)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_is_meant_for_another_version_is_not_served(serving: Serving, method: str) -> None:
+    async def testing(scene: Scene) -> None:
+        content = scene.keeper.put(b"x" * 100)
+        own = f'"{content.info.id}"'
+        for tag in ('"other"', f"W/{own}", f'"a{content.info.id}"'):
+            answer = await get(scene, path_of(content), {"If-Match": tag, "Range": "bytes=0-1"}, method)
+            assert answer.status == 412
+            assert answer.headers["keten-entry"]
+            assert scene.keeper.bodies("exchange.open")[-1].describe
+        for tag in (own, "*", f'"other", {own}'):
+            assert (await get(scene, path_of(content), {"If-Match": tag}, method)).status == 200
+        assert (await get(scene, "/v1/objects/absent", {"If-Match": '"other"'}, method)).status == 404
 
     serving(testing)
 
@@ -115,6 +134,7 @@ def test_what_the_client_has_is_not_sent_again(serving: Serving) -> None:
         ({"Range": "bytes=-99999999"}, 206, 0, 2999999),
         ({"Range": "bytes=2999999-99999999"}, 206, 2999999, 2999999),
         ({"Range": "bytes=0-1,5-6"}, 200, 0, 2999999),
+        ({"Range": "bytes=0-1", "range": "bytes=5-6"}, 200, 0, 2999999),  # in two lines: also several
         ({"Range": "bytes=9-8"}, 200, 0, 2999999),
         ({"Range": "pages=1-2"}, 200, 0, 2999999),
         ({"Range": "bytes=0-9", "If-Range": '"other"'}, 200, 0, 2999999),
@@ -149,7 +169,7 @@ def test_bytes_that_are_not_there(serving: Serving) -> None:
         content = scene.keeper.put(b"0123456789")
 
         async def unsatisfiable(_body: said.OpenObject) -> msgspec.Struct:
-            error = msgspec_error("range-unsatisfiable", {"size": "10", "entry": "e" * 26})
+            error = msgspec_error("range-unsatisfiable", {"size": "10", "entry": "e" * 26, "index": "9"})
             raise error
 
         answer = await get(scene, path_of(content), {"Range": "bytes=-0"})

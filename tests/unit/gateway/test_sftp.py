@@ -360,3 +360,22 @@ def test_host_key_line(serving: Serving, tmp_path: Path) -> None:
         assert keys.public_data == own.public_data
 
     serving(testing)
+
+
+def test_the_channel_ends_with_an_exit_status(serving: Serving, key: paramiko.PKey) -> None:
+    """As of OpenSSH's server; without one `scp` reports a copy as failed."""
+
+    async def testing(scene: Scene) -> None:
+        def status() -> int:
+            with connected(scene, key) as transport:
+                channel = transport.open_session()
+                channel.settimeout(20)
+                channel.invoke_subsystem("sftp")
+                channel.sendall(b"\0\0\0\5\1\0\0\0\3")  # SSH_FXP_INIT, version 3
+                assert channel.recv(9)[4:9] == b"\2\0\0\0\3"
+                channel.shutdown_write()
+                return channel.recv_exit_status()
+
+        assert await in_thread(status) == 0
+
+    serving(testing)

@@ -15,16 +15,15 @@ import msgspec
 import paramiko
 import pytest
 
-from keten.core.errors import Denied
+from keten.core.errors import Busy, Denied
 from keten.core.ids import new_id
-from keten.core.settings import Limits
 from keten.gateway import ssh as ssh_module
 from keten.gateway.sftp import Handler
 from keten.keeper import protocol as said
 from tests.unit.gateway.asking import in_thread
 from tests.unit.gateway.conftest import Serving
 from tests.unit.gateway.fake import Scene
-from tests.unit.gateway.ssh_client import USER, Opened, connected, quietly, sftp_client
+from tests.unit.gateway.ssh_client import USER, connected, quietly, sftp_client
 
 # ---- signing in -----------------------------------------------------------------------------------------------------
 
@@ -158,25 +157,21 @@ def test_guessing_ends_the_connection(serving: Serving) -> None:
     serving(testing)
 
 
-def test_a_client_has_so_many_connections(serving: Serving, key: paramiko.PKey) -> None:
+def test_a_client_with_too_many_sessions_is_told_so(serving: Serving, key: paramiko.PKey) -> None:
     async def testing(scene: Scene) -> None:
-        held = [await in_thread(Opened, scene, key) for _ in range(2)]
+        async def busy(_body: said.SshSignIn) -> msgspec.Struct:
+            raise Busy("too-many-sessions", "There are too many of these.")
 
-        def sign_in() -> bool:
-            with connected(scene, key) as transport:
-                return transport.is_authenticated()
+        def sign_in() -> None:
+            with connected(scene, key):
+                pass
 
-        with pytest.raises((OSError, EOFError, paramiko.SSHException)):
+        scene.keeper.verbs["identity.ssh_sign_in"] = busy
+        with pytest.raises((EOFError, paramiko.SSHException)):
             await in_thread(sign_in)
-        await scene.keeper.heard("identity.ssh_end")  # the session that the keeper had opened
-        with held.pop():
-            pass
-        await scene.keeper.heard("identity.ssh_end", 2)
-        assert await in_thread(sign_in)
-        with held.pop():
-            pass
+        assert len(scene.keeper.bodies("identity.ssh_sign_in")) == 1, "it is disconnected, and not asked for more keys"
 
-    serving(testing, limits=Limits(parallel_per_client=2))
+    serving(testing)
 
 
 def test_strangers_are_bounded_and_do_not_keep_others_out_for_ever(

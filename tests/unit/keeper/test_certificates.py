@@ -11,13 +11,25 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from keten.core.certificates import missing, read, request
 from keten.core.errors import Corrupt, Invalid
-from keten.core.settings import Settings
+from keten.core.settings import Listener, Settings
 from keten.keeper.authority import load_authority, save_authority
-from keten.keeper.certificates import Authority, create_authority, issue
+from keten.keeper.certificates import (
+    Authority,
+    certify,
+    create_authority,
+    gateway_hosts,
+    issue,
+    kept_hosts,
+    requested_key,
+)
 from keten.keeper.rootkey import RootKey
 
 HOSTS = ("files.example.org", "127.0.0.1", "::1", "büro.example")
@@ -55,14 +67,18 @@ def test_what_is_issued(authority: Authority) -> None:
     now = datetime.now(UTC)
     assert own.not_valid_before_utc < now - timedelta(minutes=30)
     assert now + timedelta(days=300) < own.not_valid_after_utc < now + timedelta(days=398)
-    assert made.sha256 == own.fingerprint(SHA256()).hex()
-    assert made.until == own.not_valid_after_utc.isoformat()
+    key = generate_private_key(SECP256R1())
+    certified = certify(authority, key.public_key(), HOSTS)
+    own = x509.load_pem_x509_certificate(certified.certificate)
+    assert own.public_key() == key.public_key()
+    assert certified.sha256 == own.fingerprint(SHA256()).hex()
+    assert certified.until == own.not_valid_after_utc.isoformat()
 
 
 def test_no_two_are_the_same(authority: Authority) -> None:
     first, second = issue(authority, HOSTS), issue(authority, HOSTS)
     assert first.key != second.key
-    assert first.sha256 != second.sha256
+    assert first.certificate != second.certificate
 
 
 BAD_HOSTS = [
@@ -143,3 +159,63 @@ def test_the_authoritys_key_is_kept_sealed(authority: Authority, tmp_path: Path)
     sealed.write_bytes(sealed.read_bytes()[:-1] + b"x")
     with pytest.raises(Corrupt):
         load_authority(settings, root)
+
+
+# ---- a gateway's own key --------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_about_the_key_that_signed_it() -> None:
+    key = generate_private_key(SECP256R1())
+    asked = request(key)
+    assert requested_key(asked) == key.public_key()
+    others = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    for bad in (
+        b"",
+        b"nonsense",
+        asked[:-1],
+        asked[:-1] + bytes([asked[-1] ^ 1]),
+        asked + b"\0" * 5000,
+        others.sign(generate_private_key(SECP384R1()), SHA256()).public_bytes(Encoding.DER),
+        others.sign(Ed25519PrivateKey.generate(), None).public_bytes(Encoding.DER),
+    ):
+        with pytest.raises(Invalid):
+            requested_key(bad)
+
+
+def test_names_are_kept_of_what_this_authority_issued_only(authority: Authority) -> None:
+    assert kept_hosts(authority, issue(authority, HOSTS).certificate) == (
+        "files.example.org", "xn--bro-hoa.example", "127.0.0.1", "::1",
+    )
+    foreign = issue(create_authority("test"), ("bank.example",)).certificate
+    own = x509.load_pem_x509_certificates(foreign)[0].public_bytes(Encoding.PEM)
+    for other in (foreign, own + authority.certificate, b"", b"nonsense"):
+        assert kept_hosts(authority, other) == ()
+
+
+def test_hosts_for_the_certificate() -> None:
+    url = "https://files.example:8443"
+    assert gateway_hosts(Listener(bind="192.0.2.1:8443", public_url=url)) == ("files.example", "192.0.2.1")
+    here = ("localhost", "127.0.0.1", "::1")
+    for bind in ("0.0.0.0:8443", "[::]:8443", ":8443"):
+        assert gateway_hosts(Listener(bind=bind, public_url=url)) == ("files.example", *here)
+        assert gateway_hosts(Listener(bind=bind)) == here, "the machine's own name is nobody's business"
+    assert gateway_hosts(Listener(bind="[::1]:0")) == ("::1",)
+    assert gateway_hosts(Listener()) == ()
+
+
+def test_which_hosts_a_certificate_lacks(tmp_path: Path) -> None:
+    made = issue(create_authority("test"), ("Files.Example", "192.0.2.1", "::1"))
+    (tmp_path / "tls.pem").write_bytes(made.certificate)
+    known = read(tmp_path / "tls.pem")
+    assert (known.ends - datetime.now(UTC)).days >= 363
+    assert missing(known, ("files.example.", "192.0.2.1", "[0:0::1]")) == ()
+    assert missing(known, ("other.example", "192.0.2.2")) == ("other.example", "192.0.2.2")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_what_is_no_certificate(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "tls.pem").write_bytes(content)
+    with pytest.raises(Corrupt):
+        read(tmp_path / "tls.pem")

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
-from keten.cli.up.binds import OFF, binds, certificate_hosts, split
-from keten.cli.up.certificate import RENEWED_BEFORE, missing, read
+from keten.cli.up.binds import OFF, binds, split
+from keten.core.certificates import RENEWED_BEFORE, missing, read
 from keten.core.db import translated
+from keten.keeper.certificates import gateway_hosts
 from keten.suppliers.rows import contracts
 
 SOON = timedelta(days=14)
@@ -42,7 +45,7 @@ def certificate(case: Case) -> Iterator[Finding]:
         return
     own = settings.gateway.certificate
     path = Path(own) if own else settings.paths.tls_certificate
-    todo = "Replace it with a newer one of yours." if own else "Stop and start 'keten up': it gets a new one."
+    todo = "Replace it with a newer one of yours." if own else "The gateway renews it while it runs: start it."
     try:
         known = read(path)
     except PermissionError:
@@ -55,7 +58,7 @@ def certificate(case: Case) -> Iterator[Finding]:
         yield wrong("certificate-ends", f"The gateway's certificate ends on {known.ends:%Y-%m-%d}.", todo)
     elif left < RENEWED_BEFORE:
         yield weak("certificate-ends", f"The gateway's certificate ends on {known.ends:%Y-%m-%d}.", todo)
-    lacking = missing(known, certificate_hosts(settings, where.gateway))
+    lacking = missing(known, gateway_hosts(replace(settings.gateway, bind=where.gateway)))
     if lacking and own:
         yield wrong("certificate-hosts", f"The gateway's certificate is not for {', '.join(lacking)}.", todo)
 

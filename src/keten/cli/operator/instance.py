@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,7 +73,7 @@ def init(
 
 def default_hosts() -> list[str]:
     """What the gateway is called on this machine when nobody says more."""
-    return ["localhost", "127.0.0.1", "::1", socket.gethostname()]
+    return ["localhost", "127.0.0.1", "::1"]
 
 
 def _check_length(folder: Path) -> None:

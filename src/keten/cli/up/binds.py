@@ -1,9 +1,6 @@
-"""Where the listeners bind, and which names the gateway's certificate must hold for that."""
+"""Where the listeners bind."""
 
 from __future__ import annotations
-
-import socket
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,7 +9,6 @@ from keten.core.settings import Settings
 
 OFF = "off"
 DEFAULTS = {"gateway": "127.0.0.1:8443", "sftp": "127.0.0.1:2222", "console": "127.0.0.1:8080"}
-ANY = {"0.0.0.0", "::", "*", ""}  # noqa: S104  # recognised here, not bound
 
 
 class Binds(msgspec.Struct, frozen=True):
@@ -42,14 +38,6 @@ def split(bind: str) -> tuple[str, int]:
     elif ":" in host:
         raise ValueError("an IPv6 address stands in brackets: [::1]:8443")
     return host, int(port)
-
-
-def certificate_hosts(settings: Settings, gateway: str) -> tuple[str, ...]:
-    """The names and addresses by which the gateway is reached: its public URL's host, and the one it binds."""
-    host, _port = split(gateway)
-    public = urlsplit(settings.gateway.public_url).hostname if settings.gateway.public_url else None
-    bound = ["localhost", "127.0.0.1", "::1", socket.gethostname()] if host in ANY else [host]
-    return tuple(dict.fromkeys(name for name in (public, *bound) if name))
 
 
 def _bind(option: str, value: str) -> str:

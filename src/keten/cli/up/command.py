@@ -12,7 +12,7 @@ import typer
 from keten.cli.options import Home, Json
 from keten.cli.output import Output, say
 from keten.cli.surroundings import Surroundings
-from keten.cli.up.binds import OFF, Binds, binds, certificate_hosts
+from keten.cli.up.binds import OFF, Binds, binds
 from keten.core.errors import Busy, Conflict, KetenError
 from keten.core.settings import Settings
 
@@ -71,9 +71,8 @@ def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None
 
     1. One `up` per instance, and as its owner.
     2. The keeper, alone: commands that run one for themselves are waited for.
-    3. A certificate that fits the gateway.
-    4. Gateway and console; then the ready line.
-    5. Keep everything running; stop in order.
+    3. Gateway and console; then the ready line.
+    4. Keep everything running; stop in order.
     """
     from keten.cli.locks import command_lock, up_lock
     from keten.cli.processes import refuse_other_user
@@ -96,11 +95,11 @@ def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None
             if not commands.take(seconds=COMMAND_SECONDS):
                 raise Busy("keeper-in-use", "A command is still using the instance; start it when that is done.")
         try:
-            supervisor.wait_ready(supervisor.add("keeper", lambda _known: []))  # 2
+            # The keeper issues the gateway's certificate, so it has to know where that listens.
+            supervisor.wait_ready(supervisor.add("keeper", lambda _known: ["--gateway", where.gateway]))  # 2
             commands.give_back()
-            _certify(settings, where)  # 3
             faces = _start_faces(supervisor, where)
-            supervisor.wait_ready(*faces.values())  # 4
+            supervisor.wait_ready(*faces.values())  # 3
         except Stopped:
             return
         ready = _ready(settings, faces)
@@ -111,16 +110,7 @@ def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None
         supervisor.on_ready = changed
         write_state(paths, ready | {"pids": supervisor.pids})
         tell(ready)
-        supervisor.run()  # 5
-
-
-def _certify(settings: Settings, where: Binds) -> None:
-    from keten.cli.up.certificate import renew
-    from keten.keeper.client import KeeperClient
-
-    if where.gateway != OFF:
-        with KeeperClient(settings.paths.operator_socket) as keeper:
-            renew(settings, keeper, certificate_hosts(settings, where.gateway))
+        supervisor.run()  # 4
 
 
 def _start_faces(supervisor: Supervisor, where: Binds) -> dict[str, Service]:
