@@ -14,7 +14,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from keten.core.clock import rfc3339
-from keten.core.db import reading_engine
+from keten.core.db import fetched, reading_engine
+from keten.ledger.blocks import Block, holding, read
 from keten.ledger.derived import Expected, compare
 from keten.ledger.faults import Check, Fault
 from keten.ledger.listfaults import Wanted, compare_lists
@@ -74,16 +75,6 @@ class Result(msgspec.Struct):
     gathered: list[Any] = []
 
 
-class _Read(msgspec.Struct, frozen=True, gc=False):
-    """What verification needs of every payload."""
-
-    time: str
-    kind: str
-    actor: str
-    subjects: tuple[str, ...] = ()
-    refs: dict[str, str] = {}
-
-
 class _Change(msgspec.Struct, frozen=True, gc=False):
     table: str
     row: str
@@ -95,7 +86,6 @@ class _Changing(msgspec.Struct, frozen=True, gc=False):
     details: _Change
 
 
-_read = msgspec.json.Decoder(_Read).decode
 _changing = msgspec.json.Decoder(_Changing).decode
 _payload = msgspec.json.Decoder(Payload).decode
 _leaf = msgspec.json.Decoder(Leaf, strict=True).decode
@@ -137,8 +127,8 @@ class Range:
         3. The tree above it, block by block; the hash of an entry that is missing is taken from there.
         4. Its rows in the derived tables, and none of its changes is forgotten by the register.
         """
-        for row in self._rows():  # 1
-            self._entry(*row)
+        for first, end, rows in self._chunks():  # 1
+            self._chunk(first, end, rows)
         folder, tiles, first = Path(self._task.folder), self._task.tiles, self._task.first
         self._result.differences = list(differences(folder, tiles, first, self._leaves, self._hashes))  # 2
         if None in self._hashes:
@@ -178,26 +168,64 @@ class Range:
             what = f"what belongs to entries {first} to {end - 1} cannot be read: {error.orig}"
             result.faults.append(Fault("database", what, unreadable=True))
 
-    def _rows(self) -> Iterator[Sequence[Any]]:
-        """Every row of the range; a missing one is a fault, and None as its hash."""
+    def _chunks(self) -> Iterator[tuple[int, int, Sequence[Sequence[Any]]]]:
+        """The rows of the range, some blocks at a time: from which index up to which, and what was found of them."""
         columns = [raw(column) for column in entries.columns]
         for first in range(self._task.first, self._task.end, _CHUNK):
             end = min(first + _CHUNK, self._task.end)
             chosen = select(*columns).where(entries.c.idx >= first, entries.c.idx < end).order_by(entries.c.idx)
-            at = first
             try:
-                found = self._connection.execute(chosen).all()
+                yield first, end, fetched(self._connection.execute(chosen))
             except DBAPIError as error:  # a damaged page, or text that is not UTF-8
                 self._unreadable(first, end, error)
-                continue
-            for row in found:
-                if row[0] != at:
-                    self._missing(at, row[0])
-                    at = row[0]
-                at += 1
-                yield row
-            if at != end:
-                self._missing(at, end)
+
+    def _chunk(self, first: int, end: int, rows: Sequence[Sequence[Any]]) -> None:
+        """The rows that were found of the entries from `first` up to `end`, block by block.
+
+        A block in which something may be wrong, or of which only a part has come into the posting lists, is looked at
+        one by one.
+        """
+        if len(rows) != end - first:
+            self._one_by_one(first, end, rows)
+            return
+        for at in range(0, len(rows), WIDTH):
+            some = rows[at : at + WIDTH]
+            begin, stop = first + at, first + at + len(some)
+            block = holding(some, begin, self._result.last_time or 0)
+            if block is None or begin < self._posted < stop:
+                self._one_by_one(begin, stop, some)
+            else:
+                self._holds(begin, stop, block)
+
+    def _holds(self, first: int, end: int, block: Block) -> None:
+        """A block whose entries all hold."""
+        self._leaves += block.leaves
+        self._hashes += block.hashes
+        if self._result.first_time is None:
+            self._result.first_time = block.times[0]
+        self._result.last_time = block.times[-1]
+        if end <= self._posted:
+            self._expected.add_span(first // WIDTH, block.lists())
+        for index, payload in enumerate(block.payloads, first):
+            if _CHANGE_HINT in payload:
+                self._change(payload, index)
+        if not self._kinds.isdisjoint(block.kinds):
+            columns = zip(block.ids, block.times, block.kinds, block.payloads, strict=True)
+            for index, (entry_id, time_us, kind, payload) in enumerate(columns, first):
+                if kind in self._kinds:
+                    self._gather(index, entry_id, time_us, kind, payload)
+
+    def _one_by_one(self, first: int, end: int, rows: Sequence[Sequence[Any]]) -> None:
+        """Look at each row; a missing one is a fault, and None as its hash."""
+        at = first
+        for row in rows:
+            if row[0] != at:
+                self._missing(at, row[0])
+                at = row[0]
+            at += 1
+            self._entry(*row)
+        if at != end:
+            self._missing(at, end)
 
     def _unreadable(self, first: int, end: int, error: DBAPIError) -> None:
         what = f"entries {first} to {end - 1} cannot be read: {error.orig}"
@@ -271,7 +299,7 @@ class Range:
     def _payload(self, payload: bytes, time_us: Any, kind: Any, index: int) -> None:
         """The payload against the columns; what the derived tables must have of it."""
         try:
-            what = _read(payload)
+            what = read(payload)
         except UNREADABLE as error:
             self._fault("payload", f"its payload is not that of an entry: {error}", index)
             if isinstance(kind, str) and index < self._posted:
@@ -286,10 +314,14 @@ class Range:
         if index < self._posted:
             self._expected.add({kind_ref(what.kind), what.actor, *what.subjects, *what.refs.values()}, index)
         if _CHANGE_HINT in payload:
-            change = read_change(payload, index)
-            if change is not None:
-                self._changed.add((change.row,), index)
-                self._changes.append(change)
+            self._change(payload, index)
+
+    def _change(self, payload: bytes, index: int) -> None:
+        """What may be a change of the register."""
+        change = read_change(payload, index)
+        if change is not None:
+            self._changed.add((change.row,), index)
+            self._changes.append(change)
 
     def _gather(self, index: int, entry_id: Any, time_us: Any, kind: str, payload: bytes) -> None:
         try:
@@ -326,7 +358,7 @@ def read_change(payload: bytes, index: int) -> Change | None:
 def posting_refs(kind: Any, payload: Any) -> set[str]:
     """The posting lists that an entry belongs in, as far as it can be read."""
     try:
-        what = _read(payload)
+        what = read(payload)
     except UNREADABLE:
         return {kind_ref(kind)} if isinstance(kind, str) else set()
     return concerns(what.kind, what.actor, what.subjects, what.refs)
