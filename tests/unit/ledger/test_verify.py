@@ -362,3 +362,18 @@ def test_each_fault_is_kept_once() -> None:
 def test_a_fault_says_where() -> None:
     fault = Fault("register", "it differs", index=3, table="clients", row="abc", file="tile/0/000")
     assert str(fault) == "register: entry 3, table clients, row abc, tile/0/000: it differs"
+
+
+def test_a_damaged_tile_above_a_damaged_leaf_is_named_too(made: MadeLedger) -> None:
+    """It would have been wrong for the leaf's sake anyhow, but it is not what the tile below it says either."""
+    _damage(made, "UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE idx = 8) WHERE idx = 9")
+    named = {(fault.where, fault.index, fault.file) for fault in _verify(made).faults}
+    assert ("leaf", 9, "") in named
+    assert all(file == "" for _, _, file in named)
+    tile = made.folder / "tile/1/000.p/2"
+    data = bytearray(tile.read_bytes())
+    data[5] ^= 1
+    tile.write_bytes(data)
+    assert {(fault.where, fault.index, fault.file) for fault in _verify(made).faults} - named == {
+        ("tile", None, "tile/1/000.p/2")
+    }
