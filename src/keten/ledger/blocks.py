@@ -45,7 +45,6 @@ read = msgspec.json.Decoder(Read).decode
 class Block(msgspec.Struct, frozen=True, gc=False):
     """Entries that hold: `read` is of their payloads."""
 
-    ids: Sequence[str]
     times: Sequence[int]
     kinds: Sequence[str]
     payloads: Sequence[bytes]
@@ -87,7 +86,7 @@ def holding(rows: Sequence[Sequence[Any]], first: int, since_us: int) -> Block |
         return None
     if [each.kind for each in found] != list(kinds) or [each.time for each in found] != [texts[at] for at in times]:
         return None
-    return Block(ids, times, kinds, payloads, leaves, leaf_hashes(leaves), found)
+    return Block(times, kinds, payloads, leaves, leaf_hashes(leaves), found)
 
 
 def _leaves(ids: Sequence[str], salts: Sequence[bytes], payloads: Sequence[bytes]) -> list[bytes]:

@@ -20,7 +20,7 @@ from keten.ledger.derived import Expected, compare
 from keten.ledger.faults import Check, Fault
 from keten.ledger.listfaults import Wanted, compare_lists
 from keten.ledger.merkle import leaf_hash
-from keten.ledger.model import Entry, Leaf, Payload
+from keten.ledger.model import Leaf
 from keten.ledger.postings import concerns, kind_ref
 from keten.ledger.reading import UNREADABLE, raw
 from keten.ledger.registerfaults import Change, Shape, change_faults
@@ -87,7 +87,6 @@ class _Changing(msgspec.Struct, frozen=True, gc=False):
 
 
 _changing = msgspec.json.Decoder(_Changing).decode
-_payload = msgspec.json.Decoder(Payload).decode
 _leaf = msgspec.json.Decoder(Leaf, strict=True).decode
 
 
@@ -99,6 +98,23 @@ def run(task: Task) -> Result:
             return Range(task, connection).verify()
     finally:
         engine.dispose()
+
+
+class _Wanted:
+    """What a check wants to see of the entries of a range; `stumbled`: over a payload that is not what it reads."""
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+        self.found: list[tuple[int, Any]] = []
+        self.stumbled: Exception | None = None
+        self._decode = msgspec.json.Decoder(check.reads).decode
+
+    def add(self, index: int, payload: bytes) -> None:
+        """An entry of one of its kinds."""
+        try:
+            self.found.append((index, self._decode(payload)))
+        except UNREADABLE as error:
+            self.stumbled = error
 
 
 class Range:
@@ -116,7 +132,7 @@ class Range:
         self._changes: list[Change] = []
         self._time_us: Any = None
         self._time_text = ""
-        self._wanted: list[list[Entry]] = [[] for _ in task.checks]
+        self._wanted = [_Wanted(check) for check in task.checks]
         self._kinds = frozenset(kind for check in task.checks for kind in check.kinds)
 
     def verify(self) -> Result:
@@ -137,19 +153,20 @@ class Range:
         if self._task.posted is not None:  # 4
             span = self._task.first, self._task.end
             self._derived(*span)
-        self._result.gathered = [
-            self._gathered(check, some) for check, some in zip(self._task.checks, self._wanted, strict=True)
-        ]
+        self._result.gathered = [self._gathered(wanted) for wanted in self._wanted]
         return self._result
 
-    def _gathered(self, check: Check, some: list[Entry]) -> Any:
+    def _gathered(self, wanted: _Wanted) -> Any:
         """What a check needs of its entries; None, with a fault, when it stumbles over a damaged one."""
-        try:
-            return check.gather(some)
-        except UNREADABLE as error:
-            what = f"not looked at, for an entry from {self._task.first} to {self._task.end - 1} is damaged: {error}"
-            self._result.faults.append(Fault(check.name, what, unreadable=True))
-            return None
+        error = wanted.stumbled
+        if error is None:
+            try:
+                return wanted.check.gather(wanted.found)
+            except UNREADABLE as stumbled:
+                error = stumbled
+        what = f"not looked at, for an entry from {self._task.first} to {self._task.end - 1} is damaged: {error}"
+        self._result.faults.append(Fault(wanted.check.name, what, unreadable=True))
+        return None
 
     def _derived(self, first: int, end: int) -> None:
         """Step 4."""
@@ -210,10 +227,8 @@ class Range:
             if _CHANGE_HINT in payload:
                 self._change(payload, index)
         if not self._kinds.isdisjoint(block.kinds):
-            columns = zip(block.ids, block.times, block.kinds, block.payloads, strict=True)
-            for index, (entry_id, time_us, kind, payload) in enumerate(columns, first):
-                if kind in self._kinds:
-                    self._gather(index, entry_id, time_us, kind, payload)
+            for index, (kind, payload) in enumerate(zip(block.kinds, block.payloads, strict=True), first):
+                self._gather(index, kind, payload)
 
     def _one_by_one(self, first: int, end: int, rows: Sequence[Sequence[Any]]) -> None:
         """Look at each row; a missing one is a fault, and None as its hash."""
@@ -262,8 +277,6 @@ class Range:
         self._time(time_us, index)
         if isinstance(payload, bytes):
             self._payload(payload, time_us, kind, index)
-        if kind in self._kinds and isinstance(payload, bytes):
-            self._gather(index, entry_id, time_us, kind, payload)
 
     def _disagreement(self, entry_id: Any, payload: Any, salt: Any, leaf: Any, index: int) -> None:
         """Why an entry is not what its leaf says."""
@@ -315,6 +328,7 @@ class Range:
             self._expected.add({kind_ref(what.kind), what.actor, *what.subjects, *what.refs.values()}, index)
         if _CHANGE_HINT in payload:
             self._change(payload, index)
+        self._gather(index, what.kind, payload)
 
     def _change(self, payload: bytes, index: int) -> None:
         """What may be a change of the register."""
@@ -323,14 +337,10 @@ class Range:
             self._changed.add((change.row,), index)
             self._changes.append(change)
 
-    def _gather(self, index: int, entry_id: Any, time_us: Any, kind: str, payload: bytes) -> None:
-        try:
-            entry = Entry(index, entry_id, time_us, kind, _payload(payload))
-        except UNREADABLE:
-            return  # a fault already
-        for check, some in zip(self._task.checks, self._wanted, strict=True):
-            if kind in check.kinds:
-                some.append(entry)
+    def _gather(self, index: int, kind: str, payload: bytes) -> None:
+        for wanted in self._wanted:
+            if kind in wanted.check.kinds:
+                wanted.add(index, payload)
 
     def _blocks(self) -> None:
         """Step 3."""
