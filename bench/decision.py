@@ -21,6 +21,7 @@ from keten.core.ids import new_id
 from keten.core.settings import Settings
 from keten.datasets.model import Dataset
 from keten.identity.model import Client
+from keten.keeper.main import collect_seldom
 from keten.keeper.rootkey import load_root_key
 from keten.keeper.trusted import ledger_sealer, ledger_signer, read_origin
 from keten.ledger.notes import Verifier
@@ -72,7 +73,8 @@ def figures(asked: Asked) -> Iterator[Figure]:
             better="lower",
             reach=REACH,
             met=ours["cold_p99_ms"] <= 1.5,
-            note=f"declared in {filled:.0f} s; memory: of a process with full caches, above one without",
+            note=f"declared in {filled:.0f} s; cpu: processor time, which others on the machine can't take away; "
+            "memory: of a process with full caches, above one without",
         )
 
 
@@ -162,15 +164,18 @@ def decide(database: Path, count: int) -> dict[str, Any]:
             asked.append((drawn.choice(some)[0], dataset, supplier, contract))
         register, engine = Register(reading_engine(database)), Engine()
         decisions = Decisions(register, engine)
-        empty = machine.resident_mib(_own())
         at = wall_us()
-        cold, reads = [], []
+        decisions.access(new_id(), new_id(), "open", "NL", at)  # a stranger: everything is loaded and prepared now
+        collect_seldom()
+        empty = machine.resident_mib(_own())
+        cold, cpu, reads = [], [], []
         warm: list[float] = []
         for client, dataset, supplier, contract in asked:
             register.invalidate()
-            began = time.perf_counter()
+            used, began = time.thread_time(), time.perf_counter()
             outcome = decisions.access(client, dataset, "open", "NL", at)
             cold.append(time.perf_counter() - began)
+            cpu.append(time.thread_time() - used)
             if not isinstance(outcome.decision, Allow):
                 raise TypeError(f"denied: {outcome.decision}")
             began = time.perf_counter()
@@ -192,6 +197,8 @@ def decide(database: Path, count: int) -> dict[str, Any]:
         "ours": {
             "cold_p50_ms": _at(cold, 0.5),
             "cold_p99_ms": _at(cold, 0.99),
+            "cold_cpu_p50_ms": _at(cpu, 0.5),
+            "cold_cpu_p99_ms": _at(cpu, 0.99),
             "warm_p50_ms": _at(warm, 0.5),
             "warm_p99_ms": _at(warm, 0.99),
             "caches_mib": round(machine.resident_mib(_own()) - empty, 1),

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
 from sqlalchemy import Connection
 
 from keten.budgets.model import Recorded
 from keten.budgets.rules import LONGEST_DAYS, disagreements
 from keten.budgets.service import charges
 from keten.ledger.faults import Fault
-from keten.ledger.model import Entry
 from keten.ledger.reading import last_time
 
 OPENED = "exchange.object.opened"
 _DAY_US = 86_400 * 1_000_000
+
+
+class _Refs(msgspec.Struct, frozen=True, gc=False):
+    grant: str = ""
+    object: str = ""
+
+
+class _Details(msgspec.Struct, frozen=True, gc=False):
+    window_us: int = 0
+    charged: int = 0
+
+
+class Opened(msgspec.Struct, frozen=True, gc=False):
+    """What an entry says of the charge that it made."""
+
+    actor: str
+    refs: _Refs = _Refs()
+    details: _Details = _Details()
 
 
 class ChargesCheck:
@@ -22,20 +40,16 @@ class ChargesCheck:
 
     name = "budgets"
     kinds = frozenset({OPENED})
+    reads: type[msgspec.Struct] = Opened
 
-    def gather(self, entries: Sequence[Entry]) -> list[Recorded]:
+    def gather(self, entries: Sequence[tuple[int, Opened]]) -> list[Recorded]:
         """What these entries charged, where there was a budget."""
         return [
             Recorded(
-                entry.index,
-                entry.payload.refs.get("grant", ""),
-                entry.payload.actor,
-                entry.payload.refs.get("object", ""),
-                int(entry.payload.details.get("window_us", 0)),
-                int(entry.payload.details.get("charged", 0)),
+                index, said.refs.grant, said.actor, said.refs.object, said.details.window_us, said.details.charged
             )
-            for entry in entries
-            if entry.payload is not None and entry.payload.details.get("window_us")
+            for index, said in entries
+            if said.details.window_us
         ]
 
     def faults(self, connection: Connection, gathered: Sequence[list[Recorded]]) -> Iterator[Fault]:

@@ -83,7 +83,12 @@ class Clock:
 @lru_cache(256, typed=True)  # the end of a contract, say, stands in many entries
 def rfc3339(us: int) -> str:
     """Microseconds as RFC 3339 in UTC, always with six digits of fraction."""
-    return datetime.fromtimestamp(us // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{us % SECOND:06d}Z"
+    return f"{_second(us // SECOND)}.{us % SECOND:06d}Z"
+
+
+@lru_cache(256)  # neighbouring entries are often of one second, and this part takes most of the time
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def from_rfc3339(text: str) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from keten.ledger.bound import BoundRow
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """Access through this row is over for ever (law 6): since when (microseconds UTC), why, by whom."""
 
     at_us: int

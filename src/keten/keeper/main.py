@@ -68,11 +68,7 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    # The register's caches live as long as the process: keep the collector from walking them again and again.
-    gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
-    gc.set_threshold(50_000, 20, 20)
-
     trusted = Trusted(settings, root)
     gateways = GatewayVerbs(trusted)
     operators = OperatorVerbs(trusted, gateways)
@@ -104,6 +100,7 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     )
     await outward.start()
     await inward.start()
+    collect_seldom()
     if not _say({"ready": True, "pid": os.getpid(), "origin": trusted.origin}):
         stopping.set()
 
@@ -117,6 +114,16 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     await outward.stop()
     await inward.stop()
     await asyncio.to_thread(trusted.stop)
+
+
+def collect_seldom() -> None:
+    """Once everything is built: what is there now stays, so the garbage collector need not walk it again and again.
+
+    What is remembered later, rows and decisions, holds no cycles and is not walked either (msgspec's `gc=False`).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _keep_to_itself() -> None:

@@ -6,13 +6,14 @@ of some fields as columns to find it by. Reading checks all of it; what does not
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Column, Connection, LargeBinary, Row, Select, String, Table, bindparam, func, select
+from sqlalchemy import Column, Connection, LargeBinary, Select, String, Table, bindparam, func, select
 
-from keten.core.db import metadata
+from keten.core.db import Prepared, metadata
 from keten.core.errors import Corrupt
 from keten.ledger.sealing import commitment, leaf_bytes
 from keten.ledger.tables import Index, changes, entries
@@ -21,7 +22,7 @@ _FIXED = frozenset({"id", "name", "body", "entry"})
 _TABLES: dict[str, tuple[Table, type[BoundRow]]] = {}
 
 
-class BoundRow(msgspec.Struct, frozen=True, kw_only=True):
+class BoundRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What every row of the register has: its random id, and the organisation's own name for it."""
 
     id: str
@@ -31,7 +32,7 @@ class BoundRow(msgspec.Struct, frozen=True, kw_only=True):
 T = TypeVar("T", bound=BoundRow)
 
 
-class _Change(msgspec.Struct, frozen=True):
+class _Change(msgspec.Struct, frozen=True, gc=False):
     """The part of an entry's details that says what a row was and became."""
 
     table: str
@@ -40,7 +41,7 @@ class _Change(msgspec.Struct, frozen=True):
     before: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _ChangePayload(msgspec.Struct, frozen=True):
+class _ChangePayload(msgspec.Struct, frozen=True, gc=False):
     details: _Change
 
 
@@ -97,60 +98,80 @@ def checked_select(table: Table) -> Select[Any]:
     ).select_from(table.outerjoin(entries, entries.c.idx == table.c.entry))
 
 
-def checked(table: Table, kind: type[T], found: Row[Any]) -> T:
+def checked(table: Table, kind: type[T], found: Sequence[Any]) -> T:
     """The row as its type, after comparing it with its last entry.
 
     1. The entry it names exists, is its newest change, and its payload is the one that the leaf commits to.
     2. What that entry says the row became is, byte for byte, what the row is.
     3. The columns are copies of what the body says.
 
-    Raises `Corrupt` ("register-mismatch") naming table, row and what differs.
+    found: a row of `checked_select`. Raises `Corrupt` ("register-mismatch") naming table, row and what differs.
     """
-    if found.e_idx is None or found.e_payload is None:  # 1
-        raise _mismatch(table, found.id, f"its entry {found.entry} is missing")
-    stored = (found.body, found.e_payload, found.e_salt, found.e_leaf)
-    if not all(isinstance(each, bytes) for each in stored):  # SQLite keeps whatever type it is given
-        raise _mismatch(table, found.id, "something of it is not stored as bytes")
-    if found.e_newest != found.entry:
-        raise _mismatch(table, found.id, f"it is of entry {found.entry}, but entry {found.e_newest} changed it last")
-    if leaf_bytes(found.e_id, commitment(found.e_salt, found.e_id, found.e_payload)) != found.e_leaf:
-        raise _mismatch(table, found.id, f"the payload of entry {found.entry} is not what its leaf commits to")
+    row_id = found[0]
+    place = _places(table)
+    body, entry = found[place.body], found[place.entry]
+    index, entry_id, payload, salt, leaf, newest = found[place.ends :]
+    if index is None or payload is None:  # 1
+        raise _mismatch(table, row_id, f"its entry {entry} is missing")
+    if not all(isinstance(each, bytes) for each in (body, payload, salt, leaf)):  # SQLite keeps whatever it is given
+        raise _mismatch(table, row_id, "something of it is not stored as bytes")
+    if newest != entry:
+        raise _mismatch(table, row_id, f"it is of entry {entry}, but entry {newest} changed it last")
+    if leaf_bytes(entry_id, commitment(salt, entry_id, payload)) != leaf:
+        raise _mismatch(table, row_id, f"the payload of entry {entry} is not what its leaf commits to")
     try:
-        change = _decode_change(found.e_payload).details  # 2
-        row = msgspec.json.decode(found.body, type=kind)
+        change = _decode_change(payload).details  # 2
+        row: T = _decoder(kind)(body)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
-        raise _mismatch(table, found.id, str(error)) from error
-    if change.table != table.name or change.row != found.id or bytes(change.after) != bytes(found.body):
-        raise _mismatch(table, found.id, f"it differs from what entry {found.entry} recorded")
-    for name, value in values(table, row).items():  # 3
-        if name != "body" and getattr(found, name) != value:
-            raise _mismatch(table, found.id, f"column {name!r} does not match the row's body")
+        raise _mismatch(table, row_id, str(error)) from error
+    if change.table != table.name or change.row != row_id or bytes(change.after) != body:
+        raise _mismatch(table, row_id, f"it differs from what entry {entry} recorded")
+    for at, name in place.copies:  # 3
+        if found[at] != getattr(row, name):
+            raise _mismatch(table, row_id, f"column {name!r} does not match the row's body")
     return row
 
 
 def get(connection: Connection, table: Table, kind: type[T], row_id: str) -> T | None:
     """One row by id, checked; None when there is none."""
-    found = connection.execute(_select(table, ("id",)), {"id_": row_id}).first()
-    return None if found is None else checked(table, kind, found)
+    found = _prepared(table, ("id",)).rows(connection, (row_id,))
+    return checked(table, kind, found[0]) if found else None
 
 
 def find(connection: Connection, table: Table, kind: type[T], **equal: Any) -> list[T]:
     """Rows whose columns equal the given values, checked, in the order in which they were last changed."""
-    statement = _select(table, tuple(equal))
-    asked = {f"{name}_": value for name, value in equal.items()}
-    return [checked(table, kind, found) for found in connection.execute(statement, asked)]
+    found = _prepared(table, tuple(equal)).rows(connection, tuple(equal.values()))
+    return [checked(table, kind, row) for row in found]
+
+
+class _Places(msgspec.Struct, frozen=True, gc=False):
+    """Where in a row of `checked_select` what stands; `copies`: of fields of the body. From `ends` on: its entry."""
+
+    body: int
+    entry: int
+    copies: tuple[tuple[int, str], ...]
+    ends: int
 
 
 @cache
-def _select(table: Table, names: tuple[str, ...]) -> Select[Any]:
-    """Rows whose columns `names` equal parameters of those names with an underscore.
+def _places(table: Table) -> _Places:
+    names = [column.name for column in table.columns]
+    copies = tuple((at, name) for at, name in enumerate(names) if name not in ("body", "entry"))
+    return _Places(names.index("body"), names.index("entry"), copies, len(names))
 
-    Made once for each: building a statement takes several times as long as the database takes to answer it.
-    """
+
+@cache
+def _decoder(kind: type[T]) -> Callable[[bytes], T]:
+    return msgspec.json.Decoder(kind).decode
+
+
+@cache
+def _prepared(table: Table, names: tuple[str, ...]) -> Prepared:
+    """Rows whose columns `names` equal parameters, given in that order."""
     statement = checked_select(table).order_by(table.c.entry)
     for name in names:
         statement = statement.where(table.c[name] == bindparam(f"{name}_"))
-    return statement
+    return Prepared(statement, [f"{name}_" for name in names])
 
 
 def _mismatch(table: Table, row_id: str, what: str) -> Corrupt:

@@ -8,8 +8,6 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy import Connection
 
-from keten.ledger.model import Entry
-
 MOST_OF_A_KIND = 1000  # faults kept for each `where`; the rest is counted
 
 
@@ -44,17 +42,20 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 class Check(Protocol):
     """One more agreement to verify, brought by a room above the ledger; must be picklable.
 
-    `kinds`: the kinds of entries that it wants to see. `gather` gets them range by range, in other processes, in no
-    certain order, and returns what it needs of them, small and picklable. `faults` then gets all of that, in the
-    order of the entries, with a connection in the one transaction that is being verified. Either may stumble over a
-    damaged value (`keten.ledger.reading.UNREADABLE`); that is a fault then, and ends this check only.
+    `kinds`: the kinds of entries that it wants to see. `reads`: the type of the parts of their payloads that it looks
+    at, so that nothing else is decoded. `gather` gets them range by range, in other processes, in no certain order,
+    and returns what it needs of them, small and picklable. `faults` then gets all of that, in the order of the
+    entries, with a connection in the one transaction that is being verified. Either may stumble over a damaged value
+    (`keten.ledger.reading.UNREADABLE`), and so does a payload of another type; that is a fault then, and ends this
+    check only.
     """
 
     name: str
     kinds: frozenset[str]
+    reads: type[msgspec.Struct]
 
-    def gather(self, entries: Sequence[Entry]) -> Any:
-        """What is needed of these entries."""
+    def gather(self, entries: Sequence[tuple[int, Any]]) -> Any:
+        """What is needed of these entries: the index of each, and its payload as `reads`."""
 
     def faults(self, connection: Connection, gathered: Sequence[Any]) -> Iterator[Fault]:
         """What does not agree with what was gathered."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from keten.core.db import fetched
 from keten.ledger.derived import Compared, RefsOf
 from keten.ledger.faults import Fault
 from keten.ledger.postings import SPAN, indexes, posting_ref
@@ -22,58 +23,71 @@ MALFORMED = "the places of the list are not rising numbers of a byte each"
 
 
 class Wanted:
-    """The rows that the lists must have of a range of entries: span → id → places. Entries come in rising order."""
+    """The rows that the lists must have of a range of entries: id → span → places. Entries come in rising order."""
 
     def __init__(self) -> None:
-        self._spans: dict[int, dict[str, bytearray]] = {}
-        self._span = -1
-        self._lists: dict[str, bytearray] = {}
+        self._rows: dict[str, dict[int, bytearray]] = {}
 
     def add(self, refs: Iterable[str], index: int) -> None:
         """One entry, and the ids that it has, each once."""
         span, place = divmod(index, SPAN)
-        if span != self._span:
-            self._span = span
-            self._lists = self._spans[span] = {}
-        lists = self._lists
         for ref in refs:
-            places = lists.get(ref)
-            if places is None:
-                lists[ref] = bytearray((place,))
-            else:
-                places.append(place)
+            self._rows.setdefault(ref, {}).setdefault(span, bytearray()).append(place)
 
-    def spans(self) -> dict[int, dict[str, bytearray]]:
+    def add_span(self, span: int, lists: Mapping[str, bytearray]) -> None:
+        """All entries of a span: the ids that they have → their places."""
+        rows = self._rows
+        for ref, places in lists.items():
+            spans = rows.get(ref)
+            if spans is None:
+                rows[ref] = {span: places}
+            else:
+                spans[span] = places
+
+    def rows(self) -> dict[str, dict[int, bytearray]]:
         """The rows, by the ids that stand in the lists."""
-        for lists in self._spans.values():
-            lists.pop("", None)
-            for ref in [ref for ref in lists if posting_ref(ref) != ref]:
-                lists[posting_ref(ref)] = lists.pop(ref)
-        return self._spans
+        self._rows.pop("", None)
+        for ref in [ref for ref in self._rows if posting_ref(ref) != ref]:
+            self._rows[posting_ref(ref)] = self._rows.pop(ref)
+        return self._rows
 
 
 def compare_lists(connection: Connection, wanted: Wanted, first: int, end: int) -> Compared:
     """Whether the lists have what is wanted of the entries from `first` (start of a span) up to `end`.
 
+    Nearly always the rows of many ids are, one after the other, those that are wanted. Otherwise each is looked at.
     `Compared.there`: rows that were looked at here; what rows there are beyond those is for `surplus_lists`.
     """
     compared = Compared()
-    spans = wanted.spans()
-    refs = iter(sorted({ref for lists in spans.values() for ref in lists}))
+    rows = wanted.rows()
+    refs = iter(sorted(rows))
     while some := list(islice(refs, _REFS_AT_ONCE)):
-        chosen = select(raw(postings.c.ref), raw(postings.c.span), raw(postings.c.places)).where(
-            postings.c.ref.in_(some), postings.c.span >= first // SPAN, postings.c.span < -(-end // SPAN)
+        chosen = (
+            select(raw(postings.c.ref), raw(postings.c.span), raw(postings.c.places))
+            .where(postings.c.ref.in_(some), postings.c.span >= first // SPAN, postings.c.span < -(-end // SPAN))
+            .order_by(postings.c.ref, postings.c.span)
         )
-        for ref, span, places in connection.execute(chosen).all():
-            must = spans[span].pop(ref, None) if span in spans else None
-            if must is None:
-                continue  # too many
-            compared.there += 1
-            if places != must:
-                compared.faults += _differences(ref, span, must, places)
-    for span, lists in spans.items():  # what was not found
-        compared.faults += [_fault(MISSING, ref, span * SPAN + place) for ref in lists for place in lists[ref]]
+        found = fetched(connection.execute(chosen))
+        if found == [(ref, span, places) for ref in some for span, places in rows[ref].items()]:
+            compared.there += len(found)
+        else:
+            _compare(compared, found, {ref: rows[ref] for ref in some})
     return compared
+
+
+def _compare(compared: Compared, found: Iterable[tuple[Any, ...]], wanted: dict[str, dict[int, bytearray]]) -> None:
+    """Row by row."""
+    for ref, span, places in found:
+        must = wanted[ref].pop(span, None) if ref in wanted else None
+        if must is None:
+            continue  # too many
+        compared.there += 1
+        if places != must:
+            compared.faults += _differences(ref, span, must, places)
+    for ref, spans in wanted.items():  # what was not found
+        compared.faults += [
+            _fault(MISSING, ref, span * SPAN + place) for span, places in spans.items() for place in places
+        ]
 
 
 def surplus_lists(connection: Connection, there: int, end: int, refs_of: RefsOf) -> Iterator[Fault]:

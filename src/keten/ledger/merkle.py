@@ -8,7 +8,7 @@ up to (index + 1) * 2^level.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -27,6 +27,11 @@ HashAt = Callable[[int, int], bytes]
 def leaf_hash(leaf: bytes) -> bytes:
     """The hash of a leaf's bytes: SHA-256(0x00 ‖ leaf)."""
     return sha256(_LEAF + leaf).digest()
+
+
+def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
+    """The hashes of several leaves' bytes."""
+    return [sha256(_LEAF + leaf).digest() for leaf in leaves]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

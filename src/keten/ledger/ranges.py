@@ -14,12 +14,13 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from keten.core.clock import rfc3339
-from keten.core.db import reading_engine
+from keten.core.db import fetched, reading_engine
+from keten.ledger.blocks import Block, holding, read
 from keten.ledger.derived import Expected, compare
 from keten.ledger.faults import Check, Fault
 from keten.ledger.listfaults import Wanted, compare_lists
 from keten.ledger.merkle import leaf_hash
-from keten.ledger.model import Entry, Leaf, Payload
+from keten.ledger.model import Leaf
 from keten.ledger.postings import concerns, kind_ref
 from keten.ledger.reading import UNREADABLE, raw
 from keten.ledger.registerfaults import Change, Shape, change_faults
@@ -74,16 +75,6 @@ class Result(msgspec.Struct):
     gathered: list[Any] = []
 
 
-class _Read(msgspec.Struct, frozen=True, gc=False):
-    """What verification needs of every payload."""
-
-    time: str
-    kind: str
-    actor: str
-    subjects: tuple[str, ...] = ()
-    refs: dict[str, str] = {}
-
-
 class _Change(msgspec.Struct, frozen=True, gc=False):
     table: str
     row: str
@@ -95,9 +86,7 @@ class _Changing(msgspec.Struct, frozen=True, gc=False):
     details: _Change
 
 
-_read = msgspec.json.Decoder(_Read).decode
 _changing = msgspec.json.Decoder(_Changing).decode
-_payload = msgspec.json.Decoder(Payload).decode
 _leaf = msgspec.json.Decoder(Leaf, strict=True).decode
 
 
@@ -109,6 +98,23 @@ def run(task: Task) -> Result:
             return Range(task, connection).verify()
     finally:
         engine.dispose()
+
+
+class _Wanted:
+    """What a check wants to see of the entries of a range; `stumbled`: over a payload that is not what it reads."""
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+        self.found: list[tuple[int, Any]] = []
+        self.stumbled: Exception | None = None
+        self._decode = msgspec.json.Decoder(check.reads).decode
+
+    def add(self, index: int, payload: bytes) -> None:
+        """An entry of one of its kinds."""
+        try:
+            self.found.append((index, self._decode(payload)))
+        except UNREADABLE as error:
+            self.stumbled = error
 
 
 class Range:
@@ -126,7 +132,7 @@ class Range:
         self._changes: list[Change] = []
         self._time_us: Any = None
         self._time_text = ""
-        self._wanted: list[list[Entry]] = [[] for _ in task.checks]
+        self._wanted = [_Wanted(check) for check in task.checks]
         self._kinds = frozenset(kind for check in task.checks for kind in check.kinds)
 
     def verify(self) -> Result:
@@ -137,8 +143,8 @@ class Range:
         3. The tree above it, block by block; the hash of an entry that is missing is taken from there.
         4. Its rows in the derived tables, and none of its changes is forgotten by the register.
         """
-        for row in self._rows():  # 1
-            self._entry(*row)
+        for first, end, rows in self._chunks():  # 1
+            self._chunk(first, end, rows)
         folder, tiles, first = Path(self._task.folder), self._task.tiles, self._task.first
         self._result.differences = list(differences(folder, tiles, first, self._leaves, self._hashes))  # 2
         if None in self._hashes:
@@ -147,19 +153,20 @@ class Range:
         if self._task.posted is not None:  # 4
             span = self._task.first, self._task.end
             self._derived(*span)
-        self._result.gathered = [
-            self._gathered(check, some) for check, some in zip(self._task.checks, self._wanted, strict=True)
-        ]
+        self._result.gathered = [self._gathered(wanted) for wanted in self._wanted]
         return self._result
 
-    def _gathered(self, check: Check, some: list[Entry]) -> Any:
+    def _gathered(self, wanted: _Wanted) -> Any:
         """What a check needs of its entries; None, with a fault, when it stumbles over a damaged one."""
-        try:
-            return check.gather(some)
-        except UNREADABLE as error:
-            what = f"not looked at, for an entry from {self._task.first} to {self._task.end - 1} is damaged: {error}"
-            self._result.faults.append(Fault(check.name, what, unreadable=True))
-            return None
+        error = wanted.stumbled
+        if error is None:
+            try:
+                return wanted.check.gather(wanted.found)
+            except UNREADABLE as stumbled:
+                error = stumbled
+        what = f"not looked at, for an entry from {self._task.first} to {self._task.end - 1} is damaged: {error}"
+        self._result.faults.append(Fault(wanted.check.name, what, unreadable=True))
+        return None
 
     def _derived(self, first: int, end: int) -> None:
         """Step 4."""
@@ -178,26 +185,62 @@ class Range:
             what = f"what belongs to entries {first} to {end - 1} cannot be read: {error.orig}"
             result.faults.append(Fault("database", what, unreadable=True))
 
-    def _rows(self) -> Iterator[Sequence[Any]]:
-        """Every row of the range; a missing one is a fault, and None as its hash."""
+    def _chunks(self) -> Iterator[tuple[int, int, Sequence[Sequence[Any]]]]:
+        """The rows of the range, some blocks at a time: from which index up to which, and what was found of them."""
         columns = [raw(column) for column in entries.columns]
         for first in range(self._task.first, self._task.end, _CHUNK):
             end = min(first + _CHUNK, self._task.end)
             chosen = select(*columns).where(entries.c.idx >= first, entries.c.idx < end).order_by(entries.c.idx)
-            at = first
             try:
-                found = self._connection.execute(chosen).all()
+                yield first, end, fetched(self._connection.execute(chosen))
             except DBAPIError as error:  # a damaged page, or text that is not UTF-8
                 self._unreadable(first, end, error)
-                continue
-            for row in found:
-                if row[0] != at:
-                    self._missing(at, row[0])
-                    at = row[0]
-                at += 1
-                yield row
-            if at != end:
-                self._missing(at, end)
+
+    def _chunk(self, first: int, end: int, rows: Sequence[Sequence[Any]]) -> None:
+        """The rows that were found of the entries from `first` up to `end`, block by block.
+
+        A block in which something may be wrong, or of which only a part has come into the posting lists, is looked at
+        one by one.
+        """
+        if len(rows) != end - first:
+            self._one_by_one(first, end, rows)
+            return
+        for at in range(0, len(rows), WIDTH):
+            some = rows[at : at + WIDTH]
+            begin, stop = first + at, first + at + len(some)
+            block = holding(some, begin, self._result.last_time or 0)
+            if block is None or begin < self._posted < stop:
+                self._one_by_one(begin, stop, some)
+            else:
+                self._holds(begin, stop, block)
+
+    def _holds(self, first: int, end: int, block: Block) -> None:
+        """A block whose entries all hold."""
+        self._leaves += block.leaves
+        self._hashes += block.hashes
+        if self._result.first_time is None:
+            self._result.first_time = block.times[0]
+        self._result.last_time = block.times[-1]
+        if end <= self._posted:
+            self._expected.add_span(first // WIDTH, block.lists())
+        for index, payload in enumerate(block.payloads, first):
+            if _CHANGE_HINT in payload:
+                self._change(payload, index)
+        if not self._kinds.isdisjoint(block.kinds):
+            for index, (kind, payload) in enumerate(zip(block.kinds, block.payloads, strict=True), first):
+                self._gather(index, kind, payload)
+
+    def _one_by_one(self, first: int, end: int, rows: Sequence[Sequence[Any]]) -> None:
+        """Look at each row; a missing one is a fault, and None as its hash."""
+        at = first
+        for row in rows:
+            if row[0] != at:
+                self._missing(at, row[0])
+                at = row[0]
+            at += 1
+            self._entry(*row)
+        if at != end:
+            self._missing(at, end)
 
     def _unreadable(self, first: int, end: int, error: DBAPIError) -> None:
         what = f"entries {first} to {end - 1} cannot be read: {error.orig}"
@@ -234,8 +277,6 @@ class Range:
         self._time(time_us, index)
         if isinstance(payload, bytes):
             self._payload(payload, time_us, kind, index)
-        if kind in self._kinds and isinstance(payload, bytes):
-            self._gather(index, entry_id, time_us, kind, payload)
 
     def _disagreement(self, entry_id: Any, payload: Any, salt: Any, leaf: Any, index: int) -> None:
         """Why an entry is not what its leaf says."""
@@ -271,7 +312,7 @@ class Range:
     def _payload(self, payload: bytes, time_us: Any, kind: Any, index: int) -> None:
         """The payload against the columns; what the derived tables must have of it."""
         try:
-            what = _read(payload)
+            what = read(payload)
         except UNREADABLE as error:
             self._fault("payload", f"its payload is not that of an entry: {error}", index)
             if isinstance(kind, str) and index < self._posted:
@@ -286,19 +327,20 @@ class Range:
         if index < self._posted:
             self._expected.add({kind_ref(what.kind), what.actor, *what.subjects, *what.refs.values()}, index)
         if _CHANGE_HINT in payload:
-            change = read_change(payload, index)
-            if change is not None:
-                self._changed.add((change.row,), index)
-                self._changes.append(change)
+            self._change(payload, index)
+        self._gather(index, what.kind, payload)
 
-    def _gather(self, index: int, entry_id: Any, time_us: Any, kind: str, payload: bytes) -> None:
-        try:
-            entry = Entry(index, entry_id, time_us, kind, _payload(payload))
-        except UNREADABLE:
-            return  # a fault already
-        for check, some in zip(self._task.checks, self._wanted, strict=True):
-            if kind in check.kinds:
-                some.append(entry)
+    def _change(self, payload: bytes, index: int) -> None:
+        """What may be a change of the register."""
+        change = read_change(payload, index)
+        if change is not None:
+            self._changed.add((change.row,), index)
+            self._changes.append(change)
+
+    def _gather(self, index: int, kind: str, payload: bytes) -> None:
+        for wanted in self._wanted:
+            if kind in wanted.check.kinds:
+                wanted.add(index, payload)
 
     def _blocks(self) -> None:
         """Step 3."""
@@ -326,7 +368,7 @@ def read_change(payload: bytes, index: int) -> Change | None:
 def posting_refs(kind: Any, payload: Any) -> set[str]:
     """The posting lists that an entry belongs in, as far as it can be read."""
     try:
-        what = _read(payload)
+        what = read(payload)
     except UNREADABLE:
         return {kind_ref(kind)} if isinstance(kind, str) else set()
     return concerns(what.kind, what.actor, what.subjects, what.refs)

@@ -97,8 +97,12 @@ def tiles_between(old: int, new: int) -> Iterator[Tile]:
 
 def encode_bundle(leaves: Sequence[bytes]) -> bytes:
     """An entry bundle: each leaf after its length as a big-endian uint16. `Invalid` ("leaf-too-large")."""
-    if not 1 <= len(leaves) <= WIDTH or max(map(len, leaves)) > MAX_LEAF_BYTES:
+    lengths = {*map(len, leaves)}
+    if not 1 <= len(leaves) <= WIDTH or max(lengths) > MAX_LEAF_BYTES:
         raise Invalid("leaf-too-large", "An entry is too large for the ledger, or there are too many.")
+    if len(lengths) == 1:  # as good as always
+        length = len(leaves[0]).to_bytes(2, "big")
+        return length + length.join(leaves)
     return b"".join([len(leaf).to_bytes(2, "big") + leaf for leaf in leaves])
 
 

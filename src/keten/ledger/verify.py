@@ -169,7 +169,7 @@ class _Verification:
             sound = self._tree(tree, head, published)  # 4
             different += upper_tiles(self._folder, here, tree.blocks, size)
             self._whole(connection, head, here, published, results, lists_end)
-        self._faults.extend(blamed(different, here, sound=sound))  # 5
+        self._faults.extend(blamed(self._folder, different, here, sound=sound))  # 5
         for number, check in enumerate(self._checks):  # 8
             gathered = [result.gathered[number] for result in results]
             if None not in gathered or check.name not in self._faults:

@@ -12,7 +12,7 @@ from keten.policy.model import Allow, Attributes, Decision, Deny
 from keten.policy.policyset import Policy, PolicySet, parse, shipped
 from keten.policy.reasons import REASONS, in_order
 
-NO_ENTITIES = "[]"
+NO_ENTITIES = cedarpy.Entities.from_json_str("[]")
 MAX_ERROR = 300
 _UNSAYABLE = (UnicodeError, ValueError, TypeError, OverflowError)  # what encoding hostile values as JSON can raise
 _encode = msgspec.json.Encoder().encode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
@@ -47,6 +48,9 @@ class Rows(Protocol):
     def epoch(self) -> int:
         """A number that changes with the register."""
 
+    def moment(self) -> AbstractContextManager[None]:
+        """What is read inside is of one moment of the database, as far as it was not remembered."""
+
     def client(self, id: str, /) -> Client | None:
         """A supplier's system."""
 
@@ -69,7 +73,7 @@ class Rows(Protocol):
         """Every grant to a supplier, ended ones too."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """A decision with what it was made on: the grant (None where none was found), the slice, the set of policies."""
 
     decision: Decision
@@ -78,7 +82,7 @@ class Outcome(msgspec.Struct, frozen=True):
     policy_hash: str
 
 
-class _Held(msgspec.Struct, frozen=True):
+class _Held(msgspec.Struct, frozen=True, gc=False):
     """Outcomes that hold from `from_us` up to, not at, `until_us`."""
 
     outcomes: tuple[Outcome, ...]
@@ -135,7 +139,8 @@ class Decisions:
         asked = Asked(client_id, dataset_id, action, country, at_us, purpose, object_expires_us)
         epoch = self._epoch
         try:
-            outcome, until_us = self._decide(asked)
+            with self._register.moment():
+                outcome, until_us = self._decide(asked)
         except Corrupt as error:
             outcome, until_us = self._mismatch(asked, error), at_us + DENY_HOLDS_US  # 6
         if self._register.epoch == epoch:
@@ -157,7 +162,8 @@ class Decisions:
         epoch = self._epoch
         asked = Asked(client_id, "", "list", country, at_us)
         try:
-            outcomes = self._list(asked)
+            with self._register.moment():
+                outcomes = self._list(asked)
         except Corrupt as error:
             outcomes = (self._mismatch(asked, error),)
         if self._register.epoch == epoch:

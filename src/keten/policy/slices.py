@@ -29,7 +29,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     expires_us: int = 0
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A grant that may answer what is asked, with its contract."""
 
     grant: Grant

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -44,6 +45,7 @@ class Register:
         self._contracts: LeastRecent[str, tuple[Contract, ...]] = LeastRecent(rows_kept)
         self._organisation: Organisation | None = None
         self._epoch = 0
+        self._within = False
 
     @property
     def epoch(self) -> int:
@@ -177,17 +179,38 @@ class Register:
                     kept.put(row_id, held)
             return held
 
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """Everything that is read inside, and was not remembered, is of one moment of the database."""
+        with self._lock:
+            if self._within:
+                yield
+                return
+            self._within = True
+            try:
+                yield
+            finally:
+                self._within = False
+                self._end()
+
     def _read(self, read: Callable[[Connection], T]) -> T:
-        """Read in a transaction of its own, so that every read sees the newest commit and none holds it back."""
+        """Read in a transaction of its own, or of its moment: every one sees the newest commit, none holds it back."""
         with translated():
             try:
                 if self._connection is None:
                     self._connection = self._engine.connect()
-                with self._connection.begin():
-                    return read(self._connection)
+                return read(self._connection)
             except DBAPIError:
                 self.close()
                 raise
+            finally:
+                if not self._within:
+                    self._end()
+
+    def _end(self) -> None:
+        """Nothing was written, so nothing is lost."""
+        if self._connection is not None and self._connection.in_transaction():
+            self._connection.rollback()
 
 
 _NOBODY = new_id()

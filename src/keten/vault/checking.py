@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from keten.core.errors import KetenError
 from keten.core.storage import LocalStore
 from keten.ledger.faults import Fault
-from keten.ledger.model import Entry
+from keten.ledger.model import Payload
 from keten.vault.frames import HEADER_BYTES, fixed_header, stored_size
 from keten.vault.model import Object
 from keten.vault.tables import objects
@@ -25,11 +25,12 @@ class ContentCheck:
 
     name = "content"
     kinds: frozenset[str] = frozenset()
+    reads: type[msgspec.Struct] = Payload
 
     def __init__(self, store: Path) -> None:
         self._store = store
 
-    def gather(self, entries: Sequence[Entry]) -> None:  # noqa: ARG002  # it needs nothing of the entries
+    def gather(self, entries: Sequence[tuple[int, Payload]]) -> None:  # noqa: ARG002  # it needs nothing of the entries
         """Nothing."""
         return
 

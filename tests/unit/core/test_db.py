@@ -7,10 +7,30 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Engine, Integer, LargeBinary, MetaData, String, Table, select, text
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from keten.core.db import database_error, insert_many, reading_engine, rows_written, translated, writing_engine
+from keten.core.db import (
+    Prepared,
+    database_error,
+    fetched,
+    insert_many,
+    reading_engine,
+    rows_written,
+    translated,
+    writing_engine,
+)
 from keten.core.errors import Corrupt, FsyncFailed, KetenError, Unavailable
 
 things = Table(
@@ -151,3 +171,64 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(Corrupt), translated(), reader.connect() as connection:
         connection.execute(select(things))
     reader.dispose()
+
+
+NAMED = Prepared(
+    select(things.c.id, things.c.body).where(things.c.name == bindparam("name_"), things.c.id < bindparam("most_")),
+    ["name_", "most_"],
+)
+
+
+def filled(path: Path) -> Engine:
+    engine = writing_engine(path)
+    with engine.begin() as connection:
+        insert_many(connection, things, [(1, "a", b"one"), (2, "b", None), (3, "a", b"three")])
+    return engine
+
+
+def test_a_prepared_statement_gives_plain_rows(path: Path) -> None:
+    engine = filled(path)
+    with engine.connect() as connection:
+        assert NAMED.rows(connection, ("a", 9)) == [(1, b"one"), (3, b"three")]
+        assert NAMED.rows(connection, ("a", 3)) == [(1, b"one")]
+        assert NAMED.rows(connection, ("b", 9)) == [(2, None)]
+        assert NAMED.rows(connection, ("c", 9)) == []
+    engine.dispose()
+
+
+def test_a_prepared_statement_belongs_to_the_transaction(path: Path) -> None:
+    """It sees what the transaction wrote; where there is none yet, one begins, as with any other statement."""
+    engine = filled(path)
+    reader = reading_engine(path)
+    with reader.connect() as connection:
+        assert len(NAMED.rows(connection, ("a", 9))) == 2
+        with engine.begin() as writing:
+            insert_many(writing, things, [(4, "a", None)])
+            assert len(NAMED.rows(writing, ("a", 9))) == 3
+        assert len(NAMED.rows(connection, ("a", 9))) == 2
+        connection.rollback()
+        assert len(NAMED.rows(connection, ("a", 9))) == 3
+    engine.dispose()
+    reader.dispose()
+
+
+def test_parameters_that_are_named_otherwise_are_refused(path: Path) -> None:
+    wrong = Prepared(select(things).where(things.c.name == bindparam("name_")), ["other_"])
+    engine = filled(path)
+    with engine.connect() as connection, pytest.raises(Unavailable):
+        wrong.rows(connection, ("a",))
+    engine.dispose()
+
+
+def test_what_cannot_be_read_is_an_error_as_elsewhere(path: Path) -> None:
+    engine = filled(path)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE things SET name = CAST(x'ff' AS TEXT) WHERE id = 1"))
+    everything = select(things)
+    with engine.connect() as connection:
+        with pytest.raises(DBAPIError):
+            fetched(connection.execute(everything))
+        with pytest.raises(DBAPIError):
+            Prepared(everything, []).rows(connection, ())
+        assert fetched(connection.execute(everything.where(things.c.id > 1))) == [(2, "b", None), (3, "a", b"three")]
+    engine.dispose()

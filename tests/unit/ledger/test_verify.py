@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from keten.core.errors import Corrupt, Unavailable
 from keten.ledger import verify as module
 from keten.ledger.bound import bound_tables
 from keten.ledger.faults import Check, Fault, Faults
-from keten.ledger.model import Draft, Entry
+from keten.ledger.model import Draft, Payload
 from keten.ledger.publishing import Publishing
 from keten.ledger.verify import Report, verify
 from tests.made_ledger import OPENED, STARTED, MadeLedger
@@ -184,13 +185,14 @@ class CountsOpened:
 
     name = "opened"
     kinds = frozenset({OPENED.name})
+    reads: type[msgspec.Struct] = Payload
 
     def __init__(self, expected: int) -> None:
         self.expected = expected
 
-    def gather(self, entries: Sequence[Entry]) -> int:
-        assert all(entry.kind == OPENED.name for entry in entries)
-        allowed = [entry for entry in entries if entry.payload and entry.payload.details["outcome"] == "allow"]
+    def gather(self, entries: Sequence[tuple[int, Payload]]) -> int:
+        assert all(payload.kind == OPENED.name for _, payload in entries)
+        allowed = [index for index, payload in entries if payload.details["outcome"] == "allow"]
         return len(allowed)
 
     def faults(self, connection: Connection, gathered: Sequence[Any]) -> Iterator[Fault]:
@@ -204,8 +206,9 @@ class CannotRead:
 
     name = "broken"
     kinds: frozenset[str] = frozenset()
+    reads: type[msgspec.Struct] = Payload
 
-    def gather(self, entries: Sequence[Entry]) -> int:
+    def gather(self, entries: Sequence[tuple[int, Payload]]) -> int:
         return len(entries)
 
     def faults(self, connection: Connection, gathered: Sequence[Any]) -> Iterator[Fault]:
@@ -219,11 +222,12 @@ class Stumbles:
 
     name = "stumbles"
     kinds = frozenset({OPENED.name})
+    reads: type[msgspec.Struct] = Payload
 
     def __init__(self, *, gathering: bool) -> None:
         self.gathering = gathering
 
-    def gather(self, entries: Sequence[Entry]) -> int:
+    def gather(self, entries: Sequence[tuple[int, Payload]]) -> int:
         return sum(int("no number") for _ in entries) if self.gathering else 0
 
     def faults(self, connection: Connection, gathered: Sequence[Any]) -> Iterator[Fault]:
@@ -239,6 +243,24 @@ def test_a_check_that_stumbles_ends_alone(made: MadeLedger) -> None:
     assert report.unreadable
     found = {(fault.where, fault.unreadable) for fault in report.faults}
     assert found == {("payload", False), ("stumbles", True), ("stumbles", False), ("database", True)}
+
+
+class Nothing(msgspec.Struct):
+    nothing: int
+
+
+class ReadsAnother(Stumbles):
+    """A check that looks at what none of its entries has."""
+
+    name = "another"
+
+    reads = Nothing
+
+
+def test_a_check_whose_entries_are_not_what_it_reads_says_so(made: MadeLedger) -> None:
+    faults = _verify(made, checks=(ReadsAnother(gathering=False),)).faults
+    assert {(fault.where, fault.unreadable) for fault in faults[:1]} == {("another", True)}
+    assert "is damaged" in faults[0].what
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -362,3 +384,18 @@ def test_each_fault_is_kept_once() -> None:
 def test_a_fault_says_where() -> None:
     fault = Fault("register", "it differs", index=3, table="clients", row="abc", file="tile/0/000")
     assert str(fault) == "register: entry 3, table clients, row abc, tile/0/000: it differs"
+
+
+def test_a_damaged_tile_above_a_damaged_leaf_is_named_too(made: MadeLedger) -> None:
+    """It would have been wrong for the leaf's sake anyhow, but it is not what the tile below it says either."""
+    _damage(made, "UPDATE entries SET leaf = (SELECT leaf FROM entries WHERE idx = 8) WHERE idx = 9")
+    named = {(fault.where, fault.index, fault.file) for fault in _verify(made).faults}
+    assert ("leaf", 9, "") in named
+    assert all(file == "" for _, _, file in named)
+    tile = made.folder / "tile/1/000.p/2"
+    data = bytearray(tile.read_bytes())
+    data[5] ^= 1
+    tile.write_bytes(data)
+    assert {(fault.where, fault.index, fault.file) for fault in _verify(made).faults} - named == {
+        ("tile", None, "tile/1/000.p/2")
+    }

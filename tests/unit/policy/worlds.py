@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import msgspec
@@ -127,6 +128,9 @@ class World:
             raise Corrupt("register-mismatch", "A row does not match.", f"table rows, row {id}: test")
         row = self.rows.get(id)
         return row if isinstance(row, kind) else None
+
+    def moment(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def client(self, id: str) -> Client | None:
         return self._get(Client, id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +21,13 @@ def reads(instance: Instance) -> Reads:
     """The statements that reach the database through the read-only engine."""
     seen: Reads = []
 
-    @event.listens_for(instance.reader, "before_cursor_execute")
-    def _seen(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def see(statement: str) -> None:
         if statement.lstrip().upper().startswith("SELECT"):
             seen.append(statement)
+
+    @event.listens_for(instance.reader, "checkout")
+    def _traced(raw: sqlite3.Connection, *_rest: Any) -> None:
+        raw.set_trace_callback(see)  # SQLite's own, which nothing goes past
 
     return seen
 
@@ -105,6 +109,41 @@ def test_a_cold_read_sees_the_newest_commit(instance: Instance) -> None:
     ids = instance.apply(ESTATE).ids
     with instance.register() as register:
         register.organisation()
+        instance.apply(ESTATE.replace("tier: high", "tier: low"))
+        supplier = register.supplier(ids["supplier"]["drukwerk"])
+        assert supplier is not None
+        assert supplier.tier == "low"
+
+
+def test_a_moment_is_one_moment_of_the_database(instance: Instance) -> None:
+    """What others commit meanwhile is not seen inside, and is seen by the first read afterwards."""
+    ids = instance.apply(ESTATE).ids
+    with instance.register() as register:
+        with register.moment():
+            register.organisation()
+            instance.apply(ESTATE.replace("tier: high", "tier: low"))
+            inside = register.supplier(ids["supplier"]["drukwerk"])
+            with register.moment():  # of the same moment, which its end does not end
+                pass
+            instance.apply(ESTATE.replace("retention_days: 90", "retention_days: 91"))
+            dataset = register.dataset(ids["dataset"]["voters"])
+        assert inside is not None
+        assert inside.tier == "high"
+        assert dataset is not None
+        assert dataset.retention_days == 90
+        register.invalidate()
+        after = register.dataset(ids["dataset"]["voters"])
+        assert after is not None
+        assert after.retention_days == 91
+
+
+def test_a_moment_that_read_nothing_or_failed_leaves_no_transaction(instance: Instance) -> None:
+    ids = instance.apply(ESTATE).ids
+    with instance.register() as register:
+        with register.moment():
+            pass
+        with pytest.raises(ValueError, match="no kind of row"), register.moment():
+            (register.organisation(), register.named("nothing", "of the kind"))
         instance.apply(ESTATE.replace("tier: high", "tier: low"))
         supplier = register.supplier(ids["supplier"]["drukwerk"])
         assert supplier is not None
