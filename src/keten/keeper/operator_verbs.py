@@ -13,6 +13,7 @@ from keten.core.clock import rfc3339
 from keten.core.errors import Denied, Invalid, NotFound, Unavailable
 from keten.core.ids import is_id
 from keten.datasets.model import Dataset
+from keten.datasets.rows import datasets
 from keten.identity.model import EndableRow
 from keten.keeper import certificates, entries
 from keten.keeper import protocol as said
@@ -20,6 +21,7 @@ from keten.keeper.gateway_verbs import GatewayVerbs, sealed_in
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
+from keten.ledger.writing import Writing
 from keten.policy import sets as policy_sets
 from keten.policy.model import Allow
 from keten.policy.service import Outcome
@@ -28,6 +30,7 @@ from keten.suppliers import service as suppliers
 from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
 from keten.vault import service as vault
+from keten.vault.model import Stored
 from keten.vault.personal import Seals
 
 log = logging.getLogger(__name__)
@@ -175,13 +178,11 @@ class OperatorVerbs:
         dataset = trusted.register.named("dataset", body.dataset)
         if not isinstance(dataset, Dataset):
             raise NotFound("unknown", f"There is no dataset {body.dataset!r} in the register; declare it and apply.")
-        if dataset.ended is not None:
-            raise Denied("dataset-ended", f"The dataset {dataset.name!r} has ended; nothing can be put into it.")
         ready, _batch = await trusted.writer.run(
             lambda writing: vault.begin_put(
                 writing,
                 trusted.keys,
-                dataset,
+                _standing(writing, dataset.id),
                 name=body.name,
                 media_type=body.media_type,
                 digest=body.digest,
@@ -199,8 +200,11 @@ class OperatorVerbs:
             put = vault.put_of(reading, body.object)
         if put is not None:
             await asyncio.to_thread(vault.check_stored, trusted.store, put, body.size)
-        committed, batch = await trusted.writer.run(
-            lambda writing: vault.commit_put(
+
+        def commit(writing: Writing) -> Stored:
+            if put is not None:
+                _standing(writing, put.dataset)
+            return vault.commit_put(
                 writing,
                 trusted.keys,
                 object_id=body.object,
@@ -208,9 +212,9 @@ class OperatorVerbs:
                 digest=body.digest,
                 records=body.records,
                 actor=_actor(connection),
-            ),
-            alone=True,
-        )
+            )
+
+        committed, batch = await trusted.writer.run(commit, alone=True)
         self.remove_blobs(committed.removed)
         await self._settled()
         return said.Recorded(sealed_in(batch, committed.index).id, committed.index)
@@ -303,6 +307,16 @@ class OperatorVerbs:
         """Payloads are about to leave: recorded first."""
         details = {"size": body.size, "target": str(Path(body.target).name)[:200]}
         return await self._record(Draft(entries.LEDGER_EXPORTED, _actor(connection), details=details))
+
+
+def _standing(writing: Writing, dataset_id: str) -> Dataset:
+    """A dataset as it is in this very transaction. Raises `Denied` ("dataset-ended")."""
+    dataset = datasets.get(writing.connection, dataset_id)
+    if dataset is None:
+        raise NotFound("unknown", "The dataset is not in the register.", dataset_id)
+    if dataset.ended is not None:
+        raise Denied("dataset-ended", f"The dataset {dataset.name!r} has ended; nothing can be put into it.")
+    return dataset
 
 
 def _when(row: EndableRow) -> str:
