@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
 import threading
 from collections import deque
@@ -24,6 +23,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from keten.core.clock import Clock
 from keten.core.db import database_error, rows_written
 from keten.core.errors import Busy, Corrupt, FsyncFailed, KetenError, Unavailable
+from keten.core.files import stop_process
 from keten.ledger import postings
 from keten.ledger.sealing import Batch, Head, Sealer
 from keten.ledger.writing import Writing
@@ -35,7 +35,6 @@ MAX_BATCH = 1024
 MAX_WAITING = 20_000
 POST_AFTER = 2048
 IDLE_SECONDS = 0.5
-EXIT_DISK_FAILED = 74  # EX_IOERR
 
 
 class Participant(Protocol):
@@ -195,11 +194,8 @@ class Writer:
             self._stop_process("the writer failed")
 
     def _stop_process(self, why: str) -> None:
-        """What the disk holds is not known any more, so nothing in memory is either: leave at once (law 13)."""
         self.failed = why
-        log.critical("keeper stops: %s", why)
-        logging.shutdown()
-        os._exit(EXIT_DISK_FAILED)
+        stop_process(why)
 
     def _next(self) -> list[Job[Any]] | None:
         """The jobs of the next transaction; empty after a quiet moment; None when stopped."""

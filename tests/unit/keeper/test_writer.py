@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keten.core.errors import Busy, Conflict, Denied, KetenError, Unavailable
+from keten.core.files import EXIT_DISK_FAILED
 from keten.exchange.opening import Stale
 from keten.keeper import writer as writer_module
-from keten.keeper.writer import EXIT_DISK_FAILED, Job
+from keten.keeper.writer import Job
 from keten.ledger.sealing import Batch
 from keten.ledger.writing import Writing, load_low_water
 from tests.unit.keeper.writers import Running, fact, row, running
