@@ -13,7 +13,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from keten.core.clock import SECOND
+from keten.core.clock import SECOND, TOLERANCE_US
 from keten.core.crypto import NONCE_BYTES, derive
 from keten.core.errors import Invalid
 from keten.identity.errors import Refused
@@ -76,7 +76,8 @@ class Tokens:
         1. It has the one length and spelling that tokens have.
         2. Its day is this one or a neighbour: no key is derived because a stranger says so.
         3. It was sealed under that day's key, head included.
-        4. It is not over: valid before `expires_us`.
+        4. It is not over: valid before `expires_us`. Nor does it end later than one that is made now: that comes from
+           a clock that was ahead.
 
         Raises `Refused`: "token-invalid", "token-expired" (with the client's id).
         """
@@ -100,6 +101,8 @@ class Tokens:
         claims = Claims(client.decode("ascii"), jkt, fingerprint_text(key), expires_us, serial.hex())
         if now_us >= expires_us:  # 4
             raise Refused("token-expired", "the token is over", client_id=claims.client_id)
+        if expires_us > now_us + self.lifetime_s * SECOND + TOLERANCE_US:
+            raise _invalid("made by a clock that was ahead")
         return claims
 
     def _cipher(self, day: int, now_us: int) -> AESGCM:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from keten.core.clock import rfc3339
-from keten.core.errors import Denied, Invalid, NotFound, Unavailable
+from keten.core.clock import rfc3339, wall_us
+from keten.core.errors import Conflict, Denied, FsyncFailed, Invalid, NotFound, Unavailable
+from keten.core.files import stop_process
 from keten.core.ids import is_id
 from keten.datasets.model import Dataset
 from keten.datasets.rows import datasets
@@ -83,9 +84,18 @@ class OperatorVerbs:
         )
 
     async def accept_clock(self, connection: Connection, _body: said.Nothing) -> said.Recorded:
-        """An operator has looked at the clock."""
-        self._trusted.clock.accept()
-        return await self._record(Draft(entries.CLOCK_ACCEPTED, _actor(connection)))
+        """An operator has looked at the clock. Recorded before anything is served by it, also on a disk nearly full."""
+        trusted = self._trusted
+        what = trusted.clock.jumped
+        details = {"what": what, "clock": rfc3339(wall_us())}
+        draft = Draft(entries.CLOCK_ACCEPTED, _actor(connection), details=details)
+        recorded = await self._record(draft, essential=True)
+        if trusted.clock.jumped != what:
+            raise Conflict("clock-jumped", "The clock jumped again; look at it again.", trusted.clock.jumped)
+        trusted.clock.accept()
+        if what:
+            trusted.sign_in.clock_accepted(trusted.clock.recording_time())
+        return recorded
 
     async def certificate(self, connection: Connection, body: said.CertificateFor) -> said.Certificate:
         """A TLS certificate for the gateway, from the instance's own authority; recorded before it is handed out."""
@@ -94,8 +104,8 @@ class OperatorVerbs:
         await self._record(Draft(entries.CERTIFICATE_ISSUED, _actor(connection), details=details))
         return said.Certificate(made.certificate, made.key)
 
-    async def _record(self, draft: Draft) -> said.Recorded:
-        index, batch = await self._trusted.writer.run(lambda writing: writing.record(draft))
+    async def _record(self, draft: Draft, *, essential: bool = False) -> said.Recorded:
+        index, batch = await self._trusted.writer.run(lambda writing: writing.record(draft), essential=essential)
         return said.Recorded(sealed_in(batch, index).id, index)
 
     # ---- the register ----------------------------------------------------------------------------------------
@@ -232,6 +242,8 @@ class OperatorVerbs:
         for key in storage_keys:
             try:
                 self._trusted.store.delete(key)
+            except FsyncFailed as error:
+                stop_process(str(error))
             except OSError as error:
                 log.warning("ciphertext %s is not removed yet: %s", key, error)
 

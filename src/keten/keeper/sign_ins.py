@@ -43,32 +43,32 @@ class SignIns:
         3. Commit the entry, with the proof used up. When the register changed meanwhile: 2 again.
         4. Seal the token.
         """
-        now = self._clock.now()
+        now, outside = self._clock.now(), self._clock.outside()
 
         def check() -> SignedIn:
             client = self._client(self._sign_in.claimed_client(request))
-            signed_in = self._sign_in.check_assertion(request, client, now)  # 1
+            signed_in = self._sign_in.check_assertion(request, client, outside)  # 1
             self._standing(client, now)  # 2
             return signed_in
 
         signed_in, index, batch = await self._recorded(writer, check, request.address, "private_key_jwt", now)  # 3
-        issued = self._sign_in.issue(signed_in, now)  # 4
+        issued = self._sign_in.issue(signed_in, outside)  # 4
         entry = batch.sealed[index - batch.first].id
         return said.TokenGranted(issued.access_token, issued.expires_in, issued.nonce, entry)
 
     async def ssh(self, writer: Writer, request: said.SshSignIn) -> said.SessionOpened:
         """An SFTP session (RFC 4252 §7), by the same four steps."""
-        now = self._clock.now()
+        now, outside = self._clock.now(), self._clock.outside()
 
         def check() -> SignedIn:
             client = self._client(request.user)
-            signed_in = self._sign_in.check_ssh(request, client, now)  # 1
+            signed_in = self._sign_in.check_ssh(request, client, outside)  # 1
             self._standing(client, now)  # 2
             return signed_in
 
         signed_in, index, batch = await self._recorded(writer, check, request.address, "ssh", now)  # 3
-        session = self._sign_in.open_session(signed_in, now)  # 4
-        return said.SessionOpened(session.id, session.expires_us - now, batch.sealed[index - batch.first].id)
+        session = self._sign_in.open_session(signed_in, outside)  # 4
+        return said.SessionOpened(session.id, session.expires_us - outside, batch.sealed[index - batch.first].id)
 
     async def _recorded(
         self, writer: Writer, check: Callable[[], SignedIn], address: str, method: Method, now_us: int
@@ -93,7 +93,7 @@ class SignIns:
             else:
                 raise Busy("register-changing", "The register is changing; try again in a moment.")
         except KetenError as error:
-            self.refused(writer, error, address, method, now_us)
+            self.refused(writer, error, address, method)
             raise
         if batch is None:
             raise Denied("keeper-error", "The sign-in could not be recorded.")
@@ -105,17 +105,17 @@ class SignIns:
         if reasons:
             raise _ended(reasons[0], signed_in.client_id)
 
-    def refused(self, writer: Writer, error: KetenError, address: str, method: Method, now_us: int) -> None:
+    def refused(self, writer: Writer, error: KetenError, address: str, method: Method) -> None:
         """Record or count a refusal. It is not waited for: the answer is no, whatever happens to its entry."""
-        draft = self._sign_in.refused(error, address, method, now_us)
+        draft = self._sign_in.refused(error, address, method, self._clock.outside())
         if draft is not None:
             writer.submit(lambda writing: writing.record(draft), lambda job, _batch: _lost(job.error))
 
-    def due(self, now_us: int, *, everything: bool = False) -> list[Draft]:
-        """Entries for refusals that were only counted."""
+    def due(self, *, everything: bool = False) -> list[Draft]:
+        """Entries for refusals that were only counted in the minutes that are over (`everything`: this one, too)."""
         return [
-            *self._sign_in.flush(now_us, everything=everything),
-            *self.refusals.due(now_us, everything=everything),
+            *self._sign_in.flush(self._clock.outside(), everything=everything),
+            *self.refusals.due(self._clock.recording_time(), everything=everything),
         ]
 
     def drop_sessions(self, now_us: int) -> list[str]:
