@@ -6,6 +6,7 @@ Statements are SQLAlchemy Core that PostgreSQL could run as well; what is SQLite
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ metadata = MetaData(
     }
 )
 
+CHECKPOINT_FRAMES = 4000
+_INDEX_HEADER = struct.Struct("=16xI")
 _FULL = {"SQLITE_FULL"}
 _CORRUPT = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_VTAB"}
 
@@ -51,7 +54,7 @@ def writing_engine(path: Path) -> Engine:
             "foreign_keys=ON",
             "secure_delete=ON",
             "busy_timeout=5000",
-            "wal_autocheckpoint=4000",
+            "wal_autocheckpoint=0",  # SQLite keeps to itself when one fails: see `checkpoint`
             "cache_size=-65536",
             "temp_store=MEMORY",
         ):
@@ -62,6 +65,34 @@ def writing_engine(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def checkpoint(engine: Engine, path: Path) -> bool:
+    """Bring a write-ahead log that has grown long into the database file at `path`; whether that was tried.
+
+    SQLite would do the same within a commit, and say nothing when an fsync failed in it. Raises `FsyncFailed`,
+    `Unavailable`. `engine` is the writing one, and its connection is free.
+    """
+    if _frames(path) < CHECKPOINT_FRAMES:
+        return False
+    raw = engine.raw_connection()
+    try:
+        raw.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.Error as error:
+        raise _translation(error) from error
+    finally:
+        raw.close()
+    return True
+
+
+def _frames(path: Path) -> int:
+    """How many pages the write-ahead log holds: "mxFrame" of the WAL-index header (sqlite.org/walformat.html, §2.1)."""
+    try:
+        with path.with_name(f"{path.name}-shm").open("rb", buffering=0) as index:
+            header = index.read(_INDEX_HEADER.size)
+    except FileNotFoundError:
+        return 0
+    return int(_INDEX_HEADER.unpack(header)[-1]) if len(header) == _INDEX_HEADER.size else 0
 
 
 def reading_engine(path: Path) -> Engine:
@@ -129,12 +160,16 @@ def translated() -> Iterator[None]:
 
 def database_error(error: DBAPIError) -> KetenError:
     """The Keten error for a database failure."""
-    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    return _translation(error.orig)
+
+
+def _translation(error: BaseException | None) -> KetenError:
+    name = str(getattr(error, "sqlite_errorname", ""))
     if name in _FULL:
         return Unavailable("disk-full", "The disk is full; nothing was changed. Free some space and try again.", name)
     if name.startswith("SQLITE_IOERR"):
         return FsyncFailed("fsync-failed", "The disk failed; the process stops.", name)
     if name in _CORRUPT:
-        return Corrupt("database-damaged", "The database file is damaged.", f"{name}: {error.orig}")
+        return Corrupt("database-damaged", "The database file is damaged.", f"{name}: {error}")
     public = "The database did not do what was asked; nothing was changed."
-    return Unavailable("database", public, f"{name}: {error.orig}")
+    return Unavailable("database", public, f"{name}: {error}")

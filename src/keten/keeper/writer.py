@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from keten.core.clock import Clock
-from keten.core.db import database_error, rows_written
+from keten.core.db import checkpoint, database_error, rows_written
 from keten.core.errors import Busy, Corrupt, FsyncFailed, KetenError, Unavailable
 from keten.core.files import stop_process
 from keten.ledger import postings
@@ -55,9 +55,9 @@ class OnCommit(Protocol):
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """The folder whose disk is watched, and how much of it is kept for ending access."""
+    """The database's file, whose folder's disk is watched, and how much of that is kept for ending access."""
 
-    folder: Path
+    database: Path
     reserve_bytes: int
 
 
@@ -112,6 +112,7 @@ class Writer:
         self._wake = threading.Condition()
         self._stopping = False
         self._durable = False
+        self._log_grows = False
         self._posted = 0
         self._newest = postings.Newest(head.size)
         self._open = dict.fromkeys(sorted(open_indexes))
@@ -184,9 +185,11 @@ class Writer:
                     return
                 if jobs:
                     self._commit(jobs)
+                self._checkpoint()
                 while (behind := postings.whole(self.head.size) - self._posted) > 0:
                     if (self._jobs and behind < POST_AFTER) or not self._post():
                         break
+                    self._checkpoint()
         except FsyncFailed as error:
             self._stop_process(str(error))
         except BaseException:
@@ -323,7 +326,20 @@ class Writer:
                 log.exception("an answer failed after its job; the others get theirs")
 
     def _short_of_disk(self) -> bool:
-        return shutil.disk_usage(self._disk.folder).free < self._disk.reserve_bytes
+        return shutil.disk_usage(self._disk.database.parent).free < self._disk.reserve_bytes
+
+    def _checkpoint(self) -> None:
+        """Keep the write-ahead log short. On a full disk it grows until there is room again."""
+        try:
+            tried = checkpoint(self._engine, self._disk.database)
+        except FsyncFailed:
+            raise
+        except KetenError as error:
+            if not self._log_grows:
+                log.warning("the write-ahead log grows: %s", error)
+            self._log_grows = True
+        else:
+            self._log_grows = self._log_grows and not tried
 
     def _post(self) -> bool:
         """Let the posting lists catch up; they are derived, so a full disk only makes queries slower."""

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Column, Engine, Integer, LargeBinary, MetaData, String, Table, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from keten.core import db
 from keten.core.db import database_error, insert_many, reading_engine, rows_written, translated, writing_engine
 from keten.core.errors import Corrupt, FsyncFailed, KetenError, Unavailable
 
@@ -151,3 +152,22 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(Corrupt), translated(), reader.connect() as connection:
         connection.execute(select(things))
     reader.dispose()
+
+
+def test_a_long_log_is_brought_into_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "CHECKPOINT_FRAMES", 20)
+    path = tmp_path / "keten.db"
+    engine = writing_engine(path)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE facts (n INTEGER PRIMARY KEY, text BLOB)")
+    longest = 0
+    for _ in range(100):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO facts (text) VALUES (randomblob(5000))")
+        frames = db._frames(path)
+        longest = max(longest, frames)
+        assert db.checkpoint(engine, path) == (frames >= 20)
+    assert 20 <= longest < 30, "the log began anew, again and again"
+    assert path.stat().st_size > 100 * 5000
+    engine.dispose()
+    assert not db.checkpoint(engine, path), "the last to close took the log away"
