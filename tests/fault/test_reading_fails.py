@@ -25,9 +25,9 @@ class Failing:
         self._inside = inside
         self._name = name
         self._only = only
-        event.listen(inside.trusted.reader, "before_cursor_execute", self._before)
+        event.listen(inside.trusted.reader, "do_execute", self._do)
 
-    def _before(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def _do(self, _cursor: Any, statement: str, *_rest: Any) -> None:
         if self._inside.trusted.epoch > self._epoch and self._only in statement:
             self.failed += 1
             error = sqlite3.OperationalError("disk I/O error")
@@ -35,7 +35,7 @@ class Failing:
             raise error
 
     def stop(self) -> None:
-        event.remove(self._inside.trusted.reader, "before_cursor_execute", self._before)
+        event.remove(self._inside.trusted.reader, "do_execute", self._do)
 
 
 NAMES = ("SQLITE_IOERR_READ", "SQLITE_BUSY", "SQLITE_CORRUPT", "SQLITE_CANTOPEN")
