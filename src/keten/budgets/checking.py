@@ -33,6 +33,7 @@ class ChargesCheck:
                 entry.payload.refs.get("object", ""),
                 int(entry.payload.details.get("window_us", 0)),
                 int(entry.payload.details.get("charged", 0)),
+                entry.time_us,
             )
             for entry in entries
             if entry.payload is not None and entry.payload.details.get("window_us")
