@@ -210,3 +210,22 @@ def test_a_put_behind_the_end_of_its_dataset(stopped: Town, tmp_path: Path) -> N
         assert [one for one in inside.entries("vault.object.stored") if one.index >= size] == []
 
     run(stopped, tmp_path, testing)
+
+
+def test_metadata_comes_without_a_key(stopped: Town, tmp_path: Path) -> None:
+    """And opens nothing: nothing is under way, and no end is waited for."""
+
+    async def testing(inside: Inside) -> None:
+        gateway, carrier = await inside.gateway(), inside.carrier()
+        await carrier.token(gateway)
+        care = await inside.care(carrier, gateway)
+        asked = msgspec.structs.replace(carrier.open(care), describe=True)
+        described: said.Opened = await gateway.ask("exchange.open", asked)
+        assert (described.info.id, described.key) == (care, b"")
+        assert len(inside.trusted.accesses) == 0
+        assert len(inside.entries("exchange.object.described")) == 1
+        empty = await gateway.ask("exchange.open", msgspec.structs.replace(carrier.open(care), length=0))
+        assert len(inside.entries("exchange.object.opened")) == 1
+        assert empty.length == 0
+
+    run(stopped, tmp_path, testing)
