@@ -11,7 +11,7 @@ SETTINGS = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n'
 PRINTER, CARRIER = "drukwerk-batch", "zorgvervoer-batch"
 
 
-def estate(printer: str, carrier: str, *, ends: str = "2027-12-31", extra: str = "") -> str:
+def estate(printer: str, carrier: str, *, ends: str = "2099-12-31", extra: str = "") -> str:
     """A municipality with two suppliers; `ends`: of the printing house's contract."""
     return f"""
 organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: Europe/Amsterdam}}
@@ -31,7 +31,7 @@ suppliers:
     clients: [{{id: {CARRIER}, keys: ["{carrier}"]}}]
 contracts:
   - {{id: vwo-1, supplier: drukwerk, starts: 2026-01-01, ends: {ends}, purposes: [election-cards], countries: [NL]}}
-  - {{id: vwo-2, supplier: zorgvervoer, starts: 2026-01-01, ends: 2027-12-31, purposes: [care-transport]}}
+  - {{id: vwo-2, supplier: zorgvervoer, starts: 2026-01-01, ends: 2099-12-31, purposes: [care-transport]}}
 datasets:
   - {{id: voters, owner: dpo, classification: confidential, retention_days: 90}}
   - {{id: clients-in-care, owner: dpo, classification: confidential, retention_days: 30}}
@@ -60,7 +60,7 @@ class Town:
         self.keten.run("put", "voters", str(self.voters))
         self.keten.run("put", "clients-in-care", str(self.care))
 
-    def apply(self, *, ends: str = "2027-12-31", extra: str = "") -> None:
+    def apply(self, *, ends: str = "2099-12-31", extra: str = "") -> None:
         """Apply the estate, with changes."""
         self.keten.apply(estate(self.printer_key.line, self.carrier_key.line, ends=ends, extra=extra))
 

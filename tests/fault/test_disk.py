@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +66,47 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallDisk,
     with small_disk(folder / "instance", 64) as disk, town_on(disk, folder, RESERVE) as town:
         yield disk, town
         disk.free()
+
+
+def test_a_keeper_that_is_killed_with_the_reserve(tmp_path: Path) -> None:
+    """The next one starts, hears how transfers ended, and ends access; so does one after all was stopped."""
+    with small_disk(tmp_path / "instance", 64) as disk, town_on(disk, tmp_path, RESERVE) as town:
+        carrier = town.carrier()
+        care = f"/v1/objects/{carrier.shares()[0]['objects'][0]['id']}"
+        reader = Reader(carrier, care, stall_after=256 * 1024)
+        reader.start()
+        assert reader.began.wait(30)
+        disk.fill(RESERVE // 2)
+        os.kill(town.keten.pid("keeper"), signal.SIGKILL)
+        until(lambda: entries(town, "--kind", "exchange.object.delivered"))
+        reader.resume.set()
+        reader.join(60)
+        (end,) = entries(town, "--kind", "exchange.object.delivered")
+        assert end["details"]["end"] == "cut", "the gateway said what it had delivered"
+        assert 0 < end["bytes"] < town.care.stat().st_size
+        town.keten.run("revoke", "client", CARRIER, "--reason", "with the reserve")
+        assert carrier.get(care).status in (401, 404, 503)
+
+        assert town.keten.down() == 0
+        assert disk.left < RESERVE
+        town.keten.run("revoke", "client", PRINTER, "--reason", "with the reserve, and stopped")
+        town.keten.up()
+        assert town.system(PRINTER, town.printer_key).sign_in().status in (401, 503)
+        verified(town)
+
+        assert town.keten.down() == 0
+        disk.free()
+        town.keten.up()
+        assert town.system(PRINTER, town.printer_key).sign_in().status == 401
+        assert town.system(CARRIER, town.carrier_key).sign_in().status == 401
+        verified(town)
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_when_only_the_reserve_is_left(roomy: tuple[SmallDisk, Town]) -> None:

@@ -46,8 +46,17 @@ if "_keeper" in sys.orig_argv:
         if now("commit-done"):
             raise failed("SQLITE_IOERR_FSYNC")
 
+    def what(path):
+        if "/store/" in path:
+            return "store"
+        if "/ledger" not in path or os.path.isdir(path):
+            return "ledger-folder" if "/ledger" in path else ""
+        begins = Path(path).read_bytes()[:16]
+        return "checkpoint" if begins.startswith(b"keten/") else "bundle" if begins[2:7] == b'{"id"' else "tile"
+
     def fsync(descriptor):
-        if "/ledger" in os.readlink(f"/proc/self/fd/{descriptor}") and now("publishing"):
+        name = what(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if name and now(name):
             raise OSError(errno.EIO, "Input/output error")
         real_fsync(descriptor)
 
@@ -123,7 +132,10 @@ def nothing_is_lost(town: Failing) -> None:
     assert verified.returncode == 0, verified.stdout
 
 
-@pytest.mark.parametrize("failure", ["commit-undone", "commit-done", "publishing"])
+FAILURES = ("commit-undone", "commit-done", "bundle", "tile", "checkpoint", "ledger-folder")
+
+
+@pytest.mark.parametrize("failure", FAILURES)
 def test_the_keeper_leaves_and_comes_back(town: Failing, failure: str) -> None:
     town.served_again()
     before = town.stops()
@@ -134,22 +146,55 @@ def test_the_keeper_leaves_and_comes_back(town: Failing, failure: str) -> None:
     nothing_is_lost(town)
 
 
+def test_it_leaves_also_when_it_only_removes(town: Failing) -> None:
+    """The folder of a blob whose key is destroyed; what was asked for holds, whatever is said of it."""
+    small = town.keten.folder / "small.txt"
+    small.write_text("first")
+    town.keten.run("put", "voters", str(small))
+    small.write_text("second")
+    before = town.stops()
+    (town.failures / "store").touch()
+    done = town.keten.command("put", "voters", str(small), "--replace")
+    assert done.returncode == 3, done.stderr
+    town.stopped_again(before)
+    town.served_again()
+    assert town.keten.run("put", "voters", str(small))["objects"][0]["unchanged"]
+    nothing_is_lost(town)
+
+
+def _traced(town: Failing, *inject: str) -> None:
+    """Have the kernel fail a system call of the keeper, until the keeper is gone."""
+    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", *inject]
+    traced = subprocess.Popen([*words, "-p", str(town.keten.pid("keeper"))], stderr=subprocess.PIPE, text=True)
+    try:
+        _, said = traced.communicate(timeout=BACK_SECONDS)
+    except subprocess.TimeoutExpired:
+        traced.kill()
+        traced.communicate()
+        raise
+    if "Operation not permitted" in said:
+        pytest.skip("this machine lets nobody trace a process")
+
+
 @pytest.mark.needs("strace")
 @pytest.mark.parametrize("call", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)])
 def test_the_kernel_says_that_an_fsync_failed(town: Failing, call: int) -> None:
     """The same with the real SQLite over a real failing system call."""
     town.served_again()
     before = town.stops()
-    words = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]
-    inject = ["-e", f"inject=fsync,fdatasync:error=EIO:when={call}", "-p", str(town.keten.pid("keeper"))]
-    traced = subprocess.Popen([*words, *inject], stderr=subprocess.PIPE, text=True)
-    try:
-        _, said = traced.communicate(timeout=BACK_SECONDS)
-    except subprocess.TimeoutExpired:
-        traced.kill()
-        raise
-    if "Operation not permitted" in said:
-        pytest.skip("this machine lets nobody trace a process")
+    _traced(town, "-e", f"inject=fsync,fdatasync:error=EIO:when={call}")
+    town.stopped_again(before)
+    town.served_again()
+    nothing_is_lost(town)
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.parametrize("file", ["keten.db", "keten.db-wal"])
+def test_in_the_database_and_in_its_log(town: Failing, file: str) -> None:
+    """Also where SQLite would keep it to itself: when the write-ahead log is brought into the database."""
+    town.served_again()
+    before = town.stops()
+    _traced(town, "-P", str(town.keten.paths.database_folder / file), "-e", "inject=fsync,fdatasync:error=EIO:when=1")
     town.stopped_again(before)
     town.served_again()
     nothing_is_lost(town)

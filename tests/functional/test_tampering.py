@@ -15,8 +15,8 @@ import pytest
 from tests.town import PRINTER, Town
 
 LATER = {
-    "as bytes": "UPDATE contracts SET body = CAST(replace(body, '2027', '2099') AS BLOB) WHERE name = 'vwo-1'",
-    "as text": "UPDATE contracts SET body = replace(body, '2027', '2099') WHERE name = 'vwo-1'",
+    "as bytes": "UPDATE contracts SET body = CAST(replace(body, '2099', '2199') AS BLOB) WHERE name = 'vwo-1'",
+    "as text": "UPDATE contracts SET body = replace(body, '2099', '2199') WHERE name = 'vwo-1'",
     "its column": "UPDATE contracts SET supplier = (SELECT max(id) || 'x' FROM suppliers) WHERE name = 'vwo-1'",
 }
 

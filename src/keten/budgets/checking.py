@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from keten.budgets.model import Recorded
 from keten.budgets.rules import LONGEST_DAYS, disagreements
 from keten.budgets.service import charges
+from keten.core.clock import from_rfc3339
 from keten.ledger.faults import Fault
 from keten.ledger.reading import last_time
 
@@ -30,6 +31,7 @@ class _Details(msgspec.Struct, frozen=True, gc=False):
 class Opened(msgspec.Struct, frozen=True, gc=False):
     """What an entry says of the charge that it made."""
 
+    time: str
     actor: str
     refs: _Refs = _Refs()
     details: _Details = _Details()
@@ -46,7 +48,13 @@ class ChargesCheck:
         """What these entries charged, where there was a budget."""
         return [
             Recorded(
-                index, said.refs.grant, said.actor, said.refs.object, said.details.window_us, said.details.charged
+                index,
+                said.refs.grant,
+                said.actor,
+                said.refs.object,
+                said.details.window_us,
+                said.details.charged,
+                from_rfc3339(said.time),
             )
             for index, said in entries
             if said.details.window_us

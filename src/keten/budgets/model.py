@@ -74,7 +74,10 @@ class Charge(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):
-    """What an entry that opened an object says of its charge: to compare charges with. `window_us` 0: no budget."""
+    """What an entry that opened an object says of its charge: to compare charges with. `window_us` 0: no budget.
+
+    `at_us`: the entry's time, by which a charge counts in a window.
+    """
 
     idx: int
     grant: str
@@ -82,3 +85,4 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     object: str
     window_us: int
     charged: int
+    at_us: int

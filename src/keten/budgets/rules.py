@@ -72,8 +72,9 @@ def disagreements(charges: Iterable[Charge], recorded: Iterable[Recorded], since
         if entry is None or entry.idx != charge.idx:
             yield f"a charge of object {charge.object} names entry {charge.idx}, which opened nothing under a budget"
             continue
-        said = (entry.grant, entry.client, entry.object, entry.window_us, entry.charged)
-        if said != (charge.grant, charge.client, charge.object, charge.window_start_us, charge.records):
+        said = (entry.grant, entry.client, entry.object, entry.window_us, entry.charged, entry.at_us)
+        stored = (charge.grant, charge.client, charge.object, charge.window_start_us, charge.records, charge.at_us)
+        if said != stored:
             yield f"the charge of object {charge.object} differs from what entry {charge.idx} says"
         entry = next(entries, None)
     while entry is not None:

@@ -1,7 +1,9 @@
 """The clock that decisions use: microseconds since 1970 UTC, never before the newest entry (law 5).
 
 The effective time is the wall clock, held from going backwards, as long as the wall clock agrees with the
-monotonic clock to within `TOLERANCE_US` per observation; a jump stops serving until an operator accepts it.
+monotonic clock to within `TOLERANCE_US`; a jump, or several steps that add up to one, stops serving until an operator
+accepts it. A clock that was accepted behind the newest entry makes effective time stand still until it has caught up.
+What others dated by their own clocks is compared with `outside`, which goes on (docs/architecture.md, "Time").
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from keten.core.errors import Unavailable
 
 SECOND = 1_000_000
 TOLERANCE_US = 30 * SECOND
+OBSERVED_US = SECOND // 10
+FOLLOWED = 100
+"""One part in so many: how much faster or slower than the monotonic clock a wall clock may go (NTP slews it)."""
 
 
 def wall_us() -> int:
@@ -39,6 +44,7 @@ class Clock:
         self._wall = wall
         self._monotonic = monotonic
         self._effective = floor_us
+        self._outside = wall()
         self._anchor()
         self.jumped = ""
         if self._offset + self._monotonic() < floor_us - TOLERANCE_US:
@@ -48,12 +54,13 @@ class Clock:
             )
 
     def _anchor(self) -> None:
-        self._offset = self._wall() - self._monotonic()
+        self._seen = self._monotonic()
+        self._offset = self._wall() - self._seen
 
     def now(self) -> int:
         """Effective time in microseconds; `Unavailable` ("clock-jumped") once the wall clock has jumped."""
-        wall = self._wall()
-        drift = wall - self._monotonic() - self._offset
+        wall, monotonic = self._wall(), self._monotonic()
+        drift = wall - monotonic - self._offset
         if abs(drift) > TOLERANCE_US and not self.jumped:
             self.jumped = (
                 f"the clock jumped by {drift / SECOND:+.0f} s to {rfc3339(wall)}; "
@@ -62,8 +69,11 @@ class Clock:
         if self.jumped:
             public = "Nothing is served until an operator has looked at the clock."
             raise Unavailable("clock-jumped", public, self.jumped)
-        # Slow adjustments (NTP slewing) are followed, so that small drifts never add up to a "jump".
-        self._offset += drift
+        # Slow adjustments are followed, so that they never add up to a "jump"; steps are not, so that they do.
+        if monotonic - self._seen >= OBSERVED_US:
+            most = (monotonic - self._seen) // FOLLOWED
+            self._offset += max(-most, min(most, drift))
+            self._seen = monotonic
         self._effective = max(self._effective, wall)
         return self._effective
 
@@ -73,9 +83,20 @@ class Clock:
             self._effective = max(self._effective, self._wall())
         return self._effective
 
+    def outside(self) -> int:
+        """The wall clock, to compare with what others dated by theirs, and for what lasts minutes; never an error.
+
+        As effective time, it does not go backwards and does not follow a jump; but what an operator accepts, it follows
+        back as well.
+        """
+        if not self.jumped:
+            self._outside = max(self._outside, self._wall())
+        return self._outside
+
     def accept(self) -> int:
         """An operator has looked: serve again from the present wall clock (or the newest entry, if that is later)."""
         self.jumped = ""
+        self._outside = self._wall()
         self._anchor()
         return self.now()
 

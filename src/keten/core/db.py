@@ -51,7 +51,7 @@ def writing_engine(path: Path) -> Engine:
             "foreign_keys=ON",
             "secure_delete=ON",
             "busy_timeout=5000",
-            "wal_autocheckpoint=4000",
+            "wal_autocheckpoint=0",  # see `keten.core.wal`
             "cache_size=-65536",
             "temp_store=MEMORY",
         ):
@@ -193,12 +193,17 @@ def translated() -> Iterator[None]:
 
 def database_error(error: DBAPIError) -> KetenError:
     """The Keten error for a database failure."""
-    name = str(getattr(error.orig, "sqlite_errorname", ""))
+    return sqlite_error(error.orig)
+
+
+def sqlite_error(error: BaseException | None) -> KetenError:
+    """The Keten error for a failure of the driver itself."""
+    name = str(getattr(error, "sqlite_errorname", ""))
     if name in _FULL:
         return Unavailable("disk-full", "The disk is full; nothing was changed. Free some space and try again.", name)
     if name.startswith("SQLITE_IOERR"):
         return FsyncFailed("fsync-failed", "The disk failed; the process stops.", name)
     if name in _CORRUPT:
-        return Corrupt("database-damaged", "The database file is damaged.", f"{name}: {error.orig}")
+        return Corrupt("database-damaged", "The database file is damaged.", f"{name}: {error}")
     public = "The database did not do what was asked; nothing was changed."
-    return Unavailable("database", public, f"{name}: {error.orig}")
+    return Unavailable("database", public, f"{name}: {error}")

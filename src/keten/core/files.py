@@ -6,14 +6,25 @@ Fault tests put their own `Files` here, so every write, fsync and rename of ours
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from keten.core.errors import FsyncFailed, Unavailable
 from keten.core.ids import new_id
+
+log = logging.getLogger(__name__)
+EXIT_DISK_FAILED = 74  # EX_IOERR of sysexits.h
+
+
+def stop_process(why: str) -> NoReturn:
+    """What the disk holds is not known any more, so nothing in memory is either: leave at once (law 13)."""
+    log.critical("the process stops: %s", why)
+    logging.shutdown()
+    os._exit(EXIT_DISK_FAILED)
 
 
 @contextmanager

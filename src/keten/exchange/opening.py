@@ -10,7 +10,7 @@ Steps 3 to 5 of a request's way (docs/architecture.md); the keeper does 1 (proof
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ from keten.policy.service import Decisions, Outcome
 from keten.suppliers.model import Grant
 from keten.suppliers.register import Register
 from keten.vault.model import Object
+
+T = TypeVar("T")
 
 
 class Stale(Conflict):
@@ -107,6 +109,16 @@ class Door:
             self._objects.invalidate()
             self._seen = epoch
         return epoch
+
+    def under(self, epoch: int, run: Callable[[Writing], T]) -> Callable[[Writing], T]:
+        """A job for the writer that raises `Stale`, and does nothing, when the register has changed since `epoch`."""
+
+        def unless_changed(writing: Writing) -> T:
+            if epoch != self._epoch():
+                raise Stale("stale", "Decide again.")
+            return run(writing)
+
+        return unless_changed
 
     def evaluate(self, request: Request, now_us: int) -> Evaluated:
         """Step 3. An absent object is decided upon like a forbidden one, with the same work (law 8)."""

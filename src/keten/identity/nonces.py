@@ -20,6 +20,10 @@ class Nonces:
     """Hands out nonces and knows its own. `started_us`: effective time at which this process began to serve."""
 
     def __init__(self, started_us: int) -> None:
+        self.renew(started_us)
+
+    def renew(self, started_us: int) -> None:
+        """Begin anew: what was handed out before is void, and proofs must hold a nonce for a while."""
         self._secret = os.urandom(32)
         self._required_until_us = started_us + REQUIRED_US
         self._nonces: dict[int, str] = {}  # of the periods asked for last

@@ -85,7 +85,7 @@ class UsedProofs:
 
     def _sweep(self, connection: Connection, now_us: int) -> None:
         """Once a minute, forget some of what has expired: more than a minute of sign-ins can add in normal use."""
-        if now_us < self._next_sweep_us:
+        if self._next_sweep_us - SWEEP_US <= now_us < self._next_sweep_us:  # earlier: the clock was set back
             return
         self._next_sweep_us = now_us + SWEEP_US
         over = select(used_proofs.c.hash).where(used_proofs.c.expires_us < now_us).limit(SWEEP_ROWS)

@@ -41,7 +41,7 @@ class SignedIn(msgspec.Struct, frozen=True):
     """A sign-in whose proof holds and that has yet to be recorded.
 
     key: fingerprint of the client's key. jkt: thumbprint of the DPoP key (HTTPS). hashed, until_us: what is used up
-    by recording it, and until when that is remembered.
+    by recording it, and until when that is remembered. at_us: when it was checked.
     """
 
     method: Method
@@ -51,6 +51,7 @@ class SignedIn(msgspec.Struct, frozen=True):
     serial: str
     hashed: bytes
     until_us: int
+    at_us: int
     jkt: bytes = b""
 
 
@@ -81,12 +82,13 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
 
 
 class SignIn:
-    """Proofs of clients.
+    """Proofs of clients. All its times are by the wall clock, as `Clock.outside` says: proofs are dated by others.
 
-    root: the keeper's root key. clients: the register's checked look-up of a client by id. started_us: effective time
-    at which serving began. issuers: the gateway's public URLs where the keeper knows them from its own settings
-    (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else. transfers: how many a
-    client has under way outside sessions. Not thread-safe, except `record`, which is the writer's.
+    root: the keeper's root key. clients: the register's checked look-up of a client by id. started_us: the time of
+    the newest entry, or now if that is later. issuers: the gateway's public URLs where the keeper knows them from its
+    own settings (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else.
+    transfers: how many a client has under way outside sessions. Not thread-safe, except `record`, which is the
+    writer's.
     """
 
     def __init__(
@@ -160,6 +162,7 @@ class SignIn:
             new_serial(),
             assertion.hashed,
             assertion.until_us,
+            now_us,
             proof.jkt,
         )
 
@@ -189,7 +192,8 @@ class SignIn:
             self._seen.use(proof.hashed, now_us + _SSH_SEEN_US, now_us)  # 5
         except Refused as error:
             raise _about(error, known, proven=error.code != "proof-replayed") from error
-        return SignedIn("ssh", client.id, client.supplier, key.fingerprint, new_serial(), proof.hashed, NEVER_US)
+        used, until_us = proof.hashed, NEVER_US
+        return SignedIn("ssh", client.id, client.supplier, key.fingerprint, new_serial(), used, until_us, now_us)
 
     def record(self, writing: Writing, signed_in: SignedIn) -> int:
         """Use the proof up and record the sign-in, in the writer's transaction; returns the entry's index.
@@ -197,7 +201,7 @@ class SignIn:
         Raises `Refused` ("proof-replayed") when it was used before a restart; then nothing is written.
         """
         try:
-            self._used.spend(writing.connection, signed_in.hashed, signed_in.until_us, writing.time_us)
+            self._used.spend(writing.connection, signed_in.hashed, signed_in.until_us, signed_in.at_us)
         except Refused as error:
             raise _about(error, signed_in.client_id) from error
         return writing.record(
@@ -279,6 +283,15 @@ class SignIn:
             session.expires_us,
             session=session.id,
         )
+
+    def clock_accepted(self, newest_us: int) -> None:
+        """An operator accepted another clock: whoever was signed in by the old one signs in again.
+
+        newest_us: time of the newest entry, or now if that is later. Until the clock is past it, every proof must hold
+        a nonce: one that was shown before the clock was set back could be shown again.
+        """
+        self.nonces.renew(newest_us)
+        self.sessions.end_all()
 
     # ---- refusals --------------------------------------------------------------------------------------------------
 

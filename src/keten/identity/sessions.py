@@ -76,6 +76,11 @@ class Sessions:
                 del self._of[session.client_id]
         return session
 
+    def end_all(self) -> None:
+        """Forget every session."""
+        self._open.clear()
+        self._of.clear()
+
     def of_client(self, client_id: str) -> tuple[str, ...]:
         """The ids of a client's sessions, for cutting them."""
         return tuple(self._of.get(client_id, ()))

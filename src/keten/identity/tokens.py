@@ -14,7 +14,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from keten.core.clock import SECOND
+from keten.core.clock import SECOND, TOLERANCE_US
 from keten.core.crypto import NONCE_BYTES, derive
 from keten.core.errors import Invalid
 from keten.identity.errors import Refused
@@ -86,7 +86,8 @@ class Tokens:
         1. It has the one length and spelling that tokens have.
         2. Its day is this one or a neighbour: no key is derived because a stranger says so.
         3. It was sealed under that day's key, head included.
-        4. It is not over: valid before `expires_us`.
+        4. It is not over: valid before `expires_us`. Nor does it end later than one that is made now: that comes from
+           a clock that was ahead.
 
         1 to 3 hold for ever once they held, and are remembered.
 
@@ -100,6 +101,8 @@ class Tokens:
             self._opened[token] = claims
         if now_us >= claims.expires_us:  # 4
             raise Refused("token-expired", "the token is over", client_id=claims.client_id)
+        if claims.expires_us > now_us + self.lifetime_s * SECOND + TOLERANCE_US:
+            raise _invalid("made by a clock that was ahead")
         return claims
 
     def _unseal(self, token: str, now_us: int) -> Claims:

@@ -49,7 +49,7 @@ class Chores:
 
     async def finish(self) -> None:
         """What must not wait for the next start."""
-        await self._once(self.flush_refusals)
+        await self._once(self.flush_every_refusal)
 
     async def _repeat(self, seconds: float, work: object) -> None:
         while True:
@@ -71,10 +71,11 @@ class Chores:
             clock.now()
         except KetenError:
             if clock.jumped != self._jump_told:
-                self._jump_told = clock.jumped
+                what = clock.jumped
                 self._gateways.push_cut((), (), "clock-jumped", everything=True)
-                draft = Draft(entries.CLOCK_JUMPED, "keeper", details={"what": clock.jumped})
+                draft = Draft(entries.CLOCK_JUMPED, "keeper", details={"what": what})
                 await self._trusted.writer.run(lambda writing: writing.record(draft), essential=True)
+                self._jump_told = what
         else:
             self._jump_told = ""
 
@@ -97,8 +98,14 @@ class Chores:
 
     async def flush_refusals(self) -> None:
         """Refusals that were counted become entries."""
-        trusted = self._trusted
-        drafts = trusted.sign_ins.due(trusted.clock.recording_time())
+        await self._record_refusals(everything=False)
+
+    async def flush_every_refusal(self) -> None:
+        """Those of the present minute, too."""
+        await self._record_refusals(everything=True)
+
+    async def _record_refusals(self, *, everything: bool) -> None:
+        drafts = self._trusted.sign_ins.due(everything=everything)
         if drafts:
 
             def run(writing: Writing) -> int:
@@ -107,7 +114,7 @@ class Chores:
                 return len(drafts)
 
             # They are few, and taken out of the counting already: also on a disk that is nearly full.
-            await trusted.writer.run(run, essential=True)
+            await self._trusted.writer.run(run, essential=True)
 
     async def sweep(self) -> None:
         """Ciphertext that no object and no running put refers to (a process was killed in between) is removed."""

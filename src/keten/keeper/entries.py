@@ -24,7 +24,11 @@ CLOCK_JUMPED = kind(
     "The clock was set back or forward; nothing is served until an operator accepts it.",
     {"what": "what was seen"},
 )
-CLOCK_ACCEPTED = kind("keeper.clock.accepted", "An operator looked at the clock and accepted it.", {})
+CLOCK_ACCEPTED = kind(
+    "keeper.clock.accepted",
+    "An operator looked at the clock and accepted it.",
+    {"what": "what had been seen", "clock": "what the clock said then (RFC 3339)"},
+)
 GATEWAY_CONNECTED = kind(
     "keeper.gateway.connected",
     "A gateway connected to the keeper.",

@@ -33,6 +33,8 @@ NOTHING_HOLDS_US = 5_000_000
 """How long an empty listing may be kept."""
 GONE_GRACE_SECONDS = 10.0
 """How long a gateway that lost its connection may take to come back and say what it delivered."""
+HELLOS_ON_RESERVE = 100
+"""How many times, from a start on, a gateway may connect although the disk is nearly full."""
 
 
 class GatewayVerbs:
@@ -45,6 +47,7 @@ class GatewayVerbs:
         self._pushes: dict[int, set[int]] = {}
         self._confirmed: dict[int, asyncio.Event] = {}
         self._next_push = 0
+        self._hellos = 0
         self._sessions: dict[str, int] = {}
         self._certifying = Certifying(trusted)
         self.last_change = (0, 0)
@@ -77,8 +80,11 @@ class GatewayVerbs:
             "user": connection.peer.name,
             "pid": connection.peer.pid,
         }
+        # Also on a disk that is nearly full: it has ends to report. But no gateway fills the disk with its hellos.
+        self._hellos += 1
         await trusted.writer.run(
-            lambda writing: writing.record(Draft(entries.GATEWAY_CONNECTED, "keeper", details=details))
+            lambda writing: writing.record(Draft(entries.GATEWAY_CONNECTED, "keeper", details=details)),
+            essential=self._hellos <= HELLOS_ON_RESERVE,
         )
         if connection.alive:  # if it is gone meanwhile, nobody would ever confirm what is pushed to it
             self.gateways[connection.number] = connection
@@ -243,22 +249,22 @@ class GatewayVerbs:
         self._sessions.pop(session, None)
         self._trusted.sign_in.sessions.end(session)
 
-    def _who(self, caller: said.Caller, now_us: int) -> tuple[Principal, str]:
+    def _who(self, caller: said.Caller) -> tuple[Principal, str]:
         """Step 1: verify the caller's own proof. Raises `Denied`; a stranger's refusal is counted (law 4)."""
         trusted = self._trusted
         trusted.door.fresh()
         try:
-            principal = trusted.sign_in.check_caller(caller, now_us)
+            principal = trusted.sign_in.check_caller(caller, trusted.clock.outside())
         except Denied as error:
             method: Method = "session" if caller.session is not None else "token"
-            trusted.sign_ins.refused(trusted.writer, error, caller.address, method, now_us)
+            trusted.sign_ins.refused(trusted.writer, error, caller.address, method)
             raise
         return principal, trusted.countries.country(caller.address, direct=caller.direct)
 
     def _still(self, client: str, key: str, session: str, now_us: int) -> None:
         """The register changed since the proof was verified: client, key and session must still stand (`Denied`)."""
         if session:
-            self._trusted.sign_in.sessions.get(session, now_us)
+            self._trusted.sign_in.sessions.get(session, self._trusted.clock.outside())
         reasons = self._trusted.sign_ins.reasons_against(client, key, now_us)
         if reasons:
             raise Denied(reasons[0], "Access of this client has ended, or has not begun.")
@@ -269,7 +275,7 @@ class GatewayVerbs:
         """What the caller may see: decided, recorded, told."""
         trusted = self._trusted
         now = trusted.clock.now()
-        principal, country = self._who(body.caller, now)
+        principal, country = self._who(body.caller)
         for _attempt in range(MAX_ATTEMPTS):
             try:
                 found, index, batch = await self._listed(body, principal, country, now)
@@ -318,8 +324,8 @@ class GatewayVerbs:
         6. Unwrap that object's content key.
         7. Answer: entry, key, layout, and until when it holds.
         """
-        now = self._trusted.clock.now()
-        principal, country = self._who(body.caller, now)  # 1
+        self._trusted.clock.now()  # raises once it has jumped
+        principal, country = self._who(body.caller)  # 1
         request = Request(
             principal.client_id,
             body.object,

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from keten.core.clock import rfc3339
-from keten.core.errors import Denied, Invalid, Unavailable
+from keten.core.clock import rfc3339, wall_us
+from keten.core.errors import Conflict, Denied, FsyncFailed, Invalid, NotFound, Unavailable
+from keten.core.files import stop_process
 from keten.core.ids import is_id
 from keten.datasets.model import Dataset
+from keten.datasets.rows import datasets
 from keten.identity.model import EndableRow
 from keten.keeper import entries
 from keten.keeper import protocol as said
@@ -20,6 +22,7 @@ from keten.keeper.gateway_verbs import GatewayVerbs, sealed_in
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
+from keten.ledger.writing import Writing
 from keten.policy import sets as policy_sets
 from keten.policy.model import Allow
 from keten.policy.service import Outcome
@@ -29,6 +32,7 @@ from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
 from keten.vault import service as vault
 from keten.vault import sweeping
+from keten.vault.model import Stored
 from keten.vault.personal import Seals
 from keten.vault.rules import check_reason
 
@@ -82,12 +86,21 @@ class OperatorVerbs:
         )
 
     async def accept_clock(self, connection: Connection, _body: said.Nothing) -> said.Recorded:
-        """An operator has looked at the clock."""
-        self._trusted.clock.accept()
-        return await self._record(Draft(entries.CLOCK_ACCEPTED, _actor(connection)))
+        """An operator has looked at the clock. Recorded before anything is served by it, also on a disk nearly full."""
+        trusted = self._trusted
+        what = trusted.clock.jumped
+        details = {"what": what, "clock": rfc3339(wall_us())}
+        draft = Draft(entries.CLOCK_ACCEPTED, _actor(connection), details=details)
+        recorded = await self._record(draft, essential=True)
+        if trusted.clock.jumped != what:
+            raise Conflict("clock-jumped", "The clock jumped again; look at it again.", trusted.clock.jumped)
+        trusted.clock.accept()
+        if what:
+            trusted.sign_in.clock_accepted(trusted.clock.recording_time())
+        return recorded
 
-    async def _record(self, draft: Draft) -> said.Recorded:
-        index, batch = await self._trusted.writer.run(lambda writing: writing.record(draft))
+    async def _record(self, draft: Draft, *, essential: bool = False) -> said.Recorded:
+        index, batch = await self._trusted.writer.run(lambda writing: writing.record(draft), essential=essential)
         return said.Recorded(sealed_in(batch, index).id, index)
 
     # ---- the register ----------------------------------------------------------------------------------------
@@ -234,13 +247,11 @@ class OperatorVerbs:
         if not isinstance(dataset, Dataset):
             public = f"There is no dataset {body.dataset!r} in the register; declare it and apply."
             raise Invalid("unknown-name", public)
-        if dataset.ended is not None:
-            raise Denied("dataset-ended", f"The dataset {dataset.name!r} has ended; nothing can be put into it.")
         ready, _batch = await trusted.writer.run(
             lambda writing: vault.begin_put(
                 writing,
                 trusted.keys,
-                dataset,
+                _standing(writing, dataset.id),
                 name=body.name,
                 media_type=body.media_type,
                 digest=body.digest,
@@ -259,8 +270,11 @@ class OperatorVerbs:
             put = vault.put_of(reading, body.object)
         if put is not None:
             await asyncio.to_thread(vault.check_stored, trusted.store, put, body.size)
-        committed, batch = await trusted.writer.run(
-            lambda writing: vault.commit_put(
+
+        def commit(writing: Writing) -> Stored:
+            if put is not None:
+                _standing(writing, put.dataset)
+            return vault.commit_put(
                 writing,
                 trusted.keys,
                 object_id=body.object,
@@ -268,9 +282,9 @@ class OperatorVerbs:
                 digest=body.digest,
                 records=body.records,
                 actor=_actor(connection),
-            ),
-            alone=True,
-        )
+            )
+
+        committed, batch = await trusted.writer.run(commit, alone=True)
         self.remove_blobs(committed.removed)
         await self._settled()
         return said.Recorded(sealed_in(batch, committed.index).id, committed.index)
@@ -289,6 +303,8 @@ class OperatorVerbs:
         for key in storage_keys:
             try:
                 self._trusted.store.delete(key)
+            except FsyncFailed as error:
+                stop_process(str(error))
             except OSError as error:
                 kept += 1
                 log.warning("ciphertext %s is not removed yet: %s", key, error)
@@ -375,6 +391,16 @@ def _step(step: str, detail: str, *, done: bool) -> dict[str, str]:
 
 def _not_done(step: str, detail: str) -> dict[str, str]:
     return {"step": step, "outcome": "not-done", "detail": detail}
+
+
+def _standing(writing: Writing, dataset_id: str) -> Dataset:
+    """A dataset as it is in this very transaction. Raises `Denied` ("dataset-ended")."""
+    dataset = datasets.get(writing.connection, dataset_id)
+    if dataset is None:
+        raise NotFound("unknown", "The dataset is not in the register.", dataset_id)
+    if dataset.ended is not None:
+        raise Denied("dataset-ended", f"The dataset {dataset.name!r} has ended; nothing can be put into it.")
+    return dataset
 
 
 def _when(row: EndableRow) -> str:

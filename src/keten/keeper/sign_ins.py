@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from keten.core.clock import Clock
-from keten.core.errors import Corrupt, Denied, KetenError
-from keten.exchange.opening import Door
+from keten.core.errors import Busy, Corrupt, Denied, KetenError
+from keten.exchange.opening import Door, Stale
 from keten.exchange.refusals import DoorRefusals
 from keten.exchange.standing import reasons_against
 from keten.identity.errors import Refused
@@ -19,9 +19,11 @@ from keten.keeper import protocol as said
 from keten.keeper.writer import Writer
 from keten.ledger.model import Draft
 from keten.ledger.sealing import Batch
+from keten.ledger.writing import Writing
 from keten.suppliers.register import Register
 
 log = logging.getLogger(__name__)
+MAX_ATTEMPTS = 5
 
 
 class SignIns:
@@ -39,62 +41,84 @@ class SignIns:
 
         1. Verify assertion and DPoP proof.
         2. The client's supplier has a contract that runs.
-        3. Commit the entry, with the proof used up.
+        3. Commit the entry, with the proof used up. When the register changed meanwhile: 2 again.
         4. Seal the token.
         """
-        now = self._clock.now()
+        now, outside = self._clock.now(), self._clock.outside()
 
         def check() -> SignedIn:
             client = self._client(self._sign_in.claimed_client(request))
             with self._no_faster(client):
-                signed_in = self._sign_in.check_assertion(request, client, now)  # 1
+                signed_in = self._sign_in.check_assertion(request, client, outside)  # 1
             self._standing(client, now)  # 2
             return signed_in
 
         signed_in, index, batch = await self._recorded(writer, check, request.address, "private_key_jwt", now)  # 3
-        issued = self._sign_in.issue(signed_in, now)  # 4
+        issued = self._sign_in.issue(signed_in, outside)  # 4
         entry = batch.sealed[index - batch.first].id
         return said.TokenGranted(issued.access_token, issued.expires_in, issued.nonce, entry)
 
     async def ssh(self, writer: Writer, request: said.SshSignIn) -> said.SessionOpened:
         """An SFTP session (RFC 4252 §7), by the same four steps."""
-        now = self._clock.now()
+        now, outside = self._clock.now(), self._clock.outside()
 
         def check() -> SignedIn:
             client = self._client(request.user)
             with self._no_faster(client):
-                signed_in = self._sign_in.check_ssh(request, client, now)  # 1
+                signed_in = self._sign_in.check_ssh(request, client, outside)  # 1
             self._standing(client, now)  # 2
             return signed_in
 
         signed_in, index, batch = await self._recorded(writer, check, request.address, "ssh", now)  # 3
-        session = self._sign_in.open_session(signed_in, now)  # 4
-        return said.SessionOpened(session.id, session.expires_us - now, batch.sealed[index - batch.first].id)
+        session = self._sign_in.open_session(signed_in, outside)  # 4
+        return said.SessionOpened(session.id, session.expires_us - outside, batch.sealed[index - batch.first].id)
 
     async def _recorded(
         self, writer: Writer, check: Callable[[], SignedIn], address: str, method: Method, now_us: int
     ) -> tuple[SignedIn, int, Batch]:
+        """Steps 1 to 3. Nothing is recorded after a change that forbids it, and nothing given out after one."""
         try:
+            epoch = self._door().fresh()
             signed_in = check()
-            index, batch = await writer.run(lambda writing: self._sign_in.record(writing, signed_in))
+
+            def recording(writing: Writing) -> int:
+                return self._sign_in.record(writing, signed_in)
+
+            for _attempt in range(MAX_ATTEMPTS):
+                try:
+                    index, batch = await writer.run(self._door().under(epoch, recording))
+                except Stale:
+                    epoch = self._door().fresh()
+                    self._still(signed_in, now_us)
+                    continue
+                self._still(signed_in, now_us)  # the loop may hear of a change that came next before it hears of this
+                break
+            else:
+                raise Busy("register-changing", "The register is changing; try again in a moment.")
         except KetenError as error:
-            self.refused(writer, error, address, method, now_us)
+            self.refused(writer, error, address, method)
             raise
         if batch is None:
             raise Denied("keeper-error", "The sign-in could not be recorded.")
         return signed_in, index, batch
 
-    def refused(self, writer: Writer, error: KetenError, address: str, method: Method, now_us: int) -> None:
+    def _still(self, signed_in: SignedIn, now_us: int) -> None:
+        """The proof holds, and was used up; whether whose it is may still come in. Raises `Refused`."""
+        reasons = self.reasons_against(signed_in.client_id, signed_in.key, now_us)
+        if reasons:
+            raise _ended(reasons[0], signed_in.client_id)
+
+    def refused(self, writer: Writer, error: KetenError, address: str, method: Method) -> None:
         """Record or count a refusal. It is not waited for: the answer is no, whatever happens to its entry."""
-        draft = self._sign_in.refused(error, address, method, now_us)
+        draft = self._sign_in.refused(error, address, method, self._clock.outside())
         if draft is not None:
             writer.submit(lambda writing: writing.record(draft), lambda job, _batch: _lost(job.error))
 
-    def due(self, now_us: int, *, everything: bool = False) -> list[Draft]:
-        """Entries for refusals that were only counted."""
+    def due(self, *, everything: bool = False) -> list[Draft]:
+        """Entries for refusals that were only counted in the minutes that are over (`everything`: this one, too)."""
         return [
-            *self._sign_in.flush(now_us, everything=everything),
-            *self.refusals.due(now_us, everything=everything),
+            *self._sign_in.flush(self._clock.outside(), everything=everything),
+            *self.refusals.due(self._clock.recording_time(), everything=everything),
         ]
 
     def drop_sessions(self, now_us: int) -> list[str]:
@@ -143,12 +167,7 @@ class SignIns:
             raise Denied("key-unknown", "The proof was not made with a key of this client.")
         reasons = self._reasons(client, now_us)
         if reasons:
-            raise Refused(
-                reasons[0],
-                public="Access of this client has ended, or has not begun.",
-                client_id=client.id,
-                proven=True,
-            )
+            raise _ended(reasons[0], client.id)
 
     def _reasons(self, client: Client, now_us: int) -> tuple[str, ...]:
         try:
@@ -156,6 +175,11 @@ class SignIns:
         except Corrupt as error:
             log.critical("sign-in: %s", error)
             return ("register-mismatch",)
+
+
+def _ended(reason: str, client_id: str) -> Refused:
+    public = "Access of this client has ended, or has not begun."
+    return Refused(reason, public=public, client_id=client_id, proven=True)
 
 
 def _lost(error: KetenError | None) -> None:

@@ -111,7 +111,7 @@ class Trusted:
             open_indexes=[one.index for one in self.accesses],
             participants=(self.budgets, self.addresses),
             on_commit=self._committed,
-            disk=Disk(paths.database_folder, settings.keeper.reserve_bytes),
+            disk=Disk(paths.database, settings.keeper.reserve_bytes),
         )
         self.door = Door(
             self.register, self.objects, self.decisions, self.budgets, self.addresses, lambda: self.epoch

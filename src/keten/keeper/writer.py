@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
 import threading
 from collections import deque
@@ -28,6 +27,8 @@ from sqlalchemy.exc import DBAPIError
 from keten.core.clock import Clock
 from keten.core.db import database_error, is_busy, patience
 from keten.core.errors import Busy, FsyncFailed, KetenError, Unavailable
+from keten.core.files import stop_process
+from keten.core.wal import WriteAheadLog
 from keten.keeper.transaction import Job, Participant, Prepared, Transactions, settled
 from keten.ledger import postings
 from keten.ledger.sealing import Batch, Head, Sealer
@@ -43,7 +44,6 @@ MAX_WAITING = 20_000
 POST_AFTER = 1024  # entries: the lists of so many are written at once
 POST_WITHIN_SECONDS = 0.5  # when fewer come
 RETRY_POSTING_SECONDS = 5.0
-EXIT_DISK_FAILED = 74  # EX_IOERR
 
 
 class OnCommit(Protocol):
@@ -54,9 +54,9 @@ class OnCommit(Protocol):
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """The folder whose disk is watched, and how much of it is kept for ending access."""
+    """The database's file, whose folder's disk is watched, and how much of that is kept for ending access."""
 
-    folder: Path
+    database: Path
     reserve_bytes: int
 
 
@@ -93,6 +93,7 @@ class Writer:
         self._posting: asyncio.TimerHandle | None = None  # when lists are to be written that are not yet
         self._lagging = False  # they could not be written, and rest until then
         self.failed = ""
+        self._log = WriteAheadLog(disk.database, lambda error: self._stop_process(str(error)))
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="keten-writer", daemon=True)
         self._thread.start()
@@ -156,6 +157,7 @@ class Writer:
         """Finish what is queued, then end the thread. From another thread than the loop's, which must run on."""
         self._loop.call_soon_threadsafe(self._stop)
         self._thread.join()
+        self._log.close()
 
     def _stop(self) -> None:
         self._stopping = True
@@ -263,14 +265,11 @@ class Writer:
                     job.error = _disk_reserve()
 
     def _short_of_disk(self) -> bool:
-        return shutil.disk_usage(self._disk.folder).free < self._disk.reserve_bytes
+        return shutil.disk_usage(self._disk.database.parent).free < self._disk.reserve_bytes
 
     def _stop_process(self, why: str) -> None:
-        """What the disk holds is not known any more, so nothing in memory is either: leave at once (law 13)."""
         self.failed = why
-        log.critical("keeper stops: %s", why)
-        logging.shutdown()
-        os._exit(EXIT_DISK_FAILED)
+        stop_process(why)
 
     # ---- in the thread --------------------------------------------------------------------------------------------
 
@@ -288,6 +287,7 @@ class Writer:
             self._transactions.commit(prepared)
         except Exception as error:  # noqa: BLE001  # told apart in the loop
             failed = error
+        self._log.after_commit()
         self._loop.call_soon_threadsafe(self._guarded, self._committed, jobs, ready, prepared, failed)
 
     def _one_by_one(self, jobs: list[Job[Any]]) -> None:
@@ -312,6 +312,7 @@ class Writer:
             self._transactions.abandon(prepared)
             settled([job], error)
             return None
+        self._log.after_commit()
         self._conclude(prepared)
         return prepared.batch
 
@@ -353,6 +354,7 @@ class Writer:
             failed: DBAPIError | None = None
             try:
                 transaction.commit()
+                self._log.after_commit()
             except DBAPIError as error:
                 failed = error
             self._loop.call_soon_threadsafe(self._guarded, self._posted_until, connection, posted, failed)

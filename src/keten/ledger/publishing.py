@@ -7,7 +7,6 @@ too much to keep in memory, is read from the database.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from sqlalchemy import Engine, select
 
 from keten.core.db import translated
 from keten.core.errors import Busy, Corrupt, FsyncFailed, KetenError, Unavailable
+from keten.core.files import stop_process
 from keten.ledger.merkle import Edge, leaf_hash
 from keten.ledger.notes import Checkpoint, Verifier
 from keten.ledger.publish import Publisher
@@ -34,14 +34,6 @@ _REBUILD_LEAVES = 4096
 PAUSE_SECONDS = 0.1  # between two checkpoints, so that their fsyncs leave room for the writer's
 RETRY_SECONDS = 1.0
 LONGEST_RETRY = 30.0
-EXIT_DISK_FAILED = 74  # EX_IOERR
-
-
-def _stop_process(error: FsyncFailed) -> None:
-    """What the disk holds is not known any more: leave at once (law 13)."""
-    log.critical("publishing stops the process: %s", error)
-    logging.shutdown()
-    os._exit(EXIT_DISK_FAILED)
 
 
 class Publishing:
@@ -59,7 +51,7 @@ class Publishing:
         *,
         publisher: Publisher | None = None,
         pause_seconds: float = PAUSE_SECONDS,
-        stop_process: Callable[[FsyncFailed], None] = _stop_process,
+        stop_process: Callable[[str], object] = stop_process,
     ) -> None:
         self._publisher = publisher or Publisher(folder, verifier=verifier)
         self._verifier = verifier
@@ -157,7 +149,7 @@ class Publishing:
                 self._round()
             except FsyncFailed as error:
                 self.failed = str(error)
-                self._stop_process(error)
+                self._stop_process(self.failed)
                 return
             except Exception as error:  # noqa: BLE001 - whatever it is, the entries wait in the database; go on trying
                 self._note(error)

@@ -1,4 +1,4 @@
-"""For verification: the content of every present object is in the store, and has the size that it must have.
+"""For verification: the content of every present object is in the store with its size, and its key is kept.
 
 Whether it is unchanged shows when it is opened, frame by frame: that needs its key, which verification has not.
 """
@@ -17,7 +17,7 @@ from keten.ledger.faults import Fault
 from keten.ledger.model import Payload
 from keten.vault.frames import HEADER_BYTES, fixed_header, stored_size
 from keten.vault.model import Object
-from keten.vault.tables import objects
+from keten.vault.tables import content_keys, dataset_keys, objects
 
 
 class ContentCheck:
@@ -35,10 +35,20 @@ class ContentCheck:
         return
 
     def faults(self, connection: Connection, gathered: Sequence[None]) -> Iterator[Fault]:  # noqa: ARG002  # as above
-        """Objects whose content is missing, cut off, grown or another's."""
+        """Objects whose content is missing, cut off, grown or another's, or whose key is missing."""
         store = LocalStore(self._store)
-        present = select(objects.c.id, objects.c.body).where(objects.c.state == "present").order_by(objects.c.id)
+        kept = objects.outerjoin(content_keys, content_keys.c.object == objects.c.id).outerjoin(
+            dataset_keys, dataset_keys.c.dataset == objects.c.dataset
+        )
+        present = (
+            select(objects.c.id, objects.c.body, content_keys.c.wrapped, dataset_keys.c.wrapped.label("over"))
+            .select_from(kept)
+            .where(objects.c.state == "present")
+            .order_by(objects.c.id)
+        )
         for row in connection.execute(present):
+            if row.wrapped is None or row.over is None:
+                yield Fault(self.name, "its key is missing", table="objects", row=row.id)
             what = _wrong(store, row.id, row.body)
             if what:
                 yield Fault(self.name, what, table="objects", row=row.id)

@@ -11,15 +11,17 @@ from random import Random
 
 import msgspec
 
+from keten.budgets.checking import ChargesCheck
 from keten.ledger.faults import Fault
-from keten.ledger.verify import verify
-from tests.fault.damage import entries, files, register
+from keten.ledger.verify import Report, verify
+from keten.vault.checking import ContentCheck
+from tests.fault.damage import entries, files, register, rooms
 from tests.fault.damage.expectation import Named
 from tests.fault.damage.victim import Exhausted, Victim, make_victims_original
 from tests.made_ledger import MadeLedger
 
 Damage = Callable[[Victim], list[Named]]
-DAMAGES: tuple[Damage, ...] = (*entries.DAMAGES, *register.DAMAGES, *files.DAMAGES)
+DAMAGES: tuple[Damage, ...] = (*entries.DAMAGES, *register.DAMAGES, *files.DAMAGES, *rooms.DAMAGES)
 _SEVERAL = 0.25  # how often more than one thing is damaged at once
 _ATTEMPTS = 30
 
@@ -57,6 +59,12 @@ def damage(victim: Victim, random: Random, first: Damage) -> tuple[list[str], li
     return done, expected
 
 
+def verified(made: MadeLedger) -> Report:
+    """What `keten ledger verify` says of it."""
+    checks = ChargesCheck(), ContentCheck(made.home / "store")
+    return verify(made.database, made.folder, key=made.key, checks=checks, processes=1)
+
+
 def attempt(original: MadeLedger, folder: Path, seed: int, number: int) -> Outcome:
     """Damage a copy of `original` and verify it. Damages take turns, so that each gets its share."""
     random = Random(f"{seed}/{number}")
@@ -65,7 +73,7 @@ def attempt(original: MadeLedger, folder: Path, seed: int, number: int) -> Outco
     victim.made.close()
     try:
         done, expected = damage(victim, random, DAMAGES[(number + seed) % len(DAMAGES)])
-        report = verify(victim.made.database, victim.folder, key=victim.made.key, processes=1)
+        report = verified(victim.made)
     finally:
         shutil.rmtree(home, ignore_errors=True)
         for path in folder.glob("elsewhere-*"):
@@ -78,7 +86,7 @@ def campaign(count: int, seed: int) -> Iterator[Outcome]:
     """`count` damaged ledgers."""
     with tempfile.TemporaryDirectory(prefix="keten-damage-") as folder:
         original = make_victims_original(Path(folder) / "original")
-        whole = verify(original.database, original.folder, key=original.key, processes=1)
+        whole = verified(original)
         if not whole.ok:
             raise AssertionError(f"the undamaged ledger has faults: {whole.faults}")
         for number in range(count):

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from keten.ledger.sealing import commitment, leaf_bytes
+from tests.fault.damage.stock import stock
 from tests.made_ledger import MadeLedger
 
 ENTRIES = 700  # two full blocks of 256 and a cut one
@@ -28,6 +29,7 @@ class Victim:
         self.made = made
         self.random = random
         self.folder = made.folder
+        self.store = made.home / "store"
         self.size = self.value("SELECT size FROM head")
         self.posted = self.value("SELECT idx FROM cursors WHERE name = 'postings'")
         self._taken: set[object] = set()
@@ -110,6 +112,7 @@ class Victim:
 def make_victims_original(home: Path) -> MadeLedger:
     """The ledger that victims are copies of: published at several sizes, its newest entries not yet posted."""
     made = MadeLedger.create(home, seed=20)
+    stock(made)
     made.fill(ENTRIES, publish_at=(3, 100, 300, 500))
     made.publish()
     made.post(ENTRIES - 25)

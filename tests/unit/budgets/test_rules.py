@@ -224,14 +224,17 @@ def test_zones_that_are_none_are_refused(name: str) -> None:
 # ---- comparing with the ledger ---------------------------------------------------------------------------------------
 
 
-def charge(idx: int, records: int = 10, window_start: int = 1000, **values: str) -> Charge:
+AT = 1_000_005
+
+
+def charge(idx: int, records: int = 10, window_start: int = 1000, at_us: int = AT, **values: str) -> Charge:
     grant, client, object_id = (values.get(name, name) for name in ("grant", "client", "object"))
-    return Charge(grant, client, object_id, window_start, records, window_start + 5, idx)
+    return Charge(grant, client, object_id, window_start, records, at_us, idx)
 
 
 def recorded(idx: int, charged: int = 10, window_us: int = 1000, **values: str) -> Recorded:
     grant, client, object_id = (values.get(name, name) for name in ("grant", "client", "object"))
-    return Recorded(idx, grant, client, object_id, window_us, charged)
+    return Recorded(idx, grant, client, object_id, window_us, charged, AT)
 
 
 def test_charges_that_their_entries_confirm() -> None:
@@ -254,6 +257,7 @@ def test_a_charge_that_is_gone_is_named_unless_it_counts_nowhere_any_more() -> N
     [
         charge(3, records=9),
         charge(3, window_start=999),
+        charge(3, at_us=AT - 1),  # out of its window it would count no more
         charge(3, grant="other"),
         charge(3, client="other"),
         charge(3, object="other"),

@@ -20,7 +20,7 @@ from keten.budgets.model import UNLIMITED, Charged, Left, Recorded, Spent
 from keten.budgets.rules import disagreements, kept_from, window, zone
 from keten.budgets.service import Budgets
 from keten.budgets.tables import budget_charges
-from keten.core.clock import SECOND
+from keten.core.clock import SECOND, from_rfc3339
 from keten.core.db import database_error
 from keten.core.errors import Invalid
 from keten.core.ids import new_id
@@ -96,6 +96,7 @@ class Till:
                 payload.refs["object"],
                 payload.details["window_us"],
                 payload.details["charged"],
+                from_rfc3339(payload.time),
             )
             for index, payload in enumerate(self.house.recorded())
             if payload.kind == OPENED.name and payload.details["window_us"]

@@ -12,6 +12,8 @@ import pytest
 
 from keten.core.errors import FsyncFailed, Unavailable
 from keten.core.files import Files, disk_error
+from keten.core.ids import new_id
+from keten.core.storage import LocalStore
 
 
 class Failing(Files):
@@ -90,3 +92,42 @@ def test_where_there_is_no_folder(tmp_path: Path) -> None:
 def test_what_a_disk_error_says() -> None:
     assert disk_error(OSError(errno.ENOSPC, "x"), Path("/a")).code == "disk-full"
     assert disk_error(OSError(errno.EIO, "x"), Path("/a")).code == "write-failed"
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the disk was told, in order: fsyncs and renames, with the name of the file or folder."""
+    told: list[tuple[str, str]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        told.append(("fsync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        fsync(descriptor)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        told.append(("rename", f"{Path(source).name} {Path(target).name}"))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    return told
+
+
+def test_content_is_durable_before_its_name_and_its_name_before_the_answer(
+    tmp_path: Path, calls: list[tuple[str, str]]
+) -> None:
+    Files().write(tmp_path / "root.key", b"key")
+    temporary = calls[0][1]
+    assert calls == [("fsync", temporary), ("rename", f"{temporary} root.key"), ("fsync", tmp_path.name)]
+    assert temporary != "root.key"
+
+
+def test_the_same_of_a_blob_and_of_its_removal(tmp_path: Path, calls: list[tuple[str, str]]) -> None:
+    key = new_id()
+    store = LocalStore(tmp_path)
+    store.put(key, [b"a", b"b"])
+    folder = ("fsync", key[:2])
+    assert calls == [("fsync", tmp_path.name), ("fsync", f".{key}.tmp"), ("rename", f".{key}.tmp {key}"), folder]
+    calls.clear()
+    assert store.delete(key)
+    assert calls == [folder]

@@ -45,3 +45,11 @@ def test_any_text_is_judged(text: str) -> None:
 )
 def test_what_is_no_id(text: str) -> None:
     assert not is_id(text)
+
+
+def test_every_bit_is_random() -> None:
+    """128 of them (law 8). Far beyond what chance does: 0.1 is 12 standard deviations of 4096 draws."""
+    drawn = [int.from_bytes(decode_id(new_id()), "big") for _ in range(4096)]
+    for bit in range(128):
+        share = sum(one >> bit & 1 for one in drawn) / len(drawn)
+        assert abs(share - 0.5) < 0.1, f"bit {bit}"

@@ -37,6 +37,22 @@ KEY = ClientKey()
 DPOP = ClientKey()
 
 
+def test_another_clock_was_accepted(keeper: Keeper) -> None:
+    """Nonces and sessions of before are void, and a nonce is asked for until the newest entry is past."""
+    client = keeper.register(KEY)
+    nonce = keeper.sign_in.nonces.current(NOW)
+    session = keeper.sign_in.open_session(keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW), NOW)
+    newest = NOW + 3_600_000_000
+    keeper.sign_in.clock_accepted(newest)
+    assert not keeper.sign_in.nonces.valid(nonce, NOW)
+    assert keeper.sign_in.nonces.required(newest)
+    assert keeper.sign_in.nonces.valid(keeper.sign_in.nonces.current(NOW), NOW)
+    with pytest.raises(Refused) as caught:
+        keeper.sign_in.check_session(SessionProof(session.id), NOW)
+    assert caught.value.code == "session-ended"
+    assert len(keeper.sign_in.sessions) == 0
+
+
 # ---- HTTPS -------------------------------------------------------------------------------------------------------
 
 

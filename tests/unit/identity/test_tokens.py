@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keten.core.clock import TOLERANCE_US
 from keten.core.errors import Invalid
 from keten.core.ids import new_id
 from keten.identity import tokens as tokens_module
@@ -83,6 +84,19 @@ def test_a_token_ends_to_the_microsecond() -> None:
         with pytest.raises(Refused) as caught:
             tokens.open(token, later)
         assert (caught.value.code, caught.value.client_id) == ("token-expired", ID)
+
+
+def test_a_token_that_a_clock_made_that_was_ahead_is_none() -> None:
+    """Set right again, it would else be valid for as long as the clock was ahead."""
+    tokens = Tokens(ROOT, 300)
+    for ahead_us, opens in ((TOLERANCE_US, True), (TOLERANCE_US + 1, False), (DAY_US // 3, False)):
+        token = issue(tokens, NOW + ahead_us)
+        if opens:
+            assert tokens.open(token, NOW).client_id == ID
+        else:
+            with pytest.raises(Refused) as caught:
+                tokens.open(token, NOW)
+            assert caught.value.code == "token-invalid"
 
 
 def test_a_token_across_midnight_opens_on_both_sides() -> None:

@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keten.core.errors import Busy, Conflict, Denied, KetenError, Unavailable
+from keten.core.files import EXIT_DISK_FAILED
 from keten.exchange.opening import Stale
 from keten.keeper import transaction as transaction_module
 from keten.keeper import writer as writer_module
-from keten.keeper.writer import EXIT_DISK_FAILED, Job
+from keten.keeper.writer import Job
 from keten.ledger.postings import posted
 from keten.ledger.sealing import Batch
 from keten.ledger.tables import postings

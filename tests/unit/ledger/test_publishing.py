@@ -44,7 +44,7 @@ class Set:
 
     def __init__(self, made: MadeLedger) -> None:
         self.made = made
-        self.stopped: list[FsyncFailed] = []
+        self.stopped: list[str] = []
         self.publishing = self.fresh()
 
     def fresh(self) -> Publishing:
@@ -183,7 +183,8 @@ def test_a_failed_fsync_stops_the_process(parts: Set) -> None:
     parts.disk.error = FsyncFailed("fsync-failed", "The disk failed.")
     parts.record()
     parts.publishing.stop()
-    assert [error.code for error in parts.stopped] == ["fsync-failed"]
+    assert len(parts.stopped) == 1
+    assert "fsync-failed" in parts.stopped[0]
 
 
 def test_an_unexpected_error_is_survived(parts: Set) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
 from keten.cli.operator.keeping import connect
+from keten.core.clock import rfc3339
 from keten.keeper.protocol import Nothing, Status
 
 LOOKED_AT = 4096
@@ -33,7 +34,11 @@ def clock(case: Case) -> Iterator[Finding]:
             "Check the clock (timedatectl); once it is right: keten doctor --accept-clock",
         )
     elif case.status.time_us - time.time_ns() // 1000 > SLOW_CLOCK_US:
-        yield wrong("clock-behind", "This machine's clock is behind the newest entry of the ledger.", "Set it right.")
+        yield wrong(
+            "clock-behind",
+            f"This machine's clock is behind the newest entry of the ledger, of {rfc3339(case.status.time_us)}.",
+            "Set it right; if it is, time stands still in the ledger until then.",
+        )
 
 
 def verified(case: Case) -> Iterator[Finding]:

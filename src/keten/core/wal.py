@@ -1,0 +1,111 @@
+"""SQLite's write-ahead log, kept short beside whoever writes.
+
+SQLite would bring it into the database within some commit: that commit would wait for all of it, and SQLite says
+nothing when an fsync fails in it. Here most of it is brought in by a thread of its own while others write on, and what
+was added meanwhile in a moment between two commits, so that the log begins anew (sqlite.org/wal.html, "Avoiding
+Excessively Large WAL Files").
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from keten.core.db import sqlite_error
+from keten.core.errors import FsyncFailed, KetenError
+
+log = logging.getLogger(__name__)
+
+LONG_FRAMES = 4000  # pages of 4 KiB: from here on it is brought in
+TOO_LONG_FRAMES = 64_000  # from here on, whoever writes waits for it
+FEW_FRAMES = 400
+_ROUNDS = 8
+_INDEX_HEADER = struct.Struct("=16xI")
+
+
+class WriteAheadLog:
+    """The log of the database at `path`. `failed` is called, in the thread that met it, when the disk failed.
+
+    `after_commit` is for one thread at a time, with no transaction open.
+    """
+
+    def __init__(self, path: Path, failed: Callable[[FsyncFailed], None]) -> None:
+        self._path = path
+        self._failed = failed
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=0", "wal_autocheckpoint=0"):
+            self._connection.execute(f"PRAGMA {pragma}").fetchall()
+        self._index = -1
+        self._one = threading.Lock()  # a connection does one thing at a time
+        self._wanted = threading.Event()
+        self._ready = False  # most is brought in: the rest can follow between two commits
+        self._stopping = threading.Event()
+        self._warned = False
+        self._thread = threading.Thread(target=self._main, name="keten-log", daemon=True)
+        self._thread.start()
+
+    def frames(self) -> int:
+        """How many pages it holds: "mxFrame" of the WAL-index header (sqlite.org/walformat.html, §2.1)."""
+        if self._index < 0:
+            try:
+                self._index = os.open(f"{self._path}-shm", os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return 0
+        header = os.pread(self._index, _INDEX_HEADER.size, 0)
+        return int(_INDEX_HEADER.unpack(header)[0]) if len(header) == _INDEX_HEADER.size else 0
+
+    def after_commit(self) -> None:
+        """See to it that the log does not grow: costs next to nothing most of the time."""
+        frames = self.frames()
+        if frames < LONG_FRAMES:
+            return
+        if self._ready or frames >= TOO_LONG_FRAMES:
+            with self._one:
+                self._ready = False
+                self._bring()
+        elif not self._wanted.is_set():
+            self._wanted.set()
+
+    def close(self) -> None:
+        """End the thread and the connection."""
+        self._stopping.set()
+        self._wanted.set()
+        self._thread.join()
+        self._connection.close()
+        if self._index >= 0:
+            os.close(self._index)
+            self._index = -1
+
+    def _main(self) -> None:
+        while self._wanted.wait() and not self._stopping.is_set():
+            for _round in range(_ROUNDS):
+                with self._one:
+                    left = self._bring()
+                if left < FEW_FRAMES or self._stopping.is_set():
+                    break
+            self._ready = True
+            if not self._stopping.is_set():
+                self._wanted.clear()
+
+    def _bring(self) -> int:
+        """Bring in what is there; returns how many pages came meanwhile."""
+        try:
+            _busy, held, brought = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            translated = sqlite_error(error)
+            if isinstance(translated, FsyncFailed):
+                self._failed(translated)
+            self._warn(translated)
+            return 0
+        self._warned = self._warned and brought < held
+        return max(0, self.frames() - int(brought))
+
+    def _warn(self, error: KetenError) -> None:
+        if not self._warned:  # on a full disk it grows until there is room again
+            log.warning("the write-ahead log grows: %s", error)
+        self._warned = True

@@ -1,0 +1,96 @@
+"""An operator accepts the clock: recorded before anything is served by it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from keten.core.clock import wall_us
+from keten.core.errors import KetenError, Unavailable
+from keten.keeper import protocol as said
+from tests.fault.keeper_inside import Inside, run
+from tests.town import Town
+
+DAY_US = 86_400_000_000
+
+
+def move(inside: Inside, us: int) -> None:
+    """The machine's wall clock, as this keeper sees it."""
+    inside.trusted.clock._wall = lambda: wall_us() + us
+
+
+@contextmanager
+def full(engine: Engine) -> Iterator[None]:
+    """Whatever is written finds the disk full."""
+
+    def fail(_cursor: Any, statement: str, *_rest: Any) -> None:
+        if not statement.startswith(("INSERT", "UPDATE")):
+            return
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorname = "SQLITE_FULL"
+        raise error
+
+    for name in ("do_execute", "do_executemany"):
+        event.listen(engine, name, fail)
+    try:
+        yield
+    finally:
+        for name in ("do_execute", "do_executemany"):
+            event.remove(engine, name, fail)
+
+
+@pytest.mark.parametrize("jump_us", [DAY_US, -DAY_US])
+def test_what_is_not_recorded_is_not_accepted(stopped: Town, tmp_path: Path, jump_us: int) -> None:
+    async def testing(inside: Inside) -> None:
+        gateway, carrier = await inside.gateway(), inside.carrier()
+        await carrier.token(gateway)
+        session: said.SessionOpened = await gateway.ask("identity.ssh_sign_in", carrier.ssh())
+        move(inside, jump_us)
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="clock-jumped"):
+                await carrier.token(gateway)
+        with full(inside.trusted.writer._engine), pytest.raises(Unavailable):
+            await inside.operator.ask("keeper.accept_clock", said.Nothing())
+        with pytest.raises(Unavailable, match="clock-jumped"):
+            await carrier.token(gateway)
+        move(inside, 0)
+        with pytest.raises(Unavailable, match="clock-jumped"):
+            await carrier.token(gateway)
+        recorded: said.Recorded = await inside.operator.ask("keeper.accept_clock", said.Nothing())
+        (entry,) = inside.entries("keeper.clock.accepted")
+        assert (entry.id, entry.payload is not None) == (recorded.entry, True)
+        assert entry.payload is not None
+        assert "jumped by" in entry.payload.details["what"]
+        await carrier.token(gateway)
+        with pytest.raises(KetenError, match="session-ended"):
+            await gateway.ask(
+                "exchange.shares",
+                said.ShareQuery(said.Caller("127.0.0.1", session=said.SessionProof(session.session))),
+            )
+
+    run(stopped, tmp_path, testing)
+
+
+def test_a_jump_while_it_is_recorded_is_another(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside) -> None:
+        inside.trusted.clock.jumped = "seen before"
+        async with inside.held():
+            accepted = inside.operator.ask("keeper.accept_clock", said.Nothing())
+            await inside.queued(1)
+            inside.trusted.clock.jumped = "another"
+        with pytest.raises(KetenError, match="clock-jumped"):
+            await accepted
+        assert inside.trusted.clock.jumped == "another"
+        await asyncio.sleep(0)
+        await inside.operator.ask("keeper.accept_clock", said.Nothing())
+        assert inside.trusted.clock.jumped == ""
+
+    run(stopped, tmp_path, testing)

@@ -1,0 +1,120 @@
+"""The write-ahead log stays short while others write on, and a disk that fails under it is noticed."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from keten.core import wal
+from keten.core.db import writing_engine
+from keten.core.errors import FsyncFailed
+from keten.core.wal import WriteAheadLog
+
+
+@contextmanager
+def kept_short(path: Path, failures: list[FsyncFailed]) -> Iterator[tuple[Engine, WriteAheadLog]]:
+    engine = writing_engine(path)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE facts (n INTEGER PRIMARY KEY, text BLOB)")
+    log = WriteAheadLog(path, failures.append)
+    try:
+        yield engine, log
+    finally:
+        log.close()
+        engine.dispose()
+
+
+def say(engine: Engine, log: WriteAheadLog) -> int:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO facts (text) VALUES (randomblob(5000))")
+    frames = log.frames()
+    log.after_commit()
+    return frames
+
+
+def test_a_long_log_is_brought_in_while_others_write_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wal, "LONG_FRAMES", 40)
+    monkeypatch.setattr(wal, "FEW_FRAMES", 8)
+    path = tmp_path / "keten.db"
+    failures: list[FsyncFailed] = []
+    begun_anew, before, written = 0, 0, 0
+    with kept_short(path, failures) as (engine, log):
+        deadline = time.monotonic() + 60
+        while begun_anew < 5 and time.monotonic() < deadline:
+            frames = say(engine, log)
+            written += 1
+            begun_anew += frames < before
+            before = frames
+        assert begun_anew == 5
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM facts").scalar() == written
+    assert not failures
+    assert not path.with_name("keten.db-wal").exists(), "the last to close took it away"
+
+
+def test_whoever_writes_waits_when_it_grew_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wal, "LONG_FRAMES", 10)
+    monkeypatch.setattr(wal, "TOO_LONG_FRAMES", 50)
+    with kept_short(tmp_path / "keten.db", []) as (engine, log):
+        monkeypatch.setattr(log._wanted, "set", lambda: None)  # the thread never comes to it
+        longest = max(say(engine, log) for _ in range(200))
+        assert 50 <= longest < 60
+        monkeypatch.undo()
+
+
+def test_a_reader_of_old_keeps_the_log_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wal, "LONG_FRAMES", 20)
+    path = tmp_path / "keten.db"
+    with kept_short(path, []) as (engine, log):
+        say(engine, log)
+        with closing(sqlite3.connect(path)) as reader:
+            reader.isolation_level = None
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM facts").fetchone() == (1,)
+            longest = max(say(engine, log) for _ in range(100))
+            assert longest > 100
+            assert reader.execute("SELECT count(*) FROM facts").fetchone() == (1,)
+            reader.execute("COMMIT")
+        deadline = time.monotonic() + 60
+        while say(engine, log) >= longest:
+            assert time.monotonic() < deadline, "it never began anew"
+
+
+class Refusing:
+    """A connection whose disk does not do what it must."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def execute(self, _statement: str) -> None:
+        error = sqlite3.OperationalError("no")
+        error.sqlite_errorname = self._name
+        raise error
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.mark.parametrize(("name", "stops"), [("SQLITE_IOERR_FSYNC", True), ("SQLITE_FULL", False)])
+def test_a_disk_that_fails_is_told_and_a_full_one_is_not_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, stops: bool
+) -> None:
+    monkeypatch.setattr(wal, "LONG_FRAMES", 4)
+    monkeypatch.setattr(wal, "TOO_LONG_FRAMES", 8)
+    failures: list[FsyncFailed] = []
+    with kept_short(tmp_path / "keten.db", failures) as (engine, log):
+        real = log._connection
+        with monkeypatch.context() as patched:
+            patched.setattr(log, "_connection", Refusing(name))
+            for _ in range(20):
+                say(engine, log)
+        assert bool(failures) == stops
+        assert ("the write-ahead log grows" in caplog.text) or stops
+        assert log._connection is real
+        say(engine, log)
