@@ -11,7 +11,6 @@ import os
 import shutil
 import struct
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -260,13 +259,6 @@ class Inside:
     async def queued(self, count: int) -> None:
         """Wait until so many jobs wait for the writer."""
         await until(lambda: self.trusted.writer.waiting >= count)
-
-    def deaf(self, holds: Callable[[], object]) -> None:
-        """Let the loop hear of nothing until this holds: what was committed meanwhile comes to it all at once."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not holds():
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
 
     def entries(self, *kinds: str) -> list[Entry]:
         """The ledger, or what of it is of these kinds."""

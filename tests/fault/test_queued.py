@@ -131,21 +131,25 @@ def test_a_sign_in_behind_an_end(
 def test_a_sign_in_whose_answer_comes_after_an_end(
     stopped: Town, tmp_path: Path, ending: str, sign_in: Callable[[Supplier, Peer], Awaitable[Any]]
 ) -> None:
-    """It was recorded before the end, and the loop hears of both at once: the session would outlive the cut."""
+    """It was recorded right before the end: what was given for it ends with it, and does not outlive the cut."""
 
     async def testing(inside: Inside) -> None:
         gateway, carrier = await inside.gateway(), inside.carrier()
         await carrier.token(gateway)
-        epoch = inside.trusted.epoch
+        care = await inside.care(carrier, gateway)
         async with inside.held():
             signed_in = asyncio.ensure_future(sign_in(carrier, gateway))
             await inside.queued(1)
             ended = asyncio.ensure_future(ENDINGS[ending](inside))
             await inside.queued(2)
-        inside.deaf(lambda: inside.trusted.epoch > epoch)
+        given = await signed_in
         await ended
-        await _refused(signed_in)
         assert len(inside.trusted.sign_in.sessions) == 0
+        if isinstance(given, said.SessionOpened):
+            assert given.session in gateway.pushes.get_nowait().sessions
+        size = inside.trusted.writer.head.size
+        await _refused(gateway.ask("exchange.open", carrier.open(care)))
+        assert _given_after(inside, size) == []
 
     run(stopped, tmp_path, testing)
 
