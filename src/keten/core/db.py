@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, CursorResult, Engine, MetaData, Select, Table, create_engine, event, insert
+from sqlalchemy import Connection, CursorResult, Engine, MetaData, Select, Table, Update, create_engine, event, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -115,11 +115,11 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
 class Prepared:
     """A statement that is made into text once, and then goes to the driver without SQLAlchemy's work for each call.
 
-    For reads of a few rows: that work takes several times as long as the database. `names`: of its parameters, in the
+    For a few rows: that work takes several times as long as the database. `names`: of its parameters, in the
     order in which their values are given.
     """
 
-    def __init__(self, statement: Select[Any], names: Sequence[str]) -> None:
+    def __init__(self, statement: Select[Any] | Update, names: Sequence[str]) -> None:
         self._statement = statement
         self._names = list(names)
         self._texts: dict[str, str] = {}
@@ -129,13 +129,23 @@ class Prepared:
 
         Raises `DBAPIError`.
         """
+        with self._executed(connection, values) as cursor:
+            return list(cursor.fetchall())
+
+    def changed(self, connection: Connection, values: Sequence[Any]) -> int:
+        """How many rows it changed, as `rows`."""
+        with self._executed(connection, values) as cursor:
+            return int(cursor.rowcount)
+
+    @contextmanager
+    def _executed(self, connection: Connection, values: Sequence[Any]) -> Iterator[Any]:
         text = self._texts.get(connection.dialect.name) or self._text(connection)
         if not connection.in_transaction():
             connection.begin()
         try:
             cursor = connection.connection.cursor()
             cursor.execute(text, values)
-            return list(cursor.fetchall())
+            yield cursor
         except sqlite3.Error as error:
             raise DBAPIError(text, tuple(values), error) from error
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
-from keten.core.db import insert_many
+from keten.core.db import Prepared, insert_many
 from keten.core.errors import Conflict
 from keten.ledger import bound
 from keten.ledger.kinds import Kind
@@ -17,7 +17,12 @@ from keten.ledger.sealing import Batch, Head, Sealer, head_from_row
 from keten.ledger.tables import changes, entries, head
 
 ROWS_AT_ONCE = 1000
-_REPLACE_HEAD = update(head)  # made once: every commit does it
+_PARTS = ("size", "root", "edge", "note", "time_us")
+_KEEPING = Prepared(update(head).values({part: bindparam(f"{part}_") for part in _PARTS}), [f"{p}_" for p in _PARTS])
+_MOVING = Prepared(
+    update(head).values({part: bindparam(f"{part}_") for part in (*_PARTS, "low_water")}),
+    [f"{part}_" for part in (*_PARTS, "low_water")],
+)
 
 
 class Writing:
@@ -121,17 +126,15 @@ class Writing:
 
 def store_head(connection: Connection, new: Head, low_water: int | None = None) -> None:
     """Replace the stored head (one row)."""
-    values: dict[str, Any] = {
-        "size": new.size,
-        "root": new.root,
-        "edge": new.edge.encode(),
-        "note": new.note,
-        "time_us": new.time_us,
-    }
-    if low_water is not None:
-        values["low_water"] = low_water
-    if connection.execute(_REPLACE_HEAD, values).rowcount == 0:
-        connection.execute(insert(head).values(values | {"one": 1, "low_water": low_water or 0}))
+    values = (new.size, new.root, new.edge.encode(), new.note, new.time_us)
+    changed = (
+        _KEEPING.changed(connection, values)
+        if low_water is None
+        else _MOVING.changed(connection, (*values, low_water))
+    )
+    if changed == 0:
+        row = dict(zip(_PARTS, values, strict=True)) | {"one": 1, "low_water": low_water or 0}
+        connection.execute(insert(head).values(row))
 
 
 def load_head(connection: Connection, verifier: Verifier) -> Head | None:
