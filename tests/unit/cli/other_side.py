@@ -26,6 +26,7 @@ from keten.identity.errors import Refused
 from keten.identity.jws import encode_base64url
 from keten.identity.keys import from_raw, okp_thumbprint
 from keten.identity.nonces import Nonces
+from keten.identity.tokens import token_hash
 from keten.keeper.certificates import create_authority, issue
 from keten.ledger.notes import Signer
 from tests.unit.ledger.published_log import Log
@@ -157,7 +158,7 @@ class OtherSide:
             return False
         now = wall_us()
         thumbprint = okp_thumbprint(encode_base64url(self.client_key.raw))
-        proof = self._proofs.check(headers["dpop"], "GET", self.issuer + path, now, token, thumbprint)
+        proof = self._proofs.check(headers["dpop"], "GET", self.issuer + path, now, token_hash(token), thumbprint)
         self._proofs.use(proof, now)
         return True
 
