@@ -30,6 +30,7 @@ from keten.core.db import database_error, is_busy, patience
 from keten.core.errors import Busy, FsyncFailed, KetenError, Unavailable
 from keten.keeper.transaction import Job, Participant, Prepared, Transactions, settled
 from keten.ledger import postings
+from keten.ledger.model import Sealed
 from keten.ledger.sealing import Batch, Head, Sealer
 from keten.ledger.writing import Writing
 
@@ -383,3 +384,10 @@ class Writer:
 
 def _disk_reserve() -> Unavailable:
     return Unavailable("disk-reserve", "The disk is nearly full; what is left is kept for ending access.")
+
+
+def sealed_in(batch: Batch | None, index: int) -> Sealed:
+    """The entry at `index`, which `batch` sealed."""
+    if batch is None:
+        raise Unavailable("not-recorded", "Nothing was recorded, so nothing is given out.")
+    return batch.sealed[index - batch.first]
