@@ -34,7 +34,7 @@ from keten.ledger.model import Sealed
 from keten.ledger.sealing import Batch, Head, Sealer
 from keten.ledger.writing import Writing
 
-__all__ = ["Disk", "Job", "OnCommit", "Participant", "Writer"]
+__all__ = ["Disk", "Job", "OnCommit", "Participant", "Writer", "sealed_in"]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
