@@ -170,6 +170,7 @@ class Inside:
             user_ids(()),
             self.gateways.verbs(),
             max_frame=said.MAX_GATEWAY_FRAME,
+            max_answer=said.MAX_ANSWER_FRAME,
             tells_reasons=True,  # so that a test sees them
             mode=0o600,
             on_lost=self.gateways.lost,
@@ -179,6 +180,7 @@ class Inside:
             user_ids(()),
             self.operators.verbs(),
             max_frame=said.MAX_OPERATOR_FRAME,
+            max_answer=said.MAX_ANSWER_FRAME,
             tells_reasons=True,
             mode=0o600,
         )

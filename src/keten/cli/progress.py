@@ -75,6 +75,30 @@ class Transfer:
             sys.stderr.flush()
 
 
+class Counted:
+    """Shows how many things have come so far, while others are on their way; how many there are is not known."""
+
+    def __init__(self, title: str, *, show: bool | None = None) -> None:
+        self._title = plain(title)
+        self._show = sys.stderr.isatty() if show is None else show
+        self._shown = False
+
+    def move_to(self, done: int) -> None:
+        """So many by now."""
+        if self._show:
+            sys.stderr.write(f"\r{done:,} {self._title} …")
+            sys.stderr.flush()
+            self._shown = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._shown:
+            sys.stderr.write("\n")
+            sys.stderr.flush()
+
+
 def in_bytes(count: float) -> str:
     """A number of bytes for people: 1536 is 1.5 KiB."""
     for unit in _UNITS:

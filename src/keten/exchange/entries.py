@@ -16,7 +16,13 @@ _DECISION = {
 SHARES_LISTED = kind(
     "exchange.shares.listed",
     "A supplier's client was told which shares and objects it may fetch.",
-    {"shares": "how many", "objects": "how many", "country": "country of the caller, empty when unknown"}
+    {
+        "shares": "how many, in this page",
+        "objects": "how many, in this page",
+        "left_out": "objects of this page that were not shown: their rows do not match the ledger",
+        "goes_on": "whether it is a page that goes on from an earlier one, which has an entry of its own",
+        "country": "country of the caller, empty when unknown",
+    }
     | {name: _DECISION[name] for name in ("outcome", "reasons", "channel")},
 )
 OBJECT_DESCRIBED = kind(

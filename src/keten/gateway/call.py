@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.parse
 from collections.abc import Iterable
 
 from starlette.types import Message, Receive, Scope, Send
@@ -41,6 +42,22 @@ class Call:
         """The path as it was sent, escapes and all, without the query."""
         raw: bytes = self.scope["raw_path"]
         return raw.decode("latin-1")
+
+    def query(self, *known: str) -> dict[str, str]:
+        """The query's parameters of these names; others are ignored.
+
+        `Problem` ("malformed") for one that is there twice, is empty, or is not UTF-8.
+        """
+        raw: bytes = self.scope["query_string"]
+        found: dict[str, str] = {}
+        pairs = urllib.parse.parse_qsl(raw.decode("latin-1"), keep_blank_values=True, errors="surrogateescape")
+        for name, value in pairs:
+            if name not in known:
+                continue
+            if name in found or not value or _is_broken(value):
+                raise Problem("malformed")
+            found[name] = value
+        return found
 
     def parameter(self, name: str) -> str:
         """A part of the path."""
@@ -116,3 +133,8 @@ class Call:
             headers.append((b"retry-after", RETRY_SECONDS[problem.kind]))
         instance = self.raw_path[:500]
         await self.answer(KINDS[problem.kind].status, headers, body_of(problem, instance, self.request_id, dutch=dutch))
+
+
+def _is_broken(text: str) -> bool:
+    """Whether a text was not UTF-8."""
+    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import urllib.parse
 from collections.abc import Awaitable, Callable
 from importlib import resources
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 MAX_FORM = 16 * 1024
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 §2.2
 _LAST_US = 253_402_300_799_000_000  # the end of the year 9999
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
 _JSON = (b"content-type", b"application/json")
 
 Handler = Callable[[Call], Awaitable[None]]
@@ -178,18 +180,35 @@ class Gateway:
     # ---- what is shared ----------------------------------------------------------------------------------------
 
     async def shares(self, call: Call) -> None:
-        """Everything that the caller may see now."""
-        found: Shares = await self._accesses.link.call("exchange.shares", ShareQuery(self._caller(call)))
-        document = {"shares": [_share(one) for one in found.shares], "next": None}
+        """What the caller may see now, a page at a time; or one file of it, by its path or id."""
+        query = call.query("cursor", "limit", "path", "object")
+        asked = ShareQuery(self._caller(call), cursor=query.get("cursor", ""), limit=_limit(query))
+        if "path" in query:
+            folder, _, name = query["path"].removeprefix("/").rpartition("/")
+            if "object" in query:
+                raise Problem("malformed")
+            if not folder or not name:
+                raise Problem("not-found")
+            asked = msgspec.structs.replace(asked, label=folder, name=name)
+        elif "object" in query:
+            asked = msgspec.structs.replace(asked, object=query["object"])
+        found: Shares = await self._accesses.link.call("exchange.shares", asked)
+        document = {"shares": [_share(one) for one in found.shares], "next": found.next or None}
         await call.answer(200, _recorded(found), msgspec.json.encode(document))
 
     async def share(self, call: Call) -> None:
-        """One share."""
-        asked = ShareQuery(self._caller(call), call.parameter("id"))
-        found: Shares = await self._accesses.link.call("exchange.shares", asked)
-        if not found.shares or not asked.share:
+        """One share, a page at a time."""
+        query = call.query("cursor", "limit")
+        asked = ShareQuery(
+            self._caller(call), call.parameter("id"), cursor=query.get("cursor", ""), limit=_limit(query)
+        )
+        if not asked.share:
             raise Problem("not-found")
-        await call.answer(200, _recorded(found), msgspec.json.encode(_share(found.shares[0])))
+        found: Shares = await self._accesses.link.call("exchange.shares", asked)
+        if not found.shares:
+            raise Problem("not-found")
+        document = _share(found.shares[0]) | {"next": found.next or None}
+        await call.answer(200, _recorded(found), msgspec.json.encode(document))
 
     async def object(self, call: Call) -> None:
         """One object, or a range of it."""
@@ -284,6 +303,15 @@ def _refusing(problem: Problem) -> Endpoint:
         raise problem
 
     return Endpoint(refuse)
+
+
+def _limit(query: dict[str, str]) -> int:
+    """The most objects in a page; 0: as many as there may be. `Problem` when it is not a number above 0."""
+    if "limit" not in query:
+        return 0
+    if not _NUMBER.match(query["limit"]):
+        raise Problem("malformed")
+    return int(query["limit"])
 
 
 def _recorded(found: Shares) -> Headers:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol, cast
 
 from asyncssh import SFTPAttrs, SFTPLimits, SFTPName, SFTPServer, SSHReader, SSHServerChannel, SSHWriter
@@ -41,8 +42,10 @@ from asyncssh.constants import (
 from asyncssh.packet import SSHPacket
 from asyncssh.sftp import (
     SFTPBadMessage,
+    SFTPEOFError,
     SFTPError,
     SFTPFailure,
+    SFTPInvalidHandle,
     SFTPNoSuchFile,
     SFTPOpUnsupported,
     SFTPPermissionDenied,
@@ -51,6 +54,7 @@ from asyncssh.sftp import (
 
 from keten.core.errors import KetenError
 from keten.gateway.delivery import Delivery
+from keten.gateway.sftp_files import Folder
 from keten.gateway.sftp_paths import NoSuchPath, Path, resolve, written
 from keten.gateway.sftp_session import SftpSession
 from keten.gateway.ssh_sent import ChannelSent, Taken
@@ -155,10 +159,15 @@ class FileServer(SFTPServer):
         where = _resolved(path)
         if not where:
             return _folder()
-        tree = await self._tree()
-        if tree.folder(where) is not None:
+        with _told():
+            if len(where) == 1:
+                found = None
+                is_folder = where[0] in await self._session.listing.folders()
+            else:
+                found = await self._session.listing.file(where)
+                is_folder = False
+        if is_folder:
             return _folder()
-        found = tree.file(where)
         if found is None:
             raise SFTPNoSuchFile("No such file")
         return _file(found)
@@ -167,21 +176,22 @@ class FileServer(SFTPServer):
         """As `stat`: there are no links."""
         return await self.stat(path)
 
-    async def scandir(self, path: bytes) -> AsyncIterator[SFTPName]:
-        """The names in a folder."""
-        where = _resolved(path)
-        tree = await self._tree()
-        if where:
-            inside = tree.folder(where)
-            if inside is None:
-                raise SFTPNoSuchFile("No such file")
-            found = [(name, _file(one)) for name, one in inside.items()]
-        else:
-            found = [(name, _folder()) for name in tree.folders]
-        for name in (b".", b".."):
-            yield SFTPName(name, attrs=_folder())
-        for text, attrs in found:
-            yield SFTPName(text.encode("utf-8"), attrs=attrs)
+    async def scandir(self, path: bytes) -> Folder:  # type: ignore[override]  # read by our `_process_readdir` only
+        """A folder, to be read: it must be there."""
+        with _told():
+            found = await self._session.listing.folder(_resolved(path))
+        if found is None:
+            raise SFTPNoSuchFile("No such file")
+        return found
+
+    async def names_in(self, folder: Folder) -> list[SFTPName]:
+        """The next names in an open folder; none at its end."""
+        with _told():
+            found = await folder.read()
+        names = [SFTPName(name.encode("utf-8"), attrs=_file(one) if one else _folder()) for name, one in found]
+        for name in names:
+            self.format_longname(name)
+        return names
 
     def format_longname(self, name: SFTPName) -> None:
         """A line as of `ls -l`, for clients that show it (§7 of the draft)."""
@@ -202,17 +212,13 @@ class FileServer(SFTPServer):
         if pflags != FXF_READ:
             self.write()
         where = _resolved(path)
-        tree = await self._tree()
-        found = tree.file(where)
-        if found is None:
-            if not where or tree.folder(where) is not None:
-                raise SFTPFailure("Is a folder")
-            raise SFTPNoSuchFile("No such file")
-        with self._session.one_handle_more():
-            try:
-                return Handle(*await self._session.open(found.id))
-            except KetenError as error:
-                raise failure(error) from error
+        with self._session.one_handle_more(), _told():
+            found = await self._session.listing.file(where)
+            if found is None:
+                if not where or (len(where) == 1 and where[0] in await self._session.listing.folders()):
+                    raise SFTPFailure("Is a folder")
+                raise SFTPNoSuchFile("No such file")
+            return Handle(*await self._session.open(found.id))
 
     async def open56(self, path: bytes, desired_access: int, flags: int, attrs: SFTPAttrs) -> Handle:  # noqa: ARG002
         """Version 3 is spoken, so nobody comes here."""
@@ -265,11 +271,14 @@ class FileServer(SFTPServer):
     readlink = _refusing(SFTPNoSuchFile, "No such file")  # there are no links
     lock = unlock = statvfs = fstatvfs = _refusing(SFTPOpUnsupported, "Operation not supported")
 
-    async def _tree(self) -> Any:
-        try:
-            return await self._session.listing.tree()
-        except KetenError as error:
-            raise failure(error) from error
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the keeper refuses, as it is said over SFTP."""
+    try:
+        yield
+    except KetenError as error:
+        raise failure(error) from error
 
 
 def _resolved(path: bytes) -> Path:
@@ -349,10 +358,21 @@ class Handler(SFTPServerHandler):
         path = packet.get_string()
         packet.check_end()
         with self._session.one_handle_more():
-            await self._server.stat(path)  # type: ignore[misc]  # ours is a coroutine
+            folder = await self._files.scandir(path)
             handle = self._get_next_handle()
-            self._dir_handles[handle] = self._server.scandir(path)
+            self._dir_handles[handle] = cast("Any", folder)
         return handle
+
+    async def _process_readdir(self, packet: SSHPacket) -> tuple[list[SFTPName], bool]:
+        """The next names in a folder."""
+        folder = cast("Folder | None", self._dir_handles.get(packet.get_string()))
+        packet.check_end()
+        if folder is None:
+            raise SFTPInvalidHandle("Invalid file handle")
+        names = await self._files.names_in(folder)
+        if not names:
+            raise SFTPEOFError
+        return names, False
 
     async def _process_limits(self, packet: SSHPacket) -> SFTPLimits:
         """What a client may ask for at once (limits@openssh.com)."""

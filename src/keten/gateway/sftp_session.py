@@ -95,8 +95,11 @@ class SftpSession:
     def _caller(self) -> Caller:
         return Caller(self.connection.address, None, SessionProof(self.id), self.connection.direct)
 
-    async def _ask(self) -> Shares:
-        shares: Shares = await self._accesses.link.call("exchange.shares", ShareQuery(self._caller()))
+    async def _ask(
+        self, *, share: str = "", name: str = "", bare: bool = False, cursor: str = "", limit: int = 0
+    ) -> Shares:
+        asked = ShareQuery(self._caller(), share, name=name, bare=bare, cursor=cursor, limit=limit)
+        shares: Shares = await self._accesses.link.call("exchange.shares", asked)
         return shares
 
     async def open(self, object_id: str) -> tuple[Delivery, Taken]:

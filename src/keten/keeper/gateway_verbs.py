@@ -9,7 +9,6 @@ from collections.abc import Callable
 import msgspec
 
 from keten.core.errors import Busy, Denied, Invalid, KetenError, NotFound, Unavailable
-from keten.exchange.listing import Visible, listing, visible
 from keten.exchange.opening import Committed, Evaluated, Request, Stale
 from keten.exchange.running import ENDS, Accesses, Running, ending, ending_unknown
 from keten.identity.service import Principal
@@ -17,20 +16,19 @@ from keten.identity.signin_entries import Method
 from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.certifying import Certifying
+from keten.keeper.listings import MAX_ATTEMPTS, Listings, info_of
 from keten.keeper.server import Connection, Reply, Verb, verb, waiting_verb
 from keten.keeper.trusted import Trusted
-from keten.keeper.writer import Job
+from keten.keeper.writer import Job, sealed_in
 from keten.ledger.model import Draft, Sealed
 from keten.ledger.sealing import Batch
 from keten.ledger.writing import Writing
 from keten.policy.model import Allow
 from keten.vault import service as vault
-from keten.vault.model import Object
 
 log = logging.getLogger(__name__)
-MAX_ATTEMPTS = 5
-NOTHING_HOLDS_US = 5_000_000
-"""How long an empty listing may be kept."""
+MAX_NAMED = 50_000
+"""Accesses and sessions that one push names; when it would have to name more, it cuts everything."""
 GONE_GRACE_SECONDS = 10.0
 """How long a gateway that lost its connection may take to come back and say what it delivered."""
 HELLOS_ON_RESERVE = 100
@@ -50,6 +48,7 @@ class GatewayVerbs:
         self._hellos = 0
         self._sessions: dict[str, int] = {}
         self._certifying = Certifying(trusted)
+        self._listings = Listings(trusted)
         self.last_change = (0, 0)
         trusted.on_change = self.changed
 
@@ -164,6 +163,8 @@ class GatewayVerbs:
     ) -> int:
         """Tell every gateway to reset these now; returns the push's number."""
         self._next_push += 1
+        if len(openings) + len(sessions) > MAX_NAMED:
+            openings, sessions, everything = (), (), True
         if self.gateways:
             self._pushes[self._next_push] = set(self.gateways)
             self._confirmed[self._next_push] = asyncio.Event()
@@ -272,48 +273,15 @@ class GatewayVerbs:
     # ---- the door --------------------------------------------------------------------------------------------
 
     async def shares(self, _connection: Connection, body: said.ShareQuery) -> said.Shares:
-        """What the caller may see: decided, recorded, told."""
-        trusted = self._trusted
-        now = trusted.clock.now()
+        """A page of what the caller may see: decided, recorded, told."""
+        now = self._trusted.clock.now()
         principal, country = self._who(body.caller)
-        for _attempt in range(MAX_ATTEMPTS):
-            try:
-                found, index, batch = await self._listed(body, principal, country, now)
-            except Stale:
-                session = body.caller.session.session if body.caller.session else ""
-                self._still(principal.client_id, principal.key, session, trusted.clock.now())
-                continue
-            if body.share and not found:
-                raise NotFound("absent", "There is nothing here.")
-            if index is None:
-                raise Unavailable("not-recorded", "Nothing was recorded, so nothing is given out.")
-            until = min((one.valid_until_us for one in found), default=now + NOTHING_HOLDS_US)
-            sealed = sealed_in(batch, index)
-            return said.Shares(sealed.id, index, tuple(_share(one) for one in found), max(0, until - now))
-        raise Busy("register-changing", "The register is changing; try again in a moment.")
+        session = body.caller.session.session if body.caller.session else ""
 
-    async def _listed(
-        self, body: said.ShareQuery, principal: Principal, country: str, now_us: int
-    ) -> tuple[tuple[Visible, ...], int | None, Batch | None]:
-        trusted = self._trusted
-        epoch = trusted.door.fresh()
-        client = principal.client_id
-        found, refs = visible(trusted.decisions, trusted.objects, client, country, now_us)
-        if body.share:
-            found = tuple(one for one in found if one.grant.id == body.share)
-        run = listing(
-            client,
-            found,
-            refs,
-            country=country,
-            channel=principal.via,
-            address=body.caller.address,
-            addresses=trusted.addresses,
-            holds=lambda: trusted.epoch == epoch,
-            refusals=trusted.sign_ins.refusals if body.share and not found else None,
-        )
-        index, batch = await trusted.writer.run(run)
-        return found, index, batch
+        def still() -> None:
+            self._still(principal.client_id, principal.key, session, self._trusted.clock.now())
+
+        return await self._listings.answer(body, principal, country, now, still)
 
     def open(self, connection: Connection, body: said.OpenObject, reply: Reply) -> None:
         """The way of one request.
@@ -414,7 +382,7 @@ class GatewayVerbs:
         return said.Opened(  # 7
             sealed.id,
             committed.index,
-            _info(found),
+            info_of(found),
             said.Layout(found.storage, found.size, vault.FRAME_SIZE, vault.header_of(found)),
             key,
             max(0, decision.valid_until_us - sealed.time_us),
@@ -475,23 +443,3 @@ class _Unsatisfiable(Invalid):
     def __init__(self, size: int, described: Sealed) -> None:
         super().__init__("range-unsatisfiable", "The object has no such bytes.")
         self.data = {"size": str(size), "entry": described.id, "index": str(described.index)}
-
-
-def sealed_in(batch: Batch | None, index: int) -> Sealed:
-    """The entry at `index`, which `batch` sealed."""
-    if batch is None:
-        raise Unavailable("not-recorded", "Nothing was recorded, so nothing is given out.")
-    return batch.sealed[index - batch.first]
-
-
-def _info(found: Object) -> said.ObjectInfo:
-    return said.ObjectInfo(
-        found.id, found.name, found.size, found.digest, found.media_type, found.put_us, found.expires_us
-    )
-
-
-def _share(one: Visible) -> said.Share:
-    grant = one.grant
-    return said.Share(
-        grant.id, grant.form, one.label, grant.purpose, one.valid_until_us, tuple(_info(found) for found in one.objects)
-    )

@@ -25,7 +25,7 @@ from keten.keeper import entries
 from keten.keeper.chores import Chores
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
-from keten.keeper.protocol import MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
+from keten.keeper.protocol import MAX_ANSWER_FRAME, MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
 from keten.keeper.rootkey import RootKey, load_root_key
 from keten.keeper.server import Endpoint, user_ids
 from keten.keeper.trusted import Trusted
@@ -86,6 +86,7 @@ async def _serve(settings: Settings, root: RootKey) -> None:
         user_ids(settings.keeper.gateway_users),
         gateways.verbs(),
         max_frame=MAX_GATEWAY_FRAME,
+        max_answer=MAX_ANSWER_FRAME,
         tells_reasons=False,
         mode=0o666 if settings.keeper.gateway_users else 0o600,
         on_lost=gateways.lost,
@@ -95,6 +96,7 @@ async def _serve(settings: Settings, root: RootKey) -> None:
         user_ids(settings.keeper.operator_users),
         operators.verbs(),
         max_frame=MAX_OPERATOR_FRAME,
+        max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=True,
         mode=0o666 if settings.keeper.operator_users else 0o600,
     )

@@ -18,9 +18,10 @@ from keten.datasets.rows import datasets
 from keten.identity.model import EndableRow
 from keten.keeper import entries
 from keten.keeper import protocol as said
-from keten.keeper.gateway_verbs import GatewayVerbs, sealed_in
+from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.trusted import Trusted
+from keten.keeper.writer import sealed_in
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.policy import sets as policy_sets
@@ -343,10 +344,8 @@ class OperatorVerbs:
             return (found.dataset, found.expires_us) if found else ("", 0)
         name, _, file_name = text.partition("/")
         dataset = trusted.register.named("dataset", name)
-        for found in trusted.objects.of(dataset.id) if dataset else ():
-            if found.name == file_name:
-                return found.dataset, found.expires_us
-        return "", 0
+        found = trusted.objects.named(dataset.id, file_name) if dataset else None
+        return (found.dataset, found.expires_us) if found else ("", 0)
 
     async def replay(self, _connection: Connection, body: said.Replay) -> said.Decided:
         """Decide again what an entry decided, from what it recorded, under the policies of its day."""

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 MAX_GATEWAY_FRAME = 1024 * 1024
-MAX_ANSWER_FRAME = 64 * 1024 * 1024  # from the keeper: a listing of some 200,000 objects
+MAX_ANSWER_FRAME = 8 * 1024 * 1024  # from the keeper: a page of a listing, and a push, are at most a quarter of it
 MAX_OPERATOR_FRAME = 256 * 1024 * 1024
 
 
@@ -167,10 +167,21 @@ class SessionEnd(msgspec.Struct, frozen=True):
 
 
 class ShareQuery(msgspec.Struct, frozen=True):
-    """List what the caller may see; `share` narrows it to one."""
+    """List what the caller may see, a page at a time. Refused as absent when something named is not there.
+
+    share: one of them, by id. label: by label. name: the object of exactly this name alone. object: the one of this id.
+    bare: shares without their objects. cursor: `next` of the page before, "" for the first; it belongs to the
+    question. limit: the most objects, and the most shares, in the answer; 0, or more than there may be: that most.
+    """
 
     caller: Caller
     share: str = ""
+    label: str = ""
+    name: str = ""
+    object: str = ""
+    bare: bool = False
+    cursor: str = ""
+    limit: int = 0
 
 
 class ObjectInfo(msgspec.Struct, frozen=True):
@@ -197,12 +208,13 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """`entry`: the ledger entry of this listing."""
+    """A page. `entry`: its ledger entry. `next`: the cursor of the page after it, "" when there is none."""
 
     entry: str
     index: int
     shares: tuple[Share, ...]
     valid_for_us: int
+    next: str = ""
 
 
 class OpenObject(msgspec.Struct, frozen=True):

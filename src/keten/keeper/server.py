@@ -52,8 +52,13 @@ class Reply:
         self._number = number
 
     def ok(self, body: msgspec.Struct) -> None:
-        """The verb's answer."""
-        self._connection.answer(_encode((self._number, True, body)))
+        """The verb's answer. One that is longer than the other side takes fails, and only that: not the connection."""
+        answer = _encode((self._number, True, body))
+        if len(answer) > self._connection.max_answer:
+            log.error("an answer of %d bytes, a %s, is too long to be said", len(answer), type(body).__name__)
+            self.error(_internal())
+        else:
+            self._connection.answer(answer)
 
     def error(self, error: KetenError) -> None:
         """A failure; the private reason goes to operators only."""
@@ -109,6 +114,7 @@ class Connection(asyncio.Protocol):
         self._endpoint = endpoint
         self.number = number
         self.tells_reasons = endpoint.tells_reasons
+        self.max_answer = endpoint.max_answer
         self.tasks: set[asyncio.Future[None]] = set()
         self.peer = Peer(0, -1, -1)
         self._transport: asyncio.Transport | None = None
@@ -253,7 +259,7 @@ class Connection(asyncio.Protocol):
 
 
 class Endpoint:
-    """One Unix socket: where it is, who may connect, and what it knows."""
+    """One Unix socket: where it is, who may connect, and what it knows. `max_frame`, `max_answer`: bytes."""
 
     def __init__(
         self,
@@ -262,6 +268,7 @@ class Endpoint:
         verbs: Mapping[str, Verb],
         *,
         max_frame: int,
+        max_answer: int,
         tells_reasons: bool,
         mode: int,
         on_lost: Callable[[Connection], None] = lambda _connection: None,
@@ -270,6 +277,7 @@ class Endpoint:
         self.users = users
         self.verbs = verbs
         self.max_frame = max_frame
+        self.max_answer = max_answer
         self.tells_reasons = tells_reasons
         self.on_lost = on_lost
         self.connections: dict[int, Connection] = {}

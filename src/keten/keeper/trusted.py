@@ -19,6 +19,7 @@ from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.exchange import entries as exchange_entries
 from keten.exchange.addresses import Addresses
+from keten.exchange.cursors import Cursors
 from keten.exchange.objects import Objects
 from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
@@ -86,6 +87,7 @@ class Trusted:
         self.addresses = Addresses(self.keys)
         self.register = Register(self.reader)
         self.objects = Objects(self.reader)
+        self.cursors = Cursors(derive(root.key, "cursors"))
         self.engine = Engine()
         self.decisions = Decisions(self.register, self.engine)
         self.budgets = Budgets()

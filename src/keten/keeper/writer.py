@@ -31,10 +31,11 @@ from keten.core.files import stop_process
 from keten.core.wal import WriteAheadLog
 from keten.keeper.transaction import Job, Participant, Prepared, Transactions, settled
 from keten.ledger import postings
+from keten.ledger.model import Sealed
 from keten.ledger.sealing import Batch, Head, Sealer
 from keten.ledger.writing import Writing
 
-__all__ = ["Disk", "Job", "OnCommit", "Participant", "Writer"]
+__all__ = ["Disk", "Job", "OnCommit", "Participant", "Writer", "sealed_in"]
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -385,3 +386,10 @@ class Writer:
 
 def _disk_reserve() -> Unavailable:
     return Unavailable("disk-reserve", "The disk is nearly full; what is left is kept for ending access.")
+
+
+def sealed_in(batch: Batch | None, index: int) -> Sealed:
+    """The entry at `index`, which `batch` sealed."""
+    if batch is None:
+        raise Unavailable("not-recorded", "Nothing was recorded, so nothing is given out.")
+    return batch.sealed[index - batch.first]

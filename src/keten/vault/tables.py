@@ -20,7 +20,7 @@ objects = bound_table(
     Column("expires_us", BigInteger, nullable=False),
     Column("storage", String(26), nullable=False, unique=True),
 )
-Index("ix_objects_dataset_state", objects.c.dataset, objects.c.state)
+Index("ix_objects_dataset_state_name", objects.c.dataset, objects.c.state, objects.c.name)
 Index("ix_objects_state_expires_us", objects.c.state, objects.c.expires_us)
 
 # A dataset's key, wrapped by a key derived from the root key; NULL once destroyed, so that no new one takes its place.

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.core.clock import wall_us
-from keten.core.ids import encode_id
+from keten.core.ids import encode_id, new_id
 from keten.identity.assertions import check_assertion
 from keten.identity.dpop import DpopProofs
 from keten.identity.errors import Refused
@@ -49,6 +49,7 @@ class OtherSide:
         self.cut_after: list[int] = []  # each download breaks after so many bytes
         self.statuses: list[int] = []  # each request for content is answered with this instead
         self.list_statuses: list[int] = []
+        self.before: list[list[str]] = []  # names of other files, in pages that come before the one of `name`
         self.refusal = ""  # why no token is given
         self.honours_ranges = True
         self.wrong_range = False
@@ -158,7 +159,8 @@ class OtherSide:
             return False
         now = wall_us()
         thumbprint = okp_thumbprint(encode_base64url(self.client_key.raw))
-        proof = self._proofs.check(headers["dpop"], "GET", self.issuer + path, now, token_hash(token), thumbprint)
+        url = self.issuer + path.partition("?")[0]
+        proof = self._proofs.check(headers["dpop"], "GET", url, now, token_hash(token), thumbprint)
         self._proofs.use(proof, now)
         return True
 
@@ -206,14 +208,14 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(404, {"detail": "nothing"})
         elif not side.admit(self.path, self._headers()):
             self._json(401, {"detail": "Sign in.", "code": "token-expired"}, {"WWW-Authenticate": 'DPoP error="x"'})
-        elif self.path == "/v1/shares":
-            self._shares()
+        elif self.path.partition("?")[0] == "/v1/shares":
+            self._shares({name: value for name, (value,) in parse_qs(self.path.partition("?")[2]).items()})
         elif self.path == f"/v1/objects/{OBJECT}":
             self._object()
         else:
             self._json(404, {"detail": "nothing"})
 
-    def _shares(self) -> None:
+    def _shares(self, query: dict[str, str]) -> None:
         side = self.other
         if side.list_statuses:
             self._json(side.list_statuses.pop(0), {"detail": "Not now."}, {"Retry-After": "0"})
@@ -225,8 +227,14 @@ class _Handler(BaseHTTPRequestHandler):
             "digest": side.listed_digest or side.own_digest(),
             "media_type": "text/csv",
         }
+        if query.get("path", f"/cards/{side.name}") != f"/cards/{side.name}" or query.get("object", OBJECT) != OBJECT:
+            self._json(404, {"detail": "nothing"})
+            return
+        pages = [[listed | {"id": new_id(), "name": name} for name in names] for names in side.before] + [[listed]]
+        place = len(side.before) if "path" in query or "object" in query else int(query.get("cursor", "0"))
+        following = str(place + 1) if place < len(side.before) else None
         share = {"id": "s", "form": "file", "label": "cards", "purpose": "cards", "valid_until": "2027-01-01T00:00:00Z"}
-        self._json(200, {"shares": [share | {"objects": [listed]}], "next": None})
+        self._json(200, {"shares": [share | {"objects": pages[place]}], "next": following})
 
     def _object(self) -> None:
         side = self.other

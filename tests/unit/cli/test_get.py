@@ -47,6 +47,23 @@ def whole() -> bool:
     return Path("got.csv").read_bytes() == CONTENT and not Path(f".keten-{OBJECT}.part").exists()
 
 
+@pytest.mark.parametrize(
+    ("remote", "asked"),
+    [
+        (PATH, "path=%2Fcards%2Fvoters.csv"),
+        (PATH[1:], "path=%2Fcards%2Fvoters.csv"),
+        (OBJECT, f"object={OBJECT}"),
+    ],
+)
+def test_one_file_is_looked_up_and_nothing_is_listed(
+    remote: str, asked: str, signed_in: OtherSide, keten: Keten
+) -> None:
+    signed_in.before = [["a.csv"]] * 3
+    assert keten("get", remote, "-o", "got.csv").code == 0
+    assert signed_in.paths("/v1/shares") == [f"/v1/shares?{asked}"]
+    assert whole()
+
+
 @pytest.mark.parametrize("remote", [PATH, PATH[1:], OBJECT])
 def test_by_path_or_id(remote: str, signed_in: OtherSide, keten: Keten) -> None:
     done = keten("get", remote, "-o", "got.csv", "--json")

@@ -59,6 +59,14 @@ def test_ls(signed_in: OtherSide, keten: Keten) -> None:
     assert OBJECT in shown
 
 
+def test_ls_follows_every_page(signed_in: OtherSide, keten: Keten) -> None:
+    signed_in.before = [["a.csv", "b.csv"], [], ["c.csv"]]
+    done = keten("ls", "--json")
+    assert [one["path"] for one in done.json()] == [f"/cards/{name}.csv" for name in ("a", "b", "c", "voters")]
+    assert signed_in.paths("/v1/shares") == ["/v1/shares", *(f"/v1/shares?cursor={page}" for page in (1, 2, 3))]
+    assert done.err == ""
+
+
 def test_names_cannot_steer_the_terminal(signed_in: OtherSide, keten: Keten) -> None:
     signed_in.name = "a\x1b[2J\x07b\n"
     assert "\x1b" not in keten("ls").out

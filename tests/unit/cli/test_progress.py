@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from keten.cli.progress import Transfer, in_bytes
+from keten.cli.progress import Counted, Transfer, in_bytes
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,16 @@ def test_on_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     with Transfer("unknown size", None, show=True) as shown:
         shown.advance(10)
     assert "10 B" in capfd.readouterr().err
+
+
+def test_how_many_by_now(capfd: pytest.CaptureFixture[str]) -> None:
+    with Counted("files") as silent:
+        silent.move_to(1000)
+    assert capfd.readouterr() == ("", "")
+    with Counted("files", show=True) as shown:
+        shown.move_to(1000)
+        shown.move_to(12_000)
+    assert capfd.readouterr() == ("", "\r1,000 files …\r12,000 files …\n")
+    with Counted("files", show=True):
+        pass
+    assert capfd.readouterr() == ("", "")

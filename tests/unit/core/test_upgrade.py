@@ -29,8 +29,8 @@ NEXT = '''"""A later revision."""
 import os
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{present}"
 branch_labels = None
 depends_on = None
 
@@ -80,7 +80,8 @@ def later(tmp_path: Path) -> Path:
 
 def _migrations(folder: Path, middle: str) -> Path:
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "r0002_later.py").write_text(NEXT.format(middle=middle), encoding="utf-8")
+    later = NEXT.format(middle=middle, present=REVISION)
+    (folder / "versions" / "r9999_later.py").write_text(later, encoding="utf-8")
     return folder
 
 
@@ -116,20 +117,37 @@ def test_a_new_database_has_the_tables_of_the_code(tmp_path: Path) -> None:
 
 def test_upgrading_again_changes_nothing(database: Path) -> None:
     before = database.read_bytes()
-    assert upgrade(database) == "0001"
+    assert upgrade(database) == REVISION
     assert database.read_bytes() == before
     assert _names(database.parent) == [database.name]
 
 
 def test_an_older_database_is_copied_and_upgraded(database: Path, later: Path) -> None:
-    assert upgrade(database, migrations=later) == "0001"
+    assert upgrade(database, migrations=later) == REVISION
     assert _rows(database, "SELECT name, idx, note FROM cursors") == [("reader", 7, "upgraded")]
-    assert _rows(database, "SELECT version_num FROM alembic_version") == [("0002",)]
-    copy = database.with_name("keten.db.before-0001")
+    assert _rows(database, "SELECT version_num FROM alembic_version") == [("9999",)]
+    copy = database.with_name(f"keten.db.before-{REVISION}")
     assert _rows(copy, "SELECT * FROM cursors") == [("reader", 7)]
-    assert _rows(copy, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert _rows(copy, "SELECT version_num FROM alembic_version") == [(REVISION,)]
     assert copy.stat().st_mode & 0o077 == 0
-    assert _names(database.parent) == ["keten.db", "keten.db.before-0001"]
+    assert _names(database.parent) == ["keten.db", f"keten.db.before-{REVISION}"]
+
+
+def test_an_instance_of_the_first_version_gets_its_objects_by_name(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(MIGRATIONS, first, ignore=shutil.ignore_patterns("__pycache__", "r0002_*"))
+    path = tmp_path / "keten.db"
+    assert upgrade(path, migrations=first) == ""
+    row = ("o" * 26, "voters.csv", "d" * 26, "present", 0, "s" * 26, b"{}", 7)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        connection.commit()
+    assert upgrade(path) == "0001"
+    assert _rows(path, "SELECT * FROM objects") == [row]
+    indexes = {str(name) for (name,) in _rows(path, "SELECT name FROM sqlite_master WHERE tbl_name = 'objects'")}
+    assert "ix_objects_dataset_state_name" in indexes
+    assert "ix_objects_dataset_state" not in indexes
+    assert _rows(path.with_name("keten.db.before-0001"), "SELECT * FROM objects") == [row]
 
 
 def test_the_copy_has_what_is_still_in_the_write_ahead_log(database: Path, later: Path) -> None:
@@ -139,7 +157,7 @@ def test_the_copy_has_what_is_still_in_the_write_ahead_log(database: Path, later
         open_elsewhere.commit()
         assert database.with_name("keten.db-wal").stat().st_size > 0
         upgrade(database, migrations=later)
-    copy = database.with_name("keten.db.before-0001")
+    copy = database.with_name(f"keten.db.before-{REVISION}")
     assert _rows(copy, "SELECT name FROM cursors ORDER BY idx") == [("reader",), ("late",)]
 
 
@@ -184,7 +202,7 @@ def test_an_empty_file_becomes_a_new_database(tmp_path: Path) -> None:
     path = tmp_path / "keten.db"
     path.touch()
     assert upgrade(path) == ""
-    assert upgrade(path) == "0001"
+    assert upgrade(path) == REVISION
 
 
 def test_a_failing_upgrade_leaves_the_old_one_whole(database: Path, tmp_path: Path, later: Path) -> None:
@@ -194,8 +212,8 @@ def test_a_failing_upgrade_leaves_the_old_one_whole(database: Path, tmp_path: Pa
         upgrade(database, migrations=broken)
     assert _schema(database) == schema
     assert _rows(database, "SELECT * FROM cursors") == [("reader", 7)]
-    assert upgrade(database) == "0001"
-    assert upgrade(database, migrations=later) == "0001"  # and the next attempt succeeds
+    assert upgrade(database) == REVISION
+    assert upgrade(database, migrations=later) == REVISION  # and the next attempt succeeds
 
 
 def test_a_killed_upgrade_leaves_the_old_one_whole(database: Path, tmp_path: Path, later: Path) -> None:
@@ -203,8 +221,8 @@ def test_a_killed_upgrade_leaves_the_old_one_whole(database: Path, tmp_path: Pat
     killed = subprocess.run([sys.executable, "-c", UPGRADE, database, deadly], check=False)
     assert killed.returncode == -9
     assert _rows(database, "SELECT * FROM cursors") == [("reader", 7)]
-    assert upgrade(database) == "0001"
-    assert upgrade(database, migrations=later) == "0001"
+    assert upgrade(database) == REVISION
+    assert upgrade(database, migrations=later) == REVISION
     assert _rows(database, "SELECT note FROM cursors") == [("upgraded",)]
 
 
@@ -228,7 +246,7 @@ def test_without_a_copy_nothing_is_upgraded(
 ) -> None:
     with pytest.raises(error):
         upgrade(database, migrations=later, files=files)
-    assert upgrade(database) == "0001"
+    assert upgrade(database) == REVISION
     assert _names(database.parent) == [database.name]
 
 
@@ -267,8 +285,8 @@ def test_two_at_once_make_one_database(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert set(map(str, outcomes)) <= {"", "0001"}
-    assert upgrade(path) == "0001"
+    assert set(map(str, outcomes)) <= {"", REVISION}
+    assert upgrade(path) == REVISION
 
 
 def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,
     "asyncio": asyncio.new_event_loop,
 }
+SHARE = "s" * 25 + "a"
 Answering = Callable[[Any], Awaitable[Struct]]
 
 
@@ -52,6 +53,7 @@ class FakeKeeper:
         self.told: list[tuple[str, Struct]] = []
         self.objects: dict[str, Content] = {}
         self.valid_for_us = 3_600_000_000
+        self.page = 1000
         self.verbs: dict[str, Answering] = {
             "keeper.hello": self._hello,
             "keeper.health": self._nothing,
@@ -76,6 +78,7 @@ class FakeKeeper:
             frozenset({os.getuid()}),
             {name: waiting_verb(body, self._handler(name)) for name, (body, _answer) in said.GATEWAY_VERBS.items()},
             max_frame=said.MAX_GATEWAY_FRAME,
+            max_answer=said.MAX_ANSWER_FRAME,
             tells_reasons=False,
             mode=0o600,
         )
@@ -153,9 +156,18 @@ class FakeKeeper:
     async def _ssh_sign_in(self, _body: said.SshSignIn) -> Struct:
         return said.SessionOpened(new_id(), self.valid_for_us, new_id())
 
-    async def _shares(self, _body: said.ShareQuery) -> Struct:
-        share = said.Share("s" * 25 + "a", "file", "share", "p", 0, tuple(one.info for one in self.objects.values()))
-        return said.Shares(new_id(), 7, (share,), self.valid_for_us)
+    async def _shares(self, body: said.ShareQuery) -> Struct:
+        if body.share not in ("", SHARE):
+            raise NotFound("absent", "There is nothing here.")
+        asked = [one.info for one in self.objects.values() if body.name in ("", one.info.name)]
+        if body.name and not asked:
+            raise NotFound("absent", "There is nothing here.")
+        begin = int(body.cursor or 0)
+        end = len(asked) if body.bare else begin + (body.limit or self.page)
+        found = () if body.bare else tuple(asked[begin:end])
+        following = str(end) if end < len(asked) else ""
+        share = said.Share(SHARE, "file", "share", "p", 0, found)
+        return said.Shares(new_id(), 7, (share,), self.valid_for_us, following)
 
     async def _open(self, body: said.OpenObject) -> Struct:
         found = self.objects.get(body.object)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -15,7 +16,7 @@ from keten.gateway import health
 from keten.keeper import protocol as said
 from tests.unit.gateway.asking import get, in_thread, path_of
 from tests.unit.gateway.conftest import Serving
-from tests.unit.gateway.fake import Scene
+from tests.unit.gateway.fake import SHARE, Scene
 
 JWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -201,8 +202,74 @@ def test_shares(serving: Serving) -> None:
             }
         ]
         one = await get(scene, f"/v1/shares/{share['id']}")
-        assert one.json() == share
+        assert one.json() == share | {"next": None}
         assert scene.keeper.bodies("exchange.shares")[1].share == share["id"]
+
+    serving(testing)
+
+
+@pytest.mark.parametrize("path", ["/v1/shares", f"/v1/shares/{SHARE}"])
+def test_shares_a_page_at_a_time(serving: Serving, path: str) -> None:
+    async def testing(scene: Scene) -> None:
+        names = [scene.keeper.put(b"x", f"{n}.csv").info.name for n in range(5)]
+        seen: list[list[str]] = []
+        query = "?limit=2"
+        while True:
+            page = (await get(scene, path + query)).json()
+            share = page["shares"][0] if "shares" in page else page
+            seen.append([one["name"] for one in share["objects"]])
+            if page["next"] is None:
+                break
+            query = f"?limit=2&cursor={page['next']}"
+        assert seen == [names[:2], names[2:4], names[4:]]
+
+    serving(testing)
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", {}),
+        ("?", {}),
+        ("?limit=7&cursor=a-_1", {"limit": 7, "cursor": "a-_1"}),
+        ("?limit=999999999", {"limit": 999_999_999}),
+        ("?other=1&other=2&Limit=3&%FF=%FF", {}),
+        ("?path=/a/b.csv", {"label": "a", "name": "b.csv"}),
+        ("?path=a%2Fb%20c+d%2B.csv", {"label": "a", "name": "b c d+.csv"}),
+        ("?path=/%C3%A9/%F0%9F%9A%9A", {"label": "é", "name": "🚚"}),
+        ("?path=/a/b/c", {"label": "a/b", "name": "c"}),
+        ("?object=abc", {"object": "abc"}),
+    ],
+)
+def test_what_a_query_asks_of_the_keeper(serving: Serving, query: str, asked: dict[str, Any]) -> None:
+    async def testing(scene: Scene) -> None:
+        async def answer(_body: said.ShareQuery) -> msgspec.Struct:
+            return said.Shares("e" * 26, 7, (), 0)
+
+        scene.keeper.verbs["exchange.shares"] = answer
+        assert (await get(scene, f"/v1/shares{query}")).status == 200
+        (body,) = scene.keeper.bodies("exchange.shares")
+        fixed = {"caller": body.caller, "share": "", "label": "", "name": "", "object": "", "bare": False}
+        assert msgspec.structs.asdict(body) == fixed | {"cursor": "", "limit": 0} | asked
+
+    serving(testing)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        *((f"limit={limit}", 400) for limit in ("", "0", "-1", "x", "1.5", "1e3", "%D9%A1", "1000000000", "+5", "05")),
+        *((f"{name}=a&{name}=a", 400) for name in ("cursor", "limit", "path", "object")),
+        *((f"{name}=", 400) for name in ("cursor", "path", "object")),
+        *((f"{name}=%FF", 400) for name in ("cursor", "path", "object")),
+        ("path=/a/b&object=c", 400),
+        *((f"path={path}", 404) for path in ("/", "a", "/a", "/a/", "//b")),
+    ],
+)
+def test_queries_that_are_refused_reach_no_keeper(serving: Serving, query: str, status: int) -> None:
+    async def testing(scene: Scene) -> None:
+        assert (await get(scene, f"/v1/shares?{query}")).status == status
+        assert scene.keeper.bodies("exchange.shares") == []
 
     serving(testing)
 

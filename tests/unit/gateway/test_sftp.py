@@ -21,11 +21,11 @@ from keten.core.errors import NotFound, Unavailable
 from keten.core.ids import new_id
 from keten.core.settings import Limits
 from keten.gateway.sftp import Covered
-from keten.gateway.sftp_files import tree_of
+from keten.gateway.sftp_files import folders_of
 from keten.keeper import protocol as said
 from tests.unit.gateway.asking import in_thread
 from tests.unit.gateway.conftest import Serving
-from tests.unit.gateway.fake import Scene
+from tests.unit.gateway.fake import SHARE, Scene
 from tests.unit.gateway.ssh_client import USER, Opened, connected, forever, sftp_client, sftp_path
 
 # ---- what is there --------------------------------------------------------------------------------------------------
@@ -61,8 +61,11 @@ def test_folders_and_files(serving: Serving, key: paramiko.PKey) -> None:
                         client.stat(absent)
 
         await in_thread(look)
-        assert len(scene.keeper.bodies("exchange.shares")) == 1, "a listing serves for some seconds"
-        session = scene.keeper.bodies("exchange.shares")[0].caller.session
+        asked = scene.keeper.bodies("exchange.shares")
+        assert sum(one.bare for one in asked) == 1, "the folders' names serve for some seconds"
+        assert [one.limit for one in asked if not one.bare and not one.name] == [100, 100], "both times it was listed"
+        assert {one.name for one in asked if one.name} == {"none"}, "what was listed just now is not looked up"
+        session = asked[0].caller.session
         assert session is not None
         assert scene.keeper.bodies("exchange.open") == []
         assert content.info.size == 5
@@ -70,36 +73,110 @@ def test_folders_and_files(serving: Serving, key: paramiko.PKey) -> None:
     serving(testing)
 
 
-def test_any_push_makes_listings_anew(serving: Serving, key: paramiko.PKey) -> None:
+def test_any_push_makes_one_look_anew(serving: Serving, key: paramiko.PKey) -> None:
     async def testing(scene: Scene) -> None:
-        scene.keeper.put(b"1", "one.csv")
+        content = scene.keeper.put(b"1", "one.csv")
 
-        def names(client: paramiko.SFTPClient) -> list[str]:
-            return client.listdir("/share")
+        def size(client: paramiko.SFTPClient) -> int | None:
+            return client.stat("/share/one.csv").st_size
 
         with await in_thread(Opened, scene, key) as client:
-            assert await in_thread(names, client) == ["one.csv"]
-            scene.keeper.put(b"2", "two.csv")
-            assert await in_thread(names, client) == ["one.csv"]
+            assert await in_thread(size, client) == 1
+            del scene.keeper.objects[content.info.id]
+            scene.keeper.put(b"22", "one.csv")
+            assert await in_thread(size, client) == 1
             scene.keeper.push("an-opening-elsewhere")
             await scene.keeper.heard("keeper.acknowledge")
-            assert await in_thread(names, client) == ["one.csv", "two.csv"]
+            assert await in_thread(size, client) == 2
+            assert [one.bare for one in scene.keeper.bodies("exchange.shares")] == [True, False] * 2
+
+    serving(testing)
+
+
+def test_a_file_is_found_without_its_folder_being_listed(serving: Serving, key: paramiko.PKey) -> None:
+    async def testing(scene: Scene) -> None:
+        content = [scene.keeper.put(b"%d" % n, f"{n}.csv") for n in range(50)][30]
+        assert await in_thread(fetch, scene, key, sftp_path(content)) == content.plain
+        asked = scene.keeper.bodies("exchange.shares")
+        assert [(one.bare, one.share, one.name) for one in asked] == [(True, "", ""), (False, SHARE, "30.csv")]
+
+    serving(testing)
+
+
+def test_a_large_folder_is_listed_a_little_at_a_time(serving: Serving) -> None:
+    """With a client that asks ahead, as sshfs does, every name comes once."""
+
+    async def testing(scene: Scene) -> None:
+        info = scene.keeper.put(b"x").info
+        names = {"名" * 84 + f"{n:03}" for n in range(950)}
+
+        async def answer(body: said.ShareQuery) -> msgspec.Struct:
+            begin = int(body.cursor or 0)
+            found = sorted(names)[begin : begin + body.limit]
+            objects = () if body.bare else tuple(msgspec.structs.replace(info, name=name) for name in found)
+            following = "" if body.bare or begin + body.limit >= len(names) else str(begin + body.limit)
+            return said.Shares("e" * 26, 7, (said.Share(SHARE, "file", "share", "p", 0, objects),), 10**9, following)
+
+        scene.keeper.verbs["exchange.shares"] = answer
+        own = asyncssh.generate_private_key("ssh-ed25519")
+        async with (
+            asyncssh.connect(
+                *scene.sftp, username=USER, client_keys=[own], known_hosts=None, config=None
+            ) as connection,
+            connection.start_sftp_client() as client,
+        ):
+            handler = client._handler
+            folder = await handler.opendir(b"/share")
+            assert len(scene.keeper.bodies("exchange.shares")) == 1, "nothing is listed before it is read"
+            answers = await asyncio.gather(*(handler.readdir(folder) for _ahead in range(11)))
+            seen = [os.fsdecode(one.filename) for found, _end in answers for one in found]
+            with pytest.raises(asyncssh.SFTPEOFError):
+                await handler.readdir(folder)
+        assert sorted(seen) == sorted({".", ".."} | names)
+        assert max(len(found) for found, _end in answers) <= 100
+        assert len(scene.keeper.bodies("exchange.shares")) == 11
+
+    serving(testing)
+
+
+def test_a_listing_that_fails_in_the_middle_is_never_silently_short(serving: Serving) -> None:
+    async def testing(scene: Scene) -> None:
+        for n in range(150):
+            scene.keeper.put(b"x", f"{n}.csv")
+        own = asyncssh.generate_private_key("ssh-ed25519")
+        async with (
+            asyncssh.connect(
+                *scene.sftp, username=USER, client_keys=[own], known_hosts=None, config=None
+            ) as connection,
+            connection.start_sftp_client() as client,
+        ):
+            usual = scene.keeper.verbs["exchange.shares"]
+
+            async def failing(body: said.ShareQuery) -> msgspec.Struct:
+                if body.cursor:
+                    raise Unavailable("disk-full", "Not now.", "private")
+                return await usual(body)
+
+            scene.keeper.verbs["exchange.shares"] = failing
+            handler = client._handler
+            folder = await handler.opendir(b"/share")
+            assert [len((await handler.readdir(folder))[0]) for _answer in range(2)] == [2, 100]
+            for _again in range(2):
+                with pytest.raises(asyncssh.SFTPFailure, match="not available at this moment"):
+                    await handler.readdir(folder)
+            scene.keeper.verbs["exchange.shares"] = usual
+            assert len((await handler.readdir(folder))[0]) == 50
 
     serving(testing)
 
 
 def test_shares_of_one_name_are_told_apart() -> None:
-    info = said.ObjectInfo("o", "f.csv", 1, "", "", 0)
     shares = [
-        said.Share("a" * 26, "file", "same", "p", 0, (info,)),
-        said.Share("b" * 26, "file", "same", "p", 0, (info,)),
+        said.Share("a" * 26, "file", "same", "p", 0, ()),
+        said.Share("b" * 26, "file", "same", "p", 0, ()),
         said.Share("d" * 26, "intake", "inbox", "p", 0, ()),
     ]
-    tree = tree_of(said.Shares("e", 0, tuple(shares), 0))
-    assert sorted(tree.folders) == ["same", "same-bbbbbb"]
-    assert tree.file(("same", "f.csv")) is info
-    assert tree.file(("same",)) is None
-    assert tree.file(()) is None
+    assert folders_of(shares) == {"same": "a" * 26, "same-bbbbbb": "b" * 26}
 
 
 def test_without_a_keeper_sessions_are_reset_and_nobody_signs_in(serving: Serving, key: paramiko.PKey) -> None:

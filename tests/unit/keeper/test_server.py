@@ -29,6 +29,7 @@ from keten.keeper.protocol import Answer, Failure, Nothing, Request
 from keten.keeper.server import MAX_UNREAD, Connection, Endpoint, Reply, user_ids, verb, waiting_verb
 
 MAX_FRAME = 10_000
+MAX_ANSWER = 60_000
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -62,12 +63,15 @@ class Served:
                 "test.echo": verb(Said, lambda _connection, said, reply: reply.ok(said)),
                 "test.slow": waiting_verb(Said, self._slow),
                 "test.big": verb(Nothing, lambda _connection, _said, reply: reply.ok(Said("x" * 50_000))),
+                "test.too_big": verb(Nothing, lambda _connection, _said, reply: reply.ok(Said("x" * MAX_ANSWER))),
+                "test.too_big_later": waiting_verb(Nothing, self._too_big),
                 "test.denied": verb(Said, self._denied),
                 "test.broken": verb(Said, self._broken),
                 "test.broken_later": waiting_verb(Said, self._broken_later),
                 "test.held": verb(Said, lambda _connection, _said, reply: self.held.append(reply)),
             },
             max_frame=MAX_FRAME,
+            max_answer=MAX_ANSWER,
             tells_reasons=self._tells,
             mode=0o600,
             on_lost=lambda connection: self.lost.append(connection.number),
@@ -80,6 +84,9 @@ class Served:
     async def _slow(self, _connection: Connection, said: Said) -> Said:
         await asyncio.sleep(0.01)
         return said
+
+    async def _too_big(self, _connection: Connection, _said: Nothing) -> Said:
+        return Said("x" * MAX_ANSWER)
 
     def _denied(self, _connection: Connection, _said: Said, _reply: Reply) -> None:
         raise Denied("no", "No.", "because of what the ledger may know")
@@ -215,6 +222,19 @@ def test_an_unknown_verb(one: Served, name: str) -> None:
         wire.sendall(frame(1, name, {}) + frame(2, "test.echo", Said("x")))
         assert answer(wire)[1]["code"] == "unknown-verb"
         assert answer(wire)[1] == {"text": "x"}
+
+
+@pytest.mark.parametrize("name", ["test.too_big", "test.too_big_later"])
+def test_an_answer_that_is_too_long_fails_its_request_alone(one: Served, name: str) -> None:
+    with connected(one) as wire:
+        wire.sendall(frame(1, "test.slow", Said("before")) + frame(2, name, Nothing()))
+        wire.sendall(frame(3, "test.echo", Said("x")))
+        answers = {found.number: (found.ok, body) for found, body in (answer(wire) for _each in range(3))}
+        assert answers[1] == (True, {"text": "before"})
+        assert answers[2][0] is False
+        assert answers[2][1]["code"] == "keeper-error"
+        assert answers[3] == (True, {"text": "x"})
+    alive(one)
 
 
 @pytest.mark.parametrize("name", ["test.broken", "test.broken_later"])

@@ -131,14 +131,14 @@ def get(
     Example: keten get /election-cards/voters-2026.csv -o voters.csv
     """
     from keten.cli.supplier.download import Download
-    from keten.cli.supplier.shares import choose, remotes
+    from keten.cli.supplier.shares import looked_up
     from keten.cli.supplier.witness import Witness
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     chosen, logins = _login(surroundings, instance)
     session = _session(ctx, chosen, PATIENCE)
-    wanted = choose(remotes(session), remote)
+    wanted = looked_up(session, remote)
     target = _target(wanted, out)
     there = _is_there(target, wanted)
     if target.exists() and out is None and not force and not there:

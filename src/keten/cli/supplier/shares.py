@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import msgspec
 
+from keten.cli.progress import Counted
 from keten.cli.supplier.session import Session
 from keten.core.errors import Conflict, NotFound, Unavailable
+from keten.core.ids import is_id
 
-MAX_PAGES = 10_000
+MAX_PAGES = 100_000
 
 
 class _Object(msgspec.Struct, frozen=True):
@@ -42,24 +46,59 @@ class Remote(msgspec.Struct, frozen=True):
 
 
 def remotes(session: Session) -> list[Remote]:
-    """Every file that may be fetched now, by path. Raises what the session raises."""
+    """Every file that may be fetched now, by path; all pages of the list. Raises what the session raises."""
     found: list[Remote] = []
-    path = "/v1/shares"
-    for _page in range(MAX_PAGES):
-        answer = session.ask("GET", path)
-        try:
-            page = msgspec.json.decode(answer.body, type=_Page)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise Unavailable("not-keten", "The instance's list cannot be read.", str(error)) from error
-        for share in page.shares:
-            for one in share.objects:
-                where = f"/{share.label}/{one.name}"
-                until = one.valid_until or share.valid_until
-                found.append(Remote(where, one.id, one.size, one.digest, until, one.name))
-        if page.next is None or not page.next.startswith("/v1/shares"):
-            break
-        path = page.next
+    query: dict[str, str] = {}
+    with Counted("files") as shown:
+        for _page in range(MAX_PAGES):
+            page = _page_of(session, query)
+            found += _files(page)
+            if page.next is None:
+                break
+            shown.move_to(len(found))
+            query = {"cursor": page.next}
+        else:
+            raise Unavailable("list-too-long", "The instance's list has no end.")
     return sorted(found, key=lambda remote: (remote.path, remote.id))
+
+
+def looked_up(session: Session, asked: str) -> Remote:
+    """The file with this id or path (the first slash may be left out); nothing else is listed.
+
+    Raises `NotFound`, `Conflict` ("several"), and what the session raises.
+    """
+    queries = [{"object": asked}] if is_id(asked) else []
+    queries.append({"path": "/" + asked.lstrip("/")})
+    for query in queries:
+        try:
+            return choose(_files(_page_of(session, query)), asked)
+        except NotFound:
+            continue
+    return choose([], asked)
+
+
+def _page_of(session: Session, query: dict[str, str]) -> _Page:
+    path = "/v1/shares" + ("?" + urlencode(query) if query else "")
+    answer = session.ask("GET", path)
+    try:
+        return msgspec.json.decode(answer.body, type=_Page)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise Unavailable("not-keten", "The instance's list cannot be read.", str(error)) from error
+
+
+def _files(page: _Page) -> list[Remote]:
+    return [
+        Remote(
+            f"/{share.label}/{one.name}",
+            one.id,
+            one.size,
+            one.digest,
+            one.valid_until or share.valid_until,
+            one.name,
+        )
+        for share in page.shares
+        for one in share.objects
+    ]
 
 
 def choose(found: list[Remote], asked: str) -> Remote:
