@@ -125,6 +125,7 @@ def delimiter_of(text: str) -> str:
 
 @example(';\r;"\r"', [])
 @given(st.text(st.sampled_from('a1 ,;"\n\r'), max_size=60), st.lists(st.integers(0, 9), max_size=12))
+@example(';"\r1\r"', [])  # a field of three lines between semicolons; with commas it would be three rows
 def test_no_file_counts_fewer_records_than_python_reads(text: str, cuts: list[int]) -> None:
     """By the delimiter that its first line shows: by another one, a quote may open a field that this one closes."""
     counted = fed(text.encode(), cuts)
