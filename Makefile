@@ -24,7 +24,7 @@ interop: packages dev ## only the tests against others' clients and verifiers
 fault: dev ## only the tests that kill, fill, tear and delay, the long ones too
 	@$(PYTEST) tests/fault -m 'slow or not slow'
 
-bench: dev ## measurements; prints a table
+bench: packages dev ## measurements; prints a table
 	@.venv/bin/python -m bench
 
 lock: ## newest versions that fit pyproject.toml, pinned with hashes

@@ -8,5 +8,5 @@ sh "$here/apt-install.sh" \
     openssh-client openssh-server openssh-sftp-server lftp rclone sshfs curl \
     golang-go golang-golang-x-mod-dev \
     chromium fonts-dejavu-core \
-    nginx-light faketime strace procps ||
+    nginx-light wrk faketime strace procps ||
     echo 'Not all Debian packages could be installed; tests that need one of them will be skipped.' >&2
