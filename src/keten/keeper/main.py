@@ -35,8 +35,8 @@ from keten.policy import service as policy
 log = logging.getLogger(__name__)
 _SET_DUMPABLE = 4  # PR_SET_DUMPABLE of prctl(2)
 SWITCH_SECONDS = 0.0005
-"""How long loop and writer may keep the interpreter from each other: the writer asks for it again after each row that
-SQLite has taken, and at Python's own 5 ms a commit takes several times as long (docs/decisions/0008-figures.md)."""
+"""How long the loop may keep the interpreter from a thread that is back from the disk: at Python's own 5 ms, answers
+would wait for that long after their commit (docs/decisions/0011-writing-in-the-loop.md)."""
 LOCK_SECONDS = 1.0
 GATEWAY_RETURN_SECONDS = 10.0
 """After a start, how long gateways may take to report on accesses that a former keeper opened."""
