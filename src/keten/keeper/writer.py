@@ -40,7 +40,7 @@ __all__ = ["Disk", "Job", "OnCommit", "Participant", "Writer", "sealed_in"]
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 512
+MAX_BATCH = 96
 MAX_WAITING = 20_000
 POST_AFTER = 1024  # entries: the lists of so many are written at once
 POST_WITHIN_SECONDS = 0.5  # when fewer come
