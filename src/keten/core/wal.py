@@ -17,13 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from keten.core.db import sqlite_error
-from keten.core.errors import FsyncFailed, KetenError
+from keten.core.errors import FsyncFailed
 
 log = logging.getLogger(__name__)
 
 LONG_FRAMES = 4000  # pages of 4 KiB: from here on it is brought in
 TOO_LONG_FRAMES = 64_000  # from here on, whoever writes waits for it
 FEW_FRAMES = 400
+EMPTY_MILLISECONDS = 2000
 _ROUNDS = 8
 _INDEX_HEADER = struct.Struct("=16xI")
 
@@ -43,6 +44,7 @@ class WriteAheadLog:
         self._index = -1
         self._one = threading.Lock()  # a connection does one thing at a time
         self._wanted = threading.Event()
+        self._bringing = False  # the thread is at it, or about to be
         self._ready = False  # most is brought in: the rest can follow between two commits
         self._stopping = threading.Event()
         self._warned = False
@@ -68,8 +70,25 @@ class WriteAheadLog:
             with self._one:
                 self._ready = False
                 self._bring()
-        elif not self._wanted.is_set():
+        elif not self._bringing:
+            self._bringing = True
             self._wanted.set()
+
+    def empty(self) -> bool:
+        """Bring in everything and truncate the file, so that nothing of what was deleted is left in it; whether it is.
+
+        As `after_commit`, with no transaction open. Waits for readers a while.
+        """
+        with self._one:
+            try:
+                self._connection.execute(f"PRAGMA busy_timeout={EMPTY_MILLISECONDS}")
+                busy, _held, _brought = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.Error as error:
+                self._met(error)
+                return False
+            finally:
+                self._connection.execute("PRAGMA busy_timeout=0")
+        return not busy
 
     def close(self) -> None:
         """End the thread and the connection."""
@@ -77,35 +96,44 @@ class WriteAheadLog:
         self._wanted.set()
         self._thread.join()
         self._connection.close()
+
+    def release(self) -> None:
+        """Let go of the index, after the last connection of this process to the database is closed.
+
+        Closing a file takes away every lock that this process has on it (fcntl(2)), those of SQLite too.
+        """
         if self._index >= 0:
             os.close(self._index)
             self._index = -1
 
     def _main(self) -> None:
-        while self._wanted.wait() and not self._stopping.is_set():
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._stopping.is_set():
+                return
             for _round in range(_ROUNDS):
                 with self._one:
                     left = self._bring()
                 if left < FEW_FRAMES or self._stopping.is_set():
                     break
             self._ready = True
-            if not self._stopping.is_set():
-                self._wanted.clear()
+            self._bringing = False
 
     def _bring(self) -> int:
         """Bring in what is there; returns how many pages came meanwhile."""
         try:
             _busy, held, brought = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
-            translated = sqlite_error(error)
-            if isinstance(translated, FsyncFailed):
-                self._failed(translated)
-            self._warn(translated)
+            self._met(error)
             return 0
         self._warned = self._warned and brought < held
         return max(0, self.frames() - int(brought))
 
-    def _warn(self, error: KetenError) -> None:
+    def _met(self, error: sqlite3.Error) -> None:
+        translated = sqlite_error(error)
+        if isinstance(translated, FsyncFailed):
+            self._failed(translated)
         if not self._warned:  # on a full disk it grows until there is room again
-            log.warning("the write-ahead log grows: %s", error)
+            log.warning("the write-ahead log grows: %s", translated)
         self._warned = True

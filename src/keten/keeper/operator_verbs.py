@@ -160,7 +160,8 @@ class OperatorVerbs:
         3. Cut every transfer of it, and wait until each gateway says that it has.
         4. End the rows of what is left of its objects.
         5. Remove the ciphertext, also what could not be removed before.
-        6. Name the copies of the database that still hold the key.
+        6. Empty the database's log, which may hold the key as it was.
+        7. Name the copies of the database that still hold the key.
         """
         trusted = self._trusted
         trusted.door.fresh()
@@ -186,7 +187,8 @@ class OperatorVerbs:
             else _step("key", "there is none", done=False),
             *await self._cut_steps(),  # 3
             *await self._emptied(row.id, held),  # 4, 5
-            *self._copies(),  # 6
+            await self._forgotten(),  # 6
+            *self._copies(),  # 7
         ]
         return said.DestroyedDataset(row.id, row.name, held, steps, entries_made[-1] if entries_made else "", already)
 
@@ -208,6 +210,11 @@ class OperatorVerbs:
             if kept
             else _step("store", "ciphertext removed", done=held > 0),
         ]
+
+    async def _forgotten(self) -> dict[str, str]:
+        if await self._trusted.writer.empty_log():
+            return _step("log", "nothing of the key is left in the database's log", done=True)
+        return _not_done("log", "the database's log may still hold the key, until the keeper stops; try again")
 
     def _copies(self) -> list[dict[str, str]]:
         """Copies of the database that an upgrade made hold the keys of their day."""

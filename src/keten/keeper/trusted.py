@@ -162,7 +162,9 @@ class Trusted:
         """Finish what is queued; everything is durable when this returns."""
         self.writer.stop()
         self.publishing.stop()
+        self.register.close()
         self.reader.dispose()
+        self.writer.release()
 
 
 def _issuers(settings: Settings) -> frozenset[str]:

@@ -61,6 +61,10 @@ class Disk(msgspec.Struct, frozen=True):
     reserve_bytes: int
 
 
+class _Emptying(Job[bool]):
+    """Not a transaction: what is done between two of them."""
+
+
 class Writer:
     """Runs jobs in order. Everything but `stop` is for the event loop in which it was made.
 
@@ -149,6 +153,18 @@ class Writer:
         """The newest head that is durable."""
         return self._transactions.head
 
+    async def empty_log(self) -> bool:
+        """Leave nothing of what was deleted in the database's log; whether that is so. In order, as any job."""
+        future: asyncio.Future[bool] = self._loop.create_future()
+
+        def done(job: Job[bool], _batch: Batch | None) -> None:
+            if not future.done():
+                future.set_result(job.error is None and bool(job.value))
+
+        self._jobs.append(_Emptying(lambda _writing: False, done, alone=True, essential=True))
+        self._soon()
+        return await future
+
     @property
     def waiting(self) -> int:
         """Jobs not yet begun."""
@@ -159,6 +175,11 @@ class Writer:
         self._loop.call_soon_threadsafe(self._stop)
         self._thread.join()
         self._log.close()
+
+    def release(self) -> None:
+        """After `stop`, and after every other connection of this process to the database is closed."""
+        self._engine.dispose()
+        self._log.release()
 
     def _stop(self) -> None:
         self._stopping = True
@@ -294,7 +315,11 @@ class Writer:
     def _one_by_one(self, jobs: list[Job[Any]]) -> None:
         """A transaction for each: jobs that are alone, and those of which one would take the others with it."""
         for job in jobs:
-            batch = self._alone(job) if job.error is None else None
+            batch = None
+            if isinstance(job, _Emptying):
+                job.value = self._log.empty()
+            elif job.error is None:
+                batch = self._alone(job)
             self._loop.call_soon_threadsafe(self._resolve, [job], batch)
         self._loop.call_soon_threadsafe(self._guarded, self._turn)
 

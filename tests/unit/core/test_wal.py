@@ -28,6 +28,7 @@ def kept_short(path: Path, failures: list[FsyncFailed]) -> Iterator[tuple[Engine
     finally:
         log.close()
         engine.dispose()
+        log.release()
 
 
 def say(engine: Engine, log: WriteAheadLog) -> int:
@@ -84,6 +85,34 @@ def test_a_reader_of_old_keeps_the_log_and_loses_nothing(tmp_path: Path, monkeyp
         deadline = time.monotonic() + 60
         while say(engine, log) >= longest:
             assert time.monotonic() < deadline, "it never began anew"
+
+
+def test_nothing_of_what_was_deleted_is_left_in_it(tmp_path: Path) -> None:
+    path, secret = tmp_path / "keten.db", b"a wrapped key of 60 bytes, of which nothing is to be left"
+    with kept_short(path, []) as (engine, log):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO facts (n, text) VALUES (1, ?)", (secret,))
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE facts SET text = NULL WHERE n = 1")
+        assert secret in path.with_name("keten.db-wal").read_bytes()
+        assert log.empty()
+        assert secret not in path.with_name("keten.db-wal").read_bytes()
+        assert secret not in path.read_bytes()
+        with closing(sqlite3.connect(path)) as reader:
+            reader.isolation_level = None
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM facts").fetchone()
+            say(engine, log)
+            assert not log.empty(), "somebody still reads what was"
+
+
+def test_it_stops_whenever_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wal, "LONG_FRAMES", 1)
+    for number in range(30):
+        with kept_short(tmp_path / f"{number}.db", []) as (engine, log):
+            for _ in range(number % 4):
+                say(engine, log)
+        assert not log._thread.is_alive()
 
 
 class Refusing:

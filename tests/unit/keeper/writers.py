@@ -121,3 +121,4 @@ async def running(
         await asyncio.to_thread(made.writer.stop)
     made.sound()
     made.ledger.close()
+    made.writer.release()
