@@ -50,6 +50,9 @@ def test_destroyed_is_destroyed(fresh_town: Town) -> None:
     assert reader.began.wait(30)
     time.sleep(0.5)
 
+    dataset = town.keten.ids["dataset"]["clients-in-care"]
+    ((wrapped,),) = rows(town, f"SELECT wrapped FROM dataset_keys WHERE dataset = '{dataset}'")
+    assert isinstance(wrapped, bytes)
     code, _steps = destroy(town)
     assert (code, len(blobs(town))) == (2, of_voters + MORE_THAN_AT_ONCE + 2), "unasked, nothing is destroyed"
     code, steps = destroy(town, "--yes")
@@ -62,7 +65,8 @@ def test_destroyed_is_destroyed(fresh_town: Town) -> None:
     assert carrier.get(f"/v1/objects/{found}").status == 404
     assert carrier.shares() == []
     assert len(blobs(town)) == of_voters
-    dataset = town.keten.ids["dataset"]["clients-in-care"]
+    for file in town.keten.paths.database.parent.iterdir():
+        assert wrapped not in file.read_bytes(), f"{file} still holds the key"
     assert rows(town, f"SELECT wrapped FROM dataset_keys WHERE dataset = '{dataset}'") == [(None,)]
     assert rows(town, f"SELECT * FROM content_keys WHERE dataset = '{dataset}'") == []
 
