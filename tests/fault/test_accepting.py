@@ -69,7 +69,7 @@ def test_what_is_not_recorded_is_not_accepted(stopped: Town, tmp_path: Path, jum
         move(inside, 0)
         with pytest.raises(Unavailable, match="clock-jumped"):
             await carrier.token(gateway)
-        recorded: said.Recorded = await inside.operator.ask("keeper.accept_clock", said.Nothing())
+        recorded: said.ClockAccepted = await inside.operator.ask("keeper.accept_clock", said.Nothing())
         (entry,) = inside.entries("keeper.clock.accepted")
         assert (entry.id, entry.payload is not None) == (recorded.entry, True)
         assert entry.payload is not None
@@ -97,6 +97,38 @@ def test_a_jump_while_it_is_recorded_is_another(stopped: Town, tmp_path: Path) -
         await asyncio.sleep(0)
         await inside.operator.ask("keeper.accept_clock", said.Nothing())
         assert inside.trusted.clock.jumped == ""
+
+    run(stopped, tmp_path, testing)
+
+
+def test_with_nothing_to_accept_nothing_changes(stopped: Town, tmp_path: Path) -> None:
+    """A clock set back by less than a jump: accepting it must not bring back proofs that were forgotten."""
+
+    async def testing(inside: Inside) -> None:
+        gateway, carrier = await inside.gateway(), inside.carrier()
+        await carrier.token(gateway)
+        session: said.SessionOpened = await gateway.ask("identity.ssh_sign_in", carrier.ssh())
+        before, size = inside.trusted.clock.outside(), inside.trusted.writer.head.size
+        move(inside, -20_000_000)
+        accepted: said.ClockAccepted = await inside.operator.ask("keeper.accept_clock", said.Nothing())
+        assert accepted.entry == ""
+        assert inside.trusted.clock.outside() >= before
+        assert inside.trusted.writer.head.size == size
+        caller = said.Caller("127.0.0.1", session=said.SessionProof(session.session))
+        await gateway.ask("exchange.shares", said.ShareQuery(caller))
+
+    run(stopped, tmp_path, testing)
+
+
+def test_a_jump_that_only_the_operator_has_noticed_is_accepted(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside) -> None:
+        move(inside, DAY_US)
+        accepted: said.ClockAccepted = await inside.operator.ask("keeper.accept_clock", said.Nothing())
+        (entry,) = inside.entries("keeper.clock.accepted")
+        assert (entry.id, entry.payload is not None) == (accepted.entry, True)
+        assert entry.payload is not None
+        assert "jumped by +86400" in entry.payload.details["what"]
+        assert inside.trusted.clock.now() > wall_us() + DAY_US // 2
 
     run(stopped, tmp_path, testing)
 
