@@ -27,11 +27,6 @@ DAY_US = 86_400_000_000
 BEGIN = said.PutBegin("clients-in-care", "new.bin", "application/octet-stream", digest_text(bytes(32)), 1)
 
 
-def move(inside: Inside, us: int) -> None:
-    """The machine's wall clock, as this keeper sees it."""
-    inside.trusted.clock._wall = lambda: wall_us() + us
-
-
 @contextmanager
 def full(engine: Engine) -> Iterator[None]:
     """Whatever is written finds the disk full."""
@@ -58,7 +53,7 @@ def test_what_is_not_recorded_is_not_accepted(stopped: Town, tmp_path: Path, jum
         gateway, carrier = await inside.gateway(), inside.carrier()
         await carrier.token(gateway)
         session: said.SessionOpened = await gateway.ask("identity.ssh_sign_in", carrier.ssh())
-        move(inside, jump_us)
+        inside.move(jump_us)
         for _ in range(2):
             with pytest.raises(Unavailable, match="clock-jumped"):
                 await carrier.token(gateway)
@@ -66,7 +61,7 @@ def test_what_is_not_recorded_is_not_accepted(stopped: Town, tmp_path: Path, jum
             await inside.operator.ask("keeper.accept_clock", said.Nothing())
         with pytest.raises(Unavailable, match="clock-jumped"):
             await carrier.token(gateway)
-        move(inside, 0)
+        inside.move(0)
         with pytest.raises(Unavailable, match="clock-jumped"):
             await carrier.token(gateway)
         recorded: said.ClockAccepted = await inside.operator.ask("keeper.accept_clock", said.Nothing())
@@ -109,7 +104,7 @@ def test_with_nothing_to_accept_nothing_changes(stopped: Town, tmp_path: Path) -
         await carrier.token(gateway)
         session: said.SessionOpened = await gateway.ask("identity.ssh_sign_in", carrier.ssh())
         before, size = inside.trusted.clock.outside(), inside.trusted.writer.head.size
-        move(inside, -20_000_000)
+        inside.move(-20_000_000)
         accepted: said.ClockAccepted = await inside.operator.ask("keeper.accept_clock", said.Nothing())
         assert accepted.entry == ""
         assert inside.trusted.clock.outside() >= before
@@ -122,7 +117,7 @@ def test_with_nothing_to_accept_nothing_changes(stopped: Town, tmp_path: Path) -
 
 def test_a_jump_that_only_the_operator_has_noticed_is_accepted(stopped: Town, tmp_path: Path) -> None:
     async def testing(inside: Inside) -> None:
-        move(inside, DAY_US)
+        inside.move(DAY_US)
         accepted: said.ClockAccepted = await inside.operator.ask("keeper.accept_clock", said.Nothing())
         (entry,) = inside.entries("keeper.clock.accepted")
         assert (entry.id, entry.payload is not None) == (accepted.entry, True)
@@ -140,10 +135,10 @@ def test_a_jump_that_nobody_has_noticed_is_not_recorded(stopped: Town, tmp_path:
         gateway, carrier = await inside.gateway(), inside.carrier()
         await carrier.token(gateway)
         opened: said.Opened = await gateway.ask("exchange.open", carrier.open(await inside.care(carrier, gateway)))
-        move(inside, 400 * DAY_US)
+        inside.move(400 * DAY_US)
         await gateway.ask("exchange.delivered", said.Delivered(opened.opening, 10, "client-closed"))
         assert "jumped by" in inside.trusted.clock.jumped
-        move(inside, 0)
+        inside.move(0)
         await inside.operator.ask("keeper.accept_clock", said.Nothing())
         (end,) = inside.entries("exchange.object.delivered")
         assert end.time_us <= inside.trusted.writer.head.time_us <= inside.trusted.clock.now() < wall_us() + DAY_US
@@ -164,7 +159,7 @@ def test_nothing_is_destroyed_by_a_clock_that_was_far_ahead(stopped: Town, tmp_p
         begun: said.PutReady = await inside.operator.ask("exchange.put_begin", BEGIN)
 
         async def accepted(us: int) -> None:
-            move(inside, us)
+            inside.move(us)
             clock.recording_time()  # looks
             await inside.operator.ask("keeper.accept_clock", said.Nothing())
 
