@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from keten.core.clock import wall_us
 from keten.core.errors import rebuild
 from keten.core.settings import load_settings
 from keten.drills.supplier import SupplierSystem
@@ -230,10 +231,19 @@ class Inside:
         shares: said.Shares = await gateway.ask("exchange.shares", said.ShareQuery(carrier.caller("/v1/shares")))
         return shares.shares[0].objects[0].id
 
-    def apply(self, *, extra: str = "", carrier: str = "", without: str = "") -> asyncio.Future[Any]:
-        """The estate again, with changes. `carrier`: its one key from now on. `without`: lines that hold this."""
+    def move(self, us: int) -> None:
+        """The machine's wall clock, as this keeper sees it, is so far from the real one."""
+        self.trusted.clock._wall = lambda: wall_us() + us
+
+    def apply(
+        self, *, extra: str = "", carrier: str = "", without: str = "", ends: str = "2099-12-31"
+    ) -> asyncio.Future[Any]:
+        """The estate again, with changes. `carrier`: its one key from now on. `without`: lines that hold this.
+
+        ends: when the printer's contract does.
+        """
         path = self.paths.home.parent / "estate.yaml"
-        text = estate(self.town.printer_key.line, carrier or self.town.carrier_key.line, extra=extra)
+        text = estate(self.town.printer_key.line, carrier or self.town.carrier_key.line, ends=ends, extra=extra)
         kept = [line for line in text.splitlines() if not without or without not in line]
         path.write_text("\n".join(kept) + "\n")
         return self.operator.ask("suppliers.apply", said.Apply(msgspec.Raw(encode(read_file(path)))))

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from keten.core.clock import SECOND, rfc3339
 from keten.core.errors import Denied, KetenError, NotFound
 from keten.drills.throwaway import Key
 from keten.keeper import protocol as said
@@ -184,6 +185,76 @@ def test_a_list_behind_an_end(stopped: Town, tmp_path: Path, ending: str) -> Non
             assert (await asked).shares == ()
         else:
             await _refused(asked)
+
+    run(stopped, tmp_path, testing)
+
+
+async def _ends_soon(inside: Inside) -> int:
+    """The printer's contract ends in 20 s; when that is, in microseconds."""
+    end = (inside.trusted.clock.now() // SECOND + 20) * SECOND
+    await inside.apply(ends=rfc3339(end).replace(".000000", ""))
+    return end
+
+
+async def _listed(printer: Supplier, gateway: Peer) -> Any:
+    return await gateway.ask("exchange.shares", said.ShareQuery(printer.caller("/v1/shares")))
+
+
+@pytest.mark.parametrize("asking", [_token, _session, _listed])
+def test_what_waits_until_the_contract_is_over(
+    stopped: Town, tmp_path: Path, asking: Callable[[Supplier, Peer], Awaitable[Any]]
+) -> None:
+    """Nothing changes but the time."""
+
+    async def testing(inside: Inside) -> None:
+        gateway, printer = await inside.gateway(), inside.printer()
+        await printer.token(gateway)
+        end = await _ends_soon(inside)
+        async with inside.held():
+            asked = asyncio.ensure_future(asking(printer, gateway))
+            await inside.queued(1)
+            inside.move(25 * SECOND)
+        assert (await _refused(asked)).code == "contract-ended"
+        assert inside.trusted.clock.jumped == ""
+        assert len(inside.trusted.sign_in.sessions) == 0
+        assert [one for one in inside.entries("exchange.shares.listed") if one.time_us >= end] == []
+
+    run(stopped, tmp_path, testing)
+
+
+def test_a_sign_in_is_decided_upon_anew_at_each_attempt(stopped: Town, tmp_path: Path) -> None:
+    """The register changes and the contract ends: it is as of now that it may not come in."""
+
+    async def testing(inside: Inside) -> None:
+        gateway, printer = await inside.gateway(), inside.printer()
+        await printer.token(gateway)
+        end = await _ends_soon(inside)
+        async with inside.held():
+            ended = inside.revoke("client", CARRIER)
+            await inside.queued(1)
+            asked = asyncio.ensure_future(printer.token(gateway))
+            await inside.queued(2)
+            inside.move(25 * SECOND)
+        await ended
+        assert (await _refused(asked)).code == "contract-ended"
+        assert [one for one in inside.entries("identity.client.signed_in") if one.time_us >= end] == []
+
+    run(stopped, tmp_path, testing)
+
+
+def test_a_list_says_how_long_it_holds_from_its_entry_on(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside) -> None:
+        gateway, printer = await inside.gateway(), inside.printer()
+        await printer.token(gateway)
+        end = await _ends_soon(inside)
+        async with inside.held():
+            asked = asyncio.ensure_future(_listed(printer, gateway))
+            await inside.queued(1)
+            inside.move(10 * SECOND)
+        listed: said.Shares = await asked
+        (entry,) = inside.entries("exchange.shares.listed")
+        assert (entry.id, listed.shares[0].valid_until_us) == (listed.entry, end)
+        assert 0 < listed.valid_for_us == end - entry.time_us <= 10 * SECOND
 
     run(stopped, tmp_path, testing)
 

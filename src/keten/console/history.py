@@ -183,6 +183,7 @@ class History:
             case "keeper.process.started":
                 facts.key_kind = str(payload.details.get("key_kind", ""))
                 facts.started_us = entry.time_us
+                facts.clock = ""  # this keeper looks for itself, and says what it sees
             case "keeper.process.stopped":
                 facts.stopped_us = entry.time_us
             case "keeper.clock.jumped":

@@ -8,6 +8,7 @@ What others dated by their own clocks is compared with `outside`, which goes on 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from keten.core.errors import Unavailable
 SECOND = 1_000_000
 TOLERANCE_US = 30 * SECOND
 OBSERVED_US = SECOND // 10
+FAR_US = 3600 * SECOND
+"""How far effective time may be ahead of `outside` while content is still destroyed by it."""
 FOLLOWED = 100
 """One part in so many: how much faster or slower than the monotonic clock a wall clock may go (NTP slews it)."""
 
@@ -43,6 +46,7 @@ class Clock:
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
+        self._reading = threading.RLock()  # the writer's thread looks as well
         self._effective = floor_us
         self._outside = wall()
         self._anchor()
@@ -57,8 +61,8 @@ class Clock:
         self._seen = self._monotonic()
         self._offset = self._wall() - self._seen
 
-    def now(self) -> int:
-        """Effective time in microseconds; `Unavailable` ("clock-jumped") once the wall clock has jumped."""
+    def _observe(self) -> int:
+        """The wall clock, as every reader looks at it first: a jump is in `jumped` before anything follows it."""
         wall, monotonic = self._wall(), self._monotonic()
         drift = wall - monotonic - self._offset
         if abs(drift) > TOLERANCE_US and not self.jumped:
@@ -66,22 +70,29 @@ class Clock:
                 f"the clock jumped by {drift / SECOND:+.0f} s to {rfc3339(wall)}; "
                 "check it, then accept it with 'keten doctor --accept-clock'"
             )
-        if self.jumped:
-            public = "Nothing is served until an operator has looked at the clock."
-            raise Unavailable("clock-jumped", public, self.jumped)
         # Slow adjustments are followed, so that they never add up to a "jump"; steps are not, so that they do.
-        if monotonic - self._seen >= OBSERVED_US:
+        if not self.jumped and monotonic - self._seen >= OBSERVED_US:
             most = (monotonic - self._seen) // FOLLOWED
             self._offset += max(-most, min(most, drift))
             self._seen = monotonic
-        self._effective = max(self._effective, wall)
-        return self._effective
+        return wall
+
+    def now(self) -> int:
+        """Effective time in microseconds; `Unavailable` ("clock-jumped") once the wall clock has jumped."""
+        with self._reading:
+            effective = self.recording_time()
+            if self.jumped:
+                public = "Nothing is served until an operator has looked at the clock."
+                raise Unavailable("clock-jumped", public, self.jumped)
+            return effective
 
     def recording_time(self) -> int:
         """A time to record with, also while serving is stopped: never before the newest entry, never an error."""
-        if not self.jumped:
-            self._effective = max(self._effective, self._wall())
-        return self._effective
+        with self._reading:
+            wall = self._observe()
+            if not self.jumped:
+                self._effective = max(self._effective, wall)
+            return self._effective
 
     def outside(self) -> int:
         """The wall clock, to compare with what others dated by theirs, and for what lasts minutes; never an error.
@@ -89,16 +100,24 @@ class Clock:
         As effective time, it does not go backwards and does not follow a jump; but what an operator accepts, it follows
         back as well.
         """
-        if not self.jumped:
-            self._outside = max(self._outside, self._wall())
-        return self._outside
+        with self._reading:
+            wall = self._observe()
+            if not self.jumped:
+                self._outside = max(self._outside, wall)
+            return self._outside
+
+    def is_far_ahead(self) -> bool:
+        """Whether effective time is of a clock that was ahead: too far to destroy anything by it."""
+        with self._reading:
+            return self.recording_time() - self.outside() > FAR_US
 
     def accept(self) -> int:
         """An operator has looked: serve again from the present wall clock (or the newest entry, if that is later)."""
-        self.jumped = ""
-        self._outside = self._wall()
-        self._anchor()
-        return self.now()
+        with self._reading:
+            self.jumped = ""
+            self._outside = self._wall()
+            self._anchor()
+            return self.now()
 
 
 @lru_cache(256, typed=True)  # the end of a contract, say, stands in many entries

@@ -76,6 +76,11 @@ class Page(msgspec.Struct, frozen=True):
     next: Position | None = None
     left_out: int = 0
 
+    @property
+    def valid_until_us(self) -> int | None:
+        """When the first of its decisions ends; None: no share is in it."""
+        return min((one.valid_until_us for one in self.shares), default=None)
+
 
 def allowed(decisions: Decisions, client: str, country: str, now_us: int) -> list[Visible]:
     """The grants that a client may see now, without what is in them, ordered by id: what has an order that stays."""
@@ -215,8 +220,9 @@ def listing(  # noqa: PLR0913  # what is recorded, each by its name
     holds: Callable[[], bool],
     refusals: Refusals | None = None,
 ) -> Callable[[Writing], int | None]:
-    """Record a page of a listing. `holds`: whether the register is still as it was when it was made, else `Stale`.
+    """Record a page of a listing; raises `Stale` when a decision in it has ended meanwhile.
 
+    holds: whether the register is still as it was when the page was made, else `Stale` as well.
     goes_on: whether the page goes on from an earlier one.
     refusals: given when what was asked for is not there: recorded as a refusal, or only counted (then None).
     """
@@ -230,8 +236,10 @@ def listing(  # noqa: PLR0913  # what is recorded, each by its name
         "channel": channel,
     }
 
+    until = page.valid_until_us
+
     def run(writing: Writing) -> int | None:
-        if not holds():
+        if not holds() or (until is not None and writing.time_us >= until):
             raise Stale("stale", "List again.")
         if refusals is not None:
             if not refusals.admit(client, ("absent",), writing.time_us):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import msgspec
 
 from keten.core.clock import SECOND
-from keten.core.errors import Busy, KetenError
+from keten.core.errors import Busy, KetenError, Unavailable
 from keten.core.settings import Limits
 from keten.identity import signin_entries
 from keten.identity.assertions import check_assertion, claimed_client
@@ -300,10 +300,10 @@ class SignIn:
     ) -> Draft | None:
         """What to record about a refusal now: an entry, or None when it is counted (or is no refusal at all).
 
-        Being asked for a nonce is a step of the protocol, and `Busy` says nothing about who asks. `client_id`: whom
-        it is about, for errors of other rooms, which do not say so themselves.
+        Being asked for a nonce is a step of the protocol, and `Busy` and `Unavailable` say nothing about who asks.
+        `client_id`: whom it is about, for errors of other rooms, which do not say so themselves.
         """
-        if error.code == "use_dpop_nonce" or isinstance(error, Busy):
+        if error.code == "use_dpop_nonce" or isinstance(error, (Busy, Unavailable)):
             return None
         if isinstance(error, Refused):
             client_id = error.client_id or client_id

@@ -31,6 +31,7 @@ class Chores:
         self._operators = operators
         self._tasks: list[asyncio.Task[None]] = []
         self._jump_told = ""
+        self._ahead_told = False
 
     def start(self) -> None:
         """Begin."""
@@ -80,10 +81,13 @@ class Chores:
             self._jump_told = ""
 
     async def enforce_retention(self) -> None:
-        """Content past its retention is destroyed: its key first, with an entry, then its ciphertext."""
+        """Content past its retention is destroyed: its key first, with an entry, then its ciphertext.
+
+        Nothing is while time is that of a clock which was far ahead: what is destroyed does not come back.
+        """
         trusted = self._trusted
         now = trusted.clock.now()
-        while True:
+        while not self._is_far_ahead():
             with trusted.reader.connect() as reading:
                 if not sweeping.expired_objects(reading, now, limit=1):
                     return
@@ -95,6 +99,14 @@ class Chores:
             self._operators.remove_blobs(swept.removed)
             if not swept.objects:
                 return
+
+    def _is_far_ahead(self) -> bool:
+        """Whether what ends by time must stay for now; told once, here and by `keten doctor`."""
+        ahead = self._trusted.clock.is_far_ahead()
+        if ahead and not self._ahead_told:
+            log.critical("the newest entry is of a clock that was far ahead: nothing is destroyed for its age")
+        self._ahead_told = ahead
+        return ahead
 
     async def flush_refusals(self) -> None:
         """Refusals that were counted become entries."""
@@ -119,20 +131,25 @@ class Chores:
     async def sweep(self) -> None:
         """Ciphertext that no object and no running put refers to (a process was killed in between) is removed."""
         trusted = self._trusted
-        now = trusted.clock.recording_time()
-        removed, _batch = await trusted.writer.run(
-            lambda writing: sweeping.abandon_puts(writing, now - sweeping.ABANDONED_AFTER_US), alone=True
-        )
-        self._operators.remove_blobs(removed)
+        if not self._is_far_ahead():
+            await self._drop_old(trusted.clock.recording_time())
         while True:
             swept, _batch = await trusted.writer.run(sweeping.destroy_keyless, alone=True)
             self._operators.remove_blobs(swept.removed)
             if not swept.objects:
                 break
+        orphans = await asyncio.to_thread(lambda: tuple(sweeping.orphans(trusted.reader, trusted.store)))
+        self._operators.remove_blobs(orphans)
+
+    async def _drop_old(self, now_us: int) -> None:
+        """Puts that were begun long ago and never finished, and charges of windows that are over."""
+        trusted = self._trusted
+        removed, _batch = await trusted.writer.run(
+            lambda writing: sweeping.abandon_puts(writing, now_us - sweeping.ABANDONED_AFTER_US), alone=True
+        )
+        self._operators.remove_blobs(removed)
         organisation = trusted.register.organisation()
         if organisation is not None:
             await trusted.writer.run(
-                lambda writing: budgets.drop_old(writing, now, organisation.timezone), alone=True
+                lambda writing: budgets.drop_old(writing, now_us, organisation.timezone), alone=True
             )
-        orphans = await asyncio.to_thread(lambda: tuple(sweeping.orphans(trusted.reader, trusted.store)))
-        self._operators.remove_blobs(orphans)

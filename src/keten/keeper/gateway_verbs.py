@@ -274,14 +274,14 @@ class GatewayVerbs:
 
     async def shares(self, _connection: Connection, body: said.ShareQuery) -> said.Shares:
         """A page of what the caller may see: decided, recorded, told."""
-        now = self._trusted.clock.now()
+        self._trusted.clock.now()  # raises once it has jumped
         principal, country = self._who(body.caller)
         session = body.caller.session.session if body.caller.session else ""
 
         def still() -> None:
             self._still(principal.client_id, principal.key, session, self._trusted.clock.now())
 
-        return await self._listings.answer(body, principal, country, now, still)
+        return await self._listings.answer(body, principal, country, still)
 
     def open(self, connection: Connection, body: said.OpenObject, reply: Reply) -> None:
         """The way of one request.

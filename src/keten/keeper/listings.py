@@ -29,9 +29,9 @@ class Listings:
         self._trusted = trusted
 
     async def answer(
-        self, body: said.ShareQuery, principal: Principal, country: str, now_us: int, still: Callable[[], None]
+        self, body: said.ShareQuery, principal: Principal, country: str, still: Callable[[], None]
     ) -> said.Shares:
-        """One page. `still` raises `Denied` when the caller's proof holds no longer, after a change of the register.
+        """One page. `still` raises `Denied` when the caller may no longer be here, after a change or an end.
 
         Raises `Invalid` ("cursor"), `NotFound` ("absent"), `Busy` ("register-changing"), `Unavailable`.
         """
@@ -44,7 +44,7 @@ class Listings:
         for attempt in range(MAX_ATTEMPTS):
             shorter = max(1, limit >> 2 * attempt)  # where the register changes all the time, little is read in time
             try:
-                found, sealed = await self._page(body, principal, country, now_us, (question, begins, shorter))
+                found, sealed = await self._page(body, principal, country, (question, begins, shorter))
             except Stale:
                 still()
                 continue
@@ -52,10 +52,11 @@ class Listings:
                 raise NotFound("absent", "There is nothing here.")
             if sealed is None:
                 raise Unavailable("not-recorded", "Nothing was recorded, so nothing is given out.")
-            until = min((one.valid_until_us for one in found.shares), default=now_us + NOTHING_HOLDS_US)
+            until = found.valid_until_us
+            holds_us = NOTHING_HOLDS_US if until is None else until - sealed.time_us
             following = cursors.seal(found.next, client, about) if found.next else ""
             shares = tuple(_share(one) for one in found.shares)
-            return said.Shares(sealed.id, sealed.index, shares, max(0, until - now_us), following)
+            return said.Shares(sealed.id, sealed.index, shares, holds_us, following)
         raise Busy("register-changing", "The register is changing; try again in a moment.")
 
     async def _page(
@@ -63,11 +64,14 @@ class Listings:
         body: said.ShareQuery,
         principal: Principal,
         country: str,
-        now_us: int,
         asked: tuple[Question, Position | None, int],
     ) -> tuple[Page, Sealed | None]:
-        """A page with its entry; without one when what was asked for is not there, and that was only counted."""
+        """A page, decided as of this moment, with its entry.
+
+        Without an entry when what was asked for is not there, and that was only counted.
+        """
         trusted = self._trusted
+        now_us = trusted.clock.now()
         question, begins, limit = asked
         epoch = trusted.door.fresh()
         client = principal.client_id

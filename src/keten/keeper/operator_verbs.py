@@ -86,19 +86,25 @@ class OperatorVerbs:
             [],
         )
 
-    async def accept_clock(self, connection: Connection, _body: said.Nothing) -> said.Recorded:
-        """An operator has looked at the clock. Recorded before anything is served by it, also on a disk nearly full."""
+    async def accept_clock(self, connection: Connection, _body: said.Nothing) -> said.ClockAccepted:
+        """An operator has looked at the clock. Recorded before anything is served by it, also on a disk nearly full.
+
+        With nothing to accept nothing changes: a clock that goes back a little without anybody's proofs being renewed
+        would let in proofs that were forgotten.
+        """
         trusted = self._trusted
+        trusted.clock.recording_time()  # a jump that nobody has noticed yet is what the operator has looked at
         what = trusted.clock.jumped
+        if not what:
+            return said.ClockAccepted("")
         details = {"what": what, "clock": rfc3339(wall_us())}
         draft = Draft(entries.CLOCK_ACCEPTED, _actor(connection), details=details)
         recorded = await self._record(draft, essential=True)
         if trusted.clock.jumped != what:
             raise Conflict("clock-jumped", "The clock jumped again; look at it again.", trusted.clock.jumped)
         trusted.clock.accept()
-        if what:
-            trusted.sign_in.clock_accepted(trusted.clock.recording_time())
-        return recorded
+        trusted.sign_in.clock_accepted(trusted.clock.recording_time())
+        return said.ClockAccepted(recorded.entry)
 
     async def _record(self, draft: Draft, *, essential: bool = False) -> said.Recorded:
         index, batch = await self._trusted.writer.run(lambda writing: writing.record(draft), essential=essential)

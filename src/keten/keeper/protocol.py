@@ -446,6 +446,12 @@ class Status(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
+class ClockAccepted(msgspec.Struct, frozen=True):
+    """An operator has looked at the clock. entry: that says so; "" when it has not jumped: nothing was changed."""
+
+    entry: str
+
+
 GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "keeper.hello": (Hello, Welcome),
     "keeper.health": (Nothing, Nothing),
@@ -462,7 +468,7 @@ GATEWAY_VERBS: dict[str, tuple[type, type]] = {
 
 OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "keeper.status": (Nothing, Status),
-    "keeper.accept_clock": (Nothing, Recorded),
+    "keeper.accept_clock": (Nothing, ClockAccepted),
     "suppliers.apply": (Apply, Applied),
     "exchange.put_begin": (PutBegin, PutReady),
     "exchange.put_commit": (PutCommit, Recorded),

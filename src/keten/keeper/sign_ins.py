@@ -53,7 +53,7 @@ class SignIns:
             self._standing(client, now)  # 2
             return signed_in
 
-        signed_in, index, batch = await self._recorded(writer, check, request.address, "private_key_jwt", now)  # 3
+        signed_in, index, batch = await self._recorded(writer, check, request.address, "private_key_jwt")  # 3
         issued = self._sign_in.issue(signed_in, outside)  # 4
         entry = batch.sealed[index - batch.first].id
         return said.TokenGranted(issued.access_token, issued.expires_in, issued.nonce, entry)
@@ -69,12 +69,12 @@ class SignIns:
             self._standing(client, now)  # 2
             return signed_in
 
-        signed_in, index, batch = await self._recorded(writer, check, request.address, "ssh", now)  # 3
+        signed_in, index, batch = await self._recorded(writer, check, request.address, "ssh")  # 3
         session = self._sign_in.open_session(signed_in, outside)  # 4
         return said.SessionOpened(session.id, session.expires_us - outside, batch.sealed[index - batch.first].id)
 
     async def _recorded(
-        self, writer: Writer, check: Callable[[], SignedIn], address: str, method: Method, now_us: int
+        self, writer: Writer, check: Callable[[], SignedIn], address: str, method: Method
     ) -> tuple[SignedIn, int, Batch]:
         """Steps 1 to 3. Nothing is recorded after a change that forbids it, and nothing given out after one."""
         try:
@@ -89,9 +89,9 @@ class SignIns:
                     index, batch = await writer.run(self._door().under(epoch, recording))
                 except Stale:
                     epoch = self._door().fresh()
-                    self._still(signed_in, now_us)
+                    self._still(signed_in)
                     continue
-                self._still(signed_in, now_us)  # the loop may hear of a change that came next before it hears of this
+                self._still(signed_in)  # the loop may hear of a change that came next before it hears of this
                 break
             else:
                 raise Busy("register-changing", "The register is changing; try again in a moment.")
@@ -102,9 +102,12 @@ class SignIns:
             raise Denied("keeper-error", "The sign-in could not be recorded.")
         return signed_in, index, batch
 
-    def _still(self, signed_in: SignedIn, now_us: int) -> None:
-        """The proof holds, and was used up; whether whose it is may still come in. Raises `Refused`."""
-        reasons = self.reasons_against(signed_in.client_id, signed_in.key, now_us)
+    def _still(self, signed_in: SignedIn) -> None:
+        """The proof holds, and was used up; whether whose it is may come in at this moment.
+
+        Raises `Refused`; `Unavailable` when the clock has jumped meanwhile.
+        """
+        reasons = self.reasons_against(signed_in.client_id, signed_in.key, self._clock.now())
         if reasons:
             raise _ended(reasons[0], signed_in.client_id)
 

@@ -177,6 +177,9 @@ def test_facts_are_the_newest(house: House) -> None:
     house.record(keeper.CLOCK_ACCEPTED, "keeper", {}, {})
     house.record(keeper.KEEPER_STARTED, "keeper", {}, {"key_kind": "credential"})
     assert not {"key-bare", "clock-jumped", "key-unknown"} & house.codes()
+    house.record(keeper.CLOCK_JUMPED, "keeper", {}, {"what": "the clock jumped by +90 s"})
+    house.record(keeper.KEEPER_STARTED, "keeper", {}, {"key_kind": "credential"})
+    assert "clock-jumped" not in house.codes(), "the next keeper looks for itself"
     assert house.overview().proof.copied_us is None
     house.record(keeper.LEDGER_EXPORTED, "operator:tester", {}, {"size": 1, "target": "x"})
     assert house.overview().proof.copied_us == house.now_us

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keten.core.clock import SECOND, TOLERANCE_US, Clock, from_rfc3339, rfc3339, to_us
+from keten.core.clock import FAR_US, SECOND, TOLERANCE_US, Clock, from_rfc3339, rfc3339, to_us
 from keten.core.errors import Unavailable
 
 START = 1_790_000_000 * SECOND
@@ -57,6 +58,41 @@ def test_a_jump_stops_it_until_it_is_accepted(jump: int) -> None:
     assert hands.clock.jumped == ""
     hands.pass_by(SECOND)
     assert hands.clock.now() >= accepted
+
+
+def _refused(clock: Clock) -> int:
+    with pytest.raises(Unavailable, match="clock-jumped"):
+        clock.now()
+    return START
+
+
+READERS: dict[str, Callable[[Clock], int]] = {
+    "now": _refused,
+    "recording_time": Clock.recording_time,
+    "outside": Clock.outside,
+    "is_far_ahead": lambda clock: START + clock.is_far_ahead(),
+}
+
+
+@pytest.mark.parametrize("jump", [TOLERANCE_US + 1, -TOLERANCE_US - 1, 400 * 24 * HOUR])
+@pytest.mark.parametrize("reader", READERS)
+def test_whoever_looks_first_after_a_jump_sees_it(reader: str, jump: int) -> None:
+    hands = Hands()
+    hands.clock.now()
+    hands.pass_by(0, jump)
+    assert READERS[reader](hands.clock) == START
+    assert "jumped by" in hands.clock.jumped
+    hands.pass_by(0, -jump)
+    assert hands.refuses(), "right again, but it has jumped"
+    assert hands.clock.accept() == hands.clock.recording_time() == hands.clock.outside() == START, "it left no trace"
+
+
+def test_far_ahead_is_a_clock_that_was_accepted_behind_the_newest_entry() -> None:
+    hands = Hands(START + FAR_US + SECOND)
+    hands.clock.accept()
+    assert hands.clock.is_far_ahead()
+    hands.pass_by(SECOND)
+    assert not hands.clock.is_far_ahead(), "it has caught up, but for an hour"
 
 
 @pytest.mark.parametrize("jump", [TOLERANCE_US, -TOLERANCE_US, SECOND, -1])

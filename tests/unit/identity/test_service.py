@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import func, select
 
-from keten.core.errors import Busy, Corrupt, Denied
+from keten.core.errors import Busy, Corrupt, Denied, Unavailable
 from keten.core.ids import new_id
 from keten.core.settings import Limits
 from keten.identity.errors import PUBLIC, Refused
@@ -380,7 +380,8 @@ def test_steps_of_the_protocol_and_overload_are_no_refusals(keeper: Keeper) -> N
     client = keeper.register(KEY)
     nonce = refusal(lambda: keeper.sign_in.check_assertion(token_request(KEY, client.id, DPOP), client, NOW))
     assert keeper.sign_in.refused(nonce, "192.0.2.7", "token", NOW) is None
-    assert keeper.sign_in.refused(Busy("keeper-busy", "Too much."), "192.0.2.7", "token", NOW) is None
+    for error in (Busy("keeper-busy", "Too much."), Unavailable("clock-jumped", "Nothing is served.")):
+        assert keeper.sign_in.refused(error, "192.0.2.7", "token", NOW) is None
     assert keeper.sign_in.flush(NOW, everything=True) == []
 
 

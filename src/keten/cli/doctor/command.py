@@ -64,12 +64,15 @@ def doctor(
 
 def _accept(settings: Settings, output: Output) -> None:
     from keten.cli.operator.keeping import keeper
-    from keten.keeper.protocol import Nothing, Recorded
+    from keten.keeper.protocol import ClockAccepted, Nothing
 
     with keeper(settings) as client:
-        recorded = client.call("keeper.accept_clock", Nothing(), Recorded)
-    output.result({"accepted": True, "entry": recorded.entry})
-    output.line(f"The clock is accepted; entry {recorded.entry} says that you looked.")
+        accepted = client.call("keeper.accept_clock", Nothing(), ClockAccepted)
+    output.result({"accepted": bool(accepted.entry), "entry": accepted.entry or None})
+    if accepted.entry:
+        output.line(f"The clock is accepted; entry {accepted.entry} says that you looked.")
+    else:
+        output.line("The clock has not jumped: there is nothing to accept, and nothing was changed.")
 
 
 def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:

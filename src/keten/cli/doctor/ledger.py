@@ -37,7 +37,8 @@ def clock(case: Case) -> Iterator[Finding]:
         yield wrong(
             "clock-behind",
             f"This machine's clock is behind the newest entry of the ledger, of {rfc3339(case.status.time_us)}.",
-            "Set it right; if it is, time stands still in the ledger until then.",
+            "Set it right; if it is, time stands still in the ledger until then, "
+            "and while that is more than an hour away nothing is destroyed for its age.",
         )
 
 
