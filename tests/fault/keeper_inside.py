@@ -230,12 +230,18 @@ class Inside:
         shares: said.Shares = await gateway.ask("exchange.shares", said.ShareQuery(carrier.caller("/v1/shares")))
         return shares.shares[0].objects[0].id
 
-    def apply(self, *, extra: str = "", carrier: str = "", without: str = "") -> asyncio.Future[Any]:
-        """The estate again, with changes. `carrier`: its one key from now on. `without`: lines that hold this."""
+    def apply(
+        self, *, extra: str = "", carrier: str = "", without: str = "", instead: tuple[str, str] = ("", "")
+    ) -> asyncio.Future[Any]:
+        """The estate again, with changes. `carrier`: its one key from now on. `without`: lines that hold this.
+
+        `instead`: what stands there now, and what from now on.
+        """
         path = self.paths.home.parent / "estate.yaml"
         text = estate(self.town.printer_key.line, carrier or self.town.carrier_key.line, extra=extra)
         kept = [line for line in text.splitlines() if not without or without not in line]
-        path.write_text("\n".join(kept) + "\n")
+        assert instead[0] in text
+        path.write_text("\n".join(kept).replace(*instead) + "\n")
         return self.operator.ask("suppliers.apply", said.Apply(msgspec.Raw(encode(read_file(path)))))
 
     def revoke(self, kind: str, target: str) -> asyncio.Future[Any]:

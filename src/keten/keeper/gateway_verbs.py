@@ -211,7 +211,7 @@ class GatewayVerbs:
         if running.evaluated is None:
             return False
         try:
-            reasons = self._against(running.evaluated.request, now_us)
+            reasons = self._against(running.evaluated, now_us)
         except Exception:
             log.exception("access %s cannot be decided upon again: it is cut", running.opening)
             reasons = ("keeper-error",)
@@ -219,13 +219,21 @@ class GatewayVerbs:
             running.reason = reasons[0]
         return bool(reasons)
 
-    def _against(self, request: Request, now_us: int) -> tuple[str, ...]:
-        """Why an access that was opened may not go on; empty when it may."""
-        trusted = self._trusted
+    def _against(self, opened: Evaluated, now_us: int) -> tuple[str, ...]:
+        """Why an access that was opened may not go on; empty when it may, until the moment that its gateway was told.
+
+        A gateway never hears of another moment. When the end came nearer the access is over now, and its caller may
+        open what is left under the new end (law 5).
+        """
+        trusted, request = self._trusted, opened.request
         decision = trusted.door.evaluate(request, now_us).outcome.decision
         if not isinstance(decision, Allow):
             return decision.reasons
-        return trusted.sign_ins.reasons_against(request.client, request.key, now_us)
+        promised = opened.outcome.decision
+        reasons = trusted.sign_ins.reasons_against(request.client, request.key, now_us)
+        if not reasons and isinstance(promised, Allow) and decision.valid_until_us < promised.valid_until_us:
+            return ("ends-sooner",)
+        return reasons
 
     # ---- signing in ------------------------------------------------------------------------------------------
 
