@@ -17,7 +17,7 @@ from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.certifying import Certifying
 from keten.keeper.listings import MAX_ATTEMPTS, Listings, info_of
-from keten.keeper.server import Connection, Reply, Verb, verb, waiting_verb
+from keten.keeper.server import Connection, Reply, Verb, internal, verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import Job, sealed_in
 from keten.ledger.model import Draft, Sealed
@@ -25,6 +25,7 @@ from keten.ledger.sealing import Batch
 from keten.ledger.writing import Writing
 from keten.policy.model import Allow
 from keten.vault import service as vault
+from keten.vault.model import Object
 
 log = logging.getLogger(__name__)
 MAX_NAMED = 50_000
@@ -340,21 +341,20 @@ class GatewayVerbs:
         evaluated = trusted.door.evaluate(request, now)  # 2, 3
 
         def done(job: Job[Committed | None], batch: Batch | None) -> None:
-            if isinstance(job.error, Stale):
-                if attempt < MAX_ATTEMPTS:
-                    try:
-                        self._attempt(connection, request, session, reply, attempt + 1)
-                    except KetenError as error:
-                        reply.error(error)
-                else:
+            try:
+                if isinstance(job.error, Stale) and attempt < MAX_ATTEMPTS:
+                    self._attempt(connection, request, session, reply, attempt + 1)
+                elif isinstance(job.error, Stale):
                     reply.error(Busy("register-changing", "The register is changing; try again in a moment."))
-            elif job.error is not None:
-                reply.error(job.error)
-            else:
-                try:
+                elif job.error is not None:
+                    reply.error(job.error)
+                else:
                     reply.ok(self._opened(connection, evaluated, session, job.value, batch))
-                except KetenError as error:
-                    reply.error(error)
+            except KetenError as error:
+                reply.error(error)
+            except Exception:
+                log.exception("an access could not be opened")
+                reply.error(internal())
 
         trusted.writer.submit(trusted.door.committing(evaluated, trusted.sign_ins.refusals), done)  # 4, 5
 
@@ -374,22 +374,26 @@ class GatewayVerbs:
         sealed = sealed_in(batch, committed.index)
         if not evaluated.satisfiable:
             raise _Unsatisfiable(found.size, sealed)
-        key = b""
-        if committed.opened:
-            trusted.accesses.add(evaluated, committed, sealed.id, session, connection.number)
-            if not connection.alive:  # nobody is there to take the key, or to report an end
-                running = trusted.accesses.take(sealed.id, connection.number)
-                self._record_end(running, ending(running, 0, "failed"))
-                raise Unavailable("gateway-gone", "The gateway went away.")
-            try:
-                key = trusted.keys.content_key(trusted.objects.key_of(found))  # 6
-            except KetenError:
-                running = trusted.accesses.take(sealed.id, connection.number)
-                self._record_end(running, ending(running, 0, "failed"))
-                raise
-        return said.Opened(  # 7
+        if not committed.opened:
+            return self._answer(evaluated, found, decision, sealed, b"")
+        trusted.accesses.add(evaluated, committed, sealed.id, session, connection.number)
+        try:
+            key = self._key(connection, found)  # 6
+            return self._answer(evaluated, found, decision, sealed, key)  # 7
+        except Exception:
+            running = trusted.accesses.take(sealed.id, connection.number)
+            self._record_end(running, ending(running, 0, "failed"))
+            raise
+
+    def _key(self, connection: Connection, found: Object) -> bytes:
+        if not connection.alive:  # nobody is there to take it, or to report an end
+            raise Unavailable("gateway-gone", "The gateway went away.")
+        return self._trusted.keys.content_key(self._trusted.objects.key_of(found))
+
+    def _answer(self, evaluated: Evaluated, found: Object, decision: Allow, sealed: Sealed, key: bytes) -> said.Opened:
+        return said.Opened(
             sealed.id,
-            committed.index,
+            sealed.index,
             info_of(found),
             said.Layout(found.storage, found.size, vault.FRAME_SIZE, vault.header_of(found)),
             key,
@@ -424,17 +428,20 @@ class GatewayVerbs:
 class _Counted(Reply):
     """The answer to a request for an access, which counts as under way until it is given."""
 
-    __slots__ = ("_accesses", "_client", "_reply")
+    __slots__ = ("_accesses", "_client", "_counts", "_reply")
 
     def __init__(self, reply: Reply, accesses: Accesses, client: str) -> None:  # what it has of its own is `reply`'s
         self._reply = reply
         self._accesses = accesses
         self._client = client
+        self._counts = True
         accesses.begin(client)
 
     def over(self) -> None:
-        """It counts no longer: it was opened, and counts as that, or refused."""
-        self._accesses.begun(self._client)
+        """It counts no longer, said once or twice: it was opened, and counts as that, or refused."""
+        if self._counts:
+            self._counts = False
+            self._accesses.begun(self._client)
 
     def ok(self, body: msgspec.Struct) -> None:
         """The verb's answer."""
