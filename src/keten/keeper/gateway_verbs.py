@@ -54,9 +54,8 @@ class GatewayVerbs:
         trusted.on_change = self.changed
 
     def verbs(self) -> dict[str, Verb]:
-        """Verb → what it does, for the socket."""
-        return {
-            "keeper.hello": waiting_verb(said.Hello, self.hello),
+        """Verb → what it does, for the socket. A connection that has not said `keeper.hello` may say nothing else."""
+        welcomed = {
             "keeper.health": verb(said.Nothing, self.health),
             "keeper.certificate": waiting_verb(said.CertificateRequest, self.certificate),
             "keeper.acknowledge": verb(said.Acknowledge, self.acknowledge),
@@ -68,6 +67,18 @@ class GatewayVerbs:
             "exchange.progress": verb(said.Progress, self.progress),
             "exchange.delivered": verb(said.Delivered, self.delivered),
         }
+        hello = {"keeper.hello": waiting_verb(said.Hello, self.hello)}
+        return hello | {name: self._after_hello(known) for name, known in welcomed.items()}
+
+    def _after_hello(self, known: Verb) -> Verb:
+        """A verb for those that get pushes: nobody else would be told to cut what it was given (law 5)."""
+
+        def handle(connection: Connection, body: msgspec.Struct, reply: Reply) -> None:
+            if connection.number not in self.gateways:
+                raise Denied("no-hello", "Say keeper.hello first.")
+            known.handle(connection, body, reply)
+
+        return Verb(known.decode, handle)
 
     # ---- gateways themselves ---------------------------------------------------------------------------------
 
