@@ -236,16 +236,23 @@ class Inside:
         self.trusted.clock._wall = lambda: wall_us() + us
 
     def apply(
-        self, *, extra: str = "", carrier: str = "", without: str = "", ends: str = "2099-12-31"
+        self,
+        *,
+        extra: str = "",
+        carrier: str = "",
+        without: str = "",
+        ends: str = "2099-12-31",
+        instead: tuple[str, str] = ("", ""),
     ) -> asyncio.Future[Any]:
         """The estate again, with changes. `carrier`: its one key from now on. `without`: lines that hold this.
 
-        ends: when the printer's contract does.
+        ends: when the printer's contract does. instead: what stands there now, and what from now on.
         """
         path = self.paths.home.parent / "estate.yaml"
         text = estate(self.town.printer_key.line, carrier or self.town.carrier_key.line, ends=ends, extra=extra)
         kept = [line for line in text.splitlines() if not without or without not in line]
-        path.write_text("\n".join(kept) + "\n")
+        assert instead[0] in text
+        path.write_text("\n".join(kept).replace(*instead) + "\n")
         return self.operator.ask("suppliers.apply", said.Apply(msgspec.Raw(encode(read_file(path)))))
 
     def revoke(self, kind: str, target: str) -> asyncio.Future[Any]:

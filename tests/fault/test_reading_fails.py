@@ -1,10 +1,14 @@
-"""The database can't be read at the moment when it is decided again on what runs: it is cut, never left running."""
+"""The database can't be read at the moment when it is decided again on what runs: it is cut, never left running.
+
+Or at a moment at which somebody waits for an answer: there is one.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from keten.core import db
 from keten.core.errors import KetenError
 from keten.keeper import protocol as said
-from tests.fault.keeper_inside import Inside, Peer, run
+from tests.fault.keeper_inside import WAIT_SECONDS, Inside, Peer, Supplier, run
 from tests.town import CARRIER, PRINTER, Town
 
 
@@ -130,6 +134,109 @@ def test_whichever_table_it_is(stopped: Town, tmp_path: Path, table: str) -> Non
         await inside.revoke("client", PRINTER)
         assert failing.failed, "nothing was read"
         assert any(cut.everything or opened.opening in cut.openings for cut in _pushed(gateway))
+
+    with ExitStack() as stack:
+        run(stopped, tmp_path, testing)
+
+
+def _of_sqlite(name: str) -> Exception:
+    error = sqlite3.OperationalError("no")
+    error.sqlite_errorname = name
+    return error
+
+
+@contextmanager
+def _no_content_keys(inside: Inside, error: Exception) -> Iterator[None]:
+    """The keeper's reads of content keys fail."""
+
+    def fail(_cursor: Any, statement: str, *_rest: Any) -> None:
+        if "content_keys" in statement:
+            raise error
+
+    event.listen(inside.trusted.reader, "do_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(inside.trusted.reader, "do_execute", fail)
+
+
+async def _refused(asked: asyncio.Future[Any]) -> str:
+    """The code with which something is refused; it must be answered."""
+    with pytest.raises(KetenError) as refused:
+        await asyncio.wait_for(asked, WAIT_SECONDS / 4)
+    return refused.value.code
+
+
+async def _nothing_is_left(inside: Inside, gateway: Peer, carrier: Supplier, care: str) -> None:
+    """Nothing counts as under way, and the next request is served."""
+    assert inside.trusted.accesses.transfers(carrier.client) == len(inside.trusted.accesses) == 0
+    again: said.Opened = await gateway.ask("exchange.open", carrier.open(care))
+    assert again.key
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (_of_sqlite("SQLITE_BUSY"), "database"),
+        (_of_sqlite("SQLITE_CORRUPT"), "database-damaged"),
+        (MemoryError(), "keeper-error"),
+    ],
+)
+def test_a_key_that_cannot_be_read_is_answered(stopped: Town, tmp_path: Path, error: Exception, code: str) -> None:
+    async def testing(inside: Inside) -> None:
+        gateway, carrier = await inside.gateway(), inside.carrier()
+        await carrier.token(gateway)
+        care = await inside.care(carrier, gateway)
+        with _no_content_keys(inside, error):
+            assert await _refused(gateway.ask("exchange.open", carrier.open(care))) == code
+        await _nothing_is_left(inside, gateway, carrier, care)
+        opened, _again = inside.entries("exchange.object.opened")
+        (end,) = inside.entries("exchange.object.delivered")
+        assert end.payload is not None
+        assert end.payload.details == {"opening": opened.id, "opened_at": opened.index, "bytes": 0, "end": "failed"}
+
+    run(stopped, tmp_path, testing)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_cannot_be_decided_upon_anew_is_answered(stopped: Town, tmp_path: Path, name: str) -> None:
+    """The register changes between deciding and recording, and can't be read then."""
+
+    async def testing(inside: Inside) -> None:
+        gateway, carrier = await inside.gateway(), inside.carrier()
+        await carrier.token(gateway)
+        care = await inside.care(carrier, gateway)
+        failing = stack.enter_context(Failing(inside, name, "FROM objects"))
+        async with inside.held():
+            revoked = _revoke_another(inside)
+            await inside.queued(1)
+            asked = gateway.ask("exchange.open", carrier.open(care))
+            await inside.queued(2)
+        assert await _refused(asked)
+        assert failing.failed, "nothing was read"
+        failing.stop()
+        await revoked
+        assert not inside.entries("exchange.object.opened")
+        await _nothing_is_left(inside, gateway, carrier, care)
+
+    with ExitStack() as stack:
+        run(stopped, tmp_path, testing)
+
+
+def test_damage_is_not_taken_for_absence(stopped: Town, tmp_path: Path) -> None:
+    """Unknown is never shown as nothing."""
+
+    async def testing(inside: Inside) -> None:
+        gateway, carrier = await inside.gateway(), inside.carrier()
+        await carrier.token(gateway)
+        care = await inside.care(carrier, gateway)
+        failing = stack.enter_context(Failing(inside, "SQLITE_CORRUPT", "FROM objects"))
+        await inside.revoke("client", PRINTER)
+        one = said.ShareQuery(carrier.caller("/v1/shares"), object=care)
+        assert await _refused(gateway.ask("exchange.open", carrier.open(care))) == "database-damaged"
+        assert await _refused(gateway.ask("exchange.shares", one)) == "database-damaged"
+        failing.stop()
+        await _nothing_is_left(inside, gateway, carrier, care)
 
     with ExitStack() as stack:
         run(stopped, tmp_path, testing)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from keten.core.errors import Unavailable
+from keten.core.errors import Denied, Unavailable
 from keten.keeper import gateway_verbs, operator_verbs
 from keten.keeper import protocol as said
 from tests.fault.keeper_inside import Inside, run, until
@@ -157,5 +158,38 @@ def test_an_acknowledgement_of_another_counts_for_nothing(stopped: Town, tmp_pat
         assert not revoked.done()
         await gateway.ask("keeper.acknowledge", said.Acknowledge(push.push))
         _done(await revoked)
+
+    run(stopped, tmp_path, testing)
+
+
+def test_one_that_said_no_hello_is_given_nothing(stopped: Town, tmp_path: Path) -> None:
+    """Nobody would tell it to cut: "all have confirmed" would not be true of it."""
+
+    async def testing(inside: Inside) -> None:
+        gateway, carrier, stranger = await inside.gateway(), inside.carrier(), await inside.stranger()
+        await carrier.token(gateway)
+        care = await inside.care(carrier, gateway)
+        bodies: dict[str, msgspec.Struct] = {
+            "keeper.health": said.Nothing(),
+            "keeper.certificate": said.CertificateRequest(b"", b""),
+            "keeper.acknowledge": said.Acknowledge(1),
+            "identity.token": said.TokenRequest(carrier.client, "", "", "", "", "127.0.0.1"),
+            "identity.ssh_sign_in": carrier.ssh(),
+            "identity.ssh_end": said.SessionEnd("x"),
+            "exchange.shares": said.ShareQuery(carrier.caller("/v1/shares")),
+            "exchange.open": carrier.open(care),
+            "exchange.progress": said.Progress("x", 1),
+            "exchange.delivered": said.Delivered("x", 1, "complete"),
+        }
+        assert bodies.keys() | {"keeper.hello"} == inside.gateways.verbs().keys()
+        for verb, body in bodies.items():
+            with pytest.raises(Denied) as refused:
+                await stranger.ask(verb, body)
+            assert refused.value.code == "no-hello"
+        assert not inside.entries(OPENED)
+        await stranger.ask("keeper.hello", said.Hello("late", "1"))
+        opened: said.Opened = await stranger.ask("exchange.open", carrier.open(care))
+        _done(await inside.revoke("client", CARRIER))
+        assert opened.opening in (await stranger.pushes.get()).openings
 
     run(stopped, tmp_path, testing)

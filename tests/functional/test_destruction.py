@@ -33,7 +33,7 @@ def destroy(town: Town, *words: str) -> tuple[int, dict[str, str]]:
     return done.returncode, {step["step"]: step["outcome"] for step in steps}
 
 
-def test_destroyed_is_destroyed(fresh_town: Town) -> None:
+def test_destroyed_is_destroyed(fresh_town: Town) -> None:  # noqa: PLR0915  # one destruction, looked at from all sides
     town = fresh_town
     of_voters = len(blobs(town)) - 1
     path = town.keten.folder / "large.bin"

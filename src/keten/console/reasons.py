@@ -86,6 +86,12 @@ OTHERS: dict[str, Reason] = {
         "The supplier has no system account that could fetch it.",
         "De leverancier heeft geen systeemaccount dat het kan ophalen.",
     ),
+    "ends-sooner": Reason(
+        "A change of the register brought the end of this access nearer: it was cut, and the rest may be fetched until"
+        " then.",
+        "Een wijziging in het register vervroegde het einde van deze toegang: die is afgebroken, en de rest kan tot dat"
+        " einde worden opgehaald.",
+    ),
     "clock-jumped": Reason(
         "The clock of the machine jumped, so everything under way was cut.",
         "De klok van de machine versprong; alles wat bezig was, is afgebroken.",

@@ -203,7 +203,9 @@ def _checked(find: Callable[..., Object | None], *what: str) -> Object | None:
     """An object; None when there is none, or when its row does not match the ledger."""
     try:
         return find(*what)
-    except Corrupt:
+    except Corrupt as error:
+        if error.code != "register-mismatch":
+            raise
         log.critical("an object whose row does not match the ledger is left out")
         return None
 

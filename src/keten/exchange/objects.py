@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import Engine
 
+from keten.core.db import translated
 from keten.core.errors import Invalid
 from keten.suppliers.cache import LeastRecent
 from keten.vault import paging
@@ -24,7 +25,10 @@ MAX_LISTED = 20_000
 
 
 class Objects:
-    """Cached reads of the vault's objects, for the keeper's loop."""
+    """Cached reads of the vault's objects, for the keeper's loop.
+
+    What the database does not give raises `Unavailable`, or `Corrupt` ("database-damaged").
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -43,7 +47,7 @@ class Objects:
         if object_id in self._by_id:
             self._by_id.move_to_end(object_id)
             return self._by_id[object_id]
-        with self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             found = vault.object(connection, object_id)
         if found is not None and found.state != "present":
             found = None
@@ -53,7 +57,7 @@ class Objects:
     def key_of(self, found: Object) -> WrappedKey:
         """An object's content key, still wrapped. Raises `NotFound`, `Corrupt`."""
         if found.id not in self._keys:
-            with self._engine.connect() as connection:
+            with translated(), self._engine.connect() as connection:
                 wrapped = vault.key_of(connection, found)
             _remember(self._keys, found.id, wrapped)
         return self._keys[found.id]
@@ -63,7 +67,7 @@ class Objects:
         key = (dataset_id, after, limit)
         found = self._listed.get(key)
         if found is None:
-            with self._engine.connect() as connection:
+            with translated(), self._engine.connect() as connection:
                 found = paging.present_after(connection, dataset_id, after, limit)
             if found.damaged:
                 log.critical("objects whose rows do not match the ledger are left out: %s", ", ".join(found.damaged))
@@ -76,7 +80,7 @@ class Objects:
             name = normal_name(name)
         except Invalid:
             return None  # nothing can have such a name
-        with self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             return paging.named(connection, dataset_id, name)
 
 

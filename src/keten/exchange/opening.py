@@ -134,6 +134,8 @@ class Door:
                 object_expires_us=found.expires_us if found else 0,
             )
         except Corrupt as error:
+            if error.code != "register-mismatch":
+                raise
             found = None
             outcome = self._decisions.mismatch(request.client, "open", request.country, now_us, error.reason)
         start, length, satisfiable = _span(request, found.size if found else 0)

@@ -17,7 +17,7 @@ from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.certifying import Certifying
 from keten.keeper.listings import MAX_ATTEMPTS, Listings, info_of
-from keten.keeper.server import Connection, Reply, Verb, verb, waiting_verb
+from keten.keeper.server import Connection, Reply, Verb, internal, verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import Job, sealed_in
 from keten.ledger.model import Draft, Sealed
@@ -25,6 +25,7 @@ from keten.ledger.sealing import Batch
 from keten.ledger.writing import Writing
 from keten.policy.model import Allow
 from keten.vault import service as vault
+from keten.vault.model import Object
 
 log = logging.getLogger(__name__)
 MAX_NAMED = 50_000
@@ -53,9 +54,8 @@ class GatewayVerbs:
         trusted.on_change = self.changed
 
     def verbs(self) -> dict[str, Verb]:
-        """Verb → what it does, for the socket."""
-        return {
-            "keeper.hello": waiting_verb(said.Hello, self.hello),
+        """Verb → what it does, for the socket. A connection that has not said `keeper.hello` may say nothing else."""
+        welcomed = {
             "keeper.health": verb(said.Nothing, self.health),
             "keeper.certificate": waiting_verb(said.CertificateRequest, self.certificate),
             "keeper.acknowledge": verb(said.Acknowledge, self.acknowledge),
@@ -67,6 +67,18 @@ class GatewayVerbs:
             "exchange.progress": verb(said.Progress, self.progress),
             "exchange.delivered": verb(said.Delivered, self.delivered),
         }
+        hello = {"keeper.hello": waiting_verb(said.Hello, self.hello)}
+        return hello | {name: self._after_hello(known) for name, known in welcomed.items()}
+
+    def _after_hello(self, known: Verb) -> Verb:
+        """A verb for those that get pushes: nobody else would be told to cut what it was given (law 5)."""
+
+        def handle(connection: Connection, body: msgspec.Struct, reply: Reply) -> None:
+            if connection.number not in self.gateways:
+                raise Denied("no-hello", "Say keeper.hello first.")
+            known.handle(connection, body, reply)
+
+        return Verb(known.decode, handle)
 
     # ---- gateways themselves ---------------------------------------------------------------------------------
 
@@ -211,7 +223,7 @@ class GatewayVerbs:
         if running.evaluated is None:
             return False
         try:
-            reasons = self._against(running.evaluated.request, now_us)
+            reasons = self._against(running.evaluated, now_us)
         except Exception:
             log.exception("access %s cannot be decided upon again: it is cut", running.opening)
             reasons = ("keeper-error",)
@@ -219,13 +231,21 @@ class GatewayVerbs:
             running.reason = reasons[0]
         return bool(reasons)
 
-    def _against(self, request: Request, now_us: int) -> tuple[str, ...]:
-        """Why an access that was opened may not go on; empty when it may."""
-        trusted = self._trusted
+    def _against(self, opened: Evaluated, now_us: int) -> tuple[str, ...]:
+        """Why an access that was opened may not go on; empty when it may, until the moment that its gateway was told.
+
+        A gateway never hears of another moment. When the end came nearer the access is over now, and its caller may
+        open what is left under the new end (law 5).
+        """
+        trusted, request = self._trusted, opened.request
         decision = trusted.door.evaluate(request, now_us).outcome.decision
         if not isinstance(decision, Allow):
             return decision.reasons
-        return trusted.sign_ins.reasons_against(request.client, request.key, now_us)
+        promised = opened.outcome.decision
+        reasons = trusted.sign_ins.reasons_against(request.client, request.key, now_us)
+        if not reasons and isinstance(promised, Allow) and decision.valid_until_us < promised.valid_until_us:
+            return ("ends-sooner",)
+        return reasons
 
     # ---- signing in ------------------------------------------------------------------------------------------
 
@@ -332,21 +352,20 @@ class GatewayVerbs:
         evaluated = trusted.door.evaluate(request, now)  # 2, 3
 
         def done(job: Job[Committed | None], batch: Batch | None) -> None:
-            if isinstance(job.error, Stale):
-                if attempt < MAX_ATTEMPTS:
-                    try:
-                        self._attempt(connection, request, session, reply, attempt + 1)
-                    except KetenError as error:
-                        reply.error(error)
-                else:
+            try:
+                if isinstance(job.error, Stale) and attempt < MAX_ATTEMPTS:
+                    self._attempt(connection, request, session, reply, attempt + 1)
+                elif isinstance(job.error, Stale):
                     reply.error(Busy("register-changing", "The register is changing; try again in a moment."))
-            elif job.error is not None:
-                reply.error(job.error)
-            else:
-                try:
+                elif job.error is not None:
+                    reply.error(job.error)
+                else:
                     reply.ok(self._opened(connection, evaluated, session, job.value, batch))
-                except KetenError as error:
-                    reply.error(error)
+            except KetenError as error:
+                reply.error(error)
+            except Exception:
+                log.exception("an access could not be opened")
+                reply.error(internal())
 
         trusted.writer.submit(trusted.door.committing(evaluated, trusted.sign_ins.refusals), done)  # 4, 5
 
@@ -366,22 +385,26 @@ class GatewayVerbs:
         sealed = sealed_in(batch, committed.index)
         if not evaluated.satisfiable:
             raise _Unsatisfiable(found.size, sealed)
-        key = b""
-        if committed.opened:
-            trusted.accesses.add(evaluated, committed, sealed.id, session, connection.number)
-            if not connection.alive:  # nobody is there to take the key, or to report an end
-                running = trusted.accesses.take(sealed.id, connection.number)
-                self._record_end(running, ending(running, 0, "failed"))
-                raise Unavailable("gateway-gone", "The gateway went away.")
-            try:
-                key = trusted.keys.content_key(trusted.objects.key_of(found))  # 6
-            except KetenError:
-                running = trusted.accesses.take(sealed.id, connection.number)
-                self._record_end(running, ending(running, 0, "failed"))
-                raise
-        return said.Opened(  # 7
+        if not committed.opened:
+            return self._answer(evaluated, found, decision, sealed, b"")
+        trusted.accesses.add(evaluated, committed, sealed.id, session, connection.number)
+        try:
+            key = self._key(connection, found)  # 6
+            return self._answer(evaluated, found, decision, sealed, key)  # 7
+        except Exception:
+            running = trusted.accesses.take(sealed.id, connection.number)
+            self._record_end(running, ending(running, 0, "failed"))
+            raise
+
+    def _key(self, connection: Connection, found: Object) -> bytes:
+        if not connection.alive:  # nobody is there to take it, or to report an end
+            raise Unavailable("gateway-gone", "The gateway went away.")
+        return self._trusted.keys.content_key(self._trusted.objects.key_of(found))
+
+    def _answer(self, evaluated: Evaluated, found: Object, decision: Allow, sealed: Sealed, key: bytes) -> said.Opened:
+        return said.Opened(
             sealed.id,
-            committed.index,
+            sealed.index,
             info_of(found),
             said.Layout(found.storage, found.size, vault.FRAME_SIZE, vault.header_of(found)),
             key,
@@ -416,17 +439,20 @@ class GatewayVerbs:
 class _Counted(Reply):
     """The answer to a request for an access, which counts as under way until it is given."""
 
-    __slots__ = ("_accesses", "_client", "_reply")
+    __slots__ = ("_accesses", "_client", "_counts", "_reply")
 
     def __init__(self, reply: Reply, accesses: Accesses, client: str) -> None:  # what it has of its own is `reply`'s
         self._reply = reply
         self._accesses = accesses
         self._client = client
+        self._counts = True
         accesses.begin(client)
 
     def over(self) -> None:
-        """It counts no longer: it was opened, and counts as that, or refused."""
-        self._accesses.begun(self._client)
+        """It counts no longer, said once or twice: it was opened, and counts as that, or refused."""
+        if self._counts:
+            self._counts = False
+            self._accesses.begun(self._client)
 
     def ok(self, body: msgspec.Struct) -> None:
         """The verb's answer."""

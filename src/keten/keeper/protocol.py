@@ -86,7 +86,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """First thing said by a gateway."""
+    """First thing said by a gateway; until it has its answer every other verb is refused ("no-hello")."""
 
     name: str
     version: str

@@ -56,7 +56,7 @@ class Reply:
         answer = _encode((self._number, True, body))
         if len(answer) > self._connection.max_answer:
             log.error("an answer of %d bytes, a %s, is too long to be said", len(answer), type(body).__name__)
-            self.error(_internal())
+            self.error(internal())
         else:
             self._connection.answer(answer)
 
@@ -93,7 +93,7 @@ def waiting_verb(body: type, handle: Callable[[Connection, Any], Awaitable[msgsp
             reply.error(error)
         except Exception:
             log.exception("a verb failed")
-            reply.error(_internal())
+            reply.error(internal())
 
     def start(connection: Connection, value: Any, reply: Reply) -> None:
         task = asyncio.ensure_future(run(connection, value, reply))
@@ -103,7 +103,8 @@ def waiting_verb(body: type, handle: Callable[[Connection, Any], Awaitable[msgsp
     return Verb(msgspec.msgpack.Decoder(body).decode, start)
 
 
-def _internal() -> KetenError:
+def internal() -> KetenError:
+    """What is answered when something failed that nobody foresaw; the log says what."""
     return KetenError("keeper-error", "Something went wrong in the keeper; nothing was given out.")
 
 
@@ -223,7 +224,7 @@ class Connection(asyncio.Protocol):
             reply.error(error)
         except Exception:
             log.exception("verb %s failed", request.verb)
-            reply.error(_internal())
+            reply.error(internal())
 
     def answer(self, answer: bytes) -> None:
         """Send an encoded `Answer`; answers of one turn of the loop leave together."""

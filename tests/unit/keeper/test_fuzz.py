@@ -111,11 +111,22 @@ def _frame(number: int, name: str, body: Any) -> bytes:
     return struct.pack(">I", len(raw)) + raw
 
 
-def _say(path: Path, raw: bytes) -> None:
+def _welcomed(wire: socket.socket) -> None:
+    """Say hello and wait for the answer: before it a gateway is told nothing else."""
+    wire.settimeout(60)
+    wire.sendall(_frame(1, "keeper.hello", said.Hello("fuzzed", "0")))
+    with wire.makefile("rb") as answers:
+        (length,) = struct.unpack(">I", answers.read(4))
+        assert len(answers.read(length)) == length
+
+
+def _say(path: Path, raw: bytes, *, hello: bool) -> None:
     """Say it, and listen for a moment, so that answers are made."""
     with socket.socket(socket.AF_UNIX) as wire:
-        wire.settimeout(0.02)
         wire.connect(str(path))
+        if hello:
+            _welcomed(wire)
+        wire.settimeout(0.02)
         with suppress(OSError):
             wire.sendall(raw)
             while wire.recv(65536):
@@ -142,7 +153,7 @@ def test_it_never_dies(keeper: Process, seed: int) -> None:
                 raw = chance.randbytes(chance.randrange(1, 400))
             case _:
                 raw += _frame(number + 1, name, _fits(chance, verbs[name][0]))
-        _say(path, raw)
+        _say(path, raw, hello=path == keeper.paths.gateway_socket and chance.randrange(4) > 0)
     assert keeper.process.poll() is None
     assert keeper.status().origin
 
