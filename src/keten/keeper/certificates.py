@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     EllipticCurvePrivateKey,
@@ -116,7 +116,7 @@ def requested_key(asked: bytes) -> EllipticCurvePublicKey:
     try:
         found = x509.load_der_x509_csr(asked) if len(asked) <= MAX_REQUEST else None
         key = found.public_key() if found is not None and found.is_signature_valid else None
-    except (ValueError, InvalidSignature, TypeError) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise Invalid("certificate-request", "The request for a certificate is malformed.", str(error)) from error
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise Invalid("certificate-request", "The request for a certificate is not signed by its own P-256 key.")

@@ -164,6 +164,13 @@ def test_the_authoritys_key_is_kept_sealed(authority: Authority, tmp_path: Path)
 # ---- a gateway's own key --------------------------------------------------------------------------------------------
 
 
+UNKNOWN_ALGORITHMS = [  # as object identifiers in DER: of the key, its curve, the signature
+    (bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d027f")),
+    (bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f")),
+    (bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("2a8648ce3d04037f")),
+]
+
+
 def test_a_request_is_about_the_key_that_signed_it() -> None:
     key = generate_private_key(SECP256R1())
     asked = request(key)
@@ -177,6 +184,7 @@ def test_a_request_is_about_the_key_that_signed_it() -> None:
         asked + b"\0" * 5000,
         others.sign(generate_private_key(SECP384R1()), SHA256()).public_bytes(Encoding.DER),
         others.sign(Ed25519PrivateKey.generate(), None).public_bytes(Encoding.DER),
+        *(asked.replace(known, unknown) for known, unknown in UNKNOWN_ALGORITHMS),
     ):
         with pytest.raises(Invalid):
             requested_key(bad)
