@@ -49,7 +49,7 @@ class _Counter:
 
 
 class Budgets:
-    """Counters over `budget_charges`, for the writer's thread, which says `commit` or `rollback` after every one."""
+    """Counters over `budget_charges`, within the writer's transaction, which ends with `commit` or `rollback`."""
 
     def __init__(self) -> None:
         self._counters: OrderedDict[tuple[str, str], _Counter] = OrderedDict()

@@ -41,8 +41,8 @@ def read(path: Path) -> Known:
 
 def missing(known: Known, hosts: tuple[str, ...]) -> tuple[str, ...]:
     """The hosts that a certificate is not for."""
-    have = {_normal(host) for host in known.hosts}
-    return tuple(host for host in hosts if _normal(host) not in have)
+    have = {normal_host(host) for host in known.hosts}
+    return tuple(host for host in hosts if normal_host(host) not in have)
 
 
 def hosts_of(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -54,8 +54,19 @@ def hosts_of(certificate: x509.Certificate) -> tuple[str, ...]:
     )
 
 
-def _normal(host: str) -> str:
+def normal_host(host: str) -> str:
+    """A name or address as it stands in a certificate (RFC 5280 §4.2.1.6), so that two forms of one are the same.
+
+    An address without brackets and without a scope, which means something on one machine only (RFC 4007 §11.2); a
+    name in lower case, in ASCII (IDNA, RFC 3490), without the root's dot. Malformed text stays malformed.
+    """
     try:
-        return str(ipaddress.ip_address(host.strip("[]")))
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return host.lower().rstrip(".")
+        name = host.removesuffix(".")
+    else:
+        return str(ipaddress.IPv6Address(int(address)) if address.version == 6 else address)
+    try:
+        return name.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return name.lower()

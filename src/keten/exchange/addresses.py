@@ -12,7 +12,7 @@ MAX_CACHED = 20_000
 
 
 class Addresses:
-    """Seals callers' addresses; for the writer's thread. Keys that are durable are kept, to spare a look-up."""
+    """Seals callers' addresses, within the writer's transaction. Keys that are durable are kept, to spare a look-up."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys

@@ -16,21 +16,38 @@ _Key = tuple[str, tuple[str, ...], int]
 
 
 class DoorRefusals:
-    """Counts by client, reasons and minute. Asked by the writer's thread, flushed by the keeper's loop."""
+    """Counts by client, reasons and minute: asked within the writer's transaction, flushed by the keeper's loop.
+
+    What a transaction admitted counts when that is durable: a batch that is redone job by job asks again.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: OrderedDict[_Key, int] = OrderedDict()
+        self._admitted: dict[_Key, int] = {}  # by the transaction that is under way
 
     def admit(self, client: str, reasons: tuple[str, ...], now_us: int) -> bool:
         """Whether this refusal gets an entry of its own; otherwise it is counted."""
         key = (client, reasons, now_us // MINUTE_US)
         with self._lock:
-            if key not in self._counts and len(self._counts) >= MAX_KEPT:
+            known = key in self._counts or key in self._admitted
+            if not known and len(self._counts) + len(self._admitted) >= MAX_KEPT:
                 key = ("", (), key[2])
-            count = self._counts.get(key, 0) + 1
-            self._counts[key] = count
-            return count <= SINGLE and bool(key[0])
+            admitted = self._admitted.get(key, 0) + 1
+            self._admitted[key] = admitted
+            return self._counts.get(key, 0) + admitted <= SINGLE and bool(key[0])
+
+    def commit(self) -> None:
+        """The transaction is durable: what it admitted counts."""
+        with self._lock:
+            for key, admitted in self._admitted.items():
+                self._counts[key] = self._counts.get(key, 0) + admitted
+            self._admitted.clear()
+
+    def rollback(self) -> None:
+        """The transaction did not happen: nor did what it admitted."""
+        with self._lock:
+            self._admitted.clear()
 
     def due(self, now_us: int, *, everything: bool = False) -> list[Draft]:
         """Entries for what was only counted in the minutes that are over (`everything`: the present one too)."""
@@ -38,6 +55,9 @@ class DoorRefusals:
         with self._lock:
             over = [key for key in self._counts if everything or key[2] < minute]
             counted = [(key, self._counts.pop(key)) for key in over]
+            for key, count in counted:
+                if key in self._admitted:  # more of it is coming: those that had entries had them already
+                    self._counts[key] = min(count, SINGLE) if key[0] else 0
         drafts: list[Draft] = []
         for (client, reasons, _minute), count in counted:
             beyond = count - SINGLE if client else count

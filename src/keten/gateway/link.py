@@ -29,13 +29,15 @@ from keten.keeper.protocol import (
     Delivered,
     Failure,
     Hello,
+    Nothing,
     Welcome,
 )
 
 log = logging.getLogger(__name__)
 
-MAX_PENDING = 10_000  # requests without an answer; past that callers hear Busy
-ANSWER_SECONDS = 30.0  # a keeper that says nothing for so long is treated as gone
+MAX_PENDING = 4000  # requests without an answer; past that callers hear Busy. The keeper takes 4096 of a connection
+QUIET_SECONDS = 5.0  # after so long without a frame from a keeper that was asked something, its health is asked
+ANSWER_SECONDS = 30.0  # a keeper that says nothing for so long after that is treated as gone
 WATCH_SECONDS = 1.0
 FIRST_BACKOFF = 0.05
 LAST_BACKOFF = 2.0
@@ -170,6 +172,8 @@ class KeeperLink:
         self._cut = cut
         self._lost = lost
         self._number = 0
+        self._heard = 0.0  # when the last frame came (monotonic, seconds)
+        self._backoff = FIRST_BACKOFF
         self._pending: dict[int, _Pending] = {}
         self._reports: dict[str, Delivered] = {}
         self._unsent: deque[str] = deque()
@@ -216,10 +220,16 @@ class KeeperLink:
         self._hand_in()
 
     def _say(self, verb: str, body: msgspec.Struct, arrived: Callable[[Any], Any] | None) -> asyncio.Future[Any]:
-        if self._frames is None:
-            raise _unreachable()
         if len(self._pending) >= MAX_PENDING:
             raise Busy("too-many-at-once", "Too much is asked at once; try again in a moment.")
+        return self._ask(verb, body, arrived)
+
+    def _ask(
+        self, verb: str, body: msgspec.Struct, arrived: Callable[[Any], Any] | None = None
+    ) -> asyncio.Future[Any]:
+        """Say what must be said however much waits: that something was cut, whether the keeper is there."""
+        if self._frames is None:
+            raise _unreachable()
         self._number += 1
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending[self._number] = _Pending(verb, future, arrived)
@@ -230,6 +240,7 @@ class KeeperLink:
 
     def heard(self, frames: _Frames, said: _Said) -> None:
         """An answer or a push, in the order in which the keeper said them."""
+        self._heard = time.monotonic()
         if isinstance(said.what, str):
             self._pushed(frames, said.what, said.body)
             return
@@ -264,7 +275,7 @@ class KeeperLink:
     async def _acknowledge(self, frames: _Frames, push: Cut, carried_out: Awaitable[None]) -> None:
         await carried_out
         if self._frames is frames:
-            self._say("keeper.acknowledge", Acknowledge(push.push), None).add_done_callback(_swallow)
+            self._ask("keeper.acknowledge", Acknowledge(push.push)).add_done_callback(_swallow)
 
     def gone(self, frames: _Frames) -> None:
         """The connection broke: cut everything first, then let every caller hear."""
@@ -321,46 +332,59 @@ class KeeperLink:
         await self._ready.wait()
 
     async def _keep_up(self) -> None:
-        backoff = FIRST_BACKOFF
         while not self._stopping:
-            if await self._connect():
-                backoff = FIRST_BACKOFF
-                await self._watch()
-            await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, LAST_BACKOFF)
+            frames = await self._connect()
+            if frames is not None:
+                await self._watch(frames)
+            await asyncio.sleep(self._backoff)
+            self._backoff = min(self._backoff * 2, LAST_BACKOFF)
 
-    async def _connect(self) -> bool:
-        """Connect and be welcomed; false when nobody is there."""
+    async def _connect(self) -> _Frames | None:
+        """Connect and say hello; None when nobody is there. `_welcomed` follows, or the connection ends."""
         loop = asyncio.get_running_loop()
         try:
             _transport, frames = await loop.create_unix_connection(lambda: _Frames(self), str(self._path))
         except OSError as error:
             log.debug("the keeper is not there yet: %s", error)
-            return False
+            return None
         if frames.transport is None:  # broken again already
-            return False
+            return None
         self._frames = frames
-        try:
-            self.welcome = await asyncio.wait_for(self._say("keeper.hello", self._hello, None), ANSWER_SECONDS)
-        except (KetenError, TimeoutError) as error:
+        self._ask("keeper.hello", self._hello).add_done_callback(lambda future: self._welcomed(frames, future))
+        return frames
+
+    def _welcomed(self, frames: _Frames, future: asyncio.Future[Any]) -> None:
+        error = None if future.cancelled() else future.exception()
+        if self._frames is not frames:
+            return
+        if error is not None:
             log.warning("the keeper did not welcome this gateway: %s", error)
             frames.abort("not welcome")
-            self.gone(frames)
-            return False
-        if self._frames is not frames:
-            return False
+            return
+        self.welcome = future.result()
+        self._backoff = FIRST_BACKOFF
         self._ready.set()
         self._unsent = deque(self._reports)
         self._hand_in()
-        return True
 
-    async def _watch(self) -> None:
-        """Until the connection is gone. A keeper that lives but does not answer is as good as gone."""
-        while self._frames is not None:
-            await asyncio.wait((self._frames.broken,), timeout=WATCH_SECONDS)
+    async def _watch(self, frames: _Frames) -> None:
+        """Until the connection is gone. A keeper that lives but says nothing is as good as gone.
+
+        An answer may wait long for the writer; whether the keeper is well it says at once, whatever it writes.
+        """
+        asked: _Pending | None = None
+        while not frames.broken.done():
+            await asyncio.wait((frames.broken,), timeout=WATCH_SECONDS)
             oldest = next(iter(self._pending.values()), None)
-            if oldest is not None and time.monotonic() - oldest.since > ANSWER_SECONDS and self._frames is not None:
-                self._frames.abort(f"no answer to {oldest.verb} for {ANSWER_SECONDS:.0f} s")
+            if self._frames is not frames or oldest is None:
+                continue
+            now = time.monotonic()
+            if asked is None or asked.future.done():
+                if now - max(self._heard, oldest.since) > QUIET_SECONDS:
+                    self._ask("keeper.health", Nothing()).add_done_callback(_swallow)
+                    asked = self._pending[self._number]
+            elif now - max(self._heard, asked.since) > ANSWER_SECONDS:
+                frames.abort(f"no answer to {asked.verb} for {ANSWER_SECONDS:.0f} s")
 
     async def close(self, seconds: float) -> None:
         """Give waiting reports up to `seconds` to be taken, then end the connection."""

@@ -67,7 +67,7 @@ class ReplayMemory:
 
 
 class UsedProofs:
-    """The durable half, in the writer's thread only: a row in the same commit as the entry of the sign-in."""
+    """The durable half, within the writer's transaction only: a row in the same commit as the entry of the sign-in."""
 
     def __init__(self) -> None:
         self._next_sweep_us = 0

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     EllipticCurvePrivateKey,
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from keten.core.certificates import hosts_of
+from keten.core.certificates import hosts_of, normal_host
 from keten.core.errors import Corrupt, Invalid
 from keten.core.settings import Listener
 
@@ -116,7 +116,7 @@ def requested_key(asked: bytes) -> EllipticCurvePublicKey:
     try:
         found = x509.load_der_x509_csr(asked) if len(asked) <= MAX_REQUEST else None
         key = found.public_key() if found is not None and found.is_signature_valid else None
-    except (ValueError, InvalidSignature, TypeError) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise Invalid("certificate-request", "The request for a certificate is malformed.", str(error)) from error
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise Invalid("certificate-request", "The request for a certificate is not signed by its own P-256 key.")
@@ -131,16 +131,20 @@ def gateway_hosts(listener: Listener) -> tuple[str, ...]:
     public = urlsplit(listener.public_url).hostname if listener.public_url else None
     host = listener.bind.rpartition(":")[0].strip("[]")
     bound = () if not listener.bind else _THIS_MACHINE if host in _ANYWHERE else (host,)
-    return tuple(dict.fromkeys(name for name in (public, *bound) if name))
+    return tuple(dict.fromkeys(normal_host(name) for name in (public, *bound) if name))
 
 
 def kept_hosts(authority: Authority, present: bytes) -> tuple[str, ...]:
-    """The names of a certificate that this authority issued, which its successor keeps; none of another's."""
+    """The names of a certificate that this authority issued and that is valid, which its successor keeps.
+
+    None of another's, none of one that has ended: what it was for may be somebody else's now.
+    """
     try:
         certificate = x509.load_pem_x509_certificate(present)
         certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.certificate))
-        return hosts_of(certificate)
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        valid = certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
+        return hosts_of(certificate) if valid else ()
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
         return ()
 
 
@@ -177,14 +181,11 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _general_name(host: str) -> x509.GeneralName:
+    name = normal_host(host)
     try:
-        return x509.IPAddress(ipaddress.ip_address(host.strip("[]")))
+        return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         pass
-    try:
-        name = host.encode("idna").decode("ascii")
-    except UnicodeError:
-        name = ""
     if not _HOST.match(name):
         raise Invalid("hosts", f"{host!r} is not a host name or address.")
     return x509.DNSName(name)

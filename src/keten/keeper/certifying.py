@@ -28,8 +28,8 @@ class Certifying:
 
         1. The request is signed by the key that it is about.
         2. Not too many were issued.
-        3. It is for what the settings say, and for what the present one is for if our authority issued that: a gateway
-           in the wrong hands gets no name that it had not.
+        3. It is for what the settings say, and for what the present one is for if that is valid and our authority's:
+           a gateway in the wrong hands gets no name that none had.
         4. Recorded before it is handed out.
 
         Raises `Invalid`; `Busy` ("too-many-certificates").

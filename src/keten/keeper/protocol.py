@@ -103,7 +103,7 @@ class Welcome(msgspec.Struct, frozen=True):
 class CertificateRequest(msgspec.Struct, frozen=True):
     """Ask for a TLS certificate for a key that the gateway made (PKCS #10, DER).
 
-    `present`: the certificate it has (PEM); what that is for, the new one is for as well, if it is one of ours.
+    `present`: the certificate it has (PEM); what that is for, the new one is for as well, if it is valid and ours.
     """
 
     request: bytes

@@ -57,7 +57,7 @@ def ledger_sealer(root: RootKey, origin: str) -> Sealer:
 
 
 class Trusted:
-    """The keeper's state. Build inside a running event loop (the writer's thread calls back into it)."""
+    """The keeper's state. Build inside a running event loop (the writer calls back into it)."""
 
     def __init__(self, settings: Settings, root: RootKey) -> None:
         paths = settings.paths
@@ -111,7 +111,7 @@ class Trusted:
             head,
             self.clock,
             open_indexes=[one.index for one in self.accesses],
-            participants=(self.budgets, self.addresses),
+            participants=(self.budgets, self.addresses, self.sign_ins.refusals),
             on_commit=self._committed,
             disk=Disk(paths.database, settings.keeper.reserve_bytes),
         )
@@ -135,7 +135,7 @@ class Trusted:
                         self.accesses.take(opening, 0)
 
     def _committed(self, batch: Batch, *, changed: bool) -> None:
-        """In the writer's thread, once durable and before the next transaction begins."""
+        """Within the writer's transaction: once it is durable, before the next transaction begins."""
         if changed:
             # Raised here, so that no access decided on the rows of before can be recorded after their change.
             self.epoch += 1

@@ -15,6 +15,7 @@ from keten.core.errors import Busy, Conflict, Denied, NotFound, Unavailable
 from keten.gateway import link as link_module
 from keten.gateway.link import KeeperLink, data_of
 from keten.keeper import protocol as said
+from keten.keeper.server import MAX_RUNNING
 from tests.unit.gateway.fake import FakeKeeper
 
 ASKED = said.SessionEnd("session")
@@ -283,21 +284,104 @@ def test_too_many_questions_at_once_are_refused(tmp_path: Path, monkeypatch: pyt
     run(tmp_path, testing)
 
 
-def test_a_keeper_that_does_not_answer_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def never(_body: Any) -> msgspec.Struct:
+    await asyncio.sleep(3600)
+    return said.Nothing()
+
+
+def test_a_keeper_that_says_nothing_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "QUIET_SECONDS", 0.01)
     monkeypatch.setattr(link_module, "ANSWER_SECONDS", 0.05)
     monkeypatch.setattr(link_module, "WATCH_SECONDS", 0.01)
 
     async def testing(linked: Linked) -> None:
-        async def never(_body: said.SessionEnd) -> msgspec.Struct:
-            await asyncio.sleep(3600)
-            return said.Nothing()
-
         linked.keeper.verbs["identity.ssh_end"] = never
+        linked.keeper.verbs["keeper.health"] = never
         with pytest.raises(Unavailable):
             await linked.link.call("identity.ssh_end", ASKED)
         assert linked.told.events == ["lost"]
+        assert len(linked.keeper.bodies("keeper.health")) == 1
         await asyncio.wait_for(linked.link.wait_ready(), 20)  # and it is asked again
-        assert len(linked.keeper.bodies("keeper.hello")) == 2
+        assert len(linked.keeper.bodies("keeper.hello")) >= 2
+
+    run(tmp_path, testing)
+
+
+class Time:
+    """The link's clock, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("error", [None, Unavailable("disk-reserve", "x")])
+@pytest.mark.parametrize("verb", ["identity.ssh_end", "keeper.hello"])
+def test_a_keeper_that_writes_for_long_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, error: Exception | None
+) -> None:
+    """Well or not: who says so lives, and what waits for the writer is waited for."""
+    clock = Time()
+    monkeypatch.setattr(link_module, "time", clock)
+    monkeypatch.setattr(link_module, "WATCH_SECONDS", 0.01)
+
+    async def testing(linked: Linked) -> None:
+        gate = asyncio.Event()
+        answer = linked.keeper.verbs[verb]
+
+        async def slow(body: Any) -> msgspec.Struct:
+            await gate.wait()
+            return await answer(body)
+
+        async def health(_body: said.Nothing) -> msgspec.Struct:
+            if error is not None:
+                raise error
+            return said.Nothing()
+
+        linked.keeper.verbs.update({verb: slow, "keeper.health": health})
+        if verb == "keeper.hello":
+            await linked.keeper.stop()
+            await until(lambda: not linked.link.ready)
+            linked.told.events.clear()
+            await linked.keeper.start()
+            waiting = asyncio.ensure_future(linked.link.wait_ready())
+            await linked.keeper.heard(verb, 2)
+        else:
+            waiting = asyncio.ensure_future(linked.link.call(verb, ASKED))
+            await linked.keeper.heard(verb)
+        times = len(linked.keeper.bodies(verb))
+        end = clock.now + 3 * link_module.ANSWER_SECONDS
+        while clock.now < end or len(linked.keeper.bodies("keeper.health")) < 3:
+            clock.now += 1
+            await asyncio.sleep(0.005)
+        assert not waiting.done()
+        gate.set()
+        await waiting
+        assert linked.told.events == []
+        assert len(linked.keeper.bodies(verb)) == times, "on the connection that it was asked on"
+
+    run(tmp_path, testing)
+
+
+def test_what_is_cut_is_acknowledged_and_health_asked_however_much_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert link_module.MAX_PENDING < MAX_RUNNING, "the keeper still reads when the link is full"
+    monkeypatch.setattr(link_module, "MAX_PENDING", 1)
+    monkeypatch.setattr(link_module, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(link_module, "QUIET_SECONDS", 0.01)
+
+    async def testing(linked: Linked) -> None:
+        linked.keeper.verbs["identity.ssh_end"] = never
+        waiting = asyncio.ensure_future(linked.link.call("identity.ssh_end", ASKED))
+        await linked.keeper.heard("identity.ssh_end")
+        number = linked.keeper.push("opening-1")
+        assert await linked.keeper.heard("keeper.acknowledge") == [said.Acknowledge(number)]
+        await linked.keeper.heard("keeper.health")
+        assert not waiting.done()
+        waiting.cancel()
 
     run(tmp_path, testing)
 

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from keten.core.certificates import missing, read, request
 from keten.core.errors import Corrupt, Invalid
 from keten.core.settings import Listener, Settings
+from keten.keeper import certificates
 from keten.keeper.authority import load_authority, save_authority
 from keten.keeper.certificates import (
     Authority,
@@ -83,7 +84,7 @@ def test_no_two_are_the_same(authority: Authority) -> None:
 
 BAD_HOSTS = [
     "", "a" * 64 + ".e", "a b", "a..b", "...",
-    "x" * 300, "-a", "a-", "a\n", "a\0b", "*", "é" * 99, "[a]", "a.",
+    "x" * 300, "-a", "a-", "a\n", "a\0b", "*", "é" * 99, "[a]", "a..", ".",
 ]
 
 
@@ -100,7 +101,7 @@ def test_a_malformed_host_is_refused(authority: Authority, host: str) -> None:
 def test_a_host_of_every_good_kind(authority: Authority, host: str) -> None:
     own = x509.load_pem_x509_certificates(issue(authority, (host,)).certificate)[0]
     names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == [host]
+    assert names.get_values_for_type(x509.DNSName) == [host.lower()]
 
 
 def test_no_host_is_refused(authority: Authority) -> None:
@@ -164,6 +165,13 @@ def test_the_authoritys_key_is_kept_sealed(authority: Authority, tmp_path: Path)
 # ---- a gateway's own key --------------------------------------------------------------------------------------------
 
 
+UNKNOWN_ALGORITHMS = [  # as object identifiers in DER: of the key, its curve, the signature
+    (bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d027f")),
+    (bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f")),
+    (bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("2a8648ce3d04037f")),
+]
+
+
 def test_a_request_is_about_the_key_that_signed_it() -> None:
     key = generate_private_key(SECP256R1())
     asked = request(key)
@@ -177,6 +185,7 @@ def test_a_request_is_about_the_key_that_signed_it() -> None:
         asked + b"\0" * 5000,
         others.sign(generate_private_key(SECP384R1()), SHA256()).public_bytes(Encoding.DER),
         others.sign(Ed25519PrivateKey.generate(), None).public_bytes(Encoding.DER),
+        *(asked.replace(known, unknown) for known, unknown in UNKNOWN_ALGORITHMS),
     ):
         with pytest.raises(Invalid):
             requested_key(bad)
@@ -190,6 +199,13 @@ def test_names_are_kept_of_what_this_authority_issued_only(authority: Authority)
     own = x509.load_pem_x509_certificates(foreign)[0].public_bytes(Encoding.PEM)
     for other in (foreign, own + authority.certificate, b"", b"nonsense"):
         assert kept_hosts(authority, other) == ()
+
+
+def test_names_of_one_that_has_ended_are_not_kept(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in (-1, 0):
+        monkeypatch.setattr(certificates, "BACKDATED", timedelta(days=2))
+        monkeypatch.setattr(certificates, "CERTIFICATE_DAYS", days)
+        assert kept_hosts(authority, issue(authority, HOSTS).certificate) == ()
 
 
 def test_hosts_for_the_certificate() -> None:
@@ -209,6 +225,14 @@ def test_which_hosts_a_certificate_lacks(tmp_path: Path) -> None:
     known = read(tmp_path / "tls.pem")
     assert (known.ends - datetime.now(UTC)).days >= 363
     assert missing(known, ("files.example.", "192.0.2.1", "[0:0::1]")) == ()
+    forms = ("fe80::1%eth0", "Files.Example.", "Büro.example.")
+    for asked in (forms, gateway_hosts(Listener(bind="[fe80::1%eth0]:1", public_url="https://Files.example.:8443"))):
+        (tmp_path / "tls.pem").write_bytes(issue(create_authority("test"), asked).certificate)
+        assert missing(read(tmp_path / "tls.pem"), asked) == ()
+    (tmp_path / "tls.pem").write_bytes(issue(create_authority("test"), forms).certificate)
+    known_again = read(tmp_path / "tls.pem")
+    assert known_again.hosts == ("files.example", "xn--bro-hoa.example", "fe80::1")
+    assert missing(known_again, ("büro.EXAMPLE", "xn--BRO-hoa.example.", "[fe80::1]", "fe80::1%2")) == ()
     assert missing(known, ("other.example", "192.0.2.2")) == ("other.example", "192.0.2.2")
 
 

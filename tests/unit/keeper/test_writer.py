@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from keten.core.errors import Busy, Conflict, Denied, KetenError, Unavailable
 from keten.core.files import EXIT_DISK_FAILED
 from keten.exchange.opening import Stale
+from keten.exchange.refusals import SINGLE, DoorRefusals
 from keten.keeper import transaction as transaction_module
 from keten.keeper import writer as writer_module
 from keten.keeper.writer import Job
@@ -125,7 +126,7 @@ def test_nothing_recorded_is_no_batch(tmp_path: Path) -> None:
 
 
 def test_what_was_decided_before_a_change_is_sent_back(tmp_path: Path) -> None:
-    """The epoch is raised in the writer's thread before the next transaction begins."""
+    """The epoch is raised within the writer's transaction, before the next transaction begins."""
 
     async def test(made: Running) -> None:
         epoch = [0]
@@ -185,6 +186,24 @@ def test_memory_goes_with_the_transaction(tmp_path: Path) -> None:
         assert counted.calls == ["commit", "rollback", "commit", "rollback"]
 
     with_writer(tmp_path, test, participants=(counted,))
+
+
+def test_refusals_of_a_batch_that_is_redone_count_once(tmp_path: Path) -> None:
+    refusals = DoorRefusals()
+
+    def refuse(writing: Writing) -> bool:
+        own = refusals.admit("client", ("absent",), writing.time_us)
+        fact("refused" if own else "counted")(writing)
+        return own
+
+    async def test(made: Running) -> None:
+        answers = await made.together(*([refuse] * SINGLE), broken)
+        assert answers[:-1] == [True] * SINGLE
+        assert await made.together(refuse) == [False]
+        (counted,) = refusals.due(made.clock.recording_time(), everything=True)
+        assert counted.details["count"] == 1
+
+    with_writer(tmp_path, test, participants=(refusals,))
 
 
 def test_only_what_is_essential_uses_the_reserve(tmp_path: Path) -> None:
