@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Column, Connection, LargeBinary, Select, String, Table, bindparam, func, select
+from sqlalchemy import Column, Connection, LargeBinary, Select, String, Table, bindparam, func, literal_column, select
 
 from keten.core.db import Prepared, metadata
 from keten.core.errors import Corrupt
@@ -19,6 +19,7 @@ from keten.ledger.sealing import commitment, leaf_bytes
 from keten.ledger.tables import Index, changes, entries
 
 _FIXED = frozenset({"id", "name", "body", "entry"})
+_ROWS_AT_ONCE = 500
 _TABLES: dict[str, tuple[Table, type[BoundRow]]] = {}
 
 
@@ -30,6 +31,20 @@ class BoundRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 T = TypeVar("T", bound=BoundRow)
+
+
+class Mismatch(Corrupt):
+    """A row that is not what the ledger says: of which table, which row (its id as it is stored), and what differs."""
+
+    def __init__(self, table: str, row: Any, what: str) -> None:
+        super().__init__(
+            "register-mismatch",
+            "A row of the register does not match the ledger; it is not used.",
+            f"table {table}, row {row}: {what}",
+        )
+        self.table = table
+        self.row = row
+        self.what = what
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
@@ -105,7 +120,7 @@ def checked(table: Table, kind: type[T], found: Sequence[Any]) -> T:
     2. What that entry says the row became is, byte for byte, what the row is.
     3. The columns are copies of what the body says.
 
-    found: a row of `checked_select`. Raises `Corrupt` ("register-mismatch") naming table, row and what differs.
+    found: a row of `checked_select`. Raises `Mismatch` naming table, row and what differs.
     """
     row_id = found[0]
     place = _places(table)
@@ -138,6 +153,21 @@ def get(connection: Connection, table: Table, kind: type[T], row_id: str) -> T |
     return checked(table, kind, found[0]) if found else None
 
 
+def mismatches(connection: Connection, table: Table, kind: type[T], most: int) -> tuple[int, list[Mismatch]]:
+    """Check up to `most` rows, in the order of their ids: how many were looked at, and those that do not hold."""
+    wrong: list[Mismatch] = []
+    seen, after = 0, ""
+    while some := _page(table).rows(connection, (after, min(_ROWS_AT_ONCE, most - seen))):
+        for row in some:
+            try:
+                checked(table, kind, row)
+            except Mismatch as error:
+                wrong.append(error)
+        seen += len(some)
+        after = some[-1][0]
+    return seen, wrong
+
+
 def find(connection: Connection, table: Table, kind: type[T], **equal: Any) -> list[T]:
     """Rows whose columns equal the given values, checked, in the order in which they were last changed."""
     found = _prepared(table, tuple(equal)).rows(connection, tuple(equal.values()))
@@ -166,6 +196,15 @@ def _decoder(kind: type[T]) -> Callable[[bytes], T]:
 
 
 @cache
+def _page(table: Table) -> Prepared:
+    """Rows after an id, and how many at most."""
+    after = table.c.id > bindparam("after_")
+    statement = checked_select(table).where(after).order_by(table.c.id).limit(bindparam("most_"))
+    statement = statement.offset(literal_column("0"))  # else SQLite gets a parameter for it
+    return Prepared(statement, ["after_", "most_"])
+
+
+@cache
 def _prepared(table: Table, names: tuple[str, ...]) -> Prepared:
     """Rows whose columns `names` equal parameters, given in that order."""
     statement = checked_select(table).order_by(table.c.entry)
@@ -174,9 +213,5 @@ def _prepared(table: Table, names: tuple[str, ...]) -> Prepared:
     return Prepared(statement, [f"{name}_" for name in names])
 
 
-def _mismatch(table: Table, row_id: str, what: str) -> Corrupt:
-    return Corrupt(
-        "register-mismatch",
-        "A row of the register does not match the ledger; it is not used.",
-        f"table {table.name}, row {row_id}: {what}",
-    )
+def _mismatch(table: Table, row_id: str, what: str) -> Mismatch:
+    return Mismatch(str(table.name), row_id, what)

@@ -31,6 +31,7 @@ _LEFT_OUT = {
     "retention_days": "no end",
 }
 _COUNTED = {DECLARED: "to declare", CHANGED: "to change", ENDED: "to end", KEPT_ENDED: "stay ended"}
+_DONE = {DECLARED: "declared", CHANGED: "changed", ENDED: "ended", KEPT_ENDED: "stay ended"}
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -67,23 +68,28 @@ def summaries(changes: Sequence[Change], names: Mapping[str, str]) -> list[dict[
     return [summary(one, names, fields=few or one.change != DECLARED) for one in changes]
 
 
-def render(changes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Summaries as lines of plain text: + new, ~ changed, - ends, ! stays ended; then a line that counts them."""
+def render(changes: Sequence[Mapping[str, Any]], *, done: bool = False) -> list[str]:
+    """Summaries as lines of plain text: + new, ~ changed, - ends, ! stays ended; then a line that counts them.
+
+    done: they were made, rather than planned.
+    """
     lines: list[str] = []
     counts = dict.fromkeys(_COUNTED, 0)
     for one in changes:
         change = str(one["change"])
         counts[change] += 1
-        lines.append(plain(f"{_SIGNS[change]} {one['kind']} {one['name']}{_remark(one)}"))
+        lines.append(plain(f"{_SIGNS[change]} {one['kind']} {one['name']}{_remark(one, done=done)}"))
         if change in {DECLARED, CHANGED}:
             lines.extend(_field_lines(one["fields"], new=change == DECLARED))
-    told = ", ".join(f"{count} {_COUNTED[change]}" for change, count in counts.items() if count)
-    return [*lines, f"{told}." if told else "Nothing to change: the register is what the estate says."]
+    words = _DONE if done else _COUNTED
+    told = ", ".join(f"{count} {words[change]}" for change, count in counts.items() if count)
+    nothing = "Nothing was changed" if done else "Nothing to change"
+    return [*lines, f"{told}." if told else f"{nothing}: the register is what the estate says."]
 
 
-def _remark(one: Mapping[str, Any]) -> str:
+def _remark(one: Mapping[str, Any], *, done: bool) -> str:
     if one["change"] == ENDED:
-        return ": no longer in the estate; access ends, for good"
+        return f": no longer in the estate; access {'ended' if done else 'ends'}, for good"
     if one["change"] == KEPT_ENDED:
         since = one["fields"].get("ended", ["earlier"])[0]
         return f": stays ended ({since}); only a new id gives access again"

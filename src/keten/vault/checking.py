@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from keten.core.errors import KetenError
 from keten.core.storage import LocalStore
@@ -19,11 +19,13 @@ from keten.vault.frames import HEADER_BYTES, fixed_header, stored_size
 from keten.vault.model import Object
 from keten.vault.tables import content_keys, dataset_keys, objects
 
+CONTENT = "content"  # where these faults are
+
 
 class ContentCheck:
     """Looks at each present object's blob below `store`: there, of the right size, beginning with its own header."""
 
-    name = "content"
+    name = CONTENT
     kinds: frozenset[str] = frozenset()
     reads: type[msgspec.Struct] = Payload
 
@@ -36,22 +38,36 @@ class ContentCheck:
 
     def faults(self, connection: Connection, gathered: Sequence[None]) -> Iterator[Fault]:  # noqa: ARG002  # as above
         """Objects whose content is missing, cut off, grown or another's, or whose key is missing."""
-        store = LocalStore(self._store)
-        kept = objects.outerjoin(content_keys, content_keys.c.object == objects.c.id).outerjoin(
-            dataset_keys, dataset_keys.c.dataset == objects.c.dataset
-        )
-        present = (
-            select(objects.c.id, objects.c.body, content_keys.c.wrapped, dataset_keys.c.wrapped.label("over"))
-            .select_from(kept)
-            .where(objects.c.state == "present")
-            .order_by(objects.c.id)
-        )
-        for row in connection.execute(present):
-            if row.wrapped is None or row.over is None:
-                yield Fault(self.name, "its key is missing", table="objects", row=row.id)
-            what = _wrong(store, row.id, row.body)
-            if what:
-                yield Fault(self.name, what, table="objects", row=row.id)
+        yield from content_faults(connection, self._store)
+
+
+def content_faults(connection: Connection, folder: Path, most: int | None = None) -> Iterator[Fault]:
+    """Objects whose content below `folder` is missing, cut off, grown or another's, or whose key is missing.
+
+    most: look at so many of those that were put in last; else at all.
+    """
+    store = LocalStore(folder)
+    kept = objects.outerjoin(content_keys, content_keys.c.object == objects.c.id).outerjoin(
+        dataset_keys, dataset_keys.c.dataset == objects.c.dataset
+    )
+    present = (
+        select(objects.c.id, objects.c.body, content_keys.c.wrapped, dataset_keys.c.wrapped.label("over"))
+        .select_from(kept)
+        .where(objects.c.state == "present")
+        .order_by(objects.c.id if most is None else objects.c.entry.desc())
+        .limit(most)
+    )
+    for row in connection.execute(present):
+        if row.wrapped is None or row.over is None:
+            yield Fault(CONTENT, "its key is missing", table="objects", row=row.id)
+        what = _wrong(store, row.id, row.body)
+        if what:
+            yield Fault(CONTENT, what, table="objects", row=row.id)
+
+
+def present_count(connection: Connection) -> int:
+    """How many objects should have content in the store."""
+    return int(connection.execute(select(func.count()).where(objects.c.state == "present")).scalar() or 0)
 
 
 def _wrong(store: LocalStore, object_id: str, body: object) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keten.cli.doctor import network
+from keten.cli.doctor import content, network
 from keten.cli.doctor.command import _carried_out
 from keten.cli.doctor.findings import Case, Check
 from keten.core.db import reading_engine
@@ -73,6 +74,70 @@ def test_a_damaged_ledger(doctor: Doctor, home: Path) -> None:
     origin, size, rest = checkpoint.read_text().split("\n", 2)
     checkpoint.write_text(f"{origin}\n{int(size) + 1}\n{rest}")
     assert doctor()["ledger"] == "wrong"
+
+
+@pytest.fixture
+def filled(home: Path, keten: Keten) -> Path:
+    """The instance with the estate and three files."""
+    file = home.parent / "estate.yaml"
+    file.write_text(estate())
+    assert keten("apply", str(file), "--home", str(home)).code == 0
+    for name in ("one.csv", "two.csv", "three.csv"):
+        (home.parent / name).write_text("id\n1\n")
+        assert keten("put", "voters", str(home.parent / name), "--home", str(home)).code == 0
+    return home
+
+
+def _change(home: Path, statement: str) -> None:
+    with sqlite3.connect(Paths(home).database) as database:
+        assert database.execute(statement).rowcount == 1
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE contracts SET body = replace(body, '2026-12-31', '2036-12-31')", "'vwo-1'"),
+        ("UPDATE grants SET name = 'other'", "'other'"),
+        ("UPDATE clients SET entry = entry - 1", "'drukwerk-batch'"),
+        ("DELETE FROM contracts", "the row is missing"),
+        ("INSERT INTO datasets SELECT 'a' || substr(id, 2), name, body, entry FROM datasets", "'voters'"),
+    ],
+)
+def test_a_row_that_is_not_what_was_recorded(
+    doctor: Doctor, filled: Path, keten: Keten, statement: str, named: str
+) -> None:
+    assert "wrong" not in doctor().values()
+    _change(filled, statement)
+    assert doctor()["register-row"] == "wrong"
+    assert named in keten("doctor", "--home", str(filled)).out
+
+
+def test_content_that_is_gone_or_cut_off(doctor: Doctor, filled: Path, keten: Keten) -> None:
+    first, second, _third = sorted(path for path in Paths(filled).store.rglob("*") if path.is_file())
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-1])
+    assert doctor()["content"] == "wrong"
+    shown = [line for line in keten("doctor", "--home", str(filled)).out.splitlines() if "content of a file" in line]
+    assert len(shown) == 2
+    assert all(".csv'" in line for line in shown)
+    assert any("missing" in line for line in shown)
+
+
+def test_a_part_that_was_looked_at_is_said(
+    doctor: Doctor, filled: Path, keten: Keten, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not {"register-part", "content-part"} & set(doctor())
+    monkeypatch.setattr(content, "MOST", 2)
+    assert (doctor()["register-part"], doctor()["content-part"]) == ("note", "note")
+    for path in Paths(filled).store.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    shown = keten("doctor", "--home", str(filled)).out
+    assert shown.count("The content of a file does not hold") == 2
+    monkeypatch.setattr(content, "MOST", 100)
+    monkeypatch.setattr(content, "NAMED", 1)
+    assert "and 2 more" in keten("doctor", "--home", str(filled)).out
 
 
 def test_a_database_that_is_gone(doctor: Doctor, home: Path) -> None:

@@ -86,6 +86,7 @@ def test_applying_again_changes_nothing(at: Run, tmp_path: Path) -> None:
     path.write_text(estate())
     applied = at("apply", str(path), "--json").json()
     assert applied["changes"] == []
+    assert "Nothing was changed: the register is what the estate says." in at("apply", str(path)).out
     assert all(is_id(found) for names in applied["ids"].values() for found in names.values())
     assert set(applied["ids"]["client"]) == {"drukwerk-batch"}
 

@@ -176,7 +176,7 @@ def test_on_a_terminal_the_end_of_access_is_asked_first(stopped: Path, tmp_path:
     assert "- grant voters-for-drukwerk" in agreed.out
     again = answer(b"")  # nothing ends any more, and nothing is asked
     assert again.code == 0
-    assert "Nothing to change" in again.out
+    assert "Nothing was changed" in again.out
 
 
 def test_the_start_of_a_keeper_is_told_on_a_terminal_only(stopped: Path, keten: Keten) -> None:

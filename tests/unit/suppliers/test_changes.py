@@ -43,6 +43,19 @@ def test_a_first_plan_reads_like_the_estate(instance: Instance) -> None:
     assert lines[-1] == "10 to declare."
 
 
+def test_what_was_done_reads_as_done() -> None:
+    made: list[dict[str, Any]] = [
+        {"kind": "dataset", "name": "voters", "id": "", "change": "declared", "fields": {}},
+        {"kind": "dataset", "name": "pupils", "id": "", "change": "ended", "fields": {}},
+    ]
+    assert render(made, done=True) == [
+        "+ dataset voters",
+        "- dataset pupils: no longer in the estate; access ended, for good",
+        "1 declared, 1 ended.",
+    ]
+    assert render([], done=True) == ["Nothing was changed: the register is what the estate says."]
+
+
 def test_every_sort_of_change_reads_as_such(instance: Instance) -> None:
     ids = instance.apply(ESTATE).ids
     instance.end("client", ids["client"]["vervoer-app"], "key leaked")

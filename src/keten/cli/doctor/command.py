@@ -77,7 +77,7 @@ def _accept(settings: Settings, output: Output) -> None:
 
 def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Every check. One that can't be carried out is a finding itself."""
-    from keten.cli.doctor import files, ledger, network
+    from keten.cli.doctor import content, files, ledger, network
     from keten.cli.doctor.findings import Case, wrong
     from keten.cli.operator.keeping import connect
     from keten.cli.up.running import running
@@ -105,6 +105,8 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         network.certificate,
         network.countries,
         ledger.verified,
+        content.rows,
+        content.store,
         ledger.published,
         ledger.outside,
     )

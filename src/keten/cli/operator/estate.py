@@ -53,7 +53,7 @@ def apply(
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             _ask(_say(client, estate, plan_only=True))
         applied = _say(client, estate)
-    _show(output, applied)
+    _show(output, applied, done=True)
     if applied.cut:
         output.line(f"{applied.cut} transfers and sessions under way were cut.")
 
@@ -83,10 +83,10 @@ def _ask(planned: Applied) -> None:
         raise typer.Exit(exits.NO)
 
 
-def _show(output: Output, applied: Applied) -> None:
+def _show(output: Output, applied: Applied, *, done: bool = False) -> None:
     from keten.suppliers.changes import render
 
     output.result({"changes": applied.changes, "ids": applied.ids, "cut": applied.cut})
     if not output.json:
-        for line in render(applied.changes):
+        for line in render(applied.changes, done=done):
             output.line(line)
