@@ -9,7 +9,6 @@ from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from keten import __version__
 from keten.cli import exits
@@ -58,14 +57,7 @@ def build() -> typer.Typer:
     return app
 
 
-def command() -> TyperCommand | TyperGroup:
-    """The command, ready to run, with help that reads well at any width."""
-    made = typer.main.get_command(build())
-    _readable(made, None)
-    return made
-
-
-def _readable(one: Any, parent: typer.Context | None) -> None:
+def _readable(one: Any, parent: typer.Context | None = None) -> None:
     """Show no value behind a switch, which takes none, and leave it to the screen where a paragraph is broken."""
     context = typer.Context(one, parent=parent, info_name=one.name, **one.context_settings)
     for parameter in (*one.params, one.get_help_option(context)):
@@ -85,7 +77,9 @@ def _version(wanted: bool) -> None:
 def run(arguments: list[str], surroundings: Surroundings) -> int:
     """Run one command line; returns its exit code. Errors of Keten's own are told without a traceback."""
     try:
-        command().main(args=arguments, prog_name="keten", obj=surroundings)
+        command = typer.main.get_command(build())
+        _readable(command)
+        command.main(args=arguments, prog_name="keten", obj=surroundings)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else exits.DONE
     except KeyboardInterrupt:

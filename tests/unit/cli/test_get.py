@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from keten.cli.progress import Transfer
 from keten.cli.supplier import commands, download, patience, witness
 from tests.unit.cli.conftest import Done, Keten
 from tests.unit.cli.other_side import CONTENT, OBJECT, OtherSide
@@ -101,7 +102,7 @@ def test_an_interrupted_download_says_that_it_can_go_on(
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(download, "PIECE", 1000)
-        patched.setattr(download.Transfer, "advance", lambda *_words: signal.raise_signal(signal.SIGINT))
+        patched.setattr(Transfer, "advance", lambda *_words: signal.raise_signal(signal.SIGINT))
         stopped = get()
     assert stopped.code == 130
     assert f".keten-{OBJECT}.part, and the same command goes on with them" in stopped.err
