@@ -47,6 +47,16 @@ def test_it_is_accessible_and_fits(demo: Demo, browser: Browser, language: str, 
         assert "Gemeente Voorbeeld" in page.title()
 
 
+@pytest.mark.parametrize("language", ["nl", "en"])
+def test_no_label_is_broken_on_a_telephone(demo: Demo, browser: Browser, language: str) -> None:
+    with opened(browser, f"{demo.told['pages'][language]}?refresh=off", width=320) as page:
+        labels = page.locator(".shares .label")
+        assert labels.count() > 0
+        lines = "all => all.map(e => e.firstChild).map(t => {"
+        lines += "const r = document.createRange(); r.selectNodeContents(t); return r.getClientRects().length})"
+        assert set(labels.evaluate_all(lines)) == {1}
+
+
 @pytest.mark.parametrize("width", [1920, 1280, 1180, 1030, 1020, 768, 480, 320])
 def test_it_fits_however_wide_the_screen_and_long_the_names(demo: Demo, browser: Browser, width: int) -> None:
     with opened(browser, f"{demo.told['pages']['nl']}?refresh=off", width=width) as page:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import traceback
 from importlib import import_module
-from typing import Annotated
+from inspect import cleandoc
+from typing import Annotated, Any
 
 import typer
 
@@ -56,6 +57,17 @@ def build() -> typer.Typer:
     return app
 
 
+def _readable(one: Any, parent: typer.Context | None = None) -> None:
+    """Show no value behind a switch, which takes none, and leave it to the screen where a paragraph is broken."""
+    context = typer.Context(one, parent=parent, info_name=one.name, **one.context_settings)
+    for parameter in (*one.params, one.get_help_option(context)):
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    one.help = "\n\n".join(" ".join(part.split("\n")) for part in cleandoc(one.help or "").split("\n\n"))
+    for inner in getattr(one, "commands", {}).values():
+        _readable(inner, context)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"keten {__version__}")
@@ -65,7 +77,9 @@ def _version(wanted: bool) -> None:
 def run(arguments: list[str], surroundings: Surroundings) -> int:
     """Run one command line; returns its exit code. Errors of Keten's own are told without a traceback."""
     try:
-        typer.main.get_command(build()).main(args=arguments, prog_name="keten", obj=surroundings)
+        command = typer.main.get_command(build())
+        _readable(command)
+        command.main(args=arguments, prog_name="keten", obj=surroundings)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else exits.DONE
     except KeyboardInterrupt:

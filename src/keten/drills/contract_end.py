@@ -119,7 +119,7 @@ class ContractEnd:
         after = reader.received_after(self._ends)
         late = (reader.ended_at() - self._ends) * 1000
         held = not reader.failure
-        seen = f"the reset {late:.1f} ms after the end, {after} bytes after it"
+        seen = f"{'the reset' if reader.reset_at else 'last byte'} {late:.1f} ms after the end, {after} bytes after it"
         if name == "stalled":
             # What lay in its own receive buffer cannot be called back; nothing more may come.
             promised = "nothing more than lies in the reader's own buffer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from keten.cli.progress import Transfer
 from keten.cli.supplier import commands, download, patience, witness
 from tests.unit.cli.conftest import Done, Keten
 from tests.unit.cli.other_side import CONTENT, OBJECT, OtherSide
@@ -93,6 +95,22 @@ def test_a_name_that_reaches_elsewhere_is_not_used(name: str, signed_in: OtherSi
     assert "\x1b" not in done.err
     assert list(Path().iterdir()) == []
     assert signed_in.paths(CONTENT_PATH) == []
+
+
+def test_an_interrupted_download_says_that_it_can_go_on(
+    get: Callable[..., Done], signed_in: OtherSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(download, "PIECE", 1000)
+        patched.setattr(Transfer, "advance", lambda *_words: signal.raise_signal(signal.SIGINT))
+        stopped = get()
+    assert stopped.code == 130
+    assert f".keten-{OBJECT}.part, and the same command goes on with them" in stopped.err
+    done = get()
+    assert done.code == 0, done.err
+    assert done.json()["resumed_from"] == 1000
+    assert whole()
+    assert len(signed_in.paths(CONTENT_PATH)) == 2
 
 
 def test_what_is_there_already_is_not_fetched_again(get: Callable[..., Done], signed_in: OtherSide) -> None:

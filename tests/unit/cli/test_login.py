@@ -282,7 +282,7 @@ def test_what_is_no_key(tmp_path: Path, private_key: Ed25519PrivateKey) -> None:
     for content, text in (
         (b"", "not a private key"),
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", "not a private key"),
-        (private_key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH), "public key"),
+        (private_key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH), "public half"),
         (b"x" * 100_000, "too large"),
     ):
         (tmp_path / "k").write_bytes(content)
@@ -293,6 +293,17 @@ def test_what_is_no_key(tmp_path: Path, private_key: Ed25519PrivateKey) -> None:
         load_key(tmp_path / "ec")
     with pytest.raises(Invalid):
         load_key(tmp_path / "nothing")
+
+
+def test_the_public_half_is_not_taken_for_a_key_that_others_may_read(
+    tmp_path: Path, private_key: Ed25519PrivateKey, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "key.pub"
+    path.write_bytes(private_key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH))
+    path.chmod(0o644)
+    with pytest.raises(Invalid, match="public half"):
+        load_key(path)
+    assert capfd.readouterr().err == ""
 
 
 def test_others_who_can_read_the_key_are_named(key_file: Path, capfd: pytest.CaptureFixture[str]) -> None:

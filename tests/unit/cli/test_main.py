@@ -73,6 +73,21 @@ def test_a_mistake_of_ours_is_not_the_answer_no(keten: Keten, monkeypatch: pytes
     assert "report" in done.err
 
 
+def test_help_shows_no_value_behind_a_switch_and_breaks_no_line_twice(
+    keten: Keten, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ((), ("login",), ("ledger",), ("ledger", "verify"), ("drill", "contract-end")):
+        done = keten(*words, "--help")
+        assert done.code == 0
+        assert "--help" in done.out
+        assert "<bool>" not in done.out
+    lines = [line.strip() for line in keten("login", "--help").out.splitlines()]
+    start = next(at for at, line in enumerate(lines) if line.startswith("The key stays in its file"))
+    paragraph = lines[start : lines.index("", start)]
+    assert all(len(line) > 60 for line in paragraph[:-1]), paragraph
+
+
 def test_interrupted(keten: Keten, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_words: object) -> None:
         raise KeyboardInterrupt

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -338,6 +339,15 @@ def test_an_export_is_an_entry_first(at: Run, tmp_path: Path) -> None:
     assert len(lines) == said["size"]
     assert said["entry"] in lines[-1]
     assert at("ledger", "export", str(target)).code == 2  # not empty
+
+
+def test_the_root_is_shown_as_a_checkpoint_has_it(at: Run, tmp_path: Path) -> None:
+    target = tmp_path / "export"
+    shown = at("ledger", "export", str(target)).out
+    signed = (target / "checkpoint").read_text().splitlines()[2]
+    assert f"root {signed}." in shown
+    said = at("ledger", "verify", "--json").json()
+    assert f"root {b64encode(bytes.fromhex(said['root'])).decode()}\n" in at("ledger", "verify").out
 
 
 # ---- revoke -------------------------------------------------------------------------------------------------------

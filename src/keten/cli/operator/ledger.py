@@ -91,11 +91,18 @@ def _show_report(output: Output, report: Report) -> None:
         output.line(f"· {note}")
     counts = ", ".join(f"{count} {what}" for what, count in report.checked.items())
     output.line(f"{report.origin}: {report.size} entries, {report.published or 0} published ({counts}).")
-    output.line(f"root {report.root}")
+    output.line(f"root {_as_signed(report.root)}")
     if report.ok:
         output.line("Everything that was looked at holds." if report.quick else "Everything holds.")
     else:
         output.line("Not everything holds.")
+
+
+def _as_signed(root: str) -> str:
+    """A root in hex as a checkpoint has it, and keten-verify.py prints it: in base64."""
+    from keten.ledger.notes import to_base64
+
+    return to_base64(bytes.fromhex(root))
 
 
 def prove(
@@ -214,7 +221,7 @@ def export(
         {"size": exported.size, "root": exported.root, "origin": exported.origin, "entry": taken.entry}
         | {"folder": str(target)}
     )
-    output.line(f"{target}: {exported.size} entries of {exported.origin}, root {exported.root}.")
+    output.line(f"{target}: {exported.size} entries of {exported.origin}, root {_as_signed(exported.root)}.")
     output.line(f"Entry {taken.entry} says that this copy was taken. It holds payloads: give it to the auditor only.")
 
 

@@ -98,6 +98,13 @@ class Download:
             self._fill(sink)  # 2
         except StartOver:
             return False
+        except KeyboardInterrupt:
+            if sink.size:
+                say(
+                    f"{in_bytes(sink.size)} of {in_bytes(self._remote.size)} had come; they are kept in {self._part}, "
+                    "and the same command goes on with them."
+                )
+            raise
         return sink.digest == self._remote.digest  # 3
 
     def _fill(self, sink: Sink) -> None:

@@ -26,7 +26,11 @@ def load_key(path: Path, passphrase_file: Path | None = None) -> Ed25519PrivateK
 
     Raises `Invalid` ("key-file", "key-type"), `Denied` ("key-passphrase"), `Unavailable` ("key-passphrase-missing").
     """
-    content = _read(path)  # 1
+    content = _read(path)
+    if content.startswith((b"ssh-", b"ecdsa-", b"sk-")):  # 1
+        raise Invalid(
+            "key-file", f"{path} is the public half of a key; give the private one, most often beside it without .pub."
+        )
     _warn_of_others(path)  # 2
     if passphrase_file is not None:  # 3
         return _opened(path, content, _read(passphrase_file).rstrip(b"\r\n"))
@@ -66,8 +70,6 @@ def _read(path: Path) -> bytes:
 
 
 def _opened(path: Path, content: bytes, passphrase: bytes | None) -> Ed25519PrivateKey:
-    if content.startswith((b"ssh-", b"ecdsa-")):
-        raise Invalid("key-file", f"{path} is a public key; give the private one beside it, without .pub.")
     try:
         key = load_ssh_private_key(content, passphrase or None)
     except TypeError as error:  # a passphrase is missing, or given for a key that has none
