@@ -41,6 +41,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 96
+FEW = 32
 MAX_WAITING = 20_000
 POST_AFTER = 1024  # entries: the lists of so many are written at once
 POST_WITHIN_SECONDS = 0.5  # when fewer come
@@ -226,11 +227,16 @@ class Writer:
             self._together(jobs)
 
     def _next(self) -> list[Job[Any]]:
-        """The jobs of the next transaction."""
+        """The jobs of the next transaction.
+
+        Half of those that wait, when they are more than a few: callers who have their answers get on with the next
+        thing while the other half is written; all at once, keeper and callers would wait for each other in turns.
+        """
         if self._jobs and self._jobs[0].alone:
             return [self._jobs.popleft()]
         taken: list[Job[Any]] = []
-        while self._jobs and len(taken) < MAX_BATCH and not self._jobs[0].alone:
+        most = min(MAX_BATCH, max(FEW, len(self._jobs) // 2))
+        while self._jobs and len(taken) < most and not self._jobs[0].alone:
             taken.append(self._jobs.popleft())
         return taken
 
