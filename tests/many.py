@@ -23,25 +23,27 @@ from keten.vault.rules import digest_text
 from keten.vault.tables import objects
 
 
+def write_objects(writing: Writing, dataset: str, names: Iterable[str], expires_us: int = 0) -> None:
+    """Rows of objects, bound to their entries, without content."""
+    for name in names:
+        row = Object(
+            id=new_id(),
+            name=name,
+            dataset=dataset,
+            storage=new_id(),
+            size=1,
+            digest=digest_text(bytes(32)),
+            media_type="text/csv",
+            records=1,
+            put_us=writing.time_us,
+            expires_us=expires_us,
+        )
+        writing.write(objects, None, row, entries.OBJECT_STORED, "operator:test", refs={"dataset": dataset})
+
+
 def add_objects(keten: Throwaway, dataset: str, names: Iterable[str]) -> None:
     """Objects in the dataset of this random id, without content."""
-
-    def fill(writing: Writing) -> None:
-        for name in names:
-            row = Object(
-                id=new_id(),
-                name=name,
-                dataset=dataset,
-                storage=new_id(),
-                size=1,
-                digest=digest_text(bytes(32)),
-                media_type="text/csv",
-                records=1,
-                put_us=writing.time_us,
-            )
-            writing.write(objects, None, row, entries.OBJECT_STORED, "operator:test", refs={"dataset": dataset})
-
-    _write(keten, fill)
+    _write(keten, lambda writing: write_objects(writing, dataset, names))
 
 
 def add_dataset(keten: Throwaway, like: str, name: str) -> str:

@@ -16,11 +16,10 @@ from keten.exchange.cursors import Position
 from keten.exchange.listing import Page, Question, Visible
 from keten.exchange.objects import Objects
 from keten.suppliers.model import Grant
-from keten.vault import entries
 from keten.vault import service as vault
-from keten.vault.model import Object
 from keten.vault.tables import objects
-from tests.unit.vault.house import NOW, House, digest_of, tamper
+from tests.many import write_objects
+from tests.unit.vault.house import NOW, House, tamper
 
 EVERYTHING = Question()
 LONG = "\U00020000" * 247  # with three digits more 250 characters, nearly all of 4 bytes
@@ -29,20 +28,7 @@ LONG = "\U00020000" * 247  # with three digits more 250 characters, nearly all o
 def fill(house: House, dataset: str, names: list[str], expires_us: int = 0) -> None:
     """Rows of objects, bound to their entries, without content."""
     with house.writing() as writing:
-        for name in names:
-            row = Object(
-                id=new_id(),
-                name=name,
-                dataset=dataset,
-                storage=new_id(),
-                size=1,
-                digest=digest_of(b"x"),
-                media_type="text/csv",
-                records=1,
-                put_us=NOW,
-                expires_us=expires_us,
-            )
-            writing.write(objects, None, row, entries.OBJECT_STORED, "operator:test", refs={"dataset": dataset})
+        write_objects(writing, dataset, names, expires_us)
 
 
 def granted(*datasets: str) -> list[Visible]:
