@@ -97,7 +97,7 @@ def test_moved_while_serving(town: Moved) -> None:
         assert reader.received < town.care.stat().st_size
         assert carrier.get(path).status == 503
         assert carrier.sign_in().status == 503
-        assert carrier.ask("GET", "/healthz").status == 503
+        _until_health(carrier, 503)
         assert town.keten.run("status")["keeper"]["clock"], "it is told what was seen"
         if seconds < 0:  # accepted as it is: time stands still until the clock has caught up with the newest entry
             _accept(town)
@@ -109,7 +109,7 @@ def test_moved_while_serving(town: Moved) -> None:
         _accept(town)
         assert carrier.sign_in().status == 200
         assert carrier.get(path).status == 200
-        _until_healthy(carrier)
+        _until_health(carrier, 200)
     kinds = _times_hold(town)
     assert kinds.count("keeper.clock.jumped") >= 2
     assert kinds.count("keeper.clock.accepted") == 3
@@ -120,10 +120,10 @@ def test_moved_while_serving(town: Moved) -> None:
     assert "cut" in ends, ends
 
 
-def _until_healthy(system: SupplierSystem) -> None:
-    """What was said of the keeper's health is said for a second."""
+def _until_health(system: SupplierSystem, status: int) -> None:
+    """What was said of the keeper's health is said for a second, of its illness as well."""
     deadline = time.monotonic() + 30
-    while system.ask("GET", "/healthz").status != 200:
+    while system.ask("GET", "/healthz").status != status:
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
