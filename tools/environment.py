@@ -103,7 +103,7 @@ def install(lock: str) -> None:
     pip = (str(PYTHON), "-I", "-m", "pip", "--disable-pip-version-check")
     uv = shutil.which("uv") or str(VENV / "bin" / "uv")
     if not Path(uv).exists():
-        must(*pip, "install", "-q", "--require-hashes", "-r", "requirements/uv.lock")
+        must(*pip, "install", "-q", "--require-hashes", "-r", "requirements/installer.lock")
     say(f"installing what {lock} names …")
     # uv does not read pip's configuration: where only pip knows the index, pip installs the same lock.
     if not run(uv, "pip", "sync", "-q", "--python", str(PYTHON), "--require-hashes", lock):

@@ -12,4 +12,4 @@ compile() {
 
 compile pyproject.toml --group build -o requirements/keten.lock "$@"
 compile pyproject.toml --group build --group dev -c requirements/keten.lock -o requirements/dev.lock "$@"
-echo uv | compile --no-annotate -c requirements/keten.lock -o requirements/uv.lock - "$@"
+echo uv | compile --no-annotate -c requirements/keten.lock -o requirements/installer.lock - "$@"

@@ -9,7 +9,7 @@ from tests.architecture.checkout import ROOT
 
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>\S+)(?: ; (?P<marker>[^\\]+?))? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}(?: \\)?$")
-LOCKS = ["keten.lock", "dev.lock", "uv.lock"]
+LOCKS = ["keten.lock", "dev.lock", "installer.lock"]
 
 
 def pins(lock: str) -> dict[tuple[str, str], str]:
@@ -44,7 +44,7 @@ def test_every_line_is_a_pin_with_hashes(lock: str) -> None:
 
 def test_the_development_lock_holds_the_runtime_lock() -> None:
     assert pins("keten.lock").items() <= pins("dev.lock").items()
-    assert pins("uv.lock").items() <= pins("keten.lock").items()
+    assert pins("installer.lock").items() <= pins("keten.lock").items()
 
 
 def test_what_is_asked_for_is_locked() -> None:
