@@ -5,11 +5,14 @@ Ended by a revocation, one client after the other; and by the clock, all at the 
 
 from __future__ import annotations
 
+import multiprocessing
+import select
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -137,11 +140,12 @@ def measure_clock(count: int) -> dict[str, Any]:
                 raise RuntimeError(f"a download did not begin: {reader.failure} {reader.refused_status}")
         if time.time() > ends:
             raise RuntimeError("the contract ended before every download had begun")
+        moments = _watched([reader.descriptor for reader in readers])
         for reader in readers:
             reader.join(60)
         time.sleep(0.5)
         cut = len(_ended(place))
-    resets = [(reader.cut_at - ends) * 1000 for reader in readers]
+    resets = [(moment - ends) * 1000 for moment in moments]
     after = [reader.received_after(ends) / 1024 for reader in readers]
     return {
         "reset_p50_ms": _at(resets, 0.5),
@@ -152,6 +156,29 @@ def measure_clock(count: int) -> dict[str, Any]:
         "after_p99_kib": round(_at(after, 0.99), 1),
         "recorded": cut,
     }
+
+
+def _watched(descriptors: list[int]) -> list[float]:
+    """When each connection was reset: noted by a process of its own, which waits for none of the readers' threads."""
+    told, tell = multiprocessing.Pipe(duplex=False)
+    watching = multiprocessing.get_context("fork").Process(target=_watch, args=(descriptors, tell))
+    watching.start()
+    tell.close()
+    moments: list[float] = told.recv()
+    watching.join()
+    return moments
+
+
+def _watch(descriptors: list[int], tell: Connection) -> None:
+    resets: dict[int, float] = {}
+    waiting = select.epoll()
+    for descriptor in descriptors:
+        waiting.register(descriptor, 0)  # EPOLLERR and EPOLLHUP are always reported
+    while len(resets) < len(descriptors):
+        for descriptor, _events in waiting.poll():
+            resets[descriptor] = time.time()
+            waiting.unregister(descriptor)
+    tell.send([resets[descriptor] for descriptor in descriptors])
 
 
 def _ended(place: Place) -> list[int]:

@@ -10,8 +10,6 @@ import time
 from keten.drills.supplier import SupplierSystem
 
 PIECE = 64 * 1024
-PAUSE = 0.005
-LOOK_MILLISECONDS = 20
 
 
 class Reader(threading.Thread):
@@ -19,11 +17,16 @@ class Reader(threading.Thread):
 
     bytes_per_second: 0: as fast as it can. stall_after: stop reading after so many bytes, until `resume` is set.
     Times are `time.time()` in seconds. cut_at: when the reset came to this machine; a slow reader only sees it
-    (`reset_at`) when it reads again.
+    (`reset_at`) when it reads again. descriptor: of the connection, once it began.
     """
 
     def __init__(
-        self, system: SupplierSystem, path: str, *, bytes_per_second: int = 0, stall_after: int = 0
+        self,
+        system: SupplierSystem,
+        path: str,
+        *,
+        bytes_per_second: int = 0,
+        stall_after: int = 0,
     ) -> None:
         super().__init__(daemon=True)
         self._system = system
@@ -32,6 +35,7 @@ class Reader(threading.Thread):
         self._stall_after = stall_after
         self.resume = threading.Event()
         self.began = threading.Event()
+        self.descriptor = -1
         self.arrivals: list[tuple[float, int]] = []
         self.cut_at = 0.0
         self.reset_at = 0.0
@@ -44,6 +48,7 @@ class Reader(threading.Thread):
         try:
             while not self.reset_at and not self.refused_status:
                 self._download()
+                self.cut_at = self.cut_at or self.reset_at  # it was reading at that moment, and saw it first
         except OSError as error:
             self.failure = str(error)
 
@@ -55,8 +60,9 @@ class Reader(threading.Thread):
                 self.refused_status = response.status
                 return
             self.entries.append(response.headers["Keten-Entry"])
-            over = threading.Event()
-            watching = threading.Thread(target=self._watch, args=(os.dup(wire.fileno()), over), daemon=True)
+            self.descriptor = wire.fileno()
+            over = os.eventfd(0)
+            watching = threading.Thread(target=self._watch, args=(os.dup(self.descriptor), over), daemon=True)
             watching.start()
             started, got = time.monotonic(), 0
             try:
@@ -67,25 +73,26 @@ class Reader(threading.Thread):
                     if self._stall_after and got >= self._stall_after:
                         self.resume.wait(120)
                         self._stall_after = 0
-                    while self._speed and got > (time.monotonic() - started) * self._speed:
-                        time.sleep(PAUSE)
+                    if self._speed:
+                        time.sleep(max(0.0, started + got / self._speed - time.monotonic()))
             except OSError:
                 self.reset_at = time.time()
                 return
             finally:
-                over.set()
+                os.eventfd_write(over, 1)
                 watching.join()
+                os.close(over)
             if got < int(response.headers["Content-Length"]):
                 self.reset_at = time.time()
 
-    def _watch(self, descriptor: int, over: threading.Event) -> None:
-        """Note when the connection is reset, whatever the reader does meanwhile."""
+    def _watch(self, descriptor: int, over: int) -> None:
+        """Note when the connection is reset, whatever the reader does meanwhile; until `over` can be read."""
         watched = select.poll()
         watched.register(descriptor, 0)  # POLLERR and POLLHUP are always reported, an ordinary end is neither
+        watched.register(over, select.POLLIN)
         try:
-            while not over.is_set() and not self.cut_at:
-                if watched.poll(LOOK_MILLISECONDS):
-                    self.cut_at = time.time()
+            if descriptor in dict(watched.poll()):
+                self.cut_at = time.time()
         finally:
             os.close(descriptor)
 

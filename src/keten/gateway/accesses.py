@@ -18,6 +18,7 @@ from keten.core.errors import Unavailable
 from keten.gateway.connection import Connection
 from keten.gateway.content import Contents
 from keten.gateway.delivery import Delivery
+from keten.gateway.ends import Ends
 from keten.gateway.link import KeeperLink
 from keten.keeper.protocol import Caller, Cut, Opened, OpenObject, Progress
 
@@ -48,6 +49,7 @@ class Accesses:
         self._sessions: dict[str, Session] = {}
         self._cuts: OrderedDict[str, None] = OrderedDict()
         self._epoch = 0
+        self._ends = Ends(lambda due: _cut([one.connection for one in due], "ended"))
         self._empty: asyncio.Event | None = None
         self._sweeping: asyncio.TimerHandle | None = None
 
@@ -86,10 +88,10 @@ class Accesses:
             self._deliveries[opened.opening] = delivery
             if opened.opening in self._cuts or session in self._cuts or epoch != self._epoch:
                 connection.cut("cut")
-            elif abandoned:
+            elif abandoned or connection.is_lost or connection.is_reset:
                 delivery.finish("client-closed")
             else:
-                delivery.arm()
+                self._ends.add(delivery)
             return delivery
 
         asked = OpenObject(caller, object_id, start, length)
@@ -107,6 +109,7 @@ class Accesses:
 
     def over(self, delivery: Delivery) -> None:
         """A delivery ended: forget it and tell the keeper how."""
+        self._ends.remove(delivery)
         self._deliveries.pop(delivery.opening, None)
         if not self._deliveries and self._empty is not None:
             self._empty.set()
@@ -162,15 +165,11 @@ class Accesses:
 
     def _cut_openings(self, openings: Iterable[str]) -> list[Connection]:
         found = [self._deliveries[opening].connection for opening in openings if opening in self._deliveries]
-        for connection in found:
-            connection.cut("cut")
-        return found
+        return _cut(found, "cut")
 
     def _cut_sessions(self, names: Iterable[str]) -> list[Connection]:
         found = [self._sessions[name].connection for name in names if name in self._sessions]
-        for connection in found:
-            connection.cut("cut")
-        return found
+        return _cut(found, "cut")
 
     def _sweep(self) -> None:
         """Reset connections whose reader takes next to nothing: they hold memory and keys for as long as they stay."""
@@ -194,6 +193,15 @@ class Accesses:
         for delivery in list(self._deliveries.values()):
             delivery.connection.cut(end)
         self._cut_sessions(tuple(self._sessions))
+
+
+def _cut(connections: list[Connection], end: str) -> list[Connection]:
+    """Reset them all, and only then do what each leaves to do: the last one must not wait for that of the others."""
+    for connection in connections:
+        connection.reset()
+    for connection in connections:
+        connection.cut(end)
+    return connections
 
 
 async def _closed(connections: list[Connection]) -> None:

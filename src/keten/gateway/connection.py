@@ -1,18 +1,21 @@
 """One accepted connection: who is on the other side, and how it is reset.
 
-The event loop's `abort()` alone closes politely: the kernel goes on sending what it holds. With SO_LINGER 0 the
-close is a reset, and what was not sent is thrown away (docs/decisions/0007-cutting-a-transfer.md).
+The event loop's `abort()` alone closes politely, and in its next turn: the kernel goes on sending what it holds. So
+the connection is dissolved first, at once (docs/decisions/0007-cutting-a-transfer.md).
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import socket
 import struct
 from collections.abc import Callable
 from typing import Protocol
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # l_onoff, l_linger: socket(7)
+_NOBODY = struct.pack("H14x", socket.AF_UNSPEC)  # a sockaddr whose family is all that counts
+_libc = ctypes.PyDLL(None)  # keeps the interpreter: letting go of it costs more than the call
 _QUICK_TURNS = 4
 _SLOWEST = 0.02  # seconds between looks at a buffer that is not empty yet
 _TLS_RECORD = 16_384  # content bytes of a full TLS record (RFC 8446 §5.1)
@@ -94,8 +97,7 @@ class Connection:
             return
         self._unsent_at_end = self.unsent()
         self.is_reset = True
-        if self.sock.fileno() >= 0:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        dissolve(self.sock)
         transport = self.raw or self.transport
         if transport is not None:
             transport.abort()
@@ -117,3 +119,15 @@ class Connection:
             await asyncio.sleep(0 if turn < _QUICK_TURNS else min((turn - _QUICK_TURNS) / 1000, _SLOWEST))
             turn += 1
         return not self.broken and self._unsent_at_end == 0
+
+
+def dissolve(sock: socket.socket) -> None:
+    """Reset a TCP connection within this call; what waits in the kernel is thrown away.
+
+    connect(2): "connect to an address with the sa_family member of sockaddr set to AF_UNSPEC" dissolves the
+    association, which for an established connection sends a reset. Where a kernel would not, its close is one.
+    """
+    descriptor = sock.fileno()
+    if descriptor >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        _libc.connect(descriptor, _NOBODY, len(_NOBODY))

@@ -6,7 +6,6 @@ keeper is told what was really delivered (law 1). It ends by itself when the dec
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -18,11 +17,13 @@ from keten.keeper.protocol import Delivered, Opened
 PIECE = 256 * 1024  # bytes handed to the transport at once: what waits in this process stays small
 INLINE = 64 * 1024  # up to here, a hop to a thread costs more than the work
 PROGRESS = 16 * 1024 * 1024  # bytes between two reports of progress
-_FARTHEST = 86_400.0  # seconds that a timer is set ahead at most
 
 
 class Delivery:
-    """One access. `end` is empty while it runs; `waiting_since` is when its reader was last waited for (monotonic)."""
+    """One access. `end` is empty while it runs; `waiting_since` is when its reader was last waited for (monotonic).
+
+    over: called once it ended. deadline: when its time is over (monotonic), which is for others to see to (`Ends`).
+    """
 
     def __init__(
         self,
@@ -43,8 +44,8 @@ class Delivery:
         self.end = ""
         self.waiting_since = 0.0
         self.left: Callable[[], int] | None = None  # what has left this process, where that is followed
-        self._deadline = time.monotonic() + opened.valid_for_us / 1_000_000
-        self._timer: asyncio.TimerHandle | None = None
+        self.deadline = time.monotonic() + opened.valid_for_us / 1_000_000
+        self.valid_until_us = opened.valid_until_us
         self._contents = contents
         self._content: Content | None = contents.content(opened)
         self._over = over
@@ -54,24 +55,11 @@ class Delivery:
 
     # ---- how it ends -------------------------------------------------------------------------------------------
 
-    def arm(self) -> None:
-        """Set the timer that cuts when the decision ends."""
-        if self.connection.is_lost or self.connection.is_reset:
-            self.finish("client-closed")
-            return
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            self.connection.cut("ended")
-        else:
-            self._timer = asyncio.get_running_loop().call_later(min(left, _FARTHEST), self.arm)
-
     def finish(self, end: str) -> None:
         """It ended; only the first end counts. Says nothing to the connection: see `Connection.cut`."""
         if self.end:
             return
         self.end = end
-        if self._timer is not None:
-            self._timer.cancel()
         self.sent = self.handed
         if self.left is not None:
             self.sent = self.left()

@@ -408,9 +408,10 @@ class GatewayVerbs:
             info_of(found),
             said.Layout(found.storage, found.size, vault.FRAME_SIZE, vault.header_of(found)),
             key,
-            max(0, decision.valid_until_us - sealed.time_us),
+            max(0, decision.valid_until_us - self._trusted.clock.recording_time()),  # from this moment, not the entry's
             evaluated.start,
             evaluated.length,
+            decision.valid_until_us,
         )
 
     def progress(self, _connection: Connection, body: said.Progress, reply: Reply) -> None:

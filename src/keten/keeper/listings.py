@@ -53,7 +53,7 @@ class Listings:
             if sealed is None:
                 raise Unavailable("not-recorded", "Nothing was recorded, so nothing is given out.")
             until = found.valid_until_us
-            holds_us = NOTHING_HOLDS_US if until is None else until - sealed.time_us
+            holds_us = NOTHING_HOLDS_US if until is None else until - self._trusted.clock.recording_time()
             following = cursors.seal(found.next, client, about) if found.next else ""
             shares = tuple(_share(one) for one in found.shares)
             return said.Shares(sealed.id, sealed.index, shares, holds_us, following)

@@ -240,7 +240,10 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """One access, recorded. `opening`: the entry id, named again in `Delivered`. `key` is empty when only described."""
+    """One access, recorded. `opening`: the entry id, named again in `Delivered`. `key` is empty when only described.
+
+    Accesses with the same `valid_until_us` end together; 0: not told.
+    """
 
     opening: str
     index: int
@@ -250,6 +253,7 @@ class Opened(msgspec.Struct, frozen=True):
     valid_for_us: int
     start: int
     length: int
+    valid_until_us: int = 0
 
 
 class Delivered(msgspec.Struct, frozen=True):

@@ -53,6 +53,7 @@ class FakeKeeper:
         self.told: list[tuple[str, Struct]] = []
         self.objects: dict[str, Content] = {}
         self.valid_for_us = 3_600_000_000
+        self.valid_until_us = 0
         self.page = 1000
         self.verbs: dict[str, Answering] = {
             "keeper.hello": self._hello,
@@ -177,7 +178,8 @@ class FakeKeeper:
         start = max(0, size + body.start) if body.start < 0 else body.start
         length = min(size - start, size if body.length < 0 else body.length)
         key = b"" if body.describe else found.key
-        return said.Opened(new_id(), 8, found.info, found.layout, key, self.valid_for_us, start, length)
+        ends = (self.valid_for_us, start, length, self.valid_until_us)
+        return said.Opened(new_id(), 8, found.info, found.layout, key, *ends)
 
     async def _recorded(self, _body: said.Delivered) -> Struct:
         return said.Recorded(new_id(), 9)

@@ -101,6 +101,30 @@ def test_time_ends_access_by_itself(serving: Serving, loop: str) -> None:
     serving(testing, loop=loop)
 
 
+def test_what_ends_together_ends_with_the_first(serving: Serving) -> None:
+    """Answers take their time to come; the one that took the least knows best when the moment is that all share."""
+
+    async def testing(scene: Scene) -> None:
+        content = scene.keeper.put(os.urandom(BIG))
+        scene.keeper.valid_until_us = 1_900_000_000_000_000
+        late = await begun(scene, content)
+        scene.keeper.valid_for_us = 700_000
+        early = await begun(scene, content)
+        scene.keeper.valid_until_us += 1
+        scene.keeper.valid_for_us = 3_600_000_000
+        other = await begun(scene, content)
+        ends = await scene.keeper.heard("exchange.delivered", 2)
+        assert {one.end for one in ends} == {"ended"}
+        await finished(late)
+        await finished(early)
+        assert late.was_reset
+        assert early.was_reset
+        assert not other.ended.is_set()
+        assert len(scene.gateway.accesses.openings) == 1
+
+    serving(testing)
+
+
 @pytest.mark.parametrize("valid_for_us", [0, -5])
 def test_an_access_that_is_over_when_it_is_answered_gives_nothing(serving: Serving, valid_for_us: int) -> None:
     async def testing(scene: Scene) -> None:
