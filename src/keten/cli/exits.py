@@ -25,6 +25,7 @@ BY_CATEGORY = {
 NEXT_STEPS = {
     "keeper-unreachable": "Start the instance with 'keten up', and look at 'keten doctor'.",
     "keeper-gone": "Look at 'keten status' and at what the keeper said; then do it again.",
+    "cannot-listen": "Choose another port with --gateway, --sftp or --console HOST:PORT; port 0 picks a free one.",
     "name-taken": "With --replace it takes the place of the old content, which is then destroyed.",
     "wrong-passphrase": "Check [keeper] passphrase_file in keten.toml.",
     "database-damaged": "Stop the instance, keep a copy of its folder, and see 'keten ledger verify'.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
 import msgspec
@@ -49,7 +49,14 @@ COLUMNS = (
     "ended",
     "id",
     "index",
+    "actor_name",
+    "supplier_name",
+    "contract_name",
+    "grant_name",
+    "dataset_name",
+    "object_name",
 )
+_NAMED = tuple(column.removesuffix("_name") for column in COLUMNS if column.endswith("_name"))
 _HELD = 10_000  # entries kept back at most, while the delivery of an older one is awaited
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -81,9 +88,12 @@ def custody_lines(connection: Connection, wanted: Filter) -> Iterator[dict[str, 
     return (shown.line for shown in _lines(connection, wanted))
 
 
-def write_csv(connection: Connection, wanted: Filter, stream: TextIO) -> int:
+def write_csv(
+    connection: Connection, wanted: Filter, stream: TextIO, name: Callable[[str, str], str] = lambda _word, found: found
+) -> int:
     """Write the answer as CSV (RFC 4180), a line for each access or event; returns how many lines.
 
+    `name` gives the organisation's own name of an id, by what it is of: "actor", "supplier", "object", …
     A delivery whose opening is in the answer is in that line and has none of its own. Cells that a spreadsheet would
     run as a formula are written after an apostrophe.
     """
@@ -92,7 +102,7 @@ def write_csv(connection: Connection, wanted: Filter, stream: TextIO) -> int:
     count = 0
     for shown in _lines(connection, wanted):
         if not shown.folded:
-            writer.writerow([neutral(value) for value in _cells(shown.line)])
+            writer.writerow([neutral(value) for value in _cells(shown.line, name)])
             count += 1
     return count
 
@@ -217,7 +227,7 @@ def _name(entry: Entry) -> dict[str, Any]:
     return {"id": entry.id, "index": entry.index, "time": rfc3339(entry.time_us)}
 
 
-def _cells(line: dict[str, Any]) -> Iterable[Any]:
+def _cells(line: dict[str, Any], name: Callable[[str, str], str]) -> Iterable[Any]:
     details = line.get("details", {})
     attributes = details.get("attributes", {})
     delivered = line.get("delivered") or {}
@@ -233,4 +243,5 @@ def _cells(line: dict[str, Any]) -> Iterable[Any]:
         "end": delivered.get("end"),
         "ended": delivered.get("time"),
     }
-    return (values.get(name, "") for name in COLUMNS)
+    names = {f"{word}_name": name(word, values[word]) for word in _NAMED if values.get(word)}
+    return ((values | names).get(column, "") for column in COLUMNS)

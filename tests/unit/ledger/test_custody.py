@@ -166,6 +166,17 @@ def test_csv_has_a_line_for_each_access(told: Told) -> None:
     assert rows[1]["reasons"] == "no-grant country-not-allowed"
 
 
+def test_csv_holds_names_beside_ids(told: Told) -> None:
+    stream = io.StringIO()
+    with told.made.reading() as connection:
+        write_csv(connection, Filter(dataset=told.dataset), stream, lambda word, found: f"{word} {found}")
+    stream.seek(0)
+    for row in csv.DictReader(stream):
+        assert row["dataset_name"] == f"dataset {told.dataset}"
+        assert row["actor_name"] == f"actor {row['actor']}"
+        assert row["grant_name"] == (f"grant {row['grant']}" if row["grant"] else "")
+
+
 def test_csv_keeps_a_delivery_whose_opening_is_not_asked_for(told: Told) -> None:
     rows = told.rows(dataset=told.dataset, since_us=told.second_end.time_us, until_us=told.first_end.time_us)
     assert [(row["kind"], row["bytes"], row["end"]) for row in rows] == [("exchange.object.delivered", "17", "cut")]

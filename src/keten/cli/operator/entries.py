@@ -146,7 +146,7 @@ def custody(
         )
         if csv:
             try:
-                had.write_csv(connection, wanted, sys.stdout)
+                had.write_csv(connection, wanted, sys.stdout, known.named)
                 sys.stdout.flush()
             except BrokenPipeError as error:
                 raise ReaderGone from error

@@ -104,6 +104,10 @@ class Names:
             return actor
         return next((name for kind in PRINCIPALS if (name := self.name(kind, actor)) != actor), actor)
 
+    def named(self, word: str, found: str) -> str:
+        """The name of what an entry refers to, by the word that it does so with."""
+        return self.actor(found) if word == "actor" else self.name(word, found)
+
     def _look_up(self, kind: str, row_id: str) -> str:
         if not is_id(row_id):
             return row_id
