@@ -29,7 +29,8 @@ NEXT_STEPS = {
     "name-taken": "With --replace it takes the place of the old content, which is then destroyed.",
     "wrong-passphrase": "Check [keeper] passphrase_file in keten.toml.",
     "database-damaged": "Stop the instance, keep a copy of its folder, and see 'keten ledger verify'.",
-    "register-mismatch": "See 'keten ledger verify': it names every row that does not hold.",
+    "register-mismatch": "Nothing is given out through it. 'keten ledger verify' names every row that does not hold; "
+    "to end access for good, revoke what it belongs to: its supplier, contract or grant.",
     "clock-jumped": "See 'keten doctor'; once the clock is right: 'keten doctor --accept-clock'.",
     "fsync-failed": "Check the disk (dmesg, SMART); nothing is written until the process starts again.",
 }
