@@ -100,10 +100,14 @@ def test_a_name_that_reaches_elsewhere_is_not_used(name: str, signed_in: OtherSi
 def test_an_interrupted_download_says_that_it_can_go_on(
     get: Callable[..., Done], signed_in: OtherSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(download, "PIECE", 1000)
-        patched.setattr(Transfer, "advance", lambda *_words: signal.raise_signal(signal.SIGINT))
-        stopped = get()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(download, "PIECE", 1000)
+            patched.setattr(Transfer, "advance", lambda *_words: signal.raise_signal(signal.SIGINT))
+            stopped = get()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped.code == 130
     assert f".keten-{OBJECT}.part, and the same command goes on with them" in stopped.err
     done = get()
