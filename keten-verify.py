@@ -1326,7 +1326,8 @@ def check_evidence(arguments: Sequence[str]) -> int:
         parser.error("--key: this is not an Ed25519 verifier key (name+hash+key)")
     fork, why = judge(evidence, key) if key is not None else (False, "the key in it is malformed")
     if options.json:
-        print(json.dumps({"fork": fork, "why": why, "origin": key.name if key else None, "key_given": bool(options.key)}))
+        result = {"fork": fork, "why": why, "origin": key.name if key else None, "key_given": bool(options.key)}
+        print(json.dumps(result))
     else:
         if not options.key:
             print(ascii(f"REMARK      the key came with the evidence: {evidence['ledger_key']}")[1:-1])

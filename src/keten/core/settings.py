@@ -104,6 +104,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether anybody outside is to sign the ledger."""
         return bool(self.witnesses.policy or self.timestamps.url)
 
+    @property
+    def outside_limit_seconds(self) -> int:
+        """How long what was recorded may wait for an outside signature; an authority alone signs only so often."""
+        limit = duration(self.witnesses.limit)
+        return limit if self.witnesses.policy else max(limit, 2 * duration(self.timestamps.every))
+
 
 class Paths:
     """Where things are inside an instance. Each folder has one owner when processes run under users of their own."""

@@ -1,7 +1,7 @@
 """A witness's folder: its key, the logs that it watches with the newest head of each, and evidence against them.
 
-`witness.json` holds its name and its private key (Ed25519), for its owner only; `logs/<…>.json` a log's verifier key and
-the newest checkpoint that was cosigned; `evidence/<…>.json` what proves that a log showed two histories; `lock` is
+`witness.json` holds its name and its private key (Ed25519), for its owner only; `logs/<…>.json` a log's verifier key
+and the newest checkpoint that was cosigned; `evidence/<…>.json` what proves that a log showed two histories; `lock` is
 held by the one process that runs.
 """
 

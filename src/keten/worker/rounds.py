@@ -40,9 +40,13 @@ _ALARMS = ("ahead", "fork")
 
 
 class Asked(msgspec.Struct):
-    """What is remembered of one witness. there: the size that it has. rest_until: monotonic seconds."""
+    """What is remembered of one witness. there: the size that it has. rest_until: monotonic seconds.
+
+    ahead: it had cosigned a larger head than there was; once there is one as large, it is to be asked at once.
+    """
 
     there: int | None = None
+    ahead: bool = False
     pause: float = 0.0
     rest_until: float = 0.0
     said: str = ""
@@ -105,7 +109,9 @@ class Rounds:
 
         An entry that only says that a head was cosigned calls for a signature as well, and then nothing follows it.
         """
-        if checkpoint.size == 0 or self._monotonic() < self._asked[witness.name].rest_until:
+        asked = self._asked[witness.name]
+        caught_up = asked.ahead and asked.there is not None and checkpoint.size > asked.there
+        if checkpoint.size == 0 or (self._monotonic() < asked.rest_until and not caught_up):
             return False
         size, at_us = state.last.get(witness.key.label, (0, 0))
         old = wall_us() - at_us > duration(self._settings.witnesses.limit) * SECOND // 2
@@ -126,6 +132,7 @@ class Rounds:
         """Rest from a witness that fails, longer each time; from one that disagrees, at once as long as can be."""
         asked = self._asked[witness.name]
         asked.there = given.there
+        asked.ahead = given.heard is not None and given.heard.code == "ahead"
         if given.heard is None:
             asked.pause, asked.rest_until = 0.0, 0.0
             if asked.said:
@@ -169,7 +176,7 @@ class Rounds:
 
     def _watch(self, state: OutsideState) -> None:
         """Warn, once, when what was recorded waits for longer than the limit for anybody's signature."""
-        limit = duration(self._settings.witnesses.limit) * SECOND
+        limit = self._settings.outside_limit_seconds * SECOND
         waiting = wall_us() - state.waiting_us if state.waiting_us else 0
         late = waiting > limit
         if late and not self._late:

@@ -86,19 +86,21 @@ def run(
 
 def add(
     folder: Folder,
-    log_key: Annotated[
-        str, typer.Argument(metavar="KEY", help="The ledger's verifier key (its key.pub).", show_default=False)
+    log_keys: Annotated[
+        list[str], typer.Argument(metavar="KEY…", help="Ledgers' verifier keys (each its key.pub).", show_default=False)
     ],
     json: Json = False,
 ) -> None:
-    """Watch a ledger from now on, also while the witness runs. Twice is fine; another key for it is refused.
+    """Watch ledgers from now on, also while the witness runs. Twice is fine; another key for it is refused.
 
     Example: keten witness add witness "$(cat key.pub)"
     """
     output = Output(json=json)
-    added = _there(folder).add(log_key)
-    output.result({"origin": added.verifier.name, "key": added.key})
-    output.line(f"The ledger {added.verifier.name} is watched.")
+    opened = _there(folder)
+    added = [opened.add(log_key) for log_key in log_keys]
+    output.result([{"origin": one.verifier.name, "key": one.key} for one in added])
+    for one in added:
+        output.line(f"The ledger {one.verifier.name} is watched.")
 
 
 def key(folder: Folder, json: Json = False) -> None:
