@@ -48,7 +48,7 @@ _WORDS = {
         "become": "How to become a witness of this log",
         "how": "A witness cosigns each new head of the log, once it has verified that the log only grew "
         '(<a href="https://c2sp.org/tlog-witness">c2sp.org/tlog-witness</a>, <code>POST add-checkpoint</code>). Any '
-        "program that speaks that will do. With Keten's own, on a machine of yours that this organisation does not own:",
+        "program that speaks that will do. With Keten's own, on a machine that this organisation does not own:",
         "then": "Then give the organisation the key that <code>init</code> printed, and the address at which your "
         "witness is reached: it adds both to its policy. Compare the verifier key above with one that you got in "
         "another way.",
@@ -60,7 +60,7 @@ _WORDS = {
     "nl": {
         "title": "Een openbaar logboek",
         "about": "Alles wat deze organisatie met leveranciers deelt, wordt in dit logboek vastgelegd voordat het de "
-        'deur uit gaat. Het is een transparantielogboek (<a href="https://c2sp.org/tlog-tiles">c2sp.org/tlog-tiles</a>); '
+        'deur uit gaat. Het is een logboek volgens <a href="https://c2sp.org/tlog-tiles">c2sp.org/tlog-tiles</a>; '
         "er staan ids en vastleggingen in, en niets persoonlijks.",
         "origin_word": "Oorsprong",
         "key_word": "Controlesleutel",

@@ -20,6 +20,7 @@ from keten.core.clock import to_us
 from keten.core.errors import Corrupt, Invalid, Unavailable
 
 MAX_STAMP_BYTES = 64 * 1024
+_CERTIFICATES = 0xA0  # [0] IMPLICIT in SignedData
 _GRANTED = (0, 1)  # PKIStatus of RFC 3161 §2.4.2: granted, granted with modifications
 
 
@@ -71,9 +72,55 @@ def _decode(stamp: bytes) -> TimeStampResponse:
     if len(stamp) > MAX_STAMP_BYTES:
         raise Corrupt("stamp-wrong", "This is not a time stamp.", f"{len(stamp)} bytes")
     try:
-        return decode_timestamp_response(stamp)
+        return decode_timestamp_response(_with_sorted_certificates(stamp))
     except ValueError as error:
         raise Corrupt("stamp-wrong", "This is not a time stamp.", str(error)[:300]) from error
+
+
+class _Element(msgspec.Struct, frozen=True):
+    """One element of DER: its tag, where it begins, where its content does, and where it ends."""
+
+    tag: int
+    start: int
+    content: int
+    end: int
+
+
+def _elements(data: bytes, start: int, end: int) -> list[_Element]:
+    """The elements between two places. Raises `ValueError` for what is no DER with tags and lengths of usual size."""
+    found = []
+    while start < end:
+        header = data[start : start + 2]
+        if len(header) < 2 or header[1] == 0x80 or header[1] > 0x84:
+            raise ValueError("it is no DER")
+        size = header[1] - 0x80 if header[1] > 0x80 else 0  # bytes of a long length
+        content = start + 2 + size
+        length = int.from_bytes(data[start + 2 : content], "big") if size else header[1]
+        if content + length > end:
+            raise ValueError("it is cut off")
+        found.append(_Element(header[0], start, content, content + length))
+        start = content + length
+    return found
+
+
+def _with_sorted_certificates(stamp: bytes) -> bytes:
+    """The same stamp with its certificates in the order of DER (X.690 §11.6).
+
+    OpenSSL, and so most authorities, leave them in any order, which no signature covers, and the library that reads
+    stamps takes that as malformed. What has no certificates at the usual place comes back as it is.
+    """
+    inside = _Element(0, 0, 0, len(stamp))
+    # TimeStampResp, its token (a ContentInfo), [0] content, SignedData (RFC 3161 §2.4.2, RFC 5652 §3, §5.1).
+    for place in (0, 1, 1, 0):
+        elements = _elements(stamp, inside.content, inside.end)
+        if len(elements) <= place:
+            return stamp
+        inside = elements[place]
+    for one in _elements(stamp, inside.content, inside.end):
+        if one.tag == _CERTIFICATES:
+            each = [stamp[part.start : part.end] for part in _elements(stamp, one.content, one.end)]
+            return stamp[: one.content] + b"".join(sorted(each)) + stamp[one.end :]
+    return stamp
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -132,5 +132,5 @@ def _disagreements(connection: Connection, found: Outside) -> Iterator[Finding]:
         yield wrong(
             "witness-disagrees",
             f"The witness {details.get('witness')} holds another history than this ledger: {details.get('what')}.",
-            "Somebody may have set the ledger back or forked it: keep a copy of all of it, and see the witness's evidence.",
+            "Somebody may have set the ledger back or forked it: keep a copy of it, and see the witness's evidence.",
         )
