@@ -2,6 +2,8 @@
 """Check an exported Keten ledger. One file, Python 3.8 or newer, nothing else; it reads and never writes.
 
     python3 keten-verify.py EXPORT_DIR [--key KEY] [--checkpoint FILE]... [--proof FILE]... [--json]
+    python3 keten-verify.py EXPORT_DIR --against FILE...     as --checkpoint; also a file of evidence
+    python3 keten-verify.py evidence FILE [--key KEY] [--json]
 
 EXPORT_DIR is what `keten ledger export` made: a tiled transparency log (c2sp.org/tlog-tiles), its key `key.pub`,
 and `entries.jsonl` with the payloads. The formats: docs/formats/ledger.md. What is checked:
@@ -12,6 +14,11 @@ and `entries.jsonl` with the payloads. The formats: docs/formats/ledger.md. What
 4. Every payload against the commitment in its entry; ids never twice, times never falling, order and number.
 5. Checkpoints that you kept from earlier (--checkpoint): the log must begin with exactly what they signed.
 6. Proofs of single entries (--proof, c2sp.org/tlog-proof).
+7. The witnessed checkpoint in the export: it is of this log, and has as many cosignatures as the policy beside it asks
+   for (c2sp.org/tlog-cosignature, c2sp.org/tlog-policy). Time stamps are not checked here: openssl ts -verify does.
+
+With `evidence FILE` it says whether a file that a supplier, a witness or an auditor kept proves that a log showed two
+histories: exit code 0 when it does, 1 when it does not.
 
 Exit code: 0 all of it holds; 1 something does not, and it is named; 2 wrong use; 4 something cannot be read.
 What it cannot see: a log that was rewritten whole and signed anew. Only a key and a checkpoint that you kept
@@ -51,7 +58,7 @@ MAX_FAULTS = 1000
 BUNDLES_AT_ONCE = 16
 FEW_ENTRIES = 20_000  # not worth more processes
 ID_LENGTH = 26
-EXPORT_FILES = {"checkpoint", "key.pub", "entries.jsonl", "tile"}
+EXPORT_FILES = {"checkpoint", "key.pub", "entries.jsonl", "tile", "witnessed", "witnesses.policy", "stamps"}
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 LEAF = re.compile(rb'\{"id":"([a-z2-7]{26})","v":1,"commitment":"([0-9a-f]{64})"\}')
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
@@ -188,11 +195,13 @@ class Key(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """A signed head of a log."""
+    """A signed head of a log. `strangers`: names of others that signed; `text`: what is signed; `lines`: by others."""
 
     size: int
     root: bytes
     strangers: list[str]
+    text: bytes
+    lines: list[tuple[str, bytes]]
 
 
 class Proof(NamedTuple):
@@ -230,11 +239,11 @@ def is_name(name: str) -> bool:
     return bool(name) and not re.search("[\\s\x00-\x1f+\ud800-\udfff]", name)
 
 
-def read_key(text: str) -> Key | None:
-    """A verifier key (name+hash+base64) of type Ed25519, or None."""
+def read_key(text: str, kind: int = 1) -> Key | None:
+    """A verifier key (name+hash+base64) of type Ed25519 (`kind` 4: a witness's, for cosignatures), or None."""
     parts = text.strip("\n").split("+", 2)
     raw = unbase64(parts[2]) if len(parts) == 3 else None
-    if raw is None or len(raw) != 33 or raw[0] != 1 or not is_name(parts[0]) or not good_key(raw[1:]):
+    if raw is None or len(raw) != 33 or raw[0] != kind or not is_name(parts[0]) or not good_key(raw[1:]):
         return None
     key_id = hashlib.sha256(parts[0].encode("utf-8") + b"\n" + raw).digest()[:4]
     return Key(parts[0], key_id, raw[1:]) if parts[1].lower() == key_id.hex() else None
@@ -262,6 +271,7 @@ def open_checkpoint(note: bytes, key: Key, where: str) -> Checkpoint:
     ):
         raise Fault("note-malformed", where, "this is not a signed note")
     strangers, ours = [], 0
+    signatures: list[tuple[str, bytes]] = []
     for line in block[:-1].split("\n"):  # 2
         dash, _, rest = line.partition(" ")
         name, _, encoded = rest.partition(" ")
@@ -270,6 +280,7 @@ def open_checkpoint(note: bytes, key: Key, where: str) -> Checkpoint:
             raise Fault("note-malformed", where, "a signature line is malformed")
         if (name, raw[:4]) != (key.name, key.id):
             strangers.append(name)
+            signatures.append((name, raw))
         elif signed(key.public, text.encode("utf-8"), raw[4:]):
             ours += 1
         else:
@@ -283,7 +294,7 @@ def open_checkpoint(note: bytes, key: Key, where: str) -> Checkpoint:
         raise Fault("checkpoint-malformed", where, "this is not a checkpoint")
     if lines[0] != key.name:
         raise Fault("other-log", where, f"it is of {lines[0][:80]!r}, the key is of {key.name!r}")
-    return Checkpoint(size, root, strangers)
+    return Checkpoint(size, root, strangers, text.encode("utf-8"), signatures)
 
 
 def read_proof(data: bytes, where: str) -> Proof:
@@ -300,6 +311,72 @@ def read_proof(data: bytes, where: str) -> Proof:
     if index is None or None in path or len(path) > 63:
         raise Fault("proof-malformed", where, "this is not a proof file")
     return Proof(index, [each for each in path if each is not None], extra, note)
+
+
+# --- outsiders: cosignatures and the policy that says how many are enough ------------------------------------------
+
+
+class Policy(NamedTuple):
+    """Who must cosign: witnesses by name, groups as (so many, of these), and the name of what must be satisfied."""
+
+    witnesses: dict[str, Key]
+    groups: dict[str, tuple[int, list[str]]]
+    quorum: str
+
+
+def read_policy(data: bytes, where: str) -> Policy:
+    """A policy file (c2sp.org/tlog-policy); raises `Fault` naming the line. `log` lines are passed over."""
+    policy = Policy({}, {}, "")
+    for at, line in enumerate(data.decode("utf-8", "surrogateescape").split("\n"), 1):
+        words = re.split("[ \t]+", line.strip(" \t"))
+        if words == [""] or words[0].startswith("#") or words[0] == "log":
+            continue
+        known = {*policy.witnesses, *policy.groups}
+        good = False
+        if words[0] == "witness" and len(words) in (3, 4):
+            key = read_key(words[2], 4)
+            keys = {each.public for each in policy.witnesses.values()}
+            good = key is not None and words[1] not in known | {"none"} and key.public not in keys
+            if key is not None:
+                policy.witnesses[words[1]] = key
+        elif words[0] == "group" and len(words) > 3:
+            members = words[3:]
+            used = {each for _, some in policy.groups.values() for each in some}
+            count = {"any": 1, "all": len(members)}.get(words[2], number(words[2]) or 0)
+            good = 1 <= count <= len(members) == len(set(members)) and words[1] not in known | {"none"}
+            good = good and set(members) <= known and not used & set(members)
+            policy.groups[words[1]] = (count, members)
+        elif words[0] == "quorum" and len(words) == 2:
+            good = not policy.quorum and words[1] in known | {"none"}
+            policy = policy._replace(quorum=words[1])
+        if not good:
+            raise Fault("policy-malformed", f"{where}, line {at}", "this is not a line of a policy")
+    if not policy.quorum:
+        raise Fault("policy-malformed", where, "it has no quorum")
+    return policy
+
+
+def cosigners(head: Checkpoint, policy: Policy, where: str) -> set[str]:
+    """The policy's witnesses that cosigned a head (c2sp.org/tlog-cosignature v1); raises `Fault` for a wrong one."""
+    found = set()
+    for name, key in policy.witnesses.items():
+        for signer, raw in head.lines:
+            if (signer, raw[:4]) != (key.name, key.id):
+                continue
+            seconds = int.from_bytes(raw[4:12], "big")
+            message = b"cosignature/v1\ntime %d\n%b" % (seconds, head.text)
+            if len(raw) != 76 or not signed(key.public, message, raw[12:]):
+                raise Fault("signature-wrong", where, f"the cosignature by {signer} does not hold")
+            found.add(name)
+    return found
+
+
+def satisfied(policy: Policy, names: set[str]) -> bool:
+    """Whether these witnesses are enough."""
+    held = {"none": True, **{name: name in names for name in policy.witnesses}}
+    for name, (count, members) in policy.groups.items():
+        held[name] = sum(held[member] for member in members) >= count
+    return held[policy.quorum]
 
 
 # --- the Merkle tree of RFC 6962 --------------------------------------------------------------------------------
@@ -354,6 +431,27 @@ def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: by
             node = node_hash(node, sibling)
         place, last = place >> 1, last >> 1
     return last == 0 and node == root
+
+
+def consistent_roots(old: int, new: int, hashes: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """The roots at two sizes that these hashes give, the first being a node of both trees (RFC 9162 §2.1.4.2)."""
+    if not hashes:
+        return None
+    last, end = old - 1, new - 1
+    while last & 1:
+        last, end = last >> 1, end >> 1
+    older = newer = hashes[0]
+    for sibling in hashes[1:]:
+        if end == 0:
+            return None
+        if last & 1 or last == end:
+            older, newer = node_hash(sibling, older), node_hash(sibling, newer)
+            while last and not last & 1:
+                last, end = last >> 1, end >> 1
+        else:
+            newer = node_hash(newer, sibling)
+        last, end = last >> 1, end >> 1
+    return (older, newer) if end == 0 else None
 
 
 def split_hashes(data: bytes) -> list[bytes]:
@@ -731,24 +829,29 @@ class Audit:
         self._unproven: set[str] = set()
         self._tiles = 0
 
-    def run(self, checkpoints: Sequence[str], proofs: Sequence[str]) -> None:
+    def run(self, checkpoints: Sequence[str], proofs: Sequence[str], policy: str = "") -> None:
         """The whole check, in the order of this program's description.
 
         1. The export's checkpoint; it says how many entries there must be.
         2. What the given checkpoints and proofs will be compared with is noted before the entries are read.
         3. Every bundle with its tile and its lines; then every tile above, and the root.
         4. Other files: those of older checkpoints must agree, the rest is named.
-        5. The given checkpoints and proofs.
+        5. The given checkpoints and proofs; and the witnessed checkpoint, by the given policy or the export's own.
         """
         report = self._report
         checkpoint = open_checkpoint(read_file(self._folder, "checkpoint", MAX_NOTE), self._key, "checkpoint")  # 1
         self._size = checkpoint.size
         root = base64.b64encode(checkpoint.root).decode("ascii")
         report.facts.update(origin=self._key.name, size=checkpoint.size, root=root)
-        if checkpoint.strangers:
-            names = ", ".join(sorted(set(checkpoint.strangers)))
+        known = self._policy(policy)
+        strangers = set(checkpoint.strangers) - {each.name for each in known.witnesses.values()}
+        if strangers:
+            names = ", ".join(sorted(strangers))
             report.remarks.append(f"signatures by other keys were not checked: {names}"[:500])
         older = [each for each in map(self._older, checkpoints) if each]  # 2
+        witnessed = self._older(str(Path(self._folder, "witnessed")), "witnessed")
+        if witnessed:
+            older.append(witnessed)
         proven = [each for each in map(self._proof, proofs) if each]
         wanted = {each.size // WIDTH for _, each in older}
         for _, proof, at in proven:
@@ -763,6 +866,33 @@ class Audit:
             self._check_older(name, head)
         for name, proof, head in proven:
             self._check_proof(name, proof, head)
+        for name, head in (("checkpoint", checkpoint), *([witnessed] if witnessed else [])):
+            self._check_cosigned(name, head, known)
+
+    def _policy(self, given: str) -> Policy:
+        """The policy to count cosignatures by: the auditor's own, else the export's; one that asks for none, else."""
+        own = Path(self._folder, "witnesses.policy")
+        try:
+            if given:
+                return read_policy(read_file("", given, MAX_NOTE), given)
+            if own.exists():
+                self._report.remarks.append("the policy of witnesses came with the export; give your own with --policy")
+                return read_policy(read_file("", str(own), MAX_NOTE), "witnesses.policy")
+        except (Fault, Unreadable) as error:
+            self._report.note(error)
+        return Policy({}, {}, "none")
+
+    def _check_cosigned(self, name: str, head: Checkpoint, policy: Policy) -> None:
+        """Step 5 of `run`, for cosignatures: those that there are hold; the witnessed checkpoint has enough."""
+        try:
+            names = cosigners(head, policy, name)
+        except Fault as fault:
+            self._report.note(fault)
+            return
+        if name == "witnessed":
+            self._report.facts["witnessed"] = {"size": head.size, "by": sorted(names)}
+            if not satisfied(policy, names):
+                self._report.fault("witnesses-few", name, "it has fewer cosignatures than the policy asks for")
 
     def summary(self) -> None:
         """What was read, for the report."""
@@ -966,12 +1096,17 @@ class Audit:
                 raise Fault("tile-wrong", name, "an older part, but not the beginning of what is there now")
         return True
 
-    def _older(self, path: str) -> tuple[str, Checkpoint] | None:
-        """A checkpoint file that was given, opened."""
+    def _older(self, path: str, name: str = "") -> tuple[str, Checkpoint] | None:
+        """A checkpoint file that was given, or evidence that holds one, opened; one with a `name` need not be there."""
+        if name and not Path(path).exists():
+            return None
         try:
-            return path, open_checkpoint(read_file("", path, MAX_NOTE), self._key, path)
+            data = read_file("", path, 4 * MAX_NOTE)
+            if data.lstrip()[:1] == b"{":
+                data = read_evidence(data, path)["kept_checkpoint"].encode("utf-8")
+            return name or path, open_checkpoint(data, self._key, name or path)
         except (Fault, Unreadable) as error:
-            self._report.checkpoints.append({"file": path, "holds": False})
+            self._report.checkpoints.append({"file": name or path, "holds": False})
             self._report.note(error)
             return None
 
@@ -1089,6 +1224,9 @@ def say(report: Report, folder: str) -> None:
     for kind, checks in (("checkpoint", report.checkpoints), ("proof", report.proofs)):
         for check in checks:
             print_line(f"  {kind} {check['file']}: {'holds' if check['holds'] else 'does not hold'}")
+    if facts.get("witnessed"):
+        by = ", ".join(facts["witnessed"]["by"]) or "nobody"
+        print_line(f"  witnessed by {by}, at {facts['witnessed']['size']:,} entries")
     for remark in report.remarks:
         print_line(f"REMARK      {remark}")
     for fault in report.faults:
@@ -1106,7 +1244,8 @@ def check(options: argparse.Namespace, given: Key | None, report: Report) -> Non
     progress = Progress()
     audit = Audit(options.folder, key, report, progress)
     try:
-        audit.run(options.checkpoint, options.proof)
+        against = [*options.checkpoint, *getattr(options, "against", [])]
+        audit.run(against, options.proof, getattr(options, "policy", ""))
     except (Fault, Unreadable) as error:
         report.note(error)
     finally:
@@ -1114,8 +1253,92 @@ def check(options: argparse.Namespace, given: Key | None, report: Report) -> Non
         audit.summary()
 
 
+# --- evidence of a fork -----------------------------------------------------------------------------------------
+
+EVIDENCE_TEXTS = ("format", "what", "time", "by", "source", "ledger_key", "kept_checkpoint", "shown_checkpoint")
+
+
+def read_evidence(data: bytes, where: str) -> dict[str, Any]:
+    """A file of evidence (docs/formats/witness.md); raises `Fault`."""
+    try:
+        found = decode_json(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or found.get("format") != "keten-evidence-1":
+        raise Fault("evidence-malformed", where, "this is not a file of evidence")
+    path = found.get("path", [])
+    texts = [found.get(name) for name in EVIDENCE_TEXTS]
+    if not all(isinstance(each, str) for each in [*texts, found.get("other_root", "")]) or not isinstance(path, list):
+        raise Fault("evidence-malformed", where, "a part of it is missing")
+    if len(path) > 130 or not all(isinstance(each, str) for each in path):
+        raise Fault("evidence-malformed", where, "its hashes are malformed")
+    return found
+
+
+def judge(evidence: dict[str, Any], key: Key) -> tuple[bool, str]:
+    """Whether evidence proves that the key signed two histories, and why or why not.
+
+    1. Both checkpoints are signed by the key.
+    2. Of one size, and with different roots: that alone proves it.
+    3. Else the hashes lead from another root, at the smaller size, to the larger checkpoint's root.
+    """
+    heads = []
+    for name in ("kept_checkpoint", "shown_checkpoint"):  # 1
+        try:
+            heads.append(open_checkpoint(evidence[name].encode("utf-8", "surrogatepass"), key, name))
+        except Fault as fault:
+            return False, f"{name}: {fault.detail}"
+    older, newer = sorted(heads, key=lambda head: head.size)
+    if older.size == newer.size:  # 2
+        if older.root == newer.root:
+            return False, "both checkpoints are the same head"
+        return True, f"the key signed two different roots for {older.size} entries"
+    path = [unhash(each) for each in evidence.get("path", [])]  # 3
+    hashes = [each for each in path if each is not None]
+    if older.size == 0 or not hashes or len(hashes) != len(path):
+        return False, "nothing shows which root the larger log has at the smaller size"
+    complete = older.size & (older.size - 1) == 0
+    given = unhash(evidence.get("other_root") or "")
+    if complete and given is None:
+        return False, "nothing shows which root the larger log has at the smaller size"
+    roots = consistent_roots(older.size, newer.size, [given or b"", *hashes] if complete else hashes)
+    if roots is None or roots[1] != newer.root:
+        return False, "its hashes do not lead to the root of the larger checkpoint"
+    if roots[0] == older.root:
+        return False, f"the checkpoint of {newer.size} entries goes on from that of {older.size}"
+    return True, f"the key signed one root for {older.size} entries, and {newer.size} that begin with another one"
+
+
+def check_evidence(arguments: Sequence[str]) -> int:
+    """`evidence FILE`: exit code 0 when it proves a fork, 1 when it does not, 4 when it cannot be read."""
+    parser = argparse.ArgumentParser(prog="keten-verify.py evidence", description="Does this prove a fork?")
+    parser.add_argument("file", metavar="FILE", help="what a supplier, a witness or an auditor kept")
+    parser.add_argument("--key", metavar="VKEY", help="the log's verifier key that you trust; else the one in the file")
+    parser.add_argument("--json", action="store_true", help="the result as one JSON object")
+    options = parser.parse_args(arguments)
+    try:
+        evidence = read_evidence(read_file("", options.file, 4 * MAX_NOTE), options.file)
+    except (Fault, Unreadable) as error:
+        print(f"UNREADABLE  {error.where}: {error.detail}")
+        return 4
+    key = read_key(options.key if options.key is not None else evidence["ledger_key"])
+    if key is None and options.key is not None:
+        parser.error("--key: this is not an Ed25519 verifier key (name+hash+key)")
+    fork, why = judge(evidence, key) if key is not None else (False, "the key in it is malformed")
+    if options.json:
+        result = {"fork": fork, "why": why, "origin": key.name if key else None, "key_given": bool(options.key)}
+        print(json.dumps(result))
+    else:
+        if not options.key:
+            print(ascii(f"REMARK      the key came with the evidence: {evidence['ledger_key']}")[1:-1])
+        print(ascii(f"{'It PROVES a fork' if fork else 'It proves no fork'}: {why}.")[1:-1])
+    return 0 if fork else 1
+
+
 def main() -> int:
     """The command; returns the exit code."""
+    if sys.argv[1:2] == ["evidence"]:
+        return check_evidence(sys.argv[2:])
     parser = argparse.ArgumentParser(
         description="Check an exported Keten ledger.",
         epilog="Exit codes: 0 holds, 1 does not hold, 2 wrong use, 4 cannot be read.",
@@ -1123,6 +1346,8 @@ def main() -> int:
     parser.add_argument("folder", metavar="EXPORT_DIR", help="what `keten ledger export` made")
     parser.add_argument("--key", metavar="VKEY", help="the log's verifier key that you trust: name+hash+key")
     parser.add_argument("--checkpoint", metavar="FILE", nargs="+", default=[], help="checkpoints from earlier")
+    parser.add_argument("--against", metavar="FILE", nargs="+", default=[], help="as --checkpoint; also evidence")
+    parser.add_argument("--policy", metavar="FILE", default="", help="your own policy of witnesses (tlog-policy)")
     parser.add_argument("--proof", metavar="FILE", nargs="+", default=[], help="proofs of single entries")
     parser.add_argument("--json", action="store_true", help="the result as one JSON object")
     options = parser.parse_args()

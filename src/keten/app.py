@@ -1,7 +1,8 @@
 """The composition root: the only place that reads the environment, and the entry of every process of Keten.
 
-`keten …` is the command line. `keten _keeper`, `_gateway` and `_console` are the processes that `keten up` supervises
-(and that a service manager can start by themselves, each under its own user); they import nothing of the command line.
+`keten …` is the command line. `keten _keeper`, `_gateway`, `_console` and `_worker` are the processes that `keten up`
+supervises (and that a service manager can start by themselves, each under its own user); they import nothing of the
+command line.
 """
 
 from __future__ import annotations
@@ -101,10 +102,17 @@ def _console(found: Settings) -> int:
     return code
 
 
+def _worker(found: Settings) -> int:
+    from keten.worker.main import run
+
+    return run(found)
+
+
 PROCESSES: dict[str, Callable[[Settings], int]] = {
     "_keeper": _keeper,
     "_gateway": _gateway,
     "_console": _console,
+    "_worker": _worker,
 }
 
 

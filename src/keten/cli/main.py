@@ -27,6 +27,7 @@ COMMANDS = (
     "keten.cli.operator.destroying",
     "keten.cli.operator.ledger",
     "keten.cli.operator.drilling",
+    "keten.cli.operator.witnessing",
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",
     "keten.cli.demo.command",

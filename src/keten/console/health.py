@@ -38,6 +38,7 @@ def concerns(seen: Seen) -> tuple[Concern, ...]:
     found = [
         *_register(seen),
         *_ledger(seen),
+        *_outsiders(seen),
         *_clock(seen),
         *_keeper(seen),
         *_disk(seen.settings.paths.database_folder),
@@ -68,6 +69,16 @@ def _ledger(seen: Seen) -> Iterator[Concern]:
     behind = proof.size - (proof.published or 0)
     if proof.published is not None and behind > 0 and seen.now_us - proof.newest_us > PUBLISHED_WITHIN_US:
         yield Concern("not-published", {"count": behind}, grave=True)
+
+
+def _outsiders(seen: Seen) -> Iterator[Concern]:
+    """What outsiders say, and whether they still say anything."""
+    disagreeing = seen.history.facts.disagreeing
+    if disagreeing:
+        yield Concern("witness-disagrees", {"witnesses": ", ".join(sorted(disagreeing.values()))}, grave=True)
+    since = seen.proof.waiting_us
+    if seen.proof.watched and since and seen.now_us - since > seen.settings.outside_limit_seconds * SECOND:
+        yield Concern("outside-late", {"since": rfc3339(since)}, grave=True)
 
 
 def _clock(seen: Seen) -> Iterator[Concern]:

@@ -60,13 +60,18 @@ class Over(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct):
-    """The newest of each thing that happens to an instance; 0 and "" where it never did."""
+    """The newest of each thing that happens to an instance; 0 and "" where it never did.
+
+    disagreeing: the key (name+hash) of each witness that said, and has not cosigned since, that it holds another
+    history → its name in the policy.
+    """
 
     key_kind: str = ""
     started_us: int = 0
     stopped_us: int = 0
     clock: str = ""
     copied_us: int = 0
+    disagreeing: dict[str, str] = {}
 
 
 class History:
@@ -192,6 +197,11 @@ class History:
                 facts.clock = ""
             case "ledger.copy.exported":
                 facts.copied_us = entry.time_us
+            case "ledger.witness.disagreed":
+                facts.disagreeing[str(payload.details.get("key", ""))] = str(payload.details.get("witness", ""))
+            case "ledger.checkpoint.witnessed":
+                for label in payload.details.get("witnesses") or ():
+                    facts.disagreeing.pop(label, None)
 
 
 def number(value: Any) -> int | None:

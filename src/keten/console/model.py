@@ -131,6 +131,9 @@ class Proof(msgspec.Struct, frozen=True):
 
     published: entries that the public checkpoint covers. outside: names of keys that are not ours and signed it.
     copied_us: when an operator last took a copy for an auditor. look: None when none is done yet.
+    watched: whether the settings name witnesses or an authority. witnessed: entries that enough witnesses cosigned, and
+    cosigners: how many did; stamped: entries that an authority stamped; None for none. waiting_us: the time of the
+    oldest entry that has no outside signature and calls for one; 0 for none.
     """
 
     size: int
@@ -143,6 +146,13 @@ class Proof(msgspec.Struct, frozen=True):
     faults: tuple[str, ...]
     copied_us: int | None
     look: Look | None
+    watched: bool = False
+    witnessed: int | None = None
+    witnessed_us: int = 0
+    cosigners: int = 0
+    stamped: int | None = None
+    stamped_us: int = 0
+    waiting_us: int = 0
 
 
 class Concern(msgspec.Struct, frozen=True):

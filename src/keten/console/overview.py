@@ -42,7 +42,7 @@ class Reader:
         history = self._history
         history.advance(_STRETCH)  # 1
         with history.lock, translated(), self._engine.connect() as connection, connection.begin():  # 2
-            proof = read_proof(connection, self._settings.paths, history, self._looking.latest)
+            proof = read_proof(connection, self._settings, history, self._looking.latest)
             wall = wall_us()
             now_us = max(wall, proof.newest_us)  # 3
             rows = Rows(connection)

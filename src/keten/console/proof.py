@@ -17,9 +17,11 @@ from keten.console.history import History
 from keten.console.model import Look, Proof
 from keten.core.clock import wall_us
 from keten.core.errors import KetenError
-from keten.core.settings import Paths
+from keten.core.settings import Paths, Settings
 from keten.ledger.headfaults import read_head
 from keten.ledger.notes import Checkpoint, Verifier, open_note
+from keten.ledger.outside import read_outside
+from keten.ledger.quorum import Policy, load_policy
 from keten.ledger.reading import last_time
 from keten.ledger.tilefaults import read_checkpoint, read_verifier
 from keten.ledger.verify import verify
@@ -34,19 +36,23 @@ MOST_FAULTS = 12
 _STRETCH = 5_000  # entries read on at a time
 
 
-def read_proof(connection: Connection, paths: Paths, history: History, look: Look | None) -> Proof:
+def read_proof(connection: Connection, settings: Settings, history: History, look: Look | None) -> Proof:
     """The ledger as it is now.
 
     1. The verifier key, and the public checkpoint that it signed: read first, for the database is never behind it.
     2. The stored head, signed by the same key.
-    3. Other keys that signed the checkpoint.
+    3. Other keys that signed the checkpoint, and what outsiders whose keys are known signed of the ledger.
     """
+    paths = settings.paths
     verifier, faults = read_verifier(paths.ledger, "")  # 1
     published: Checkpoint | None = None
     if verifier is not None:
         published, more = read_checkpoint(paths.ledger, verifier)
         faults = faults + more
     head = read_head(connection, verifier, published)  # 2
+    policy, wrong = _policy(settings)
+    outside = read_outside(connection, verifier.name if verifier else "", policy)  # 3
+    witnessed, stamped = outside.witnessed, outside.stamped
     return Proof(
         size=head.size,
         newest_us=last_time(connection),
@@ -54,18 +60,35 @@ def read_proof(connection: Connection, paths: Paths, history: History, look: Loo
         key=_text(paths.ledger / "key.pub") if verifier else "",
         published=published.size if published else None,
         published_us=_changed_us(paths.ledger / "checkpoint") if published else None,
-        outside=_outside(published, verifier),  # 3
-        faults=tuple(str(one) for one in (*faults, *head.faults)),
+        outside=_outside(published, verifier, policy),
+        faults=(*(str(one) for one in (*faults, *head.faults)), *wrong),
         copied_us=history.facts.copied_us or None,
         look=look,
+        watched=settings.has_outside,
+        witnessed=witnessed.size if witnessed else None,
+        witnessed_us=witnessed.time_us if witnessed else 0,
+        cosigners=len(witnessed.by) if witnessed else 0,
+        stamped=stamped.size if stamped else None,
+        stamped_us=stamped.time_us if stamped else 0,
+        waiting_us=outside.waiting_us,
     )
 
 
-def _outside(published: Checkpoint | None, verifier: Verifier | None) -> tuple[str, ...]:
-    """Names of the other keys that signed; their signatures are not checked here, for their keys are not known."""
+def _policy(settings: Settings) -> tuple[Policy | None, tuple[str, ...]]:
+    """The policy of witnesses, and what is wrong with it."""
+    try:
+        return load_policy(settings), ()
+    except KetenError as error:
+        return None, (error.public,)
+
+
+def _outside(published: Checkpoint | None, verifier: Verifier | None, policy: Policy | None) -> tuple[str, ...]:
+    """Names of the other keys that signed and are not in the policy; nobody here can check their signatures."""
     if published is None or verifier is None:
         return ()
-    return tuple(label.rpartition("+")[0] for label in open_note(published.note, (verifier,)).unknown)
+    known = {key.label for key in policy.keys} if policy is not None else set()
+    unknown = open_note(published.note, (verifier,)).unknown
+    return tuple(label.rpartition("+")[0] for label in unknown if label not in known)
 
 
 def _changed_us(path: Path) -> int | None:

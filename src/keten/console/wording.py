@@ -82,6 +82,16 @@ CONCERNS: dict[str, tuple[str, str, str]] = {
     ),
     "head-faults": (N_("The signed head of the ledger does not hold."), _KEEP, VERIFY),
     "look-failed": (N_("The ledger could not be verified here."), N_("Verify it by hand:"), VERIFY),
+    "witness-disagrees": (
+        N_("Witnesses say that this ledger was forked or set back: %(witnesses)s."),
+        _KEEP,
+        VERIFY,
+    ),
+    "outside-late": (
+        N_("Nobody outside has signed what was recorded since %(since)s."),
+        N_("Look at what the witnesses say:"),
+        "keten status",
+    ),
     "clock-jumped": (
         N_("The clock of the machine jumped. Nothing is served until someone has looked at it."),
         N_("Set the clock right, then:"),

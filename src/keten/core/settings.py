@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ import msgspec
 from keten.core.errors import Invalid
 
 _WEB = ("https", "http")
+_DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])\Z")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class Geo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +59,28 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sftp_session_hours: int = 12
 
 
+class Witnesses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who cosigns the ledger's checkpoints. Files are named from the instance's folder; durations are as "10s", "1h".
+
+    policy: a tlog-policy file ("": nobody). every: how often a new head is brought to the witnesses. limit: how old the
+    last outside signature may be while there is something new to sign. ca: PEM for witnesses' certificates, "" for the
+    machine's authorities.
+    """
+
+    policy: str = ""
+    every: str = "10s"
+    limit: str = "1h"
+    ca: str = ""
+
+
+class Timestamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A time-stamping authority (RFC 3161) for checkpoints. ca: PEM with the roots that its stamps must lead to."""
+
+    url: str = ""
+    every: str = "1h"
+    ca: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -66,11 +91,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     console: Listener = Listener()
     keeper: Keeper = Keeper()
     limits: Limits = Limits()
+    witnesses: Witnesses = Witnesses()
+    timestamps: Timestamps = Timestamps()
 
     @property
     def paths(self) -> Paths:
         """The instance's files."""
         return Paths(Path(self.home))
+
+    @property
+    def has_outside(self) -> bool:
+        """Whether anybody outside is to sign the ledger."""
+        return bool(self.witnesses.policy or self.timestamps.url)
+
+    @property
+    def outside_limit_seconds(self) -> int:
+        """How long what was recorded may wait for an outside signature; an authority alone signs only so often."""
+        limit = duration(self.witnesses.limit)
+        return limit if self.witnesses.policy else max(limit, 2 * duration(self.timestamps.every))
 
 
 class Paths:
@@ -122,6 +160,14 @@ def load_settings(home: Path, environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+def duration(text: str) -> int:
+    """Seconds of a duration such as "90s", "30m", "1h" or "7d". Raises `ValueError`."""
+    match = _DURATION.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 30m, 1h or 7d")
+    return int(match[1]) * _UNIT_SECONDS[match[2]]
+
+
 def _parsed(value: str) -> object:
     """A variable's value: TOML syntax (lists, numbers, true) where it is that, else the text itself."""
     try:
@@ -148,10 +194,28 @@ def _check(settings: Settings, path: str) -> None:
             )
         for network in listener.trusted_proxies:
             _network(network, f"{path}: [{section}] trusted_proxies")
+    _check_outside(settings, path)
     for network, country in settings.geo.networks.items():
         _network(network, f"{path}: [geo] networks")
         if len(country) != 2 or not country.isalpha() or country != country.upper():
             raise Invalid("settings", f"{path}: [geo] networks: {country!r} is not an ISO 3166 two-letter code.")
+
+
+def _check_outside(settings: Settings, path: str) -> None:
+    for section, key, value in (
+        ("witnesses", "every", settings.witnesses.every),
+        ("witnesses", "limit", settings.witnesses.limit),
+        ("timestamps", "every", settings.timestamps.every),
+    ):
+        try:
+            duration(value)
+        except ValueError as error:
+            raise Invalid("settings", f"{path}: [{section}] {key}: {error}.") from error
+    stamping = settings.timestamps
+    if bool(stamping.url) != bool(stamping.ca):
+        raise Invalid("settings", f"{path}: [timestamps] 'url' and 'ca' must be set together.")
+    if stamping.url and not _is_url(stamping.url, _WEB):
+        raise Invalid("settings", f"{path}: [timestamps] url: {stamping.url!r} is not an address.")
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:

@@ -24,6 +24,7 @@ from keten.gateway.accesses import Accesses
 from keten.gateway.call import NO_STORE, Call, ClientGone
 from keten.gateway.health import Health
 from keten.gateway.ledger_files import LedgerFiles
+from keten.gateway.ledger_page import page
 from keten.gateway.link import data_of
 from keten.gateway.objects import serve_object
 from keten.gateway.operations import HTTPS
@@ -31,6 +32,7 @@ from keten.gateway.problems import (
     Headers,
     Problem,
     challenge,
+    prefers_dutch,
     problem_of,
 )
 from keten.keeper.protocol import Caller, HttpProof, Nothing, Share, ShareQuery, Shares, TokenGranted, TokenRequest
@@ -38,6 +40,9 @@ from keten.keeper.protocol import Caller, HttpProof, Nothing, Share, ShareQuery,
 log = logging.getLogger(__name__)
 
 MAX_FORM = 16 * 1024
+PAGE_POLICY = (
+    b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 §2.2
 _LAST_US = 253_402_300_799_000_000  # the end of the year 9999
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
@@ -221,12 +226,29 @@ class Gateway:
         await call.answer(200, [_JSON, (b"cache-control", b"max-age=300")], self._openapi)
 
     async def ledger(self, call: Call) -> None:
-        """A file of the public tree (c2sp.org/tlog-tiles)."""
+        """A file of the public tree (c2sp.org/tlog-tiles), or the page that says how to become a witness of it."""
+        if not call.parameter("name"):
+            await self._ledger_page(call)
+            return
         found = await asyncio.to_thread(self._ledger.read, call.parameter("name"))
         if found is None:
             raise Problem("not-found")
         kind, caching, content = found
         await call.answer(200, [(b"content-type", kind), (b"cache-control", caching)], content)
+
+    async def _ledger_page(self, call: Call) -> None:
+        found = await asyncio.to_thread(self._ledger.read, "key.pub")
+        if found is None:
+            raise Problem("not-found")
+        dutch = prefers_dutch(call.header(b"accept-language") or "")
+        headers: Headers = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-language", b"nl" if dutch else b"en"),
+            (b"vary", b"accept-language"),
+            (b"cache-control", b"no-cache"),
+            (b"content-security-policy", PAGE_POLICY),
+        ]
+        await call.answer(200, headers, page(found[2].decode("utf-8", "replace").strip(), dutch=dutch))
 
     async def health(self, call: Call) -> None:
         """Whether requests can be served."""

@@ -21,7 +21,7 @@ class LedgerFiles:
 
     def read(self, name: str) -> tuple[bytes, bytes, bytes] | None:
         """Content type, caching and content of a file; None when there is none, or the name is not one of a tree."""
-        if name in ("checkpoint", "key.pub"):
+        if name in ("checkpoint", "witnessed", "key.pub"):
             kind, caching, limit = _TEXT, _NOW, MAX_NOTE
         else:
             try:

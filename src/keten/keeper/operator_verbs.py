@@ -21,6 +21,7 @@ from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.trusted import Trusted
+from keten.keeper.witness_verbs import WitnessVerbs
 from keten.keeper.writer import sealed_in
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
@@ -48,6 +49,7 @@ class OperatorVerbs:
     def __init__(self, trusted: Trusted, gateways: GatewayVerbs) -> None:
         self._trusted = trusted
         self._gateways = gateways
+        self._outside = WitnessVerbs(trusted)
 
     def verbs(self) -> dict[str, Verb]:
         """Verb → what it does, for the socket."""
@@ -64,6 +66,7 @@ class OperatorVerbs:
             "revocation.destroy": waiting_verb(said.Destroy, self.destroy),
             "ledger.locate": waiting_verb(said.Locate, self.locate),
             "ledger.exported": waiting_verb(said.Exported, self.exported),
+            **self._outside.verbs(),
         }
 
     # ---- the keeper itself -----------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from keten.keeper.witness_protocol import WITNESS_VERBS
+
 MAX_GATEWAY_FRAME = 1024 * 1024
 MAX_ANSWER_FRAME = 8 * 1024 * 1024  # from the keeper: a page of a listing, and a push, are at most a quarter of it
 MAX_OPERATOR_FRAME = 256 * 1024 * 1024
@@ -483,6 +485,7 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "revocation.destroy": (Destroy, DestroyedDataset),
     "ledger.locate": (Locate, Recorded),
     "ledger.exported": (Exported, Recorded),
+    **WITNESS_VERBS,
 }
 
 PUSHES: dict[str, type] = {"cut": Cut}

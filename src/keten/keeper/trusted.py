@@ -65,9 +65,9 @@ class Trusted:
         self.key_kind = root.kind
         self.origin = read_origin(paths.ledger / "key.pub")
         self.sealer = ledger_sealer(root, self.origin)
-        verifier_key = ledger_signer(root, self.origin).verifier_key()
-        verifier = Verifier.parse(verifier_key)
-        if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != verifier_key:
+        self.verifier_key = ledger_signer(root, self.origin).verifier_key()
+        verifier = Verifier.parse(self.verifier_key)
+        if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != self.verifier_key:
             raise Corrupt("key-changed", "ledger/key.pub is not the key that signs this ledger.", str(paths.ledger))
         self.reader = reading_engine(paths.database)
         self.on_change: Callable[[frozenset[str]], None] = lambda _ended: None

@@ -17,13 +17,19 @@ from sqlalchemy import Connection, select
 
 from keten.core.errors import Conflict, Corrupt, Invalid, Unavailable
 from keten.core.files import Files, disk_error
-from keten.ledger.notes import Verifier
-from keten.ledger.publish import CHECKPOINT, Publisher
+from keten.ledger.merkle import root_at
+from keten.ledger.notes import MAX_NOTE_BYTES, Checkpoint, Verifier, parse_checkpoint
+from keten.ledger.outside import kept_stamps
+from keten.ledger.publish import CHECKPOINT, WITNESSED, Publisher
 from keten.ledger.reading import missing
+from keten.ledger.sealing import Head
 from keten.ledger.tables import entries
+from keten.ledger.tiles import TileReader, read_file
 from keten.ledger.writing import load_head
 
 ENTRIES_FILE = "entries.jsonl"
+POLICY_FILE = "witnesses.policy"
+STAMPS_FOLDER = "stamps"
 KEY_FILE = "key.pub"
 UNFINISHED = ".unfinished-export"
 _CHUNK = 2048
@@ -46,6 +52,7 @@ def export(
     target: Path,
     progress: Progress | None = None,
     files: Files | None = None,
+    policy: bytes | None = None,
 ) -> Exported:
     """Copy the ledger as of its newest head into `target`, a new or empty folder that only its owner may read.
 
@@ -53,7 +60,8 @@ def export(
     2. Claim the target: a folder `.unfinished-export` in it says that what is there is not an export yet.
     3. Write the payloads, each as the exact text that was committed to.
     4. Write the tree from the leaves; it must have the signed root, or nothing remains of the export.
-    5. Move everything to its place, the checkpoint last; a reader of half an export finds none.
+    5. What outsiders signed of it: the newest witnessed checkpoint, the `policy` file's bytes, every time stamp.
+    6. Move everything to its place, the checkpoint last; a reader of half an export finds none.
 
     `progress(done, total)` counts entries. Raises `Conflict` ("not-empty"), `Invalid` ("export-target"), `Corrupt`
     (a damaged head, entry or tree) and `Unavailable` ("disk-full", …).
@@ -69,13 +77,14 @@ def export(
         _write_entries(connection, staging / ENTRIES_FILE, newest.size, progress, files)  # 3
         _write_tree(connection, staging, verifier, newest.note, newest.size, newest.root)  # 4
         files.write(staging / KEY_FILE, f"{key.strip()}\n".encode())
+        _write_outside(connection, ledger_folder, staging, verifier, newest, policy, files)  # 5
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         raise disk_error(error, target) from error
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    _release(staging, target, files)  # 5
+    _release(staging, target, files)  # 6
     return Exported(verifier.name, newest.size, newest.root.hex())
 
 
@@ -156,8 +165,41 @@ def _write_tree(
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def _write_outside(
+    connection: Connection,
+    ledger_folder: Path,
+    staging: Path,
+    verifier: Verifier,
+    newest: Head,
+    policy: bytes | None,
+    files: Files,
+) -> None:
+    """Step 5. A witnessed checkpoint, or a stamp, of a head that this copy does not lead to would be no part of it."""
+    reader = TileReader(staging, newest.size, newest.root)
+    witnessed = ledger_folder / WITNESSED
+    if witnessed.exists():
+        note = read_file(ledger_folder, WITNESSED, MAX_NOTE_BYTES)
+        checkpoint = parse_checkpoint(note, verifier)
+        if checkpoint.size <= newest.size:  # a newer one is of what was recorded meanwhile
+            _require_part(reader, checkpoint)
+            files.write(staging / WITNESSED, note)
+    if policy is not None:
+        files.write(staging / POLICY_FILE, policy)
+    for size, _root, note_text, stamp, _time_us in kept_stamps(connection):
+        _require_part(reader, parse_checkpoint(note_text, verifier))
+        files.make_folder(staging / STAMPS_FOLDER, 0o700)
+        files.write(staging / STAMPS_FOLDER / f"{size}.checkpoint", note_text.encode())
+        files.write(staging / STAMPS_FOLDER / f"{size}.tsr", stamp)
+
+
+def _require_part(reader: TileReader, checkpoint: Checkpoint) -> None:
+    if root_at(checkpoint.size, reader.hash_at) != checkpoint.root:
+        public = "An outside signature is of another history than this ledger's; see 'keten ledger verify'."
+        raise Corrupt("checkpoint-split", public, f"at size {checkpoint.size}")
+
+
 def _release(staging: Path, target: Path, files: Files) -> None:
-    """Step 5."""
+    """Step 6."""
     try:
         names = sorted(path.name for path in staging.iterdir() if path.name != CHECKPOINT)
         for name in (*names, CHECKPOINT):

@@ -182,19 +182,45 @@ def verify_consistency(old: int, new: int, path: Sequence[bytes], old_root: byte
         return False
     if old == new:
         return not path and old_root == new_root
-    if not path:
-        return False
+    return _climb(old, new, [old_root, *path] if is_complete(old) else path) == (old_root, new_root)
+
+
+def proven_root(old: int, new: int, path: Sequence[bytes], new_root: bytes) -> bytes | None:
+    """The root at `old` leaves that `path` proves for the tree of `new` leaves with `new_root`, whatever it is.
+
+    None when it proves none: it does not lead to `new_root`; or `old` is a power of two, whose root a consistency proof
+    leaves out, so that it only says whether a given one is right. Raises `Invalid` ("proof-range") as
+    `verify_consistency`.
+    """
+    _check_sizes(old, new)
+    if old == new or is_complete(old) or not _are_hashes((new_root, *path)):
+        return None
+    roots = _climb(old, new, path)
+    return roots[0] if roots is not None and roots[1] == new_root else None
+
+
+def root_at(size: int, hash_at: HashAt) -> bytes:
+    """The root over the first `size` leaves, from the hashes of complete subtrees; `EMPTY_ROOT` for none."""
+    return _range_root(0, size, hash_at)
+
+
+def is_complete(size: int) -> bool:
+    """Whether a tree of so many leaves is one complete subtree: a power of two."""
+    return size & (size - 1) == 0
+
+
+def _climb(old: int, new: int, hashes: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """The roots at both sizes that these hashes give, the first of them being a node of both trees; None if none."""
+    if not hashes:
+        return None
     last, end = old - 1, new - 1
     while last & 1:
         last >>= 1
         end >>= 1
-    hashes = list(path)
-    if last == 0:  # the old tree is complete: its root is the first node
-        hashes.insert(0, old_root)
     older = newer = hashes[0]
     for sibling in hashes[1:]:
         if end == 0:
-            return False
+            return None
         if last & 1 or last == end:
             older = node_hash(sibling, older)
             newer = node_hash(sibling, newer)
@@ -205,7 +231,7 @@ def verify_consistency(old: int, new: int, path: Sequence[bytes], old_root: byte
             newer = node_hash(newer, sibling)
         last >>= 1
         end >>= 1
-    return end == 0 and older == old_root and newer == new_root
+    return (older, newer) if end == 0 else None
 
 
 def _range_root(low: int, high: int, hash_at: HashAt) -> bytes:

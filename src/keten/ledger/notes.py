@@ -7,6 +7,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -69,6 +70,25 @@ def key_id(name: str, public: bytes, kind: bytes = ED25519) -> bytes:
     return sha256(name.encode() + b"\n" + kind + public).digest()[:4]
 
 
+class NoteKey(Protocol):
+    """What `open_note` needs of a known key: a log's (`Verifier`) or a witness's (`ledger.cosignatures`)."""
+
+    name: str
+    id: bytes
+
+    def holds(self, text: bytes, signature: bytes) -> bool:
+        """Whether `signature`, without its key id, is this key's over the note's `text`."""
+
+
+class SignatureLine(msgspec.Struct, frozen=True):
+    """One signature line of a note: the key's `name` and `id` (4 bytes), the signature, and the line as it stands."""
+
+    name: str
+    id: bytes
+    signature: bytes
+    line: str
+
+
 class Signer:
     """Signs notes with an Ed25519 key under a name. Raises `Invalid` ("key-name") for a forbidden name."""
 
@@ -101,6 +121,7 @@ class Verifier:
 
     def __init__(self, name: str, public: bytes) -> None:
         self.name = name
+        self.public = public
         self.id = key_id(name, public)
         self._public = Ed25519PublicKey.from_public_bytes(public)
 
@@ -111,16 +132,10 @@ class Verifier:
         Raises `Invalid`: "verifier-key" when malformed or its hash does not fit, "verifier-key-type" when it
         is not an Ed25519 key.
         """
-        match = _VERIFIER_KEY.match(key.removesuffix("\n")) if len(key) <= 4096 else None
-        raw = from_base64(match[3]) if match else None
-        if match is None or raw is None or not is_key_name(match[1]):
-            raise Invalid("verifier-key", "This is not a verifier key (name+hash+key).", repr(key[:80]))
-        kind, public = raw[:1], raw[1:]
-        if key_id(match[1], public, kind).hex() != match[2].lower():
-            raise Invalid("verifier-key", "The verifier key's hash does not fit.", repr(key[:80]))
+        name, kind, public = split_verifier_key(key)
         if kind != ED25519 or len(public) != 32:
             raise Invalid("verifier-key-type", "Only Ed25519 verifier keys are known.", repr(key[:80]))
-        return cls(match[1], public)
+        return cls(name, public)
 
     def holds(self, text: bytes, signature: bytes) -> bool:
         """Whether `signature` (64 bytes) is this key's over `text`."""
@@ -131,7 +146,28 @@ class Verifier:
         return True
 
 
-def open_note(note: str | bytes, verifiers: Sequence[Verifier]) -> Note:
+def split_verifier_key(key: str) -> tuple[str, bytes, bytes]:
+    """Name, signature type (one byte) and public key of a verifier key line; one newline at its end is allowed.
+
+    Raises `Invalid` ("verifier-key") when it is malformed or its hash does not fit.
+    """
+    match = _VERIFIER_KEY.match(key.removesuffix("\n")) if len(key) <= 4096 else None
+    raw = from_base64(match[3]) if match else None
+    if match is None or raw is None or not is_key_name(match[1]):
+        raise Invalid("verifier-key", "This is not a verifier key (name+hash+key).", repr(key[:80]))
+    kind, public = raw[:1], raw[1:]
+    if key_id(match[1], public, kind).hex() != match[2].lower():
+        raise Invalid("verifier-key", "The verifier key's hash does not fit.", repr(key[:80]))
+    return match[1], kind, public
+
+
+def signature_lines(note: str | bytes) -> tuple[str, tuple[SignatureLine, ...]]:
+    """A note's text with its final newline, and its signature lines, none of them verified. Raises `NoteMalformed`."""
+    text, lines = _divide(_decode(note))
+    return text, tuple(SignatureLine(*_signature(line), line) for line in lines)
+
+
+def open_note(note: str | bytes, verifiers: Sequence[NoteKey]) -> Note:
     """Open a signed note, following c2sp.org/signed-note.
 
     1. It is valid UTF-8 of at most `MAX_NOTE_BYTES`, without control characters but newlines.

@@ -12,7 +12,7 @@ import msgspec
 
 from keten.core.errors import Busy, Conflict, Corrupt, FsyncFailed, Invalid
 from keten.core.files import disk_error
-from keten.ledger.merkle import Edge, fold, leaf_hash, pair_up
+from keten.ledger.merkle import Edge, fold, leaf_hash, pair_up, root_at
 from keten.ledger.notes import (
     MAX_NOTE_BYTES,
     Checkpoint,
@@ -35,6 +35,7 @@ from keten.ledger.tiles import (
 from keten.ledger.treefiles import TreeFiles
 
 CHECKPOINT = "checkpoint"
+WITNESSED = "witnessed"
 _STAGING = ".staging"
 _LOCK = ".publisher.lock"
 _REBUILD_LEAVES = 16 * WIDTH
@@ -127,6 +128,33 @@ class Publisher:
             raise Corrupt("leaf-hash-wrong", "A stored leaf hash is not that of its leaf.", f"from {right.size}")
         tiles, after = _grow(right, fresh, hashes)
         self._publish(tiles, after, right.size, checkpoint_note, new_root)
+
+    def cosigned(self, note: str, *, enough: bool) -> None:
+        """Publish a checkpoint that was published before, with cosignatures.
+
+        1. It is this log's, and of the published tree or of a part of it.
+        2. Where it is the newest one still, it takes the place of `checkpoint`.
+        3. With `enough` cosignatures it is `witnessed`, unless a newer one is.
+
+        Raises `Busy`, `Corrupt`, `Conflict` ("checkpoint-newer"), `Unavailable`, `FsyncFailed`.
+        """
+        right = self._ready()  # 1
+        checkpoint = self._read(note)
+        if checkpoint.size > right.size:
+            raise Conflict("checkpoint-newer", "This checkpoint is not published yet.", f"{checkpoint.size}")
+        reader = TileReader(self.root, right.size, right.root(), cached_tiles=16)
+        if root_at(checkpoint.size, reader.hash_at) != checkpoint.root:
+            raise Corrupt("checkpoint-split", "Another root is published for this size.", f"size {checkpoint.size}")
+        if checkpoint.size == right.size:  # 2
+            self._write([(self.root / CHECKPOINT, note.encode())])
+        if enough and checkpoint.size >= self._witnessed_size():  # 3
+            self._write([(self.root / WITNESSED, note.encode())])
+
+    def _witnessed_size(self) -> int:
+        try:
+            return self._read(read_file(self.root, WITNESSED, MAX_NOTE_BYTES)).size
+        except Corrupt:
+            return 0  # none yet, or one that is no use
 
     def rebuild(self, leaves_of: LeavesOf, checkpoint_note: str, size: int, root: bytes) -> None:
         """Write everything anew from the leaves, whatever lies in the folder, and then the checkpoint.

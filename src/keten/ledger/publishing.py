@@ -61,6 +61,7 @@ class Publishing:
         self._wake = threading.Condition()
         self._pending: deque[Batch] = deque()
         self._pending_leaves = 0
+        self._cosigned: dict[bool, str] = {}  # the newest note with enough cosignatures, and with too few
         self._behind = False  # the database has more than `_pending` says
         self._stopping = False
         self._idle = False  # the thread waits for something to publish
@@ -122,6 +123,12 @@ class Publishing:
             if self._idle:  # at any other time it would wake up, while the writer is at work, to wait again
                 self._wake.notify_all()
 
+    def offer_cosigned(self, note: str, *, enough: bool) -> None:
+        """Hand over a checkpoint with cosignatures; returns at once. See `Publisher.cosigned`."""
+        with self._wake:
+            self._cosigned[enough] = note
+            self._wake.notify_all()
+
     def wait_for(self, size: int, timeout: float) -> bool:
         """Wait until a checkpoint of at least `size` is published, at most `timeout` seconds; whether it is."""
         with self._wake:
@@ -171,9 +178,9 @@ class Publishing:
         """Until there is something to publish; False when there is nothing more to come."""
         with self._wake:
             self._idle = True
-            self._wake.wait_for(lambda: self._pending or self._behind or self._stopping)
+            self._wake.wait_for(lambda: self._pending or self._behind or self._cosigned or self._stopping)
             self._idle = False
-            return bool(self._pending) or self._behind
+            return bool(self._pending) or self._behind or bool(self._cosigned)
 
     def _rest(self) -> None:
         """Leave the disk to the writer for a moment."""
@@ -186,7 +193,11 @@ class Publishing:
             self._pending.clear()
             self._pending_leaves = 0
             self._behind = False
+            cosigned, self._cosigned = self._cosigned, {}
         try:
+            self._show(cosigned)
+            if not behind and not batches:
+                return
             if behind or batches[0].first > self._published:
                 self._from_database()
             else:
@@ -197,6 +208,16 @@ class Publishing:
             with self._wake:
                 self._behind = True
             raise
+
+    def _show(self, cosigned: dict[bool, str]) -> None:
+        """Publish cosignatures. What can't be is told, and comes again with the next ones: no entry waits for it."""
+        for enough, note in cosigned.items():
+            try:
+                self._publisher.cosigned(note, enough=enough)
+            except FsyncFailed:
+                raise
+            except KetenError as error:
+                log.warning("cosignatures are not published: %s", error)
 
     def _from_database(self, head: Head | None = None) -> None:
         """Steps 1 and 2 of `start`."""

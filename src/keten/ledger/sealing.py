@@ -92,6 +92,13 @@ class Sealer:
         edge = Edge(0, ())
         return Head(0, edge.root(), edge, self._signer.sign(checkpoint_text(self.origin, 0, edge.root())), 0)
 
+    def checkpoint(self, size: int, root: bytes) -> str:
+        """The signed note of a head that this log had; the same bytes as when it was sealed (Ed25519 is deterministic).
+
+        Never for what is not known to have been signed before.
+        """
+        return self._signer.sign(checkpoint_text(self.origin, size, root))
+
     def seal(self, head: Head, drafts: Sequence[Draft], time_us: int) -> Batch:
         """Seal `drafts`, all at `time_us` (never before the head's own time).
 

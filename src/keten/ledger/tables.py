@@ -55,6 +55,29 @@ postings = Table(
     sqlite_with_rowid=False,
 )
 
+# Cosignatures of checkpoints by witnesses (`name`: the key, as name+hash; `line`: its signature line in the note), of
+# the newest sizes only: a newer one covers all that an older one does.
+cosignatures = Table(
+    "cosignatures",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", String(300), primary_key=True),
+    Column("root", LargeBinary, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+)
+
+# Stamps of checkpoints by a time-stamping authority (RFC 3161, the whole response in DER).
+stamps = Table(
+    "stamps",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("stamp", LargeBinary, nullable=False),
+    Column("time_us", BigInteger, nullable=False),
+)
+
 # How far each follower has read: the index of the first entry it has not yet seen.
 cursors = Table(
     "cursors",

@@ -13,7 +13,7 @@ from keten.core.errors import Corrupt, Invalid, KetenError, Unavailable
 from keten.ledger.faults import Fault
 from keten.ledger.merkle import HASH_BYTES, pair_up
 from keten.ledger.notes import MAX_NOTE_BYTES, Checkpoint, Verifier, parse_checkpoint
-from keten.ledger.publish import CHECKPOINT
+from keten.ledger.publish import CHECKPOINT, WITNESSED
 from keten.ledger.tiles import (
     ENTRIES,
     HEIGHT,
@@ -94,7 +94,7 @@ def list_tiles(folder: Path) -> tuple[list[Tile], list[Fault]]:
         below = Path(at).relative_to(folder).as_posix()
         if below == ".":
             folders[:] = sorted(name for name in folders if name not in _OWN)
-            strangers = sorted(set(names) - _OWN - {CHECKPOINT, KEY_FILE})
+            strangers = sorted(set(names) - _OWN - {CHECKPOINT, KEY_FILE, WITNESSED})
             faults += [Fault("file", "it does not belong to the ledger", file=name) for name in strangers]
             continue
         folders.sort()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
 from keten.cli.operator.keeping import connect
-from keten.core.clock import rfc3339
+from keten.core.clock import SECOND, rfc3339
 from keten.keeper.protocol import Nothing, Status
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from keten.ledger.outside import Outside
 
 LOOKED_AT = 4096
 LAG_SECONDS = 2.0
@@ -71,11 +77,60 @@ def published(case: Case) -> Iterator[Finding]:
         )
 
 
-def outside(_case: Case) -> Iterator[Finding]:
+def outside(case: Case) -> Iterator[Finding]:
     """Against whoever owns the whole machine only outside copies help."""
-    yield weak(
-        "no-witness",
-        "No outside party has signed this ledger. Against someone who owns this whole machine, only the checkpoints "
-        "that suppliers kept with 'keten get' speak.",
-        "Export the ledger now and then (keten ledger export), and keep it elsewhere.",
-    )
+    from keten.core.db import translated
+    from keten.ledger.notes import Verifier
+    from keten.ledger.outside import is_kept, read_outside
+    from keten.ledger.quorum import load_policy
+
+    settings = case.settings
+    if not settings.has_outside:
+        yield weak(
+            "no-witness",
+            "No outside party is asked to sign this ledger. Against someone who owns this whole machine, only the "
+            "checkpoints that suppliers kept with 'keten get' speak.",
+            "Set [witnesses] policy or [timestamps] in keten.toml; see the manual. Until then export the ledger now "
+            "and then (keten ledger export), and keep it elsewhere.",
+        )
+        return
+    policy = load_policy(settings)
+    origin = Verifier.parse((settings.paths.ledger / "key.pub").read_text(encoding="utf-8").strip()).name
+    with translated(), case.engine.connect() as connection:
+        if not is_kept(connection):
+            yield note("outside-unknown", "What outsiders signed is not known: the database is of an older version.")
+            return
+        found = read_outside(connection, origin, policy)
+        yield from _disagreements(connection, found)
+    now_us = time.time_ns() // 1000
+    limit_us = settings.outside_limit_seconds * SECOND
+    if found.waiting_us and now_us - found.waiting_us > limit_us:
+        newest = f"the last one is of {rfc3339(found.signed_us)}" if found.signed_us else "there is none at all"
+        what = f"What was recorded since {rfc3339(found.waiting_us)} has no outside signature; {newest}."
+        todo = "See 'keten status' for what each witness says."
+        yield wrong("outside-late", what, todo) if case.status is not None else weak("outside-late", what, "keten up")
+    for one in policy.witnesses if policy is not None else ():
+        last = found.last.get(one.key.label)
+        if one.url and case.status is not None and (last is None or now_us - last.time_us > limit_us):
+            when = f"since {rfc3339(last.time_us)}" if last is not None else "yet"
+            yield weak("witness-silent", f"The witness {one.name} has cosigned nothing {when}.", "keten status")
+
+
+def _disagreements(connection: Connection, found: Outside) -> Iterator[Finding]:
+    """Witnesses that said that they hold another history, and have not cosigned since."""
+    from keten.ledger.entries import WITNESS_DISAGREED
+    from keten.ledger.query import Filter, find
+
+    told: set[str] = set()
+    for entry in find(connection, Filter(kind=WITNESS_DISAGREED.name, newest_first=True, limit=100)):
+        details = entry.payload.details if entry.payload is not None else {}
+        label = str(details.get("key", ""))
+        last = found.last.get(label)
+        if label in told or (last is not None and last.time_us > entry.time_us):
+            continue
+        told.add(label)
+        yield wrong(
+            "witness-disagrees",
+            f"The witness {details.get('witness')} holds another history than this ledger: {details.get('what')}.",
+            "Somebody may have set the ledger back or forked it: keep a copy of it, and see the witness's evidence.",
+        )

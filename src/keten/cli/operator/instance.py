@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
 from keten.core.errors import Invalid
 from keten.core.settings import Paths
+
+if TYPE_CHECKING:
+    from keten.keeper.witness_protocol import OutsideState
 
 LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less the final NUL
 SHORT_PASSPHRASE = 12
@@ -124,6 +127,7 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     from keten.cli.operator.keeping import connect
     from keten.cli.up.running import running
     from keten.keeper.protocol import Nothing, Status
+    from keten.keeper.witness_protocol import AskOutside, OutsideState
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
@@ -131,10 +135,12 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     up = running(paths)
     client = connect(paths)
     found: Status | None = None
+    signed: OutsideState | None = None
     if client is not None:
         with client:
             found = client.call("keeper.status", Nothing(), Status)
-    result: dict[str, Any] = {"up": up, "keeper": found}
+            signed = client.call("ledger.outside", AskOutside(), OutsideState)
+    result: dict[str, Any] = {"up": up, "keeper": found, "outside": signed}
     output.result(result)
     if up is None and found is None:
         output.line("Nothing runs. Start it with 'keten up'.")
@@ -153,3 +159,21 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     output.line(f"key           {found.key_kind}")
     if found.clock:
         output.line(f"clock         {found.clock}")
+    if signed is not None:
+        _show_outside(output, signed)
+
+
+def _show_outside(output: Output, signed: OutsideState) -> None:
+    """What outsiders signed, and what is the matter with those who did not."""
+    from keten.core.clock import rfc3339
+
+    for word, size, at_us in (
+        ("witnessed", signed.witnessed, signed.witnessed_us),
+        ("stamped", signed.stamped, signed.stamped_us),
+    ):
+        if at_us:
+            output.line(f"{word:14}{size} entries, {rfc3339(at_us)}")
+    if signed.waiting_us and (signed.witnessed_us or signed.stamped_us):
+        output.line(f"unsigned      what was recorded since {rfc3339(signed.waiting_us)}")
+    for one in signed.trouble:
+        output.line(f"witness       {one.witness}: {one.what}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from keten.cli import exits
-from keten.cli.operator import entries
+from keten.cli.operator import entries, outside
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     entries.register(ledger)
     ledger.command()(prove)
     ledger.command()(export)
+    outside.register(ledger)
     app.add_typer(ledger, name="ledger")
 
 
@@ -38,13 +39,18 @@ def verify(
     key: Annotated[
         str, typer.Option(metavar="KEY", help="The verifier key you noted earlier; else ledger/key.pub.")
     ] = "",
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A checkpoint that you kept: the ledger must go on from it; repeatable."),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help=f"Only the head and the newest {QUICK} entries.")] = False,
     json: Json = False,
 ) -> None:
     """Check all of it: tree, signatures, payloads, published files, and every row of the register.
 
     Names everything that does not hold, and where. Exit code 1 when something does not hold, 4 when a file cannot
-    be read. Run it as often as you like; the instance may be running.
+    be read. Run it as often as you like; the instance may be running. A kept FILE is a checkpoint, a witnessed note or
+    evidence; where the ledger does not go on from it, evidence of that is written to ./keten-evidence.
 
     Example: keten ledger verify --home keten
     """
@@ -56,7 +62,8 @@ def verify(
     _know_every_table()
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
-    paths = surroundings.instance(home).paths
+    settings = surroundings.instance(home)
+    paths = settings.paths
     with translated(), _Counted("entries") as counted:
         report = verify_all(
             paths.database,
@@ -66,11 +73,25 @@ def verify(
             newest=QUICK if quick else None,
             progress=counted.told,
         )
+    report = _with_outside(report, settings, against or [], key)
     _show_report(output, report)
     if report.unreadable:
         raise typer.Exit(exits.CORRUPT)
     if not report.ok:
         raise typer.Exit(exits.NO)
+
+
+def _with_outside(report: Report, settings: Settings, against: list[Path], key: str) -> Report:
+    """The report with what outsiders signed, and with the checkpoints that were kept."""
+    from msgspec.structs import replace
+
+    named = report.unreadable or any(fault.where == "key" for fault in report.faults)
+    faults, signed = ([], 0) if named else outside.signature_faults(settings, key)
+    faults += outside.against(settings, against, key)
+    checked = report.checked | ({"outside signatures": signed} if signed else {})
+    if against:
+        checked["kept checkpoints"] = len(against)
+    return replace(report, faults=(*report.faults, *faults), checked=checked)
 
 
 def _know_every_table() -> None:
@@ -214,7 +235,9 @@ def export(
             with keeper(settings) as client:
                 taken = client.call("ledger.exported", Taken(entries_there, str(target)), Recorded)
             with engine.connect() as connection, _Counted("entries") as counted:
-                exported = export_all(connection, settings.paths.ledger, target, counted.told)
+                exported = export_all(
+                    connection, settings.paths.ledger, target, counted.told, policy=_policy(settings)
+                )
     finally:
         engine.dispose()
     output.result(
@@ -223,6 +246,15 @@ def export(
     )
     output.line(f"{target}: {exported.size} entries of {exported.origin}, root {_as_signed(exported.root)}.")
     output.line(f"Entry {taken.entry} says that this copy was taken. It holds payloads: give it to the auditor only.")
+
+
+def _policy(settings: Settings) -> bytes | None:
+    """The policy's own bytes, once they were read as one."""
+    from keten.ledger.quorum import load_policy
+
+    if load_policy(settings) is None:
+        return None
+    return (Path(settings.home) / settings.witnesses.policy).read_bytes()
 
 
 class _Counted:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
 from keten.cli.supplier.logins import Login, Logins, Pending, Seen
 from keten.cli.supplier.tiles import HttpTiles, fetched
 from keten.core.errors import Corrupt, Unavailable
-from keten.ledger.merkle import consistency_path, inclusion_path, leaf_hash, verify_consistency, verify_inclusion
+from keten.ledger.evidence import Compared, compare, encode, file_name, make
+from keten.ledger.merkle import inclusion_path, leaf_hash, verify_inclusion
 from keten.ledger.model import Leaf
-from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
+from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint, to_base64
 
 COVER_SECONDS = 30.0  # how long publishing an entry may take
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -26,21 +26,6 @@ _leaf = msgspec.json.Decoder(Leaf).decode
 
 class Mismatch(Corrupt):
     """The ledger is not what it must be: code "ledger-mismatch". The evidence is in a file."""
-
-
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept when a ledger does not hold. The checkpoints are signed notes, as received."""
-
-    what: str
-    time: str
-    url: str
-    ledger_key: str
-    kept_checkpoint: str
-    shown_checkpoint: str
-    entry: str = ""
-    index: int | None = None
-    leaf: str = ""
-    path: tuple[str, ...] = ()
 
 
 class Witness:
@@ -109,22 +94,18 @@ class Witness:
         if kept is None or kept.size == 0:
             return
         old, new = (kept, shown) if kept.size <= shown.size else (shown, kept)
-        if old.size == new.size:
-            holds, path = old.root == new.root, []
-        elif old.size == 0:
+        if old.size == 0:
             raise self._mismatch("it is empty, and was not before", seen, shown.note)
-        else:
-            try:
-                path = consistency_path(old.size, new.size, HttpTiles(self._fetch, new.size).hash_at)
-                holds = verify_consistency(old.size, new.size, path, old.root, new.root)
-            except Corrupt as error:
-                raise self._mismatch(f"its files do not hold: {error}", seen, shown.note) from error
-        if not holds:
+        try:
+            compared = compare(old, new, HttpTiles(self._fetch, new.size).hash_at)
+        except Corrupt as error:
+            raise self._mismatch(f"its files do not hold: {error}", seen, shown.note) from error
+        if not compared.holds:
             raise self._mismatch(
                 f"what it shows at {shown.size} entries does not go on from what it showed at {kept.size}",
                 seen,
                 shown.note,
-                path=path,
+                compared=compared,
             )
 
     def _included(self, seen: Seen, checkpoint: Checkpoint, tiles: HttpTiles, one: Pending) -> None:
@@ -158,23 +139,27 @@ class Witness:
         one: Pending | None = None,
         leaf: bytes = b"",
         path: Sequence[bytes] = (),
+        compared: Compared | None = None,
     ) -> Mismatch:
         """Write the evidence, and say where it is."""
-        now = datetime.now(UTC)
-        evidence = Evidence(
+        evidence = make(
+            compared or Compared(holds=False),
             what=what,
-            time=now.isoformat(),
-            url=self._login.url,
+            by="supplier",
+            source=self._login.url,
             ledger_key=self._login.ledger_key,
-            kept_checkpoint=seen.checkpoint,
-            shown_checkpoint=shown,
-            entry=one.entry if one else "",
-            index=one.index if one else None,
-            leaf=leaf.decode("utf-8", "backslashreplace"),
-            path=tuple(each.hex() for each in path),
+            kept=seen.checkpoint,
+            shown=shown,
         )
-        content = msgspec.json.format(msgspec.json.encode(evidence))
-        file = self._logins.evidence(f"{now:%Y%m%dT%H%M%S}-{now.microsecond:06d}.json", content)
+        if one is not None:
+            evidence = msgspec.structs.replace(
+                evidence,
+                entry=one.entry,
+                index=one.index,
+                leaf=leaf.decode("utf-8", "backslashreplace"),
+                leaf_path=tuple(map(to_base64, path)),
+            )
+        file = self._logins.evidence(file_name(evidence), encode(evidence))
         return Mismatch(
             "ledger-mismatch",
             f"The ledger of {self._login.url} does not hold: {what}.\n"

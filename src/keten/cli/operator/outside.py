@@ -1,0 +1,140 @@
+"""`keten ledger evidence`, and what `keten ledger verify` checks of outside signatures and kept checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keten.cli import exits
+from keten.cli.options import Json
+from keten.cli.output import Output
+from keten.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from keten.core.settings import Settings
+    from keten.ledger.faults import Fault
+
+EVIDENCE_FOLDER = "keten-evidence"
+LARGEST = 1 << 22
+
+
+def register(ledger: typer.Typer) -> None:
+    """Add this module's command to `keten ledger`."""
+    ledger.command()(evidence)
+
+
+def evidence(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What was kept as evidence.", show_default=False)],
+    key: Annotated[str, typer.Option(metavar="KEY", help="The verifier key you noted; else the one in the file.")] = "",
+    json: Json = False,
+) -> None:
+    """Whether a file of evidence proves that a ledger showed two histories. It needs no instance.
+
+    Exit code 0 when it proves a fork, 1 when it does not, 4 when it is no evidence at all. 'keten-verify.py evidence'
+    says the same.
+
+    Example: keten ledger evidence 20261128T193020-123456.json --key "$(cat key.pub.kept)"
+    """
+    from keten.ledger.evidence import decode, judge
+
+    output = Output(json=json)
+    found = decode(_content(file))
+    verdict = judge(found, key)
+    output.result(
+        {"fork": verdict.fork, "why": verdict.why, "origin": verdict.origin, "key": key or found.ledger_key}
+        | {"kept_size": verdict.kept_size, "shown_size": verdict.shown_size, "by": found.by, "time": found.time}
+    )
+    if not key:
+        output.line(f"· the key came with the evidence; compare it with the one you know: {found.ledger_key}")
+    output.line(f"{file}: {found.what} ({found.by}, {found.time})")
+    output.line(f"It PROVES a fork: {verdict.why}." if verdict.fork else f"It proves no fork: {verdict.why}.")
+    if not verdict.fork:
+        raise typer.Exit(exits.NO)
+
+
+def signature_faults(settings: Settings, key: str) -> tuple[list[Fault], int]:
+    """What does not hold of the outside signatures of an instance, and how many heads outsiders have signed.
+
+    A key that is malformed, and a database that cannot be read, were named by then.
+    """
+    from keten.core.db import reading_engine, translated
+    from keten.ledger.notes import Verifier
+    from keten.ledger.outside import is_kept, kept_stamps, read_outside
+    from keten.ledger.outsidefaults import outside_signature_faults
+    from keten.ledger.quorum import load_policy
+    from keten.ledger.stamps import load_roots
+
+    paths = settings.paths
+    verifier = Verifier.parse(key or (paths.ledger / "key.pub").read_text(encoding="utf-8").strip())
+    policy = load_policy(settings)
+    stamping = settings.timestamps
+    roots = load_roots(Path(settings.home) / stamping.ca) if stamping.ca else ()
+    engine = reading_engine(paths.database)
+    try:
+        with translated(), engine.connect() as connection:
+            if not is_kept(connection):
+                return [], 0
+            faults = list(outside_signature_faults(connection, paths.ledger, verifier, policy, roots))
+            signed = len(read_outside(connection, verifier.name, policy).last) + len(list(kept_stamps(connection)))
+    finally:
+        engine.dispose()
+    return faults, signed
+
+
+def against(settings: Settings, files: list[Path], key: str) -> list[Fault]:
+    """Whether the published ledger goes on from each of these kept checkpoints; evidence is written where not.
+
+    A kept file is a checkpoint, a witnessed note, or evidence. Raises `Invalid` ("no-checkpoint").
+    """
+    faults: list[Fault] = []
+    for file in files:
+        faults += _against(settings, file, key)
+    return faults
+
+
+def _against(settings: Settings, file: Path, key: str) -> list[Fault]:
+    from keten.core.errors import Corrupt
+    from keten.core.files import Files
+    from keten.ledger.evidence import compare, encode, file_name, kept_note, make
+    from keten.ledger.faults import Fault
+    from keten.ledger.notes import MAX_NOTE_BYTES, Verifier, parse_checkpoint
+    from keten.ledger.publish import CHECKPOINT
+    from keten.ledger.tiles import TileReader, read_file
+
+    folder = settings.paths.ledger
+    own = key or (folder / "key.pub").read_text(encoding="utf-8").strip()
+    verifier = Verifier.parse(own)
+    note = kept_note(_content(file))
+    try:
+        kept = parse_checkpoint(note, verifier)
+        shown = parse_checkpoint(read_file(folder, CHECKPOINT, MAX_NOTE_BYTES), verifier)
+    except Corrupt as error:
+        return [Fault("against", f"{error.public} {error.reason}".strip(), file=str(file))]
+    if kept.size > shown.size:
+        what = f"it is of {kept.size} entries, and the ledger has {shown.size}: entries were cut off"
+        return [Fault("against", what, file=str(file))]
+    try:
+        compared = compare(kept, shown, TileReader(folder, shown.size, shown.root).hash_at)
+    except Corrupt as error:
+        return [Fault("against", f"the ledger's files do not hold: {error}", file=str(file))]
+    if compared.holds:
+        return []
+    what = f"the ledger of {shown.size} entries does not go on from the {kept.size} that were signed then"
+    found = make(
+        compared, what=what, by="auditor", source=str(folder), ledger_key=own, kept=kept.note, shown=shown.note
+    )
+    target = Path(EVIDENCE_FOLDER).absolute() / file_name(found)
+    Files().make_folder(target.parent, 0o700)
+    Files().write(target, encode(found), mode=0o600)
+    return [Fault("against", f"{what}; evidence is in {target}", file=str(file))]
+
+
+def _content(file: Path) -> bytes:
+    try:
+        if file.stat().st_size > LARGEST:
+            raise Invalid("file", f"{file} is too large to be that.")
+        return file.read_bytes()
+    except OSError as error:
+        raise Invalid("file", f"{file} cannot be read: {error.strerror}.") from error
