@@ -56,6 +56,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sftp_session_hours: int = 12
 
 
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Backups: the public keys that can open them (age: X25519 or ssh-ed25519)."""
+
+    recipients: tuple[str, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -66,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     console: Listener = Listener()
     keeper: Keeper = Keeper()
     limits: Limits = Limits()
+    backup: Backup = Backup()
 
     @property
     def paths(self) -> Paths:
