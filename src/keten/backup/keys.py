@@ -112,7 +112,7 @@ class _Taken:
         return
 
 
-def _rows(connection: Connection, name: str) -> list[dict[str, str | bytes | None]]:
+def _rows(connection: Connection, name: str) -> list[dict[str, Any]]:
     table = Table(name, MetaData(), autoload_with=connection)
     chosen = select(*(raw(column) for column in table.columns)).order_by(*table.primary_key.columns)
     return [dict(row) for row in connection.execute(chosen).mappings()]

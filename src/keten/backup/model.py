@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -91,5 +91,5 @@ class Keys(msgspec.Struct, frozen=True):
     id: str
     root_kind: str
     root: bytes
-    tables: dict[str, list[dict[str, str | bytes | None]]]
+    tables: dict[str, list[dict[str, Any]]]
     files: dict[str, bytes] = {}

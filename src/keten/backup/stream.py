@@ -107,8 +107,8 @@ class Snapshot:
                 yield from self._table(_reflected(self._connection, name))
 
     def _table(self, table: Table) -> Iterator[bytes]:
-        names = [column.name for column in table.columns]
-        yield frame("t", table.name, names)
+        names = [str(column.name) for column in table.columns]
+        yield frame("t", str(table.name), names)
         entries = table.name == ENTRIES
         total = size(self._connection) if entries else 0
         chosen = select(*(raw(column) for column in table.columns)).order_by(*table.primary_key.columns)
