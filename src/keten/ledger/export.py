@@ -20,6 +20,7 @@ from keten.core.files import Files, disk_error
 from keten.ledger.notes import Verifier
 from keten.ledger.publish import CHECKPOINT, Publisher
 from keten.ledger.reading import missing
+from keten.ledger.succession import PREDECESSORS, encode, read
 from keten.ledger.tables import entries
 from keten.ledger.writing import load_head
 
@@ -61,6 +62,7 @@ def export(
     files = files or Files()
     key = _read_key(ledger_folder / KEY_FILE)
     verifier = Verifier.parse(key)
+    chain = read(ledger_folder)
     newest = load_head(connection, verifier)  # 1
     if newest is None:
         raise Corrupt("head-missing", "The database has no signed head.")
@@ -69,6 +71,8 @@ def export(
         _write_entries(connection, staging / ENTRIES_FILE, newest.size, progress, files)  # 3
         _write_tree(connection, staging, verifier, newest.note, newest.size, newest.root)  # 4
         files.write(staging / KEY_FILE, f"{key.strip()}\n".encode())
+        if chain:
+            files.write(staging / PREDECESSORS, encode(chain))
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         raise disk_error(error, target) from error
