@@ -33,12 +33,16 @@ class Life(msgspec.Struct, frozen=True):
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """An entry of a predecessor that was proven. `index`: of the entry that says so here, None when one did already."""
+    """An entry of a predecessor that was proven.
+
+    index: of the entry that says so here; None when one did already, or the entry itself is here (`lost` false).
+    """
 
     origin: str
     at: int
     id: str
     index: int | None
+    lost: bool = True
 
 
 # ---- backups -----------------------------------------------------------------------------------------------------
@@ -140,7 +144,7 @@ def recover(writing: Writing, chain: tuple[Life, ...], text: str, actor: str) ->
     3. The entry lies beyond what this log has of it.
     4. Once only.
 
-    Raises `Invalid` ("proof-other", "proof-known"), `Corrupt` ("proof-wrong", "proof-malformed", …).
+    Raises `Invalid` ("proof-other"), `Corrupt` ("proof-wrong", "proof-malformed", …).
     """
     proof = parse_proof(text)  # 1
     origin = proof.checkpoint.partition("\n")[0]
@@ -154,7 +158,7 @@ def recover(writing: Writing, chain: tuple[Life, ...], text: str, actor: str) ->
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise Corrupt("proof-malformed", "What this proof is about is no entry.", str(error)) from error
     if proof.index < life.size:  # 3
-        raise Invalid("proof-known", f"Entry {proof.index} is in this ledger: nothing of it was lost.")
+        return Proven(origin, proof.index, entry_id, None, lost=False)
     key = {"origin": origin, "idx": proof.index, "leaf": leaf_hash(leaf)}
     there = select(recovered.c.idx).where(*(recovered.c[name] == value for name, value in key.items()))  # 4
     if writing.connection.execute(there).first() is not None:

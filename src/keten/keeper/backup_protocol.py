@@ -94,13 +94,17 @@ class Recover(msgspec.Struct, frozen=True):
 
 
 class Recovery(msgspec.Struct, frozen=True):
-    """What came of each proof, in order: its entry's `index` and `id`, `entry` that records it, or what is wrong."""
+    """What came of each proof, in order: its entry's `index` and `id`, `entry` that records it, or what is wrong.
+
+    already: it was recorded before. lost: false when the entry is in this ledger, and nothing had to be recorded.
+    """
 
     index: int
     id: str
     entry: str
     wrong: str = ""
     already: bool = False
+    lost: bool = True
 
 
 class Recoveries(msgspec.Struct, frozen=True):

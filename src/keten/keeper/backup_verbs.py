@@ -163,7 +163,7 @@ class BackupVerbs:
                 found.append(said.Recovery(-1, "", "", str(error)))
                 continue
             entry = sealed_in(batch, proven.index).id if proven.index is not None else ""
-            found.append(said.Recovery(proven.at, proven.id, entry, already=proven.index is None))
+            found.append(said.Recovery(proven.at, proven.id, entry, already=proven.index is None, lost=proven.lost))
         return said.Recoveries(tuple(found))
 
     # ---- both ------------------------------------------------------------------------------------------------

@@ -93,7 +93,8 @@ def check_chain(chain: Sequence[Predecessor], key: str) -> tuple[Checkpoint, ...
     `key`: the verifier key of the log itself, which the last one must name. Raises `SuccessionWrong`.
     """
     heads: list[Checkpoint] = []
-    for one, following in zip(chain, [*(each.key for each in chain[1:]), key], strict=True):
+    names = [*(each.key for each in chain), key][1:]
+    for one, following in zip(chain, names, strict=True):
         if linked_key(one) != following.strip():
             raise SuccessionWrong("succession-wrong", "A predecessor names another successor.", one.key[:80])
         heads.append(one.checkpoint)

@@ -234,6 +234,7 @@ def recover(
                 "id": one.id or None,
                 "entry": one.entry or None,
                 "already": one.already,
+                "lost": one.lost,
                 "wrong": one.wrong or None,
             }
             for path, one in zip(proofs, found, strict=True)
@@ -242,6 +243,8 @@ def recover(
     for path, one in zip(proofs, found, strict=True):
         if one.wrong:
             output.line(f"✗ {path}: {one.wrong}")
+        elif not one.lost:
+            output.line(f"{path}: entry {one.index} is in this ledger: it was not lost.")
         else:
             output.line(f"{path}: entry {one.index} existed; {'known before' if one.already else f'entry {one.entry}'}.")
     if any(one.wrong for one in found):
