@@ -1,4 +1,4 @@
-"""Encrypting to age recipients (age-encryption.org/v1), streaming, by pyrage; or, where that was asked for, not at all."""
+"""Encrypting to age recipients (age-encryption.org/v1) by pyrage, streaming; or not, where that was asked for."""
 
 from __future__ import annotations
 

@@ -73,11 +73,13 @@ class Copying:
         try:
             source = self._store.open(found.storage)
         except Corrupt as error:
-            return self._gone(found, str(error.public))
+            self._gone(found, str(error.public))
+            return None
         try:
             what = _wrong(source, found)  # 2
             if what:
-                return self._gone(found, what)
+                self._gone(found, what)
+                return None
             return self._copy(found, source)  # 3
         finally:
             source.close()

@@ -23,7 +23,7 @@ _leaf = msgspec.json.Decoder(Leaf).decode
 
 
 class Life(msgspec.Struct, frozen=True):
-    """One life of an instance: its log's name, from which size and since when; `before`: the log that it goes on from."""
+    """A life of an instance: its log's name, from which size and since when; `before`: the log that it goes on from."""
 
     origin: str
     size: int

@@ -98,7 +98,8 @@ class Snapshot:
         self.faults: list[str] = []
         self.rows = 0
         keys = _reflected(connection, "subject_keys")
-        self._blinds = Blinds({row[0]: bytes(row[1]) for row in connection.execute(select(keys.c.subject, keys.c.wrapped))})
+        wrapped = connection.execute(select(keys.c.subject, keys.c.wrapped))
+        self._blinds = Blinds({row.subject: bytes(row.wrapped) for row in wrapped})
 
     def frames(self) -> Iterator[bytes]:
         """Every table but those that are left out."""

@@ -87,8 +87,8 @@ class SignIn:
     root: the keeper's root key. clients: the register's checked look-up of a client by id. started_us: the time of
     the newest entry, or now if that is later. issuers: the gateway's public URLs where the keeper knows them from its
     own settings (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else.
-    transfers: how many a client has under way outside sessions. restored_us: when the instance was restored, 0 if never:
-    which proofs of before were used is not known. Not thread-safe, except `record`, which is the writer's.
+    transfers: how many a client has under way outside sessions. restored_us: when the instance was restored, 0 if
+    never: which proofs of before were used is not known. Not thread-safe, except `record`, which is the writer's.
     """
 
     def __init__(
@@ -151,8 +151,7 @@ class SignIn:
             _require_running(client)  # 4
             with _dpop():
                 proof = self.dpop.check(request.dpop, "POST", request.url, now_us)  # 5
-            if assertion.made_us < self._restored_us:  # 6
-                raise Refused("proof-replayed", "it was made before this instance was restored, and may have been used")
+            self._require_newer(assertion.made_us)  # 6
             self._seen.require_new(assertion.hashed, now_us)
             with _dpop():
                 self.dpop.use(proof, now_us)
@@ -170,6 +169,11 @@ class SignIn:
             now_us,
             proof.jkt,
         )
+
+    def _require_newer(self, made_us: int) -> None:
+        """What was made before the instance was restored may have been used; nobody knows."""
+        if made_us < self._restored_us:
+            raise Refused("proof-replayed", "it was made before this instance was restored")
 
     def check_ssh(self, request: SshSignIn, client: Client | None, now_us: int) -> SignedIn:
         """Check an SSH sign-in. `client`: the register's, with the id that is the user name; None when there is none.

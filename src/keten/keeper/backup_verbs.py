@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -157,7 +158,7 @@ class BackupVerbs:
         for text in body.proofs:
             try:
                 proven, batch = await trusted.writer.run(
-                    lambda writing, text=text: service.recover(writing, chain, text, _actor(connection)), alone=True
+                    partial(service.recover, chain=chain, text=text, actor=_actor(connection)), alone=True
                 )
             except KetenError as error:
                 found.append(said.Recovery(-1, "", "", str(error)))

@@ -31,6 +31,7 @@ from keten.core.storage import LocalStore
 from keten.core.upgrade import make_at, upgrade
 from keten.exchange import entries as exchange_entries
 from keten.exchange.running import Accesses, ending_unknown
+from keten.identity.rows import clients
 from keten.keeper.authority import load_authority
 from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
@@ -43,7 +44,7 @@ from keten.ledger.sealing import Head
 from keten.ledger.succession import Predecessor, link, next_origin
 from keten.ledger.writing import Writing, load_head, load_low_water
 from keten.suppliers import service as suppliers
-from keten.suppliers.rows import BY_WORD, clients, grants, organisation
+from keten.suppliers.rows import BY_WORD, grants, organisation
 from keten.vault import service as vault
 
 AFTER = "ended after the backup was made"
@@ -75,9 +76,9 @@ class Wish(msgspec.Struct, frozen=True):
 class Restored(msgspec.Struct, frozen=True):
     """What was made. `size`: entries of the log before; `at_us`: time of the newest of them.
 
-    ended, destroyed: rows and files that ended after the backup, and here too. ended_state: whether the list of them was
-    whole. missing: files whose content is not there, and why. unreadable: entries whose payload a destroyed key took
-    with it. unfinished: accesses whose end is not known. spent: budgets that count as spent.
+    ended, destroyed: rows and files that ended after the backup, and here too. ended_state: whether the list of them
+    was whole. missing: files whose content is not there, and why. unreadable: entries whose payload went with a
+    destroyed key. unfinished: accesses whose end is not known. spent: budgets that count as spent.
     """
 
     origin: str
@@ -155,9 +156,8 @@ def _check_wish(manifest: Manifest, wish: Wish) -> None:
 def _root_key(keys: Keys, wish: Wish) -> RootKey:
     if keys.root_kind == "credential":
         if len(wish.root) != KEY_BYTES:
-            raise Invalid(
-                "root-key", f"The root key was a credential of the service manager: give it, --root-key FILE ({KEY_BYTES} bytes)."
-            )
+            public = f"The keeper's key was a credential of the service manager: give its {KEY_BYTES} bytes, --root-key."
+            raise Invalid("root-key", public)
         return RootKey(wish.root, "credential")
     if not is_sealed(keys.root):
         return RootKey(keys.root, "bare")

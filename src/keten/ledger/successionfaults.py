@@ -29,7 +29,7 @@ class Continued(msgspec.Struct, frozen=True):
 
 
 def read_heads(folder: Path, key: str) -> tuple[tuple[Checkpoint, ...], list[Fault]]:
-    """The heads at which the logs before this one (its verifier key is `key`) were continued; what is wrong with them."""
+    """The heads at which the logs before this one (verifier key: `key`) were continued; what is wrong with them."""
     try:
         return check_chain(read(folder), key), []
     except KetenError as error:

@@ -85,9 +85,8 @@ def keyless_objects(connection: Connection) -> list[str]:
         dataset_keys, dataset_keys.c.dataset == objects.c.dataset
     )
     gone = content_keys.c.wrapped.is_(None) | dataset_keys.c.wrapped.is_(None)
-    return list(
-        connection.execute(select(objects.c.id).select_from(kept).where((objects.c.state == "present") & gone)).scalars()
-    )
+    keyless = select(objects.c.id).select_from(kept).where((objects.c.state == "present") & gone)
+    return list(connection.execute(keyless).scalars())
 
 
 def held_by(connection: Connection, dataset: str) -> int:

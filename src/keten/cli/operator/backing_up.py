@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
@@ -15,10 +15,9 @@ from keten.core.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
     from keten.backup.model import Known
-    from keten.backup.taking import Taken
+    from keten.backup.taking import Taken, Told
     from keten.core.settings import Settings
-    from keten.keeper.backup_protocol import BackupBegun, BackupInfo
-    from keten.keeper.client import KeeperClient
+    from keten.keeper.backup_protocol import BackupInfo
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +30,10 @@ def backup(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[DIR]", help="Where backups go; each gets a folder of its own in it.")
     ] = None,
+    *,
     to: Annotated[
         list[str] | None,
-        typer.Option("--to", metavar="RECIPIENT", help="Who can open it: age1… or 'ssh-ed25519 AAAA…'; may be repeated."),
+        typer.Option("--to", metavar="RECIPIENT", help="Who can open it: age1… or ssh-ed25519 AAAA…; may be repeated."),
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Not encrypted: whoever has it reads everything.")] = False,
     move: Annotated[
@@ -254,7 +254,7 @@ class _Shown:
         self._shown = False
         self._content = 0
 
-    def told(self) -> object:
+    def told(self) -> Told:
         from keten.backup.taking import Told
 
         return Told(self._entries, self._bytes)
@@ -274,7 +274,7 @@ class _Shown:
             self._shown = True
             typer.echo(f"\r{text:<60}", err=True, nl=False)
 
-    def __enter__(self) -> _Shown:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,10 +37,11 @@ def restore(
     backup: Annotated[
         Path | None, typer.Argument(metavar="[BACKUP]", help="One backup: DIR/STAMP, as 'keten backup' said.")
     ] = None,
+    *,
     home: Home = "",
     identity: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="What opens it: an age identity, or an OpenSSH private key; may be repeated."),
+        typer.Option(metavar="FILE", help="What opens it: an age identity, or an OpenSSH key; may be repeated."),
     ] = None,
     passphrase_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The passphrase that seals the keeper's key, if one does.")
@@ -77,54 +79,27 @@ def restore(
         return
     if backup is None:
         raise Invalid("no-backup", "Say which backup: keten restore DIR/STAMP.")
-    restored = _restore(
-        surroundings,
-        home,
-        backup,
-        tuple(identity or ()),
-        passphrase_file,
-        root_key,
-        key,
-        budgets.value,
-        tuple(host or ()),
-        move=move,
-    )
-    _show(output, restored, surroundings.folder(home), move=move)
-
-
-def _restore(
-    surroundings: Surroundings,
-    home: str,
-    backup: Path,
-    identity: tuple[Path, ...],
-    passphrase_file: Path | None,
-    root_key: Path | None,
-    key: str,
-    budgets: str,
-    hosts: tuple[str, ...],
-    *,
-    move: bool,
-) -> Restored:
     from keten.backup.age import identities
     from keten.cli.operator.instance import default_hosts
     from keten.cli.processes import user_name
     from keten.core.db import translated
-    from keten.keeper.restoring import Wish, restore
-
-    import os
+    from keten.keeper.restoring import Wish
+    from keten.keeper.restoring import restore as restore_into
 
     wish = Wish(
-        identities=tuple(one for path in identity for one in identities(path)),
+        identities=tuple(one for path in identity or () for one in identities(path)),
         actor=f"operator:{user_name(os.geteuid())}",
-        hosts=hosts or tuple(default_hosts()),
+        hosts=tuple(host or default_hosts()),
         passphrase=passphrase_file.read_bytes().rstrip(b"\r\n") if passphrase_file else b"",
         root=root_key.read_bytes() if root_key else b"",
         key=key,
-        budgets="kept" if budgets == "kept" else "spent",
+        budgets=budgets.value,
         moved=move,
     )
+    folder = surroundings.folder(home)
     with translated():
-        return restore(surroundings.settings(surroundings.folder(home)), backup.absolute(), wish)
+        restored = restore_into(surroundings.settings(folder), backup.absolute(), wish)
+    _show(output, restored, folder, move=move)
 
 
 def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None:
@@ -155,10 +130,13 @@ def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None
         output.line(f"Its ledger {restored.origin} goes on here. Start it: keten up --home {home}")
     else:
         output.line(f"Its ledger is {restored.origin}, which goes on from {restored.before}; its key: {restored.key}")
-        output.line(f"Ended after the backup, and here too: {len(restored.ended)} rows, {len(restored.destroyed)} files.")
+        ended = f"{len(restored.ended)} rows, {len(restored.destroyed)} files"
+        output.line(f"Ended after the backup, and here too: {ended}.")
         if restored.ended_state != "whole":
-            output.line(f"✗ The list of what ended after the backup is {restored.ended_state}: look twice at what is live.")
-        output.line(f"Transfers whose end is not known: {restored.unfinished}. Budgets taken as spent: {restored.spent}.")
+            what = f"The list of what ended after the backup is {restored.ended_state}"
+            output.line(f"✗ {what}: look twice at what will be live.")
+        output.line(f"Transfers whose end is not known: {restored.unfinished}.")
+        output.line(f"Budgets taken as spent: {restored.spent}.")
     if restored.unreadable:
         output.line(f"Entries whose payload was erased after the backup: {restored.unreadable}.")
     for note in (*restored.notes, *restored.missing):
@@ -246,6 +224,7 @@ def recover(
         elif not one.lost:
             output.line(f"{path}: entry {one.index} is in this ledger: it was not lost.")
         else:
-            output.line(f"{path}: entry {one.index} existed; {'known before' if one.already else f'entry {one.entry}'}.")
+            what = "known before" if one.already else f"entry {one.entry} says so"
+            output.line(f"{path}: entry {one.index} existed; {what}.")
     if any(one.wrong for one in found):
         raise typer.Exit(exits.NO)

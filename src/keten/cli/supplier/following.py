@@ -22,8 +22,8 @@ from keten.ledger.succession import PREDECESSORS, check_chain, decode
 class Successor(msgspec.Struct, frozen=True):
     """A log that goes on from the one that was seen. `heads`: where each log was continued, that one's first.
 
-    checkpoint: its newest. kept: what was seen last of the old one, None if nothing. missing: own entries that are not in
-    it, as far as they are known here.
+    checkpoint: its newest. kept: what was seen last of the old one, None if nothing. missing: own entries that are not
+    in it, as far as they are known here.
     """
 
     key: str
@@ -66,8 +66,8 @@ def follow(logins: Logins, login: Login, fetch: Callable[[str], bytes | None], *
     if not accept:
         raise Denied(
             "successor",
-            f"{found.told()}\nIf the organisation told you of that, go on with --accept-successor; if not, call it at a "
-            "number that you know.\nIt can record again that what is missing existed, from the proofs in "
+            f"{found.told()}\nIf the organisation told you of that, go on with --accept-successor; "
+            "if not, call it at a number that you know.\nIt can record again that what is missing existed, from the proofs in "
             f"{logins.proofs(login.ledger_key)}: send it those.",
         )
     with logins.locked(key):
