@@ -16,7 +16,15 @@ import msgspec
 import pyrage
 import pytest
 
+from keten.core.crypto import derive
+from keten.core.db import reading_engine
+from keten.core.settings import Paths, load_settings
+from keten.core.storage import LocalStore
 from keten.drills.supplier import SupplierSystem
+from keten.keeper.rootkey import load_root_key
+from keten.vault import service as vault
+from keten.vault.frames import FRAME_SIZE, FrameReader
+from keten.vault.keys import Keys
 from tests.architecture.checkout import ROOT
 from tests.town import CARRIER, PRINTER, Town
 
@@ -44,7 +52,8 @@ class Story:
 
     def backup(self, expect: int = 0) -> dict[str, Any]:
         """Take one."""
-        made: dict[str, Any] = self.town.keten.run("backup", str(self.folder / "bk"), "--to", self.recipient, expect=expect)
+        words = ("backup", str(self.folder / "bk"), "--to", self.recipient)
+        made: dict[str, Any] = self.town.keten.run(*words, expect=expect)
         self.backups.append(made)
         return made
 
@@ -110,7 +119,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         stop.set()
         for one in loads:
             one.join()
-        assert under_load["ok"] and under_load["kept"] >= 2
+        assert under_load["ok"]
+        assert under_load["kept"] >= 2
         # After the backup: an end, a file that is destroyed, an own entry, and a proof that was used.
         town.keten.run("revoke", "client", CARRIER, "--reason", "laptop stolen")
         (made.folder / "later").mkdir()
@@ -200,15 +210,6 @@ def test_every_file_of_the_backup_is_there_and_equal(story: Story) -> None:
     keten.run("restore", "--confirm")
     verified = keten.run("ledger", "verify")
     assert verified["ok"]
-    from keten.core.db import reading_engine
-    from keten.core.settings import Paths, load_settings
-    from keten.core.storage import LocalStore
-    from keten.keeper.rootkey import load_root_key
-    from keten.vault import service as vault
-    from keten.vault.frames import FRAME_SIZE, FrameReader
-    from keten.core.crypto import derive
-    from keten.vault.keys import Keys
-
     class Framing(msgspec.Struct, frozen=True):
         size: int
         frame_size: int

@@ -123,7 +123,8 @@ def restore(
     keys = read_keys(manifest.id, place.keys, list(wish.identities) if manifest.recipients else [])
     root = _root_key(keys, wish)
     head = _head(manifest, root)
-    ended = read_ended(place, manifest.id, ended_key(root))
+    # Nothing ends any more where nothing is recorded.
+    ended = Read((), "whole") if manifest.moved else read_ended(place, manifest.id, ended_key(root))
     with umask(0o022):
         files = Files()
         make_folders(paths, files)  # 2
@@ -156,7 +157,7 @@ def _check_wish(manifest: Manifest, wish: Wish) -> None:
 def _root_key(keys: Keys, wish: Wish) -> RootKey:
     if keys.root_kind == "credential":
         if len(wish.root) != KEY_BYTES:
-            public = f"The keeper's key was a credential of the service manager: give its {KEY_BYTES} bytes, --root-key."
+            public = f"The keeper's key was the service manager's credential: give its {KEY_BYTES} bytes (--root-key)."
             raise Invalid("root-key", public)
         return RootKey(wish.root, "credential")
     if not is_sealed(keys.root):

@@ -32,6 +32,7 @@ from keten.identity.service import SignIn
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
 from keten.keeper.certificates import Authority
+from keten.keeper.moving import secrets_of
 from keten.keeper.rootkey import RootKey
 from keten.keeper.sign_ins import SignIns
 from keten.keeper.writer import Disk, Writer
@@ -181,11 +182,7 @@ class Trusted:
 
     def secrets(self) -> Secrets:
         """What a backup's keys part holds beside wrapped keys: the root key as it is kept here, and what it seals."""
-        paths = self.settings.paths
-        kept = self._root.kind != "credential"
-        wanted = (paths.keeper / "authority.sealed", paths.ca, paths.settings, paths.ssh_host_key)
-        found = {str(path.relative_to(paths.home)): data for path in wanted if (data := _content(path)) is not None}
-        return Secrets(self._root.kind, paths.root_key.read_bytes() if kept else b"", found)
+        return secrets_of(self.settings, self._root.kind)
 
     def _restore(self, low_water: int, size: int) -> None:
         """Find accesses that a former keeper opened and whose end is not recorded."""
@@ -256,13 +253,6 @@ def _unconfirmed() -> Unavailable:
         "Nothing is served until an operator has looked at what was restored.",
         "see 'keten restore --confirm'",
     )
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
 
 
 def _issuers(settings: Settings) -> frozenset[str]:

@@ -103,6 +103,8 @@ def _take(settings: Settings, target: Path, recipients: tuple[str, ...], output:
     age.recipients(recipients)
     if move and is_up(settings.paths):
         raise Conflict("running", "Stop the instance first (keten up): a move is for one that serves nobody.")
+    if move and _finish_move(settings, target, recipients, output):
+        return
     with alone(target, files), keeper(settings) as client, _Shown() as shown:
         place = target / _stamp(target)
         files.make_folder(place, 0o700)
@@ -133,6 +135,35 @@ def _take(settings: Settings, target: Path, recipients: tuple[str, ...], output:
             )
             entry = client.call("backup.finish", said, Recorded).entry
     _show(output, known, taken, entry, move=move)
+
+
+def _finish_move(settings: Settings, target: Path, recipients: tuple[str, ...], output: Output) -> bool:
+    """Make the backup of an instance that was sealed for a move already; whether it was."""
+    from msgspec.structs import replace
+
+    from keten.backup.taking import alone, finish, take
+    from keten.core.db import reading_engine, translated
+    from keten.core.files import Files
+    from keten.keeper.moving import unfinished_move, write_moved_keys
+
+    files = Files()
+    key = (settings.paths.ledger / "key.pub").read_text(encoding="utf-8").strip()
+    engine = reading_engine(settings.paths.database)
+    try:
+        found = unfinished_move(engine, key)
+        if found is None:
+            return False
+        with alone(target, files), _Shown() as shown, translated():
+            known = replace(found, folder=str(target / _stamp(target)), recipients=recipients)
+            files.make_folder(Path(known.folder), 0o700)
+            taken = take(engine, key, settings.paths.store, known, shown.told(), files, moved=True)
+            with engine.connect() as connection:
+                write_moved_keys(settings, connection, known)
+            finish(known, taken.manifest, files)
+    finally:
+        engine.dispose()
+    _show(output, known, taken, "", move=True)
+    return True
 
 
 def _stamp(target: Path) -> str:

@@ -19,6 +19,9 @@ from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
 from keten.ledger.succession import PREDECESSORS, check_chain, decode
 
 
+_PROOFS = "It can record again that what is missing existed, from the proofs in"
+
+
 class Successor(msgspec.Struct, frozen=True):
     """A log that goes on from the one that was seen. `heads`: where each log was continued, that one's first.
 
@@ -66,9 +69,8 @@ def follow(logins: Logins, login: Login, fetch: Callable[[str], bytes | None], *
     if not accept:
         raise Denied(
             "successor",
-            f"{found.told()}\nIf the organisation told you of that, go on with --accept-successor; "
-            "if not, call it at a number that you know.\nIt can record again that what is missing existed, from the proofs in "
-            f"{logins.proofs(login.ledger_key)}: send it those.",
+            f"{found.told()}\nIf the organisation told you of that, go on with --accept-successor; if not, "
+            f"call it at a number that you know.\n{_PROOFS} {logins.proofs(login.ledger_key)}: send it those.",
         )
     with logins.locked(key):
         before = logins.seen(login.ledger_key)
