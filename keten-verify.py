@@ -16,6 +16,8 @@ and `entries.jsonl` with the payloads. The formats: docs/formats/ledger.md. What
 6. Proofs of single entries (--proof, c2sp.org/tlog-proof).
 7. The witnessed checkpoint in the export: it is of this log, and has as many cosignatures as the policy beside it asks
    for (c2sp.org/tlog-cosignature, c2sp.org/tlog-policy). Time stamps are not checked here: openssl ts -verify does.
+8. Where an instance was restored, the logs before this one: each signed which key goes on from which head, and this
+   log begins with what that head signed. --key may be the key of any of them; so may checkpoints and proofs be.
 
 With `evidence FILE` it says whether a file that a supplier, a witness or an auditor kept proves that a log showed two
 histories: exit code 0 when it does, 1 when it does not.
@@ -58,7 +60,7 @@ MAX_FAULTS = 1000
 BUNDLES_AT_ONCE = 16
 FEW_ENTRIES = 20_000  # not worth more processes
 ID_LENGTH = 26
-EXPORT_FILES = {"checkpoint", "key.pub", "entries.jsonl", "tile", "witnessed", "witnesses.policy", "stamps"}
+EXPORT_FILES = {"checkpoint", "key.pub", "entries.jsonl", "predecessors", "tile", "witnessed", "witnesses.policy", "stamps"}
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 LEAF = re.compile(rb'\{"id":"([a-z2-7]{26})","v":1,"commitment":"([0-9a-f]{64})"\}')
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
@@ -204,6 +206,24 @@ class Checkpoint(NamedTuple):
     lines: list[tuple[str, bytes]]
 
 
+class Note(NamedTuple):
+    """A signed note: the lines of its text, the text, and who else signed it, by name and with each signature."""
+
+    lines: list[str]
+    text: bytes
+    strangers: list[str]
+    signatures: list[tuple[str, bytes]]
+
+
+class Before(NamedTuple):
+    """A log that the next one goes on from: its key, the head at which it does, and the key that it names for that."""
+
+    key: Key
+    size: int
+    root: bytes
+    following: str
+
+
 class Proof(NamedTuple):
     """A proof file's content."""
 
@@ -252,9 +272,23 @@ def read_key(text: str, kind: int = 1) -> Key | None:
 def open_checkpoint(note: bytes, key: Key, where: str) -> Checkpoint:
     """Open a signed checkpoint (c2sp.org/signed-note, c2sp.org/tlog-checkpoint); raises `Fault`.
 
+    Its text is origin, size and root, a line each; the origin is the key's name.
+    """
+    lines, text, strangers, signatures = open_note(note, key, where)
+    size = number(lines[1]) if len(lines) > 2 else None
+    root = unhash(lines[2]) if len(lines) > 2 else None
+    if size is None or root is None or not all(lines) or (size == 0 and root != EMPTY_ROOT):
+        raise Fault("checkpoint-malformed", where, "this is not a checkpoint")
+    if lines[0] != key.name:
+        raise Fault("other-log", where, f"it is of {lines[0][:80]!r}, the key is of {key.name!r}")
+    return Checkpoint(size, root, strangers, text, signatures)
+
+
+def open_note(note: bytes, key: Key, where: str) -> Note:
+    """A note that the key signed; raises `Fault`.
+
     1. It is UTF-8 of a sensible size without control characters; the last empty line divides text and signatures.
     2. Every signature by the key holds, and there is one. Those by others are named, not checked.
-    3. The text is origin, size and root; the origin is the key's name.
     """
     try:
         text, divider, block = note.decode("utf-8").rpartition("\n\n")  # 1
@@ -287,14 +321,40 @@ def open_checkpoint(note: bytes, key: Key, where: str) -> Checkpoint:
             raise Fault("signature-wrong", where, f"the signature by {name} does not hold")
     if not ours:
         raise Fault("not-signed", where, f"no signature by {key.name}+{key.id.hex()}")
-    lines = text[:-1].split("\n")  # 3
-    size = number(lines[1]) if len(lines) > 2 else None
-    root = unhash(lines[2]) if len(lines) > 2 else None
-    if size is None or root is None or not all(lines) or (size == 0 and root != EMPTY_ROOT):
-        raise Fault("checkpoint-malformed", where, "this is not a checkpoint")
-    if lines[0] != key.name:
-        raise Fault("other-log", where, f"it is of {lines[0][:80]!r}, the key is of {key.name!r}")
-    return Checkpoint(size, root, strangers, text.encode("utf-8"), signatures)
+    return Note(text[:-1].split("\n"), text.encode("utf-8"), strangers, signatures)
+
+
+def read_before(data: bytes, where: str) -> list[Before]:
+    """The logs before this one, oldest first; raises `Fault`.
+
+    1. A line of JSON for each: "key", "note" (its last head), "link" (a note that names the next key).
+    2. The head is signed by the key. So is the link, which is about that very head.
+    """
+    found = []
+    for line in data.splitlines():
+        try:
+            said = decode_json(line.decode("utf-8"))  # 1
+            key = read_key(said["key"])
+            note, link = said["note"].encode("utf-8"), said["link"].encode("utf-8")
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+            raise Fault("succession-wrong", where, f"a line is malformed: {error}"[:200]) from error
+        if key is None:
+            raise Fault("succession-wrong", where, "a key is not an Ed25519 verifier key")
+        head = open_checkpoint(note, key, where)  # 2
+        lines = open_note(link, key, where).lines
+        root = base64.b64encode(head.root).decode("ascii")
+        if len(lines) != 5 or lines[:4] != ["keten.successor/v1", key.name, str(head.size), root]:
+            raise Fault("succession-wrong", where, f"the link of {key.name} is about another head")
+        found.append(Before(key, head.size, head.root, lines[4]))
+    return found
+
+
+def chained(before: Sequence[Before], own: Key, where: str) -> None:
+    """Raise `Fault` unless each of these logs names the key of the next, and the last one names `own`."""
+    sizes = [each.size for each in before]
+    for each, following in zip(before, [*(other.key for other in before[1:]), own]):  # noqa: B905  # Python 3.8
+        if read_key(each.following) != following or sizes != sorted(sizes):
+            raise Fault("succession-wrong", where, f"{each.key.name} does not name {following.name} as its successor")
 
 
 def read_proof(data: bytes, where: str) -> Proof:
@@ -812,9 +872,10 @@ class Lines:
 class Audit:
     """Checks one export and fills a report."""
 
-    def __init__(self, folder: str, key: Key, report: Report, progress: Progress) -> None:
+    def __init__(self, folder: str, key: Key, before: Sequence[Before], report: Report, progress: Progress) -> None:
         self._folder = folder
         self._key = key
+        self._before = before
         self._report = report
         self._progress = progress
         self._size = 0
@@ -853,13 +914,14 @@ class Audit:
         if witnessed:
             older.append(witnessed)
         proven = [each for each in map(self._proof, proofs) if each]
-        wanted = {each.size // WIDTH for _, each in older}
+        wanted = {each.size // WIDTH for _, each in older} | {each.size // WIDTH for each in self._before}
         for _, proof, at in proven:
             wanted.update((proof.place // WIDTH, at.size // WIDTH))
         self._entries(wanted)  # 3
         self._settle(checkpoint.root)
         self._levels()
         self._compare_root(checkpoint.root)
+        self._begins()
         self._twice()
         self._others()  # 4
         for name, head in older:  # 5
@@ -1050,6 +1112,31 @@ class Audit:
             detail = f"the entries that are here have the root {base64.b64encode(root).decode('ascii')}"
             self._report.fault("root-wrong", "checkpoint", detail)
 
+    def _begins(self) -> None:
+        """The log begins with what the last head of each log before it signed."""
+        for each in self._before:
+            root = self._root_at(each.size) if each.size <= self._size else b""
+            if root is None:
+                self._report.remarks.append(f"{each.key.name} could not be compared, for want of the files named")
+            elif root != each.root:
+                detail = f"the first {each.size} entries are not those of {each.key.name}"
+                self._report.fault("succession-wrong", "predecessors", detail)
+
+    def _signer(self, note: bytes) -> tuple[Key, int]:
+        """Whose checkpoint this is, by its first line; and how much of that log this one has."""
+        origin = note.partition(b"\n")[0]
+        for each in self._before:
+            if each.key.name.encode("utf-8") == origin:
+                return each.key, each.size
+        return self._key, MAX_SIZE
+
+    def _lost(self, name: str, head: Checkpoint, reach: int) -> bool:
+        """Whether a checkpoint of a log before this one covers entries that did not go on here; reports if so."""
+        if head.size > reach:
+            detail = f"it is of {head.size} entries, and this log goes on from {reach}: those between were lost"
+            self._report.fault("entries-lost", name, detail)
+        return head.size > reach
+
     def _twice(self) -> None:
         """No id belongs to two entries."""
         for bucket in self._ids.values():
@@ -1104,7 +1191,12 @@ class Audit:
             data = read_file("", path, 4 * MAX_NOTE)
             if data.lstrip()[:1] == b"{":
                 data = read_evidence(data, path)["kept_checkpoint"].encode("utf-8")
-            return name or path, open_checkpoint(data, self._key, name or path)
+            key, reach = self._signer(data)
+            head = open_checkpoint(data, key, name or path)
+            if self._lost(name or path, head, reach):
+                self._report.checkpoints.append({"file": name or path, "size": head.size, "holds": False})
+                return None
+            return name or path, head
         except (Fault, Unreadable) as error:
             self._report.checkpoints.append({"file": name or path, "holds": False})
             self._report.note(error)
@@ -1114,7 +1206,12 @@ class Audit:
         """A proof file that was given, read, and its checkpoint opened."""
         try:
             proof = read_proof(read_file("", path, 2 * MAX_NOTE), path)
-            return path, proof, open_checkpoint(proof.note, self._key, path)
+            key, reach = self._signer(proof.note)
+            head = open_checkpoint(proof.note, key, path)
+            if self._lost(path, head, reach):
+                self._report.proofs.append({"file": path, "index": proof.place, "size": head.size, "holds": False})
+                return None
+            return path, proof, head
         except (Fault, Unreadable) as error:
             self._report.proofs.append({"file": path, "holds": False})
             self._report.note(error)
@@ -1190,13 +1287,39 @@ def in_order(pool: Executor, jobs: Iterable[Job], most: int) -> Iterator[list[Fo
 # --- the command ------------------------------------------------------------------------------------------------
 
 
+def earlier_logs(folder: str, own: Key, report: Report) -> list[Before]:
+    """The logs before this one that the export names, each of which names the next."""
+    if not Path(folder, "predecessors").exists():
+        return []
+    try:
+        before = read_before(read_file(folder, "predecessors", MAX_NOTE), "predecessors")
+        chained(before, own, "predecessors")
+    except (Fault, Unreadable) as error:
+        report.note(error)
+        return []
+    for each in before:
+        report.remarks.append(f"it goes on from {each.key.name}, of which it has {each.size} entries")
+    return before
+
+
 def choose_key(folder: str, given: Key | None, report: Report) -> Key | None:
-    """The key to check with: the given one, else the export's own, which anybody could have put there."""
+    """The key to check with: the given one, else the export's own, which anybody could have put there.
+
+    Given the key of a log before it, it is the export's own: what that key signed leads there.
+    """
     try:
         own = read_key(read_file(folder, "key.pub", MAX_NOTE).decode("utf-8", "replace"))
     except (Fault, Unreadable) as error:
         report.note(error)
         return given
+    if own is not None and given is not None and own != given:
+        try:
+            before = read_before(read_file(folder, "predecessors", MAX_NOTE), "predecessors")
+            chained(before, own, "predecessors")
+        except (Fault, Unreadable):
+            before = []
+        if given in [each.key for each in before]:
+            return own
     if own is None:
         report.fault("key-malformed", "key.pub", "this is not an Ed25519 verifier key")
     elif given is None:
@@ -1242,7 +1365,7 @@ def check(options: argparse.Namespace, given: Key | None, report: Report) -> Non
     if key is None:
         return
     progress = Progress()
-    audit = Audit(options.folder, key, report, progress)
+    audit = Audit(options.folder, key, earlier_logs(options.folder, key, report), report, progress)
     try:
         against = [*options.checkpoint, *getattr(options, "against", [])]
         audit.run(against, options.proof, getattr(options, "policy", ""))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from sqlalchemy import Connection
 
+from keten.budgets.entries import WINDOW_SPENT
 from keten.budgets.model import Recorded
 from keten.budgets.rules import LONGEST_DAYS, disagreements
 from keten.budgets.service import charges
@@ -21,6 +22,7 @@ _DAY_US = 86_400 * 1_000_000
 class _Refs(msgspec.Struct, frozen=True, gc=False):
     grant: str = ""
     object: str = ""
+    client: str = ""
 
 
 class _Details(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +43,7 @@ class ChargesCheck:
     """Compares `budget_charges` with the entries of accesses. Someone who deletes charges would refill a budget."""
 
     name = "budgets"
-    kinds = frozenset({OPENED})
+    kinds = frozenset({OPENED, WINDOW_SPENT.name})
     reads: type[msgspec.Struct] = Opened
 
     def gather(self, entries: Sequence[tuple[int, Opened]]) -> list[Recorded]:
@@ -50,7 +52,7 @@ class ChargesCheck:
             Recorded(
                 index,
                 said.refs.grant,
-                said.actor,
+                said.refs.client or said.actor,
                 said.refs.object,
                 said.details.window_us,
                 said.details.charged,

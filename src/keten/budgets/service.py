@@ -11,13 +11,16 @@ from collections.abc import Iterator
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
+from keten.budgets import entries
 from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Spent, Window
 from keten.budgets.rules import LONGEST_DAYS, kept_from, window, zone
 from keten.budgets.tables import budget_charges
 from keten.core.errors import Invalid
+from keten.core.ids import new_id
+from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 
-__all__ = ["Budgets", "Charged", "Left", "Spent", "charges", "drop_old", "left"]
+__all__ = ["Budgets", "Charged", "Left", "Spent", "charges", "drop_old", "left", "spend_rest"]
 
 MAX_COUNTERS = 50_000
 MAX_OBJECTS = 10_000  # remembered per counter; past that, whether an object was charged is read from the table
@@ -160,6 +163,32 @@ def left(connection: Connection, grant: Budgeted, client_id: str, at_us: int, tz
     counted = window(at_us, grant.budget_per, zone(tz))
     spent = _load(connection, (grant.id, client_id), counted).spent
     return Left(grant.budget_records, spent, max(0, grant.budget_records - spent), counted.end_us)
+
+
+def spend_rest(writing: Writing, grant: Budgeted, client_id: str, tz: str, actor: str) -> int:
+    """Charge what is left of the window that runs now, with an entry of its own; how many records that were.
+
+    For when it is not known what was received in it. Raises `Invalid` (budget-window, timezone-unknown).
+    """
+    rest = left(writing.connection, grant, client_id, writing.time_us, tz)
+    if rest is None or rest.left <= 0:
+        return 0
+    started = window(writing.time_us, grant.budget_per, zone(tz)).start_us
+    nothing = new_id()  # an object that there is not
+    refs = {"grant": grant.id, "client": client_id, "object": nothing}
+    details = {"window_us": started, "charged": rest.left}
+    index = writing.record(Draft(entries.WINDOW_SPENT, actor, (client_id,), refs, details))
+    row = {
+        "grant": grant.id,
+        "client": client_id,
+        "object": nothing,
+        "window_start_us": started,
+        "records": rest.left,
+        "at_us": writing.time_us,
+        "idx": index,
+    }
+    writing.connection.execute(_INSERT, row)
+    return rest.left
 
 
 def charges(connection: Connection) -> Iterator[Charge]:

@@ -26,6 +26,8 @@ COMMANDS = (
     "keten.cli.operator.revoking",
     "keten.cli.operator.destroying",
     "keten.cli.operator.ledger",
+    "keten.cli.operator.backing_up",
+    "keten.cli.operator.restoring",
     "keten.cli.operator.drilling",
     "keten.cli.operator.witnessing",
     "keten.cli.doctor.command",

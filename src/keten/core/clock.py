@@ -50,6 +50,8 @@ class Clock:
         self._effective = floor_us
         self._outside = wall()
         self._anchor()
+        self.held: Unavailable | None = None
+        """Why nothing is served although the clock is right: what `now` raises, until somebody takes it away."""
         self.jumped = ""
         if self._offset + self._monotonic() < floor_us - TOLERANCE_US:
             self.jumped = (
@@ -78,9 +80,11 @@ class Clock:
         return wall
 
     def now(self) -> int:
-        """Effective time in microseconds; `Unavailable` ("clock-jumped") once the wall clock has jumped."""
+        """Effective time in microseconds; `Unavailable`: "clock-jumped" once the wall clock has jumped, or `held`."""
         with self._reading:
             effective = self.recording_time()
+            if self.held is not None:
+                raise Unavailable(self.held.code, self.held.public, self.held.reason)
             if self.jumped:
                 public = "Nothing is served until an operator has looked at the clock."
                 raise Unavailable("clock-jumped", public, self.jumped)
@@ -117,7 +121,7 @@ class Clock:
             self.jumped = ""
             self._outside = self._wall()
             self._anchor()
-            return self.now()
+            return self.recording_time()
 
 
 @lru_cache(256, typed=True)  # the end of a contract, say, stands in many entries

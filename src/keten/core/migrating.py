@@ -34,9 +34,9 @@ def require_known(migrations: Path, revision: str, path: Path) -> None:
 
 
 def migrate(
-    engine: Engine, migrations: Path, path: Path, revision_of: Callable[[Connection, Path], str]
+    engine: Engine, migrations: Path, path: Path, revision_of: Callable[[Connection, Path], str], to: str = "head"
 ) -> None:
-    """Bring the database to the newest revision, in one transaction.
+    """Bring the database to the newest revision (or `to`), in one transaction.
 
     The revision is looked at again: the transaction may have waited for another process.
     """
@@ -47,4 +47,4 @@ def migrate(
         if now:
             require_known(migrations, now, path)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)

@@ -81,6 +81,12 @@ class Timestamps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca: str = ""
 
 
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Backups: the public keys that can open them (age: X25519 or ssh-ed25519)."""
+
+    recipients: tuple[str, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -93,6 +99,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     witnesses: Witnesses = Witnesses()
     timestamps: Timestamps = Timestamps()
+    backup: Backup = Backup()
 
     @property
     def paths(self) -> Paths:

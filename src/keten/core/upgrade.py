@@ -15,7 +15,7 @@ from keten.core.errors import Invalid, Unavailable
 from keten.core.files import Files, disk_error
 from keten.core.ids import new_id
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest revision: what a database of this version is of. A test holds it against the migrations."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 _VERSION = table("alembic_version", column("version_num"))
@@ -55,6 +55,23 @@ def upgrade(path: Path, *, migrations: Path = MIGRATIONS, files: Files | None = 
     finally:
         engine.dispose()
     return before
+
+
+def make_at(path: Path, revision: str, *, migrations: Path = MIGRATIONS) -> None:
+    """Make a new database of a certain revision, for content of that revision to be put into.
+
+    Raises `Invalid` ("instance-newer") for one that this version does not know, `Unavailable`.
+    """
+    from keten.core.migrating import migrate, require_known  # noqa: PLC0415  # as in `upgrade`
+
+    require_known(migrations, revision, path)
+    engine = writing_engine(path)
+    try:
+        migrate(engine, migrations, path, _revision, revision)
+    except DBAPIError as error:
+        raise database_error(error) from error
+    finally:
+        engine.dispose()
 
 
 def _revision(connection: Connection, path: Path) -> str:

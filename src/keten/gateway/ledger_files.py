@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keten.core.errors import Corrupt, Invalid
+from keten.ledger.succession import MAX_BYTES, PREDECESSORS
 from keten.ledger.tiles import MAX_BUNDLE_BYTES, parse_path, read_file
 
 MAX_NOTE = 64 * 1024
@@ -23,6 +24,8 @@ class LedgerFiles:
         """Content type, caching and content of a file; None when there is none, or the name is not one of a tree."""
         if name in ("checkpoint", "witnessed", "key.pub"):
             kind, caching, limit = _TEXT, _NOW, MAX_NOTE
+        elif name == PREDECESSORS:
+            kind, caching, limit = _TEXT, _NOW, MAX_BYTES
         else:
             try:
                 name = parse_path(name).path()

@@ -27,13 +27,15 @@ _ASSERTION = "assertion"
 class Assertion(msgspec.Struct, frozen=True, gc=False):
     """An assertion whose claims hold. `key` signed it; None when no key did (or the client is unknown).
 
-    `hashed` and `until_us`: what to remember so that it counts once, and how long.
+    `hashed` and `until_us`: what to remember so that it counts once, and how long. `made_us`: when it was made, by its
+    own word, or else the earliest that it can have been.
     """
 
     client_id: str
     key: PublicKey | None
     hashed: bytes
     until_us: int
+    made_us: int
 
 
 def claimed_client(assertion: str) -> str:
@@ -84,7 +86,8 @@ def check_assertion(assertion: str, client_id: str, issuer: str, keys: Sequence[
         for _ in range(PADDED_KEYS - len(keys)):
             _NOBODY.verifies(jwt.signature, jwt.signed)
     hashed = proof_hash("assertion", client_id.encode("ascii"), jti.encode("utf-8", "surrogatepass"))
-    return Assertion(client_id, signer, hashed, until_us)
+    made_us = time_claim(jwt.claims, "iat", _ASSERTION)
+    return Assertion(client_id, signer, hashed, until_us, until_us - MAX_AHEAD_US if made_us is None else made_us)
 
 
 def _check_header(header: dict[str, Any]) -> None:

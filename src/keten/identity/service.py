@@ -87,8 +87,8 @@ class SignIn:
     root: the keeper's root key. clients: the register's checked look-up of a client by id. started_us: the time of
     the newest entry, or now if that is later. issuers: the gateway's public URLs where the keeper knows them from its
     own settings (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else.
-    transfers: how many a client has under way outside sessions. Not thread-safe, except `record`, which is the
-    writer's.
+    transfers: how many a client has under way outside sessions. restored_us: when the instance was restored, 0 if
+    never: which proofs of before were used is not known. Not thread-safe, except `record`, which is the writer's.
     """
 
     def __init__(
@@ -99,7 +99,10 @@ class SignIn:
         started_us: int,
         issuers: frozenset[str] = frozenset(),
         transfers: Callable[[str], int] = lambda _client: 0,
+        *,
+        restored_us: int = 0,
     ) -> None:
+        self._restored_us = restored_us
         self._clients = clients
         self._issuers = issuers
         self._tokens = Tokens(root, limits.token_seconds)
@@ -148,7 +151,8 @@ class SignIn:
             _require_running(client)  # 4
             with _dpop():
                 proof = self.dpop.check(request.dpop, "POST", request.url, now_us)  # 5
-            self._seen.require_new(assertion.hashed, now_us)  # 6
+            self._require_newer(assertion.made_us)  # 6
+            self._seen.require_new(assertion.hashed, now_us)
             with _dpop():
                 self.dpop.use(proof, now_us)
             self._seen.use(assertion.hashed, assertion.until_us, now_us)
@@ -165,6 +169,11 @@ class SignIn:
             now_us,
             proof.jkt,
         )
+
+    def _require_newer(self, made_us: int) -> None:
+        """What was made before the instance was restored may have been used; nobody knows."""
+        if made_us < self._restored_us:
+            raise Refused("proof-replayed", "it was made before this instance was restored")
 
     def check_ssh(self, request: SshSignIn, client: Client | None, now_us: int) -> SignedIn:
         """Check an SSH sign-in. `client`: the register's, with the id that is the user name; None when there is none.

@@ -13,7 +13,7 @@ from keten.core.db import reading_engine, translated, writing_engine
 from keten.core.errors import Conflict
 from keten.core.files import Files, umask
 from keten.core.ids import new_id
-from keten.core.settings import Settings
+from keten.core.settings import Paths, Settings
 from keten.core.upgrade import upgrade
 from keten.keeper import entries
 from keten.keeper.authority import save_authority
@@ -47,7 +47,22 @@ def create_instance(settings: Settings, hosts: tuple[str, ...], passphrase: byte
 
 def _create(settings: Settings, hosts: tuple[str, ...], passphrase: bytes | None) -> str:
     paths, files = settings.paths, Files()
-    for folder, mode in (  # 2
+    make_folders(paths, files)  # 2
+    root = create_root_key(paths.root_key, passphrase)  # 3
+    origin = f"keten/{new_id()}"
+    upgrade(paths.database)  # 4
+    _first_entry(settings, root, origin)
+    verifier_key = ledger_signer(root, origin).verifier_key()
+    publish(settings, verifier_key)  # 5
+    _gateway_keys(settings, root, origin, hosts)  # 6
+    files.write(paths.settings, _SETTINGS.encode())
+    files.write(paths.ledger / "key.pub", f"{verifier_key}\n".encode())
+    return origin
+
+
+def make_folders(paths: Paths, files: Files) -> None:
+    """The folders of an instance, each for one owner."""
+    for folder, mode in (
         (paths.home, 0o755),
         (paths.keeper, 0o700),
         (paths.database_folder, 0o750),
@@ -60,16 +75,6 @@ def _create(settings: Settings, hosts: tuple[str, ...], passphrase: bytes | None
     ):
         files.make_folder(folder, mode)
         folder.chmod(mode)
-    root = create_root_key(paths.root_key, passphrase)  # 3
-    origin = f"keten/{new_id()}"
-    upgrade(paths.database)  # 4
-    _first_entry(settings, root, origin)
-    verifier_key = ledger_signer(root, origin).verifier_key()
-    _publish(settings, verifier_key)  # 5
-    _gateway_keys(settings, root, origin, hosts)  # 6
-    files.write(paths.settings, _SETTINGS.encode())
-    files.write(paths.ledger / "key.pub", f"{verifier_key}\n".encode())
-    return origin
 
 
 def _first_entry(settings: Settings, root: RootKey, origin: str) -> None:
@@ -84,7 +89,8 @@ def _first_entry(settings: Settings, root: RootKey, origin: str) -> None:
     engine.dispose()
 
 
-def _publish(settings: Settings, verifier_key: str) -> None:
+def publish(settings: Settings, verifier_key: str) -> None:
+    """Write the public tree from the database."""
     reader = reading_engine(settings.paths.database)
     publishing = Publishing(settings.paths.ledger, Verifier.parse(verifier_key), reader)
     publishing.catch_up()

@@ -22,6 +22,7 @@ from keten.core.errors import Conflict, Unavailable
 from keten.core.settings import Settings
 from keten.core.upgrade import upgrade
 from keten.keeper import entries
+from keten.keeper.backup_verbs import BackupVerbs
 from keten.keeper.chores import Chores
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
@@ -94,7 +95,7 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     inward = Endpoint(
         paths.operator_socket,
         user_ids(settings.keeper.operator_users),
-        operators.verbs(),
+        operators.verbs() | BackupVerbs(trusted).verbs(),
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=True,
@@ -112,7 +113,9 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     gateways.push_cut((), (), "keeper-stopping", everything=True)
     await asyncio.sleep(0.05)  # the reports of what was cut come in
     await chores.finish()
-    await trusted.writer.run(lambda writing: writing.record(Draft(entries.KEEPER_STOPPED, "keeper")), essential=True)
+    if not trusted.moved:  # after it, this log goes on elsewhere
+        stopped = Draft(entries.KEEPER_STOPPED, "keeper")
+        await trusted.writer.run(lambda writing: writing.record(stopped), essential=True)
     await outward.stop()
     await inward.stop()
     await asyncio.to_thread(trusted.stop)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 
 from keten.core.clock import Clock
 from keten.core.db import database_error, patience, rows_written
-from keten.core.errors import Corrupt, FsyncFailed, KetenError
+from keten.core.errors import Conflict, Corrupt, FsyncFailed, KetenError
 from keten.ledger.sealing import Batch, Head, Sealer
 from keten.ledger.writing import Writing
 
@@ -89,6 +89,7 @@ class Transactions:
         self._open = dict.fromkeys(sorted(open_indexes))
         self.head = head
         self.torn = False  # durable, and memory may not say so: only a fresh start makes them agree
+        self.closed = False  # nothing may be recorded here any more
 
     def prepare(self, jobs: Sequence[Job[Any]], *, patient: bool = False) -> Prepared:
         """Run the jobs and seal; when this raises, nothing happened.
@@ -99,6 +100,8 @@ class Transactions:
         2. Run each job; one that raises leaves nothing behind.
         3. Write the entries, the new size and root, and the signature over them.
         """
+        if self.closed:
+            raise Conflict("instance-moved", "This instance was moved: its ledger goes on elsewhere.")
         connection = self._engine.connect()
         try:
             patience(connection, PATIENCE_SECONDS if patient else 0)
@@ -130,6 +133,7 @@ class Transactions:
             self._open.pop(index, None)
         if prepared.batch is not None:
             self.head = prepared.batch.head
+        self.closed = self.closed or writing.last
         self.torn = False
 
     def abandon(self, prepared: Prepared) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten import __version__
+from keten.backup import ended
+from keten.backup import service as backups
+from keten.backup.keys import Secrets, write_keys
 from keten.budgets.service import Budgets
-from keten.core.clock import Clock
+from keten.core.clock import Clock, rfc3339
 from keten.core.crypto import derive
-from keten.core.db import reading_engine, writing_engine
-from keten.core.errors import Corrupt, Unavailable
+from keten.core.db import reading_engine, translated, writing_engine
+from keten.core.errors import Conflict, Corrupt, Unavailable
+from keten.core.files import Files
 from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.exchange import entries as exchange_entries
@@ -27,6 +32,7 @@ from keten.identity.service import SignIn
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
 from keten.keeper.certificates import Authority
+from keten.keeper.moving import secrets_of
 from keten.keeper.rootkey import RootKey
 from keten.keeper.sign_ins import SignIns
 from keten.keeper.writer import Disk, Writer
@@ -35,25 +41,40 @@ from keten.ledger.notes import Signer, Verifier
 from keten.ledger.publishing import Publishing
 from keten.ledger.reading import read_range
 from keten.ledger.sealing import Batch, EntryIds, Sealer
+from keten.ledger.succession import PREDECESSORS, encode, generation
 from keten.ledger.writing import load_head, load_low_water
 from keten.policy.country import Countries
 from keten.policy.engine import Engine
 from keten.policy.service import Decisions
 from keten.suppliers.register import Register
-from keten.suppliers.rows import ended_by
+from keten.suppliers.rows import ENDINGS, ended_by
+from keten.vault.entries import OBJECT_DESTROYED
 from keten.vault.keys import Keys
 
 log = logging.getLogger(__name__)
+_CARRIED = ENDINGS | {OBJECT_DESTROYED.name}
+"""The kinds of entry that say that something ended for good, which no backup may revive."""
 
 
 def ledger_signer(root: RootKey, origin: str) -> Signer:
     """The key that signs the ledger's heads, derived from the root key, under the log's origin as its name."""
-    return Signer(origin, Ed25519PrivateKey.from_private_bytes(derive(root.key, "ledger-signing")))
+    key = derive(root.key, of_log("ledger-signing", origin))
+    return Signer(origin, Ed25519PrivateKey.from_private_bytes(key))
 
 
-def ledger_sealer(root: RootKey, origin: str) -> Sealer:
-    """What seals entries for the log `origin`."""
-    return Sealer(ledger_signer(root, origin), origin, EntryIds(derive(root.key, "entry-ids"), origin))
+def ledger_sealer(root: RootKey, origin: str, before: Sequence[tuple[str, int]] = ()) -> Sealer:
+    """What seals entries for the log `origin`; `before`: the logs that it goes on from, as `EntryIds` has them."""
+    return Sealer(ledger_signer(root, origin), origin, EntryIds(derive(root.key, "entry-ids"), origin, before))
+
+
+def of_log(purpose: str, origin: str) -> str:
+    """The purpose of a key that a restored instance must not share with the one before it."""
+    return purpose if generation(origin) == 1 else f"{purpose}/{origin}"
+
+
+def ended_key(root: RootKey) -> bytes:
+    """The key that authenticates what is written to backups after they were made."""
+    return derive(root.key, ended.PURPOSE)
 
 
 class Trusted:
@@ -64,14 +85,16 @@ class Trusted:
         self.settings = settings
         self.key_kind = root.kind
         self.origin = read_origin(paths.ledger / "key.pub")
-        self.sealer = ledger_sealer(root, self.origin)
+        self.reader = reading_engine(paths.database)
+        lives = self._lives()
+        self.sealer = ledger_sealer(root, self.origin, succession(lives))
         self.verifier_key = ledger_signer(root, self.origin).verifier_key()
         verifier = Verifier.parse(self.verifier_key)
         if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != self.verifier_key:
             raise Corrupt("key-changed", "ledger/key.pub is not the key that signs this ledger.", str(paths.ledger))
-        self.reader = reading_engine(paths.database)
         self.on_change: Callable[[frozenset[str]], None] = lambda _ended: None
         self._root = root
+        self.moved = False
         self._loop = asyncio.get_running_loop()
 
         with self.reader.connect() as connection:
@@ -80,6 +103,10 @@ class Trusted:
         if head is None:
             raise Corrupt("head-missing", "The database has no signed head.", str(paths.database))
         self.clock = Clock(head.time_us)
+        if self.unconfirmed:
+            self.clock.held = _unconfirmed()
+        publish_predecessors(paths.ledger, lives)
+        self.ended_key = ended_key(root)
         self.publishing = Publishing(paths.ledger, verifier, self.reader)
         self.publishing.start(head)
 
@@ -95,12 +122,13 @@ class Trusted:
         self.store = LocalStore(paths.store)
         self.accesses = Accesses()
         self.sign_in = SignIn(
-            derive(root.key, "identity"),
+            derive(root.key, of_log("identity", self.origin)),
             self.register.client,
             settings.limits,
             self.clock.recording_time(),
             _issuers(settings),
             self.accesses.transfers,
+            restored_us=self.life.since_us if self.life and self.life.before else 0,
         )
         self.sign_ins = SignIns(self.sign_in, self.register, lambda: self.door, self.clock)
         self.epoch = 0
@@ -118,6 +146,43 @@ class Trusted:
         self.door = Door(
             self.register, self.objects, self.decisions, self.budgets, self.addresses, lambda: self.epoch
         )
+
+        self.carrying = ended.Carrying(
+            self.reader,
+            self.ended_key,
+            _CARRIED,
+            backups.known,
+            lambda connection, known: write_keys(connection, known, self.secrets()),
+        )
+        self.carrying.wake()
+
+    def _lives(self) -> tuple[backups.Life, ...]:
+        """The lives of this instance; refuses to go on with one that was moved away."""
+        with translated(), self.reader.connect() as connection:
+            lives = backups.all_lives(connection)
+        self.life = next((each for each in lives if each.origin == self.origin), None)
+        if self.life is not None and self.life.state == backups.MOVED:
+            raise Conflict(
+                "instance-moved",
+                "This instance was moved to another machine: its ledger goes on there, and must not go on here too.",
+                rfc3339(self.life.since_us),
+            )
+        return lives
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether it was restored and no operator has looked yet: nobody is served."""
+        return self.life is not None and self.life.state == backups.UNCONFIRMED
+
+    def confirmed(self) -> None:
+        """An operator has looked, and that is recorded: serve."""
+        if self.life is not None:
+            self.life = msgspec.structs.replace(self.life, state=backups.LIVE)
+        self.clock.held = None
+
+    def secrets(self) -> Secrets:
+        """What a backup's keys part holds beside wrapped keys: the root key as it is kept here, and what it seals."""
+        return secrets_of(self.settings, self._root.kind)
 
     def _restore(self, low_water: int, size: int) -> None:
         """Find accesses that a former keeper opened and whose end is not recorded."""
@@ -141,6 +206,7 @@ class Trusted:
             self.epoch += 1
             self.addresses.forget()
             self._loop.call_soon_threadsafe(self._changed, ended_by(batch.drafts))
+            self.carrying.wake()
         self.publishing.offer(batch)
 
     def _changed(self, ended: frozenset[str]) -> None:
@@ -161,10 +227,32 @@ class Trusted:
     def stop(self) -> None:
         """Finish what is queued; everything is durable when this returns."""
         self.writer.stop()
+        self.carrying.stop()
         self.publishing.stop()
         self.register.close()
         self.reader.dispose()
         self.writer.release()
+
+
+def succession(lives: Sequence[backups.Life]) -> list[tuple[str, int]]:
+    """The names of the logs before this one, each with the index at which the next begins, oldest first."""
+    return [(life.before.checkpoint.origin, life.size) for life in lives if life.before is not None]
+
+
+def publish_predecessors(folder: Path, lives: Sequence[backups.Life]) -> None:
+    """Have the public list of the logs before this one; there is none where there were none."""
+    chain = [life.before for life in lives if life.before is not None]
+    path = folder / PREDECESSORS
+    if chain and (not path.exists() or path.read_bytes() != encode(chain)):
+        Files().write(path, encode(chain))
+
+
+def _unconfirmed() -> Unavailable:
+    return Unavailable(
+        "restore-unconfirmed",
+        "Nothing is served until an operator has looked at what was restored.",
+        "see 'keten restore --confirm'",
+    )
 
 
 def _issuers(settings: Settings) -> frozenset[str]:

@@ -23,6 +23,7 @@ from keten.ledger.outside import kept_stamps
 from keten.ledger.publish import CHECKPOINT, WITNESSED, Publisher
 from keten.ledger.reading import missing
 from keten.ledger.sealing import Head
+from keten.ledger.succession import PREDECESSORS, encode, read
 from keten.ledger.tables import entries
 from keten.ledger.tiles import TileReader, read_file
 from keten.ledger.writing import load_head
@@ -69,6 +70,7 @@ def export(
     files = files or Files()
     key = _read_key(ledger_folder / KEY_FILE)
     verifier = Verifier.parse(key)
+    chain = read(ledger_folder)
     newest = load_head(connection, verifier)  # 1
     if newest is None:
         raise Corrupt("head-missing", "The database has no signed head.")
@@ -78,6 +80,8 @@ def export(
         _write_tree(connection, staging, verifier, newest.note, newest.size, newest.root)  # 4
         files.write(staging / KEY_FILE, f"{key.strip()}\n".encode())
         _write_outside(connection, ledger_folder, staging, verifier, newest, policy, files)  # 5
+        if chain:
+            files.write(staging / PREDECESSORS, encode(chain))
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
         raise disk_error(error, target) from error

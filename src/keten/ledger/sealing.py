@@ -56,13 +56,22 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class EntryIds:
-    """Entry ids for one log: a pseudo-random permutation of (log, index)."""
+    """Entry ids for one log: a pseudo-random permutation of (log, index).
 
-    def __init__(self, key: bytes, origin: str) -> None:
+    `before`: the names of the logs that it goes on from, each with the index at which the next one begins.
+    """
+
+    def __init__(self, key: bytes, origin: str, before: Sequence[tuple[str, int]] = ()) -> None:
         # One block each, never a message: here ECB is the permutation itself.
         self._cipher = Cipher(AES(key[:16]), ECB())  # noqa: S305  # see above
         self._log = sha256(origin.encode()).digest()[:8]
         self._log_number = int.from_bytes(self._log, "big")
+        starts = [0, *(end for _name, end in before)]
+        self._before = {
+            sha256(name.encode()).digest()[:8]: range(start, end)
+            for start, (name, end) in zip(starts, before, strict=False)
+        }
+        self._first = starts[-1]
 
     def many(self, first: int, count: int) -> list[str]:
         """The ids of `count` entries from index `first`."""
@@ -72,11 +81,15 @@ class EntryIds:
         return [encode_id(raw[at : at + 16]) for at in range(0, len(raw), 16)]
 
     def index(self, entry_id: str) -> int | None:
-        """The index of an id, or None when it is not an id of this log."""
+        """The index of an id, or None when it is not an id of this log, nor of one before it that it holds."""
         if not is_id(entry_id):
             return None
         plain = self._cipher.decryptor().update(decode_id(entry_id))
-        return int(struct.unpack(">Q", plain[8:])[0]) if hmac.compare_digest(plain[:8], self._log) else None
+        index = int(struct.unpack(">Q", plain[8:])[0])
+        if hmac.compare_digest(plain[:8], self._log):
+            return index if index >= self._first else None
+        earlier = self._before.get(plain[:8])
+        return index if earlier is not None and index in earlier else None
 
 
 class Sealer:

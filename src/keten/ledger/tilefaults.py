@@ -14,6 +14,7 @@ from keten.ledger.faults import Fault
 from keten.ledger.merkle import HASH_BYTES, pair_up
 from keten.ledger.notes import MAX_NOTE_BYTES, Checkpoint, Verifier, parse_checkpoint
 from keten.ledger.publish import CHECKPOINT, WITNESSED
+from keten.ledger.succession import PREDECESSORS
 from keten.ledger.tiles import (
     ENTRIES,
     HEIGHT,
@@ -71,6 +72,14 @@ def read_verifier(folder: Path, trusted_key: str) -> tuple[Verifier | None, list
     return trusted or published, []
 
 
+def verifier_key(folder: Path) -> str:
+    """The published verifier key as text; "" when it cannot be read, which `read_verifier` names."""
+    try:
+        return read_file(folder, KEY_FILE, MAX_NOTE_BYTES).decode("utf-8", "replace").strip()
+    except KetenError:
+        return ""
+
+
 def read_checkpoint(folder: Path, verifier: Verifier) -> tuple[Checkpoint | None, list[Fault]]:
     """The published checkpoint, verified."""
     try:
@@ -94,7 +103,7 @@ def list_tiles(folder: Path) -> tuple[list[Tile], list[Fault]]:
         below = Path(at).relative_to(folder).as_posix()
         if below == ".":
             folders[:] = sorted(name for name in folders if name not in _OWN)
-            strangers = sorted(set(names) - _OWN - {CHECKPOINT, KEY_FILE, WITNESSED})
+            strangers = sorted(set(names) - _OWN - {CHECKPOINT, KEY_FILE, WITNESSED, PREDECESSORS})
             faults += [Fault("file", "it does not belong to the ledger", file=name) for name in strangers]
             continue
         folders.sort()

@@ -29,6 +29,7 @@ from keten.ledger.ranges import EARLIER, Range, Result, Task, change_refs, posti
 from keten.ledger.reading import UNREADABLE
 from keten.ledger.reading import size as stored_size
 from keten.ledger.registerfaults import row_count, row_faults, shapes
+from keten.ledger.successionfaults import SuccessionCheck, read_heads, root_faults
 from keten.ledger.tables import changes
 from keten.ledger.tilefaults import (
     last_leaf,
@@ -37,6 +38,7 @@ from keten.ledger.tilefaults import (
     read_checkpoint,
     read_verifier,
     upper_tiles,
+    verifier_key,
 )
 from keten.ledger.tiles import ENTRIES, WIDTH, Tile
 
@@ -70,7 +72,8 @@ def verify(
     5. Every published bundle and tile holds what the leaves say; none is missing, none is too many.
     6. `changes` and `postings` (as far as they have come) are those of the entries.
     7. Every row of the register is what its last entry says, and none is missing or without entry.
-    8. The `checks` of other rooms.
+    8. The `checks` of other rooms; and that the logs that this one goes on from are those that its entries name, each
+       signed for the next one's key, and begin it.
 
     newest: only the head and about that many newest entries, with their leaves in the published tiles ("quick").
     processes: how many to share the work out to; 1 does all of it here. `progress(done, total)` counts entries.
@@ -97,7 +100,8 @@ class _Verification:
         self._database = database
         self._folder = folder
         self._key = key
-        self._checks = checks if newest is None else ()
+        self._checks: tuple[Check, ...] = (*checks, SuccessionCheck(folder)) if newest is None else ()
+        self._before: tuple[Checkpoint, ...] = ()
         self._newest = newest
         self._progress = progress
         self._faults = Faults()
@@ -108,6 +112,9 @@ class _Verification:
         verifier, faults = read_verifier(self._folder, self._key)  # 1
         self._faults.extend(faults)
         published = self._published(verifier)
+        if verifier is not None and self._newest is None:
+            self._before, faults = read_heads(self._folder, verifier_key(self._folder))
+            self._faults.extend(faults)
         engine = reading_engine(self._database)
         try:
             with engine.connect() as connection:
@@ -167,6 +174,7 @@ class _Verification:
         sound = False
         if self._newest is None:
             sound = self._tree(tree, head, published)  # 4
+            self._faults.extend(root_faults([each for each in self._before if each.size <= size], tree.root))
             different += upper_tiles(self._folder, here, tree.blocks, size)
             self._whole(connection, head, here, published, results, lists_end)
         self._faults.extend(blamed(self._folder, different, here, sound=sound))  # 5
@@ -226,7 +234,8 @@ class _Verification:
         """Ranges of equal length, aligned to blocks of 256, each with the files over it."""
         share = -(-(size - first) // (processes * 4))
         step = min(RANGE, max(_SMALLEST, -(-share // WIDTH) * WIDTH))
-        cut = tuple({size // WIDTH} | ({published.size // WIDTH} if published else set()))
+        signed = [*self._before, *((published,) if published else ())]
+        cut = tuple({size // WIDTH} | {each.size // WIDTH for each in signed})
         register = shapes()
         by_range: dict[int, list[Tile]] = {}
         for tile in tiles:

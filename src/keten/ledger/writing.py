@@ -38,6 +38,8 @@ class Writing:
         self.closed: list[int] = []
         self._inserts: dict[str, list[dict[str, Any]]] = {}
         self._changed: list[tuple[str, int]] = []
+        self.last = False
+        """Whether nothing may be recorded here after this transaction: the log goes on elsewhere."""
 
     @property
     def changed(self) -> bool:

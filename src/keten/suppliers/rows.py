@@ -51,9 +51,10 @@ grants = EndableRows(
 BY_WORD: Mapping[str, EndableRows[Any]] = {
     rows.word: rows for rows in (suppliers, people, clients, contracts, datasets, grants)
 }
-_ENDINGS = frozenset(rows.ended.name for rows in BY_WORD.values())
+ENDINGS = frozenset(rows.ended.name for rows in BY_WORD.values())
+"""The kinds of entry that say that a row of the register ended."""
 
 
 def ended_by(drafts: Iterable[Draft]) -> frozenset[str]:
     """The ids of the rows whose end these facts are: whatever hangs on one of them has ended, undecided."""
-    return frozenset(str(draft.details["row"]) for draft in drafts if draft.kind.name in _ENDINGS)
+    return frozenset(str(draft.details["row"]) for draft in drafts if draft.kind.name in ENDINGS)

@@ -7,6 +7,8 @@ without a key may stay behind after a crash, a key without its entry never does.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
@@ -38,10 +40,12 @@ __all__ = [
     "held_by",
     "ids_where",
     "key_of",
+    "keyless_objects",
     "object",
     "objects_of",
     "open_for",
     "present_in",
+    "present_objects",
     "put_of",
     "seal_for",
     "subject_key",
@@ -66,6 +70,23 @@ def object(connection: Connection, object_id: str) -> Object | None:  # noqa: A0
 def objects_of(connection: Connection, dataset: str) -> list[Object]:
     """The objects present in a dataset, checked, oldest first. Raises `Corrupt` ("register-mismatch")."""
     return bound.find(connection, objects, Object, dataset=dataset, state="present")
+
+
+def present_objects(connection: Connection) -> Iterator[Object]:
+    """Every present object, by id, as its row says: not compared with the ledger."""
+    chosen = select(objects.c.body).where(objects.c.state == "present").order_by(objects.c.id)
+    for body in connection.execute(chosen.execution_options(yield_per=1000)).scalars():
+        yield msgspec.json.decode(body, type=Object)
+
+
+def keyless_objects(connection: Connection) -> list[str]:
+    """The ids of present objects whose content key, or whose dataset's, is not there."""
+    kept = objects.outerjoin(content_keys, content_keys.c.object == objects.c.id).outerjoin(
+        dataset_keys, dataset_keys.c.dataset == objects.c.dataset
+    )
+    gone = content_keys.c.wrapped.is_(None) | dataset_keys.c.wrapped.is_(None)
+    keyless = select(objects.c.id).select_from(kept).where((objects.c.state == "present") & gone)
+    return list(connection.execute(keyless).scalars())
 
 
 def held_by(connection: Connection, dataset: str) -> int:

@@ -9,6 +9,7 @@ import typer
 
 from keten.cli import exits
 from keten.cli.operator import entries, outside
+from keten.cli.operator.restoring import recover
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     ledger.command()(prove)
     ledger.command()(export)
     outside.register(ledger)
+    ledger.command()(recover)
     app.add_typer(ledger, name="ledger")
 
 

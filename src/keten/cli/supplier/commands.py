@@ -121,6 +121,12 @@ def get(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it here; a folder keeps the name.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that was not named with -o.")] = False,
+    accept_successor: Annotated[
+        bool,
+        typer.Option(
+            "--accept-successor", help="The instance was restored, and you know: go on with the ledger that it has now."
+        ),
+    ] = False,
     instance: Instance = "",
     json: Json = False,
 ) -> None:
@@ -131,6 +137,7 @@ def get(
     Example: keten get /election-cards/voters-2026.csv -o voters.csv
     """
     from keten.cli.supplier.download import Download
+    from keten.cli.supplier.following import follow
     from keten.cli.supplier.shares import looked_up
     from keten.cli.supplier.witness import Witness
 
@@ -138,6 +145,7 @@ def get(
     output = Output(json=json)
     chosen, logins = _login(surroundings, instance)
     session = _session(ctx, chosen, PATIENCE)
+    chosen = follow(logins, chosen, session.fetch, accept=accept_successor)
     wanted = looked_up(session, remote)
     target = _target(wanted, out)
     there = _is_there(target, wanted)

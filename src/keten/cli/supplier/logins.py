@@ -2,6 +2,7 @@
 
     instances/<name>.json    a login: address, client, where the key is, the authority's certificate, the ledger's key
     ledgers/<name>.json      a ledger's newest verified checkpoint, and own entries still to be verified
+    proofs/<name>/           proofs of own entries (c2sp.org/tlog-proof), the newest of them
     current                  the login that is used when none is named
 
 Files are 0600, folders 0700. No token and no key is kept: the key stays where it is, tokens live for one command.
@@ -24,6 +25,7 @@ from keten.core.errors import Corrupt, Invalid
 from keten.core.files import Files
 
 MAX_PENDING = 10_000
+MAX_PROOFS = 1000  # of a ledger; a kilobyte each
 T = TypeVar("T")
 
 
@@ -128,6 +130,26 @@ class Logins:
         path = self._folder / "evidence" / name
         self._write(path, content)
         return path
+
+    def proofs(self, ledger_key: str) -> Path:
+        """The folder with the proofs of own entries in a ledger."""
+        return self._folder / "proofs" / self._ledger(ledger_key).stem
+
+    def keep_proof(self, ledger_key: str, entry: Pending, text: str) -> None:
+        """Keep the proof of an own entry; of many, the newest."""
+        folder = self.proofs(ledger_key)
+        self._write(folder / f"{entry.index:019d}.{entry.entry}.tlog-proof", text.encode())
+        for path in sorted(folder.glob("*.tlog-proof"))[:-MAX_PROOFS]:
+            path.unlink(missing_ok=True)
+
+    def proven(self, ledger_key: str) -> tuple[Pending, ...]:
+        """The own entries of which there is a proof, oldest first."""
+        found = []
+        for path in sorted(self.proofs(ledger_key).glob("*.tlog-proof")):
+            index, _, rest = path.name.partition(".")
+            if index.isdigit():
+                found.append(Pending(rest.partition(".")[0], int(index)))
+        return tuple(found)
 
     # ---- files -----------------------------------------------------------------------------------------------
 

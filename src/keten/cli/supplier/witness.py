@@ -18,6 +18,7 @@ from keten.ledger.evidence import Compared, compare, encode, file_name, make
 from keten.ledger.merkle import inclusion_path, leaf_hash, verify_inclusion
 from keten.ledger.model import Leaf
 from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint, to_base64
+from keten.ledger.prooffile import ProofFile
 
 COVER_SECONDS = 30.0  # how long publishing an entry may take
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -48,7 +49,7 @@ class Witness:
         2. It is signed by the key that was noted at the first sign-in.
         3. It goes on from the checkpoint kept last time: nothing that was seen was changed or taken out.
         4. Each entry's leaf, out of the bundle, is of that entry, and is in the tree at its place.
-        5. Keep the new checkpoint, and forget that the entries were to be verified.
+        5. Keep the proofs, the new checkpoint, and forget that the entries were to be verified.
 
         Raises `Mismatch` after writing evidence; `Unavailable` ("not-published") when 1 takes too long.
         """
@@ -109,7 +110,7 @@ class Witness:
             )
 
     def _included(self, seen: Seen, checkpoint: Checkpoint, tiles: HttpTiles, one: Pending) -> None:
-        """Step 4."""
+        """Step 4; keeps the proof, should the ledger itself be lost."""
         leaf = b""
         path: list[bytes] = []
         try:
@@ -126,6 +127,8 @@ class Witness:
             what = f"entry {one.index} is no entry: {error}"
         if what:
             raise self._mismatch(what, seen, checkpoint.note, one=one, leaf=leaf, path=path)
+        proof = ProofFile(one.index, tuple(path), checkpoint.note, leaf)
+        self._logins.keep_proof(self._login.ledger_key, one, proof.encode())
 
     def _kept(self, seen: Seen) -> Checkpoint | None:
         return parse_checkpoint(seen.checkpoint, self._verifier) if seen.checkpoint else None

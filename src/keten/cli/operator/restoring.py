@@ -1,0 +1,230 @@
+"""`keten restore`, and `keten ledger recover`."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keten.cli import exits
+from keten.cli.options import Home, Json
+from keten.cli.output import Output
+from keten.cli.surroundings import Surroundings
+from keten.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from keten.core.settings import Settings
+    from keten.keeper.restoring import Restored
+
+
+class Budgets(StrEnum):
+    """What becomes of budgets whose window is running."""
+
+    SPENT = "spent"
+    KEPT = "kept"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's command."""
+    app.command()(restore)
+
+
+def restore(
+    ctx: typer.Context,
+    backup: Annotated[
+        Path | None, typer.Argument(metavar="[BACKUP]", help="One backup: DIR/STAMP, as 'keten backup' said.")
+    ] = None,
+    *,
+    home: Home = "",
+    identity: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="What opens it: an age identity, or an OpenSSH key; may be repeated."),
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The passphrase that seals the keeper's key, if one does.")
+    ] = None,
+    root_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The keeper's key, where the service manager held it.")
+    ] = None,
+    key: Annotated[str, typer.Option(metavar="KEY", help="The verifier key that the ledger must have.")] = "",
+    budgets: Annotated[
+        Budgets, typer.Option(help="Budgets of running windows: taken as spent, or kept as the backup has them.")
+    ] = Budgets.SPENT,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name or address of the gateway, for its certificate; may be repeated."),
+    ] = None,
+    move: Annotated[bool, typer.Option("--move", help="The backup was made by 'keten backup --move'.")] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="You looked at what a restored instance will give out: let it serve.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make an instance again from a backup, in a new folder. It serves nobody until you said --confirm.
+
+    Its ledger goes on under another name and key, signed for by the old key. What ended stays ended, and what was under
+    way is recorded as unknown. With --confirm: shows what will be live, and lets the instance serve.
+
+    Example: keten restore /mnt/backups/20261128T030000Z --identity key.txt --home keten
+    """
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    if confirm:
+        if backup is not None:
+            raise Invalid("options", "--confirm is about the instance: it goes without a backup.")
+        _confirm(surroundings.instance(home), output)
+        return
+    if backup is None:
+        raise Invalid("no-backup", "Say which backup: keten restore DIR/STAMP.")
+    from keten.backup.age import identities
+    from keten.cli.operator.instance import default_hosts
+    from keten.cli.processes import user_name
+    from keten.core.db import translated
+    from keten.keeper.restoring import Wish
+    from keten.keeper.restoring import restore as restore_into
+
+    wish = Wish(
+        identities=tuple(one for path in identity or () for one in identities(path)),
+        actor=f"operator:{user_name(os.geteuid())}",
+        hosts=tuple(host or default_hosts()),
+        passphrase=passphrase_file.read_bytes().rstrip(b"\r\n") if passphrase_file else b"",
+        root=root_key.read_bytes() if root_key else b"",
+        key=key,
+        budgets=budgets.value,
+        moved=move,
+    )
+    folder = surroundings.folder(home)
+    with translated():
+        restored = restore_into(surroundings.settings(folder), backup.absolute(), wish)
+    _show(output, restored, folder, move=move)
+
+
+def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None:
+    from keten.core.clock import rfc3339
+
+    output.result(
+        {
+            "home": str(home),
+            "origin": restored.origin,
+            "key": restored.key,
+            "before": restored.before,
+            "size": restored.size,
+            "newest": rfc3339(restored.at_us),
+            "objects": restored.objects,
+            "ended": list(restored.ended),
+            "ended_state": restored.ended_state,
+            "destroyed": list(restored.destroyed),
+            "missing": list(restored.missing),
+            "unreadable": restored.unreadable,
+            "unfinished": restored.unfinished,
+            "spent": restored.spent,
+            "notes": list(restored.notes),
+            "confirm": not move,
+        }
+    )
+    output.line(f"Made an instance in {home} of {restored.size} entries, the newest of {rfc3339(restored.at_us)}.")
+    if move:
+        output.line(f"Its ledger {restored.origin} goes on here. Start it: keten up --home {home}")
+    else:
+        output.line(f"Its ledger is {restored.origin}, which goes on from {restored.before}; its key: {restored.key}")
+        ended = f"{len(restored.ended)} rows, {len(restored.destroyed)} files"
+        output.line(f"Ended after the backup, and here too: {ended}.")
+        if restored.ended_state != "whole":
+            what = f"The list of what ended after the backup is {restored.ended_state}"
+            output.line(f"✗ {what}: look twice at what will be live.")
+        output.line(f"Transfers whose end is not known: {restored.unfinished}.")
+        output.line(f"Budgets taken as spent: {restored.spent}.")
+    if restored.unreadable:
+        output.line(f"Entries whose payload was erased after the backup: {restored.unreadable}.")
+    for note in (*restored.notes, *restored.missing):
+        output.line(f"✗ {note}")
+    if not move:
+        output.line("It serves nobody yet. Start it, look, and then: keten restore --confirm")
+    if restored.missing:
+        raise typer.Exit(exits.NO)
+
+
+def _confirm(settings: Settings, output: Output) -> None:
+    """Show what will be live, then let it serve; on a terminal, after a question."""
+    import sys
+
+    from keten.cli.operator.keeping import keeper
+    from keten.cli.output import say
+    from keten.keeper.backup_protocol import Confirm, Confirmed
+
+    with keeper(settings) as client:
+        planned = client.call("backup.confirm", Confirm(plan_only=True), Confirmed)
+        for kind, names in planned.live.items():
+            say(f"{kind:10} {len(names)} live: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}")
+        for sentence in planned.evidence:
+            say(sentence)
+        if planned.needed and sys.stdin.isatty() and sys.stderr.isatty():
+            sys.stderr.write("End first what must not be live (keten revoke …). Let it serve? Type yes: ")
+            sys.stderr.flush()
+            if sys.stdin.readline().strip() != "yes":
+                say("It serves nobody yet.")
+                raise typer.Exit(exits.NO)
+        done = client.call("backup.confirm", Confirm(), Confirmed) if planned.needed else planned
+    output.result(
+        {
+            "confirmed": planned.needed,
+            "entry": done.entry or None,
+            "live": {kind: list(names) for kind, names in done.live.items()},
+            "evidence": list(done.evidence),
+        }
+    )
+    if planned.needed:
+        output.line(f"It serves from now on; entry {done.entry} says that you looked.")
+    else:
+        output.line("There is nothing to confirm, and nothing was changed.")
+
+
+def recover(
+    ctx: typer.Context,
+    proofs: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Proofs (.tlog-proof).", show_default=False)],
+    home: Home = "",
+    json: Json = False,
+) -> None:
+    """Record that entries existed which were lost with the ledger before this one, from proofs that others kept.
+
+    A proof is a tlog-proof file with its leaf, as 'keten get' keeps for the supplier's own entries, or 'keten ledger
+    prove' made. Exit code 1 when one does not hold, or is not of a ledger that this one goes on from.
+
+    Example: keten ledger recover from-drukwerk/*.tlog-proof
+    """
+    from keten.cli.operator.keeping import keeper
+    from keten.keeper.backup_protocol import Recover, Recoveries
+
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    settings = surroundings.instance(home)
+    texts = tuple(path.read_bytes()[: 2 << 20].decode("utf-8", "replace") for path in proofs)
+    with keeper(settings) as client:
+        found = client.call("backup.recover", Recover(texts), Recoveries).proofs
+    output.result(
+        [
+            {
+                "file": str(path),
+                "index": one.index if not one.wrong else None,
+                "id": one.id or None,
+                "entry": one.entry or None,
+                "already": one.already,
+                "lost": one.lost,
+                "wrong": one.wrong or None,
+            }
+            for path, one in zip(proofs, found, strict=True)
+        ]
+    )
+    for path, one in zip(proofs, found, strict=True):
+        if one.wrong:
+            output.line(f"✗ {path}: {one.wrong}")
+        elif not one.lost:
+            output.line(f"{path}: entry {one.index} is in this ledger: it was not lost.")
+        else:
+            what = "known before" if one.already else f"entry {one.entry} says so"
+            output.line(f"{path}: entry {one.index} existed; {what}.")
+    if any(one.wrong for one in found):
+        raise typer.Exit(exits.NO)

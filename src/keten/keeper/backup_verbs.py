@@ -1,0 +1,202 @@
+"""What operators may say about backups, restores and moves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection as Reading
+
+from keten.backup import age, ended, keys, service
+from keten.backup import entries as backup_entries
+from keten.backup.model import Known
+from keten.core.clock import rfc3339
+from keten.core.db import translated
+from keten.core.errors import Conflict, Invalid, KetenError
+from keten.core.ids import new_id
+from keten.keeper import backup_protocol as said
+from keten.keeper.protocol import Nothing, Recorded
+from keten.keeper.server import Connection, Verb, waiting_verb
+from keten.keeper.trusted import Trusted
+from keten.keeper.writer import sealed_in
+from keten.ledger.model import Draft
+from keten.ledger.writing import Writing
+from keten.suppliers.rows import BY_WORD
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+MOST_PROOFS = 10_000
+MOST_NAMED = 1000
+
+
+class BackupVerbs:
+    """The verbs about backups on the operator's socket."""
+
+    def __init__(self, trusted: Trusted) -> None:
+        self._trusted = trusted
+
+    def verbs(self) -> dict[str, Verb]:
+        """Verb → what it does, for the socket."""
+        return {
+            "backup.begin": waiting_verb(said.BackupBegin, self.begin),
+            "backup.keys": waiting_verb(said.BackupOf, self.keys),
+            "backup.finish": waiting_verb(said.BackupFinish, self.finish),
+            "backup.list": waiting_verb(Nothing, self.list),
+            "backup.forget": waiting_verb(said.BackupOf, self.forget),
+            "backup.renew": waiting_verb(Nothing, self.renew),
+            "backup.confirm": waiting_verb(said.Confirm, self.confirm),
+            "backup.recover": waiting_verb(said.Recover, self.recover),
+        }
+
+    # ---- backups ---------------------------------------------------------------------------------------------
+
+    async def begin(self, connection: Connection, body: said.BackupBegin) -> said.BackupBegun:
+        """A backup begins: recorded, and known, before anything is copied; ends are carried to it from here on.
+
+        For a move: nothing is under way, and this is the last entry of this log that is made here.
+        """
+        trusted = self._trusted
+        age.recipients(body.recipients)
+        backup, actor = new_id(), _actor(connection)
+        if body.move and len(trusted.accesses):
+            raise Conflict("in-use", "Transfers are under way, or their ends are not recorded yet; try again.")
+
+        def run(writing: Writing) -> tuple[Known, int]:
+            begun = Known(backup, body.folder, body.recipients, writing.time_us, writing.next_index, "begun")
+            index = service.begin(writing, begun, actor)
+            if body.move:
+                life = service.Life(trusted.origin, begun.size, writing.time_us, service.MOVED)
+                service.begin_life(writing, service.moved_from(writing.connection, life))
+                index = writing.record(Draft(backup_entries.MOVED, actor, details={"backup": backup}))
+                writing.last = True
+            return begun, index
+
+        (begun, index), batch = await trusted.writer.run(run, alone=True)
+        if body.move:
+            trusted.moved = True
+        await asyncio.to_thread(ended.begin, begun.place, backup, trusted.ended_key)
+        return said.BackupBegun(backup, begun.made_us, begun.size, sealed_in(batch, index).id)
+
+    async def keys(self, _connection: Connection, body: said.BackupOf) -> Nothing:
+        """Write a backup's keys part, from the keys that are there now."""
+
+        def write(reading: Reading) -> None:
+            keys.write_keys(reading, service.one(reading, body.id), self._trusted.secrets())
+
+        await self._read(write)
+        return Nothing()
+
+    async def finish(self, connection: Connection, body: said.BackupFinish) -> Recorded:
+        """A backup is complete."""
+        details = {"size": body.size, "root": body.root, "data": body.data, "objects": body.objects}
+        known = await self._read(lambda reading: service.one(reading, body.id))
+        return await self._record(
+            lambda writing: service.finish(writing, known, details | {"absent": body.absent}, _actor(connection))
+        )
+
+    async def list(self, _connection: Connection, _body: Nothing) -> said.Backups:
+        """Every backup that is known."""
+        found = await self._read(service.known)
+        return said.Backups(tuple(await asyncio.to_thread(lambda: [_info(one) for one in found])))
+
+    async def forget(self, connection: Connection, body: said.BackupOf) -> Recorded:
+        """A backup is gone, an operator says."""
+        known = await self._read(lambda reading: service.one(reading, body.id))
+        return await self._record(lambda writing: service.forget(writing, known, _actor(connection)))
+
+    async def renew(self, _connection: Connection, _body: Nothing) -> said.Renewed:
+        """Write the keys of every known backup anew: what was destroyed since is gone from them, too."""
+        renewed = await self._read(
+            lambda reading: keys.renew_keys(reading, service.known(reading), self._trusted.secrets())
+        )
+        return said.Renewed(renewed.done, renewed.unreached)
+
+    # ---- after a restore -------------------------------------------------------------------------------------
+
+    async def confirm(self, connection: Connection, body: said.Confirm) -> said.Confirmed:
+        """An operator has looked at what a restored instance will give out: recorded, and then it serves."""
+        trusted = self._trusted
+        live, evidence = await self._read(lambda reading: (_live(reading), tuple(self._evidence(reading))))
+        if not trusted.unconfirmed:
+            return said.Confirmed(needed=False, live=live, evidence=evidence)
+        if body.plan_only:
+            return said.Confirmed(needed=True, live=live, evidence=evidence)
+        details: dict[str, object] = {"live": {kind: len(names) for kind, names in live.items()}}
+
+        def run(writing: Writing) -> int:
+            counted = details | {"recovered": service.recovered_count(writing.connection)}
+            return service.confirm(writing, trusted.origin, counted, _actor(connection))
+
+        recorded = await self._record(run)
+        trusted.confirmed()
+        return said.Confirmed(needed=True, live=live, evidence=evidence, entry=recorded.entry)
+
+    def _evidence(self, reading: Reading) -> Iterator[str]:
+        life = self._trusted.life
+        if life is None or life.before is None:
+            return
+        head = life.before.checkpoint
+        yield f"The backup knows {head.origin} up to {head.size} entries; it was restored at {rfc3339(life.since_us)}."
+        count = service.recovered_count(reading)
+        yield (
+            f"{count} entries beyond them were proven to have existed (keten ledger recover)."
+            if count
+            else "Nobody has shown a proof of an entry beyond them yet: ask suppliers for those that their client kept."
+        )
+
+    async def recover(self, connection: Connection, body: said.Recover) -> said.Recoveries:
+        """Record entries of the log before this one that somebody's proofs show to have existed."""
+        if len(body.proofs) > MOST_PROOFS:
+            raise Invalid("proofs", f"At most {MOST_PROOFS} proofs at once.")
+        trusted = self._trusted
+        chain = await self._read(service.all_lives)
+        found: list[said.Recovery] = []
+        for text in body.proofs:
+            try:
+                proven, batch = await trusted.writer.run(
+                    partial(service.recover, chain=chain, text=text, actor=_actor(connection)), alone=True
+                )
+            except KetenError as error:
+                found.append(said.Recovery(-1, "", "", str(error)))
+                continue
+            entry = sealed_in(batch, proven.index).id if proven.index is not None else ""
+            found.append(said.Recovery(proven.at, proven.id, entry, already=proven.index is None, lost=proven.lost))
+        return said.Recoveries(tuple(found))
+
+    # ---- both ------------------------------------------------------------------------------------------------
+
+    async def _record(self, run: Callable[[Writing], int]) -> Recorded:
+        index, batch = await self._trusted.writer.run(run, alone=True)
+        return Recorded(sealed_in(batch, index).id, index)
+
+    async def _read(self, run: Callable[[Reading], T]) -> T:
+        def reading() -> T:
+            with translated(), self._trusted.reader.connect() as connection:
+                return run(connection)
+
+        return await asyncio.to_thread(reading)
+
+
+def _info(known: Known) -> said.BackupInfo:
+    reachable = known.place.manifest.is_file() if known.state == "complete" else Path(known.folder).is_dir()
+    return said.BackupInfo(
+        known.id, known.folder, known.recipients, known.made_us, known.size, known.state, reachable
+    )
+
+
+def _live(reading: Reading) -> dict[str, tuple[str, ...]]:
+    """The names of the rows that have not ended, by kind; of very many only the first."""
+    live: dict[str, tuple[str, ...]] = {}
+    for word, rows in BY_WORD.items():
+        names = [row.name for row in rows.each(reading) if row.ended is None]
+        live[word] = tuple(names[:MOST_NAMED])
+    return live
+
+
+def _actor(connection: Connection) -> str:
+    return f"operator:{connection.peer.name}"
+

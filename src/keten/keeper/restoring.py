@@ -1,0 +1,399 @@
+"""Making an instance again from a backup: its log goes on under another name, and nothing that ended is revived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import Connection, Engine
+
+from keten.backup import entries as backup_entries
+from keten.backup import service as backups
+from keten.backup.content import bring_back
+from keten.backup.ended import Read
+from keten.backup.ended import read as read_ended
+from keten.backup.keys import read_keys
+from keten.backup.loading import Loaded, in_ranges, load
+from keten.backup.model import Keys, Manifest, Place
+from keten.backup.taking import read_manifest
+from keten.budgets import service as budgets
+from keten.core.clock import wall_us
+from keten.core.crypto import KEY_BYTES, is_sealed, open_by_passphrase
+from keten.core.db import reading_engine, translated, writing_engine
+from keten.core.errors import Conflict, Corrupt, Invalid, KetenError
+from keten.core.files import Files, umask
+from keten.core.settings import Paths, Settings
+from keten.core.storage import LocalStore
+from keten.core.upgrade import make_at, upgrade
+from keten.exchange import entries as exchange_entries
+from keten.exchange.running import Accesses, ending_unknown
+from keten.identity.rows import clients
+from keten.keeper.authority import load_authority
+from keten.keeper.certificates import issue
+from keten.keeper.instance import make_folders, publish, write_certificate
+from keten.keeper.rootkey import RootKey
+from keten.keeper.trusted import ended_key, ledger_sealer, ledger_signer, publish_predecessors, succession
+from keten.ledger.model import Draft
+from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
+from keten.ledger.reading import read_range
+from keten.ledger.sealing import Head
+from keten.ledger.succession import Predecessor, link, next_origin
+from keten.ledger.writing import Writing, load_head, load_low_water
+from keten.suppliers import service as suppliers
+from keten.suppliers.rows import BY_WORD, grants, organisation
+from keten.vault import service as vault
+
+AFTER = "ended after the backup was made"
+_WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
+    "datasets": "dataset",
+    "grants": "grant",
+}
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """How an operator wants it restored.
+
+    identities: what opens it. passphrase: of a sealed root key. root: the root key itself, where a service manager held
+    it. key: the verifier key that the ledger must have; "" for whatever the backup says. budgets: whether running
+    windows count as spent. moved: it is a planned move, and the same log goes on. hosts: names for the certificate.
+    actor: who does it.
+    """
+
+    identities: tuple[Any, ...]
+    actor: str
+    hosts: tuple[str, ...]
+    passphrase: bytes = b""
+    root: bytes = b""
+    key: str = ""
+    budgets: Literal["spent", "kept"] = "spent"
+    moved: bool = False
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What was made. `size`: entries of the log before; `at_us`: time of the newest of them.
+
+    ended, destroyed: rows and files that ended after the backup, and here too. ended_state: whether the list of them
+    was whole. missing: files whose content is not there, and why. unreadable: entries whose payload went with a
+    destroyed key. unfinished: accesses whose end is not known. spent: budgets that count as spent.
+    """
+
+    origin: str
+    key: str
+    before: str
+    size: int
+    at_us: int
+    objects: int
+    ended: tuple[str, ...]
+    destroyed: tuple[str, ...]
+    ended_state: str
+    missing: tuple[str, ...]
+    unreadable: int
+    unfinished: int
+    spent: int
+    notes: tuple[str, ...]
+
+
+def restore(
+    settings: Settings, source: Path, wish: Wish, told: Callable[[int], None] = lambda _count: None
+) -> Restored:
+    """Make the instance that a backup holds in the settings' home, which must be new or empty.
+
+    1. The backup is whole, of a version that is known, and opens; its head is signed by the key that follows from its
+       root key.
+    2. Folders, the root key as it was kept, settings, the authority.
+    3. The database, of its own revision; then of this version's.
+    4. The content that the backup has.
+    5. In one transaction: the successor's first entry; the end of what ended after the backup; the end, with bounds, of
+       what was under way; the budgets of running windows; the life that begins, which serves nobody yet.
+    6. The public tree; the gateway's keys; the verifier key, which makes it an instance.
+
+    Raises `Conflict` ("not-empty"), `Invalid`, `Denied` ("wrong-identity", "wrong-passphrase"), `Corrupt`
+    ("backup-damaged"), `Unavailable`. What is half made has no key.pub, and is to be removed.
+    """
+    paths = settings.paths
+    if paths.home.exists() and any(paths.home.iterdir()):
+        raise Conflict("not-empty", f"{paths.home} is not empty; an instance is restored into a new folder.")
+    manifest = read_manifest(source)  # 1
+    _check_wish(manifest, wish)
+    place = Place(source, plain=not manifest.recipients)
+    keys = read_keys(manifest.id, place.keys, list(wish.identities) if manifest.recipients else [])
+    root = _root_key(keys, wish)
+    head = _head(manifest, root)
+    # Nothing ends any more where nothing is recorded.
+    ended = Read((), "whole") if manifest.moved else read_ended(place, manifest.id, ended_key(root))
+    with umask(0o022):
+        files = Files()
+        make_folders(paths, files)  # 2
+        _write_secrets(paths, keys, files)
+        make_at(paths.database, manifest.revision)  # 3
+        engine = writing_engine(paths.database)
+        try:
+            loaded = load(engine, place, manifest, keys, head, list(wish.identities) if manifest.recipients else [])
+        finally:
+            engine.dispose()
+        before = upgrade(paths.database)
+        _copy_of(paths.database, before).unlink(missing_ok=True)  # it holds keys, and the backup is there
+        missing = _bring_content(paths, loaded, place.content, told)  # 4
+        return _Opening(settings, root, manifest, wish, ended, loaded, missing).run()  # 5, 6
+
+
+def _check_wish(manifest: Manifest, wish: Wish) -> None:
+    if wish.key and wish.key.strip() != manifest.key:
+        raise Corrupt("key-other", "The backup is of another ledger than the key that was given.", manifest.key)
+    if wish.moved and not manifest.moved:
+        raise Invalid(
+            "not-moved",
+            "This backup was not made to move an instance, so the one that it was made of may go on. "
+            "Restore it without --move: then its ledger has a successor.",
+        )
+    if manifest.recipients and not wish.identities:
+        raise Invalid("identity", "The backup is encrypted: give the identity that opens it, --identity FILE.")
+
+
+def _root_key(keys: Keys, wish: Wish) -> RootKey:
+    if keys.root_kind == "credential":
+        if len(wish.root) != KEY_BYTES:
+            public = f"The keeper's key was the service manager's credential: give its {KEY_BYTES} bytes (--root-key)."
+            raise Invalid("root-key", public)
+        return RootKey(wish.root, "credential")
+    if not is_sealed(keys.root):
+        return RootKey(keys.root, "bare")
+    if not wish.passphrase:
+        raise Invalid("passphrase", "The root key is sealed by a passphrase: --passphrase-file FILE.")
+    return RootKey(open_by_passphrase(keys.root, wish.passphrase), "passphrase")
+
+
+def _head(manifest: Manifest, root: RootKey) -> Checkpoint:
+    """The head in the manifest, which must be signed by the key that the root key gives: so they belong together."""
+    if ledger_signer(root, manifest.origin).verifier_key() != manifest.key:
+        raise Corrupt("backup-damaged", "The key in the backup is not that of its ledger.", manifest.origin)
+    head = parse_checkpoint(manifest.note, Verifier.parse(manifest.key))
+    if head.size != manifest.size:
+        raise Corrupt("backup-damaged", "The backup's manifest does not fit its signed head.", str(head.size))
+    return head
+
+
+def _write_secrets(paths: Paths, keys: Keys, files: Files) -> None:
+    if keys.root:
+        files.write(paths.root_key, keys.root, mode=0o600)
+    public = {str(paths.ca.relative_to(paths.home)), str(paths.settings.relative_to(paths.home))}
+    secret = {"keeper/authority.sealed", str(paths.ssh_host_key.relative_to(paths.home))}
+    for name, content in keys.files.items():
+        if name in public | secret:
+            files.write(paths.home / name, content, mode=0o600 if name in secret else 0o644)
+
+
+def _copy_of(database: Path, revision: str) -> Path:
+    return database.with_name(f"{database.name}.before-{revision}")
+
+
+def _bring_content(paths: Paths, loaded: Loaded, source: Path, told: Callable[[int], None]) -> dict[str, str]:
+    """Step 4; what is not there, by object."""
+    store = LocalStore(paths.store)
+    missing: dict[str, str] = {}
+    for blob in loaded.content:
+        wrong = bring_back(blob, source, store, told)
+        if wrong:
+            missing[blob.object] = wrong
+    return missing
+
+
+class _Opening:
+    """Steps 5 and 6."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        root: RootKey,
+        manifest: Manifest,
+        wish: Wish,
+        ended: Read,
+        loaded: Loaded,
+        missing: dict[str, str],
+    ) -> None:
+        self._settings = settings
+        self._paths = settings.paths
+        self._root = root
+        self._manifest = manifest
+        self._wish = wish
+        self._ended = ended
+        self._loaded = loaded
+        self._missing = missing
+        self._notes: list[str] = []
+
+    def run(self) -> Restored:
+        reader = reading_engine(self._paths.database)
+        try:
+            with translated(), reader.connect() as connection:
+                head = load_head(connection, Verifier.parse(self._manifest.key))
+                lives = backups.all_lives(connection)
+                if head is None or (head.size, head.root) != (self._loaded.edge.size, self._loaded.edge.root()):
+                    raise Corrupt("backup-damaged", "The backup's head is not that of its entries.")
+                self._lost_content(connection)
+        finally:
+            reader.dispose()
+        origin = self._manifest.origin if self._wish.moved else next_origin(self._manifest.origin)
+        key = ledger_signer(self._root, origin).verifier_key()
+        life = self._life(origin, key, head, lives)
+        lives = (*lives, life) if life.before else lives
+        engine = writing_engine(self._paths.database)
+        try:
+            done = self._record(engine, head, life, lives)
+        finally:
+            engine.dispose()
+        publish(self._settings, key)
+        publish_predecessors(self._paths.ledger, lives)
+        self._gateway_keys()
+        Files().write(self._paths.ledger / "key.pub", f"{key}\n".encode())
+        return Restored(
+            origin,
+            key,
+            self._manifest.origin,
+            head.size,
+            head.time_us,
+            len(self._loaded.content) - len(self._missing),
+            tuple(done.ended),
+            tuple(done.destroyed),
+            self._ended.state,
+            tuple(f"{name}: {what}" for name, what in self._missing.items()),
+            len(self._loaded.unreadable),
+            done.unfinished,
+            done.spent,
+            tuple(self._notes),
+        )
+
+    def _life(self, origin: str, key: str, head: Head, lives: Sequence[backups.Life]) -> backups.Life:
+        if self._wish.moved:
+            found = [each for each in lives if each.origin == origin]
+            life = found[-1] if found else backups.Life(origin, 0, wall_us(), backups.LIVE)
+            return msgspec.structs.replace(life, state=backups.LIVE)
+        note = link(ledger_signer(self._root, self._manifest.origin), head.size, head.root, key)
+        before = Predecessor(self._manifest.key, head.note, note)
+        return backups.Life(origin, head.size, max(wall_us(), head.time_us), backups.UNCONFIRMED, before)
+
+    def _lost_content(self, connection: Connection) -> None:
+        """Files that the snapshot has, whose content the backup has not."""
+        there = {blob.object for blob in self._loaded.content}
+        for found in vault.present_objects(connection):
+            if found.id not in there:
+                self._missing.setdefault(found.id, "its content is not in the backup")
+
+    def _record(self, engine: Engine, head: Head, life: backups.Life, lives: Sequence[backups.Life]) -> _Done:
+        sealer = ledger_sealer(self._root, life.origin, succession(lives))
+        done = _Done([], [], 0, 0)
+        with translated(), engine.begin() as connection:
+            low_water = load_low_water(connection)
+            writing = Writing(connection, sealer, head, wall_us())
+            ended = [] if self._wish.moved else self._ended_rows(writing)
+            keyless = list(dict.fromkeys([*vault.keyless_objects(connection), *self._destroyed(connection)]))
+            for object_id in keyless:
+                self._missing.pop(object_id, None)
+            writing.record(self._first(head, ended, keyless))
+            for word, row_id in ended:
+                suppliers.end(writing, word, row_id, AFTER, self._wish.actor)
+                done.ended.append(f"{word} {row_id}")
+            for object_id in keyless:
+                try:
+                    vault.destroy_object(writing, object_id, AFTER, self._wish.actor)
+                    done.destroyed.append(object_id)
+                except KetenError as error:
+                    self._notes.append(f"object {object_id} has no key any more, and its row does not hold: {error}")
+            done.unfinished = self._end_accesses(writing, low_water)
+            if not self._wish.moved and self._wish.budgets == "spent":
+                done.spent = self._spend(writing, frozenset(row for _word, row in ended))
+            backups.begin_life(writing, life)
+            writing.seal(low_water=writing.next_index)
+        return done
+
+    def _first(self, head: Head, ended: Sequence[tuple[str, str]], keyless: Sequence[str]) -> Draft:
+        if self._wish.moved:
+            return Draft(backup_entries.ARRIVED, self._wish.actor, details={"backup": self._manifest.id})
+        details = {
+            "origin": self._manifest.origin,
+            "key": self._manifest.key,
+            "size": head.size,
+            "root": head.root.hex(),
+            "note": head.note,
+            "backup": self._manifest.id,
+            "made": self._manifest.made,
+            "ended": len(ended),
+            "ended_state": self._ended.state,
+            "destroyed": len(keyless),
+            "missing": len(self._missing),
+            "unreadable": in_ranges(self._loaded.unreadable),
+            "rows": sorted(self._loaded.gone),
+            "budgets": self._wish.budgets,
+        }
+        return Draft(backup_entries.CONTINUED_KIND, self._wish.actor, details=details)
+
+    def _ended_rows(self, writing: Writing) -> list[tuple[str, str]]:
+        """Rows that the list says ended, and that have not here, as (word, id), each once."""
+        found: dict[tuple[str, str], None] = {}
+        for line in self._ended.lines:
+            word = _WORDS.get(line.table)
+            if word is None:
+                continue  # files: see `_destroyed`
+            try:
+                row = BY_WORD[word].get(writing.connection, line.row)
+            except Corrupt as error:
+                self._notes.append(f"{word} {line.row} ended after the backup, and its row does not hold: {error}")
+                continue
+            if row is not None and row.ended is None:
+                found[word, line.row] = None
+        return list(found)
+
+    def _destroyed(self, connection: Connection) -> list[str]:
+        """Files that the list says were destroyed, and that are present here: their keys could not be taken in time."""
+        present = {found.id for found in vault.present_objects(connection)}
+        return [line.row for line in self._ended.lines if line.table == "objects" and line.row in present]
+
+    def _end_accesses(self, writing: Writing, low_water: int) -> int:
+        """What was opened and has no recorded end is over, with the bounds that are known (law 1)."""
+        accesses = Accesses()
+        for entry in read_range(writing.connection, low_water, self._loaded.edge.size):
+            if entry.payload is None:
+                continue
+            if entry.kind == exchange_entries.OBJECT_OPENED.name:
+                accesses.restore(entry)
+            elif entry.kind == exchange_entries.OBJECT_DELIVERED.name:
+                opening = str(entry.payload.details.get("opening", ""))
+                if accesses.get(opening) is not None:
+                    accesses.take(opening, 0)
+        for running in accesses:
+            ending_unknown(running)(writing)
+        return len(accesses)
+
+    def _spend(self, writing: Writing, ended: frozenset[str]) -> int:
+        """What was received after the backup is not known: what is left of running windows counts as spent."""
+        mine = next(iter(organisation.each(writing.connection)), None)
+        zone = mine.timezone if mine is not None else "UTC"
+        spent = 0
+        for grant in list(grants.each(writing.connection)):
+            if grant.budget_records <= 0 or grant.ended is not None or grant.id in ended:
+                continue
+            of_supplier = clients.find(writing.connection, supplier=grant.supplier)
+            for client in of_supplier:
+                if client.ended is None and client.id not in ended and (not grant.to or client.id in grant.to):
+                    spent += budgets.spend_rest(writing, grant, client.id, zone, self._wish.actor) > 0
+        return spent
+
+    def _gateway_keys(self) -> None:
+        """A certificate by the authority that suppliers know; the SSH host key that they know, if the backup has it."""
+        issued = issue(load_authority(self._settings, self._root), self._wish.hosts)
+        write_certificate(self._paths.gateway, issued.certificate, issued.key)
+        if not self._paths.ssh_host_key.exists():
+            pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+            Files().write(self._paths.ssh_host_key, pem, mode=0o600)
+            self._notes.append("the SFTP host key is a new one, for the backup has none: tell suppliers")
+
+
+class _Done(msgspec.Struct):
+    ended: list[str]
+    destroyed: list[str]
+    unfinished: int
+    spent: int
+
