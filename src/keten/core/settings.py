@@ -56,6 +56,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sftp_session_hours: int = 12
 
 
+class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many people it takes to erase, and to destroy a key once there are two: 2, or 1 where there is one."""
+
+    approvers: int = 2
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -66,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     console: Listener = Listener()
     keeper: Keeper = Keeper()
     limits: Limits = Limits()
+    erasure: Erasure = Erasure()
 
     @property
     def paths(self) -> Paths:
@@ -148,6 +155,8 @@ def _check(settings: Settings, path: str) -> None:
             )
         for network in listener.trusted_proxies:
             _network(network, f"{path}: [{section}] trusted_proxies")
+    if settings.erasure.approvers not in (1, 2):
+        raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")
     for network, country in settings.geo.networks.items():
         _network(network, f"{path}: [geo] networks")
         if len(country) != 2 or not country.isalpha() or country != country.upper():

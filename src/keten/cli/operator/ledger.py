@@ -75,6 +75,7 @@ def verify(
 
 def _know_every_table() -> None:
     """Have every room declare its rows of the register, or they would not be compared with the ledger."""
+    import keten.subjects.requests
     import keten.suppliers.register
     import keten.vault.service  # noqa: F401
 
