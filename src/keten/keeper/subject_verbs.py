@@ -201,7 +201,7 @@ class SubjectVerbs:
     # ---- carrying out ----------------------------------------------------------------------------------------
 
     async def go_on(self) -> None:
-        """Carry on with what was approved and is not done, of an earlier process too; let lapse what nobody approved."""
+        """Carry on with what was approved and is not done, also before a restart; let lapse what nobody approved."""
         with self._trusted.reader.connect() as reading:
             waiting = requests.in_state(reading, "waiting")
             approved = requests.in_state(reading, "approved")

@@ -80,12 +80,9 @@ def subject(register: Register, name_or_id: str) -> Person | Client:
 
 def erased_as(connection: Connection, keys: Keys, name: str) -> Person | Client | None:
     """The erased row of this former name, if there is one. Looks at every row. Raises `Corrupt`."""
-    for word, rows in (("person", people), ("client", clients)):
-        wanted = keys.fingerprint(word, name)
-        for row in rows.each(connection):
-            if isinstance(row, Person | Client) and row.erased == wanted:
-                return row
-    return None
+    person, client = (keys.fingerprint(word, name) for word in WORDS)
+    found = next((row for row in people.each(connection) if row.erased == person), None)
+    return found or next((row for row in clients.each(connection) if row.erased == client), None)
 
 
 def word_of(row: Person | Client) -> str:

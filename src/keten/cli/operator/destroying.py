@@ -98,7 +98,7 @@ def _ask(kind: Kind, planned: Destroyed) -> None:
     if kind is Kind.OBJECT:
         say(f"The file {planned.name}: its key and content will be gone for ever.")
     elif kind is Kind.CONTRACT:
-        say(f"The contract {planned.name} ends, and {files} that it alone covers will be gone for ever, with their keys.")
+        say(f"The contract {planned.name} ends, and {files} that it alone covers will be gone, for ever.")
         for kept in planned.kept:
             say(f"It stays: {kept}.")
     else:
