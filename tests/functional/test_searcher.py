@@ -1,4 +1,4 @@
-"""Whoever holds every remaining key and file finds nothing of what was erased; before, the same searcher finds it all."""
+"""Whoever holds every remaining key and file finds nothing of what was erased; before, the searcher finds it all."""
 
 from __future__ import annotations
 

@@ -417,10 +417,9 @@ class Destroy(msgspec.Struct, frozen=True):
 
 
 class Destroyed(msgspec.Struct, frozen=True):
-    """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan and while a second person must approve.
+    """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan. `already`: it was destroyed before.
 
-    `already`: it was destroyed before. `request`: that waits for a second person, "" when none is needed.
-    `kept`: datasets of a contract that stay, each with why.
+    `request`: waits for a second person, "" when none is needed. `kept`: of a contract, what stays, and why.
     """
 
     id: str

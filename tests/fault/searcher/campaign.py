@@ -1,7 +1,7 @@
 """The campaign: plant values of many people, clients and files, erase some, and look for them by every way.
 
-`python -m tests.fault.searcher.campaign --seed 1 --subjects 40` prints a report: what was found before erasing (each value,
-by each way that it was planted for), and what is recoverable afterwards. Exit code 1 when that is not nothing.
+`python -m tests.fault.searcher.campaign --seed 1 --subjects 40` prints a report: what was found before erasing (each
+value, by each way that it was planted for), and what is recoverable afterwards. Exit code 1 when that is not nothing.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ def run(folder: Path, seed: int, subjects: int) -> Result:
         instance.keten.down()
         recoverable += [one for one in searcher.search(erased, noted) if one not in recoverable]
     control: dict[str, int] = {}
-    for one in before:
-        control[one.way] = control.get(one.way, 0) + 1
+    for each in before:
+        control[each.way] = control.get(each.way, 0) + 1
     not_verified = "" if verified.returncode == 0 else verified.stdout
     return Result(seed, subjects, len(gone), len(erased), control, recoverable, missed, not_verified)
 
