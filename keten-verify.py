@@ -11,7 +11,8 @@ and `entries.jsonl` with the payloads. The formats: docs/formats/ledger.md. What
 1. The checkpoint's signature (Ed25519), by the key given with --key, else by the one in the export.
 2. Every entry's hash, and so the tree: its root must be the one that was signed, its size too.
 3. Every file of hashes, also those of older checkpoints that lie in the export.
-4. Every payload against the commitment in its entry; ids never twice, times never falling, order and number.
+4. Every payload against the commitment in its entry; ids never twice, times never falling, order and number. A
+   payload that was erased is named by a later entry that says so; one that is gone without that is a fault.
 5. Checkpoints that you kept from earlier (--checkpoint): the log must begin with exactly what they signed.
 6. Proofs of single entries (--proof, c2sp.org/tlog-proof).
 7. The witnessed checkpoint in the export: it is of this log, and has as many cosignatures as the policy beside it asks
@@ -68,6 +69,7 @@ LINE_INDEX = re.compile(rb'\s*\{\s*"index"\s*:\s*(0|[1-9][0-9]{0,18})\s*[,}]')
 NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 TILE = re.compile(r"tile/(entries|[0-9]{1,2})/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([0-9]{1,3}))?")
 ENTRY_KEYS = {"index", "id", "payload", "salt", "state"}
+ERASURE = "ledger.payloads.erased"
 
 
 class Fault(Exception):
@@ -558,7 +560,10 @@ class Job(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a bundle gave. `hashes` are its leaves' (none if it could not be read), `tile` the hash file's."""
+    """What a bundle gave. `hashes` are its leaves' (none if it could not be read), `tile` the hash file's.
+
+    erased: entries without payload. said: which entry says so of which one.
+    """
 
     number: int
     root: bytes
@@ -568,7 +573,8 @@ class Found(NamedTuple):
     first_time: str
     last_time: str
     present: int
-    erased: int
+    erased: list[int]
+    said: list[tuple[int, int]]
     unproven: list[str]
     faults: list[tuple[str, str, str]]
     unreadable: list[tuple[str, str]]
@@ -579,7 +585,9 @@ class Seen:
 
     def __init__(self) -> None:
         self.first_time = self.last_time = ""
-        self.present = self.erased = 0
+        self.present = 0
+        self.erased: list[int] = []
+        self.said: list[tuple[int, int]] = []
         self.unproven: set[str] = set()
         self.faults: list[tuple[str, str, str]] = []
         self.unreadable: list[tuple[str, str]] = []
@@ -688,6 +696,7 @@ def check_bundle(job: Job) -> Found:
         seen.last_time,
         seen.present,
         seen.erased,
+        seen.said,
         sorted(seen.unproven),
         seen.faults,
         seen.unreadable,
@@ -712,12 +721,26 @@ def check_line(line: bytes, index: int, entry_id: bytes, commitment: bytes, seen
         return "entry-other", f"its line is of entry {entry['index']!r:.30} with id {entry['id']!r:.40}"
     payload, salt = entry["payload"], entry["salt"]
     if entry["state"] == "erased" and payload is None and salt is None:  # 2
-        seen.erased += 1
+        seen.erased.append(index)
         return None
     key = unhash(salt) if isinstance(salt, str) else None
     if entry["state"] != "present" or not isinstance(payload, str) or key is None:
         return "entry-malformed", "it is neither present with payload and salt, nor erased without both"
-    return check_payload(payload, key, entry_id, commitment, seen)
+    problem = check_payload(payload, key, entry_id, commitment, seen)
+    return note_erasure(payload, index, seen) if problem is None and ERASURE in payload else problem
+
+
+def note_erasure(payload: str, index: int, seen: Seen) -> tuple[str, str] | None:
+    """Note which earlier entries a payload says were erased, if it is of the kind that says so."""
+    content = decode_json(payload)
+    if content.get("kind") != ERASURE:
+        return None
+    try:
+        named = [gone[0] for gone in content["details"]["erased"]]
+    except (KeyError, TypeError, IndexError):
+        return "payload-malformed", "it does not say which entries were erased"
+    seen.said += [(index, each) for each in named if type(each) is int and each < index]
+    return None
 
 
 def check_payload(payload: str, salt: bytes, entry_id: bytes, commitment: bytes, seen: Seen) -> tuple[str, str] | None:
@@ -886,7 +909,9 @@ class Audit:
         self._ids: dict[bytes, bytearray] = {}
         self._time = ""
         self._times = ["", ""]
-        self._present = self._erased = 0
+        self._present = 0
+        self._erased: list[int] = []
+        self._said: dict[int, int] = {}
         self._unproven: set[str] = set()
         self._tiles = 0
 
@@ -923,6 +948,7 @@ class Audit:
         self._compare_root(checkpoint.root)
         self._begins()
         self._twice()
+        self._justified()
         self._others()  # 4
         for name, head in older:  # 5
             self._check_older(name, head)
@@ -959,13 +985,16 @@ class Audit:
     def summary(self) -> None:
         """What was read, for the report."""
         self._report.facts.update(
-            entries={"present": self._present, "erased": self._erased},
+            entries={"present": self._present, "erased": len(self._erased)},
             first_time=self._times[0] or None,
             last_time=self._times[1] or None,
             tiles=self._tiles,
         )
         if self._erased:
-            self._report.remarks.append(f"{self._erased} entries are erased; whether rightly is not checked here")
+            self._report.remarks.append(
+                f"{len(self._erased)} entries are erased; whether that was lawful is for you to judge by the entries "
+                "that say who asked for it and who approved it"
+            )
         if self._unproven:
             names = ", ".join(sorted(self._unproven))
             self._report.remarks.append(f"entries.jsonl also says what nothing proves: {names}"[:500])
@@ -1020,6 +1049,8 @@ class Audit:
         self._times = [self._times[0] or found.first_time, self._time]
         self._present += found.present
         self._erased += found.erased
+        for by, index in found.said:
+            self._said.setdefault(index, by)
         self._unproven.update(found.unproven)
         self._tiles += 2
         hashes = found.hashes or found.tile
@@ -1144,6 +1175,18 @@ class Audit:
             for left, right in zip(ids, ids[1:]):  # noqa: B905, RUF007  # Python 3.8
                 if left == right:
                     self._report.fault("id-twice", f"id {left.decode('ascii')}", "two entries have it")
+
+    def _justified(self) -> None:
+        """What is gone is named by a later entry, and what is so named is gone."""
+        gone = set(self._erased)
+        for index in self._erased:
+            if index not in self._said:
+                detail = "its payload is gone, and no entry says that it was erased"
+                self._report.fault("erased-unjustified", f"entry {index}", detail)
+        for index, by in sorted(self._said.items()):
+            if index not in gone:
+                detail = f"entry {by} says that it was erased, and it was not"
+                self._report.fault("erased-present", f"entry {index}", detail)
 
     def _others(self) -> None:
         """Step 4 of `run`."""

@@ -25,6 +25,8 @@ COMMANDS = (
     "keten.cli.operator.decisions",
     "keten.cli.operator.revoking",
     "keten.cli.operator.destroying",
+    "keten.cli.operator.subjects",
+    "keten.cli.operator.holds",
     "keten.cli.operator.ledger",
     "keten.cli.operator.backing_up",
     "keten.cli.operator.restoring",

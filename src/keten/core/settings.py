@@ -87,6 +87,12 @@ class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recipients: tuple[str, ...] = ()
 
 
+class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many people it takes to erase, and to destroy a key once there are two: 2, or 1 where there is one."""
+
+    approvers: int = 2
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -100,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     witnesses: Witnesses = Witnesses()
     timestamps: Timestamps = Timestamps()
     backup: Backup = Backup()
+    erasure: Erasure = Erasure()
 
     @property
     def paths(self) -> Paths:
@@ -202,6 +209,8 @@ def _check(settings: Settings, path: str) -> None:
         for network in listener.trusted_proxies:
             _network(network, f"{path}: [{section}] trusted_proxies")
     _check_outside(settings, path)
+    if settings.erasure.approvers not in (1, 2):
+        raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")
     for network, country in settings.geo.networks.items():
         _network(network, f"{path}: [geo] networks")
         if len(country) != 2 or not country.isalpha() or country != country.upper():

@@ -15,7 +15,7 @@ from keten.core.errors import Invalid, Unavailable
 from keten.core.files import Files, disk_error
 from keten.core.ids import new_id
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest revision: what a database of this version is of. A test holds it against the migrations."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 _VERSION = table("alembic_version", column("version_num"))

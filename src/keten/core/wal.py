@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from keten.core.db import sqlite_error
@@ -26,6 +27,7 @@ TOO_LONG_FRAMES = 64_000  # from here on, whoever writes waits for it
 FEW_FRAMES = 400
 EMPTY_MILLISECONDS = 2000
 _ROUNDS = 8
+_PART = 1 << 20
 _INDEX_HEADER = struct.Struct("=16xI")
 
 
@@ -42,6 +44,7 @@ class WriteAheadLog:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=0", "wal_autocheckpoint=0"):
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._index = -1
+        self._file = -1  # the database itself, to be looked through; closed with the index, for the same reason
         self._one = threading.Lock()  # a connection does one thing at a time
         self._wanted = threading.Event()
         self._bringing = False  # the thread is at it, or about to be
@@ -90,6 +93,43 @@ class WriteAheadLog:
                 self._connection.execute("PRAGMA busy_timeout=0")
         return not busy
 
+    def scrub(self, traces: Collection[bytes] | None) -> bool:
+        """Leave nothing of what was deleted in the database and its log; whether that is so.
+
+        Deleted values are overwritten where they stood (PRAGMA secure_delete). What SQLite moved from page to page
+        before may have left a copy behind: where one of these traces is still found, or when they are not known (None),
+        the whole file is written anew. As `empty`, and may take long then.
+        """
+        if not self.empty():
+            return False
+        if traces is not None and not self._found(traces):
+            return True
+        with self._one:
+            try:
+                # Its temporary copy stays beside the database, and nowhere where others look.
+                folder = str(self._path.parent).replace("'", "''")
+                self._connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
+                self._connection.execute("VACUUM")
+            except sqlite3.Error as error:
+                self._met(error)
+                return False
+        return self.empty() and not self._found(traces or ())
+
+    def _found(self, traces: Collection[bytes]) -> bool:
+        """Whether one of these stands anywhere in the database's file, as it is on disk."""
+        if not traces:
+            return False
+        if self._file < 0:
+            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        wanted = re.compile(b"|".join(map(re.escape, traces)))
+        longest = max(map(len, traces))
+        at = 0
+        while part := os.pread(self._file, _PART + longest, at):
+            if wanted.search(part):
+                return True
+            at += _PART
+        return False
+
     def close(self) -> None:
         """End the thread and the connection."""
         self._stopping.set()
@@ -102,9 +142,10 @@ class WriteAheadLog:
 
         Closing a file takes away every lock that this process has on it (fcntl(2)), those of SQLite too.
         """
-        if self._index >= 0:
-            os.close(self._index)
-            self._index = -1
+        for descriptor in (self._index, self._file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._index = self._file = -1
 
     def _main(self) -> None:
         while True:

@@ -26,7 +26,9 @@ class Addresses:
         if wrapped is None:
             wrapped = vault.subject_key(writing.connection, client)
             if wrapped is None:
-                    return {client: vault.seal_for(writing, self._keys, client, address.encode())}
+                if vault.subject_erased(writing.connection, client):
+                    return {}  # it is refused, and nothing personal of it is kept any more
+                return {client: vault.seal_for(writing, self._keys, client, address.encode())}
             self._wrapped[client] = wrapped
             if len(self._wrapped) > MAX_CACHED:
                 self._wrapped.popitem(last=False)

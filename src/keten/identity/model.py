@@ -25,18 +25,21 @@ class Person(EndableRow, frozen=True, kw_only=True):
     """A human of the organisation (`supplier` "") or of a supplier (its random id).
 
     sealed: base64 of the JSON object {"email"}, sealed under the person's own subject key (law 7).
+    erased: once erased, a keyed hash of the name, so that no estate file brings it back; the name is then the id.
     """
 
     supplier: str
     sealed: str
     roles: tuple[str, ...] = ()
+    erased: str = ""
 
 
 class Client(EndableRow, frozen=True, kw_only=True):
     """A system account of a supplier (its random id).
 
-    keys: OpenSSH public keys without comment, "ssh-ed25519 <base64>"; two while rotating.
+    keys: OpenSSH public keys without comment, "ssh-ed25519 <base64>"; two while rotating. erased: as of a person.
     """
 
     supplier: str
     keys: tuple[str, ...]
+    erased: str = ""

@@ -17,6 +17,7 @@ from keten.ledger.writing import Writing
 T = TypeVar("T", bound=bound.BoundRow)
 E = TypeVar("E", bound=EndableRow)
 PAGE = 2000
+ERASED_REASON = "erased"
 
 
 class Rows(Generic[T]):
@@ -111,6 +112,22 @@ class EndableRows(Rows[E]):
         after = msgspec.structs.replace(row, ended=Ended(writing.time_us, reason, actor))
         self._write(writing, row, after, self.ended, actor)
         return after
+
+
+def erase(writing: Writing, row: Person | Client, fingerprint: str, actor: str) -> int:
+    """Leave of a person or client that it was there and ended; returns the index of the entry that says so.
+
+    What earlier entries say of it is not touched here (`keten.ledger.erasing`). fingerprint: keyed hash of its name.
+    """
+    ended = Ended(row.ended.at_us if row.ended else writing.time_us, ERASED_REASON, actor)
+    left: Person | Client
+    if isinstance(row, Person):
+        table, kind, word = tables.people, entries.PERSON_ERASED, "person"
+        left = Person(id=row.id, name=row.id, ended=ended, supplier=row.supplier, sealed="", erased=fingerprint)
+    else:
+        table, kind, word = tables.clients, entries.CLIENT_ERASED, "client"
+        left = Client(id=row.id, name=row.id, ended=ended, supplier=row.supplier, keys=(), erased=fingerprint)
+    return writing.rewrite(table, left, kind, actor, _of_supplier(word)(left), {})
 
 
 def _of_supplier(word: str) -> Callable[[Person | Client], dict[str, str]]:

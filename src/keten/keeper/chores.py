@@ -13,6 +13,7 @@ from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
+from keten.subjects.holds import held_datasets
 from keten.vault import sweeping
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ CLOCK_SECONDS = 1.0
 RETENTION_SECONDS = 15.0
 REFUSALS_SECONDS = 10.0
 SWEEP_SECONDS = 6 * 3600.0
+REQUESTS_SECONDS = 30.0
 
 
 class Chores:
@@ -40,6 +42,7 @@ class Chores:
             (RETENTION_SECONDS, self.enforce_retention),
             (REFUSALS_SECONDS, self.flush_refusals),
             (SWEEP_SECONDS, self.sweep),
+            (REQUESTS_SECONDS, self._operators.subjects.go_on),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
 
@@ -83,16 +86,21 @@ class Chores:
     async def enforce_retention(self) -> None:
         """Content past its retention is destroyed: its key first, with an entry, then its ciphertext.
 
-        Nothing is while time is that of a clock which was far ahead: what is destroyed does not come back.
+        What a legal hold is on stays; so does everything when a hold's row does not match the ledger. Nothing is
+        destroyed while time is that of a clock which was far ahead: what is destroyed does not come back.
         """
         trusted = self._trusted
         now = trusted.clock.now()
         while not self._is_far_ahead():
             with trusted.reader.connect() as reading:
-                if not sweeping.expired_objects(reading, now, limit=1):
+                if not sweeping.expired_objects(reading, now, 1, held_datasets(reading, now)):
                     return
             swept, _batch = await trusted.writer.run(
-                lambda writing: sweeping.destroy_expired(writing, now), alone=True, essential=True
+                lambda writing: sweeping.destroy_expired(
+                    writing, now, held=held_datasets(writing.connection, now)
+                ),
+                alone=True,
+                essential=True,
             )
             for damaged in swept.damaged:
                 log.critical("object %s is past its retention, but its row does not match the ledger", damaged)

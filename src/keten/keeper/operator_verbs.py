@@ -20,6 +20,7 @@ from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
+from keten.keeper.subject_verbs import SubjectVerbs
 from keten.keeper.trusted import Trusted
 from keten.keeper.witness_verbs import WitnessVerbs
 from keten.keeper.writer import sealed_in
@@ -29,14 +30,13 @@ from keten.policy import sets as policy_sets
 from keten.policy.model import Allow
 from keten.policy.service import Outcome
 from keten.revocation import service as revocation
+from keten.subjects import holds
 from keten.suppliers import service as suppliers
 from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
 from keten.vault import service as vault
-from keten.vault import sweeping
 from keten.vault.model import Stored
 from keten.vault.personal import Seals
-from keten.vault.rules import check_reason
 
 log = logging.getLogger(__name__)
 ACKNOWLEDGE_SECONDS = 5.0
@@ -50,6 +50,7 @@ class OperatorVerbs:
         self._trusted = trusted
         self._gateways = gateways
         self._outside = WitnessVerbs(trusted)
+        self.subjects = SubjectVerbs(trusted, gateways, self)
 
     def verbs(self) -> dict[str, Verb]:
         """Verb → what it does, for the socket."""
@@ -63,10 +64,10 @@ class OperatorVerbs:
             "policy.decide": waiting_verb(said.Decide, self.decide),
             "policy.replay": waiting_verb(said.Replay, self.replay),
             "revocation.revoke": waiting_verb(said.Revoke, self.revoke),
-            "revocation.destroy": waiting_verb(said.Destroy, self.destroy),
             "ledger.locate": waiting_verb(said.Locate, self.locate),
             "ledger.exported": waiting_verb(said.Exported, self.exported),
             **self._outside.verbs(),
+            **self.subjects.verbs(),
         }
 
     # ---- the keeper itself -----------------------------------------------------------------------------------
@@ -153,85 +154,15 @@ class OperatorVerbs:
         if done.index is None:
             detail = f"ended before: {_when(done.row)}"
             self._gateways.changed()  # a gateway that did not confirm the first time is told again
-            steps = [{"step": "register", "outcome": "already", "detail": detail}, *await self._cut_steps()]
+            steps = [{"step": "register", "outcome": "already", "detail": detail}, *await self.cut_steps()]
             return said.Revoked(row.id, steps, "", already=True)
         entry = sealed_in(batch, done.index).id
         detail = f"{body.kind} {row.name} ended, entry {entry}"
         steps = [{"step": "register", "outcome": "done", "detail": detail}]
-        steps += await self._cut_steps()  # 3, 4
+        steps += await self.cut_steps()  # 3, 4
         return said.Revoked(row.id, steps, entry)
 
-    async def destroy(self, connection: Connection, body: said.Destroy) -> said.DestroyedDataset:
-        """Destroy a dataset's key and content, for ever; or say what would be destroyed.
-
-        1. Find the dataset, and count what it holds.
-        2. Commit its end and its key's, with their entries: from here on nobody can open its content.
-        3. Cut every transfer of it, and wait until each gateway says that it has.
-        4. End the rows of what is left of its objects.
-        5. Remove the ciphertext, also what could not be removed before.
-        6. Empty the database's log, which may hold the key as it was.
-        7. Name the copies of the database that still hold the key.
-        """
-        trusted = self._trusted
-        trusted.door.fresh()
-        row = revocation.dataset(trusted.register, body.dataset)  # 1
-        check_reason(body.reason)
-        with trusted.reader.connect() as reading:
-            held, already = vault.held_by(reading, row.id), revocation.destroyed(reading, row)
-        if body.plan_only:
-            return said.DestroyedDataset(row.id, row.name, held, already=already)
-        done, batch = await trusted.writer.run(  # 2
-            lambda writing: revocation.destroy(writing, trusted.keys, row.id, body.reason, _actor(connection)),
-            alone=True,
-            essential=True,
-        )
-        trusted.keys.forget(row.id)  # again: a request under way may have opened it until the commit
-        if already:
-            self._gateways.changed()  # a gateway that did not confirm the first time is told again
-        entries_made = [sealed_in(batch, index).id for index in (done.ended, done.key) if index is not None]
-        steps = [
-            _step("register", f"dataset {row.name} ended", done=done.ended is not None),
-            _step("key", f"destroyed, entry {entries_made[-1]}", done=True)
-            if done.key is not None
-            else _step("key", "there is none", done=False),
-            *await self._cut_steps(),  # 3
-            *await self._emptied(row.id, held),  # 4, 5
-            await self._forgotten(),  # 6
-            *self._copies(),  # 7
-        ]
-        return said.DestroyedDataset(row.id, row.name, held, steps, entries_made[-1] if entries_made else "", already)
-
-    async def _emptied(self, dataset: str, held: int) -> list[dict[str, str]]:
-        """End what is left of a dataset whose key is destroyed, and remove its ciphertext."""
-        trusted = self._trusted
-        while True:
-            swept, _batch = await trusted.writer.run(sweeping.destroy_keyless, alone=True, essential=True)
-            if not swept.objects:
-                break
-        with trusted.reader.connect() as reading:
-            left, blobs = vault.held_by(reading, dataset), vault.blobs_of(reading, dataset)
-        kept = await asyncio.to_thread(self.remove_blobs, blobs)
-        return [
-            _step("content", f"files destroyed: {held}", done=held > 0)
-            if not left
-            else _not_done("content", f"unreadable, but left, for their rows do not match the ledger: {left}"),
-            _not_done("store", f"ciphertext that cannot be removed now: {kept}; the keeper tries again")
-            if kept
-            else _step("store", "ciphertext removed", done=held > 0),
-        ]
-
-    async def _forgotten(self) -> dict[str, str]:
-        if await self._trusted.writer.empty_log():
-            return _step("log", "nothing of the key is left in the database's log", done=True)
-        return _not_done("log", "the database's log may still hold the key, until the keeper stops; try again")
-
-    def _copies(self) -> list[dict[str, str]]:
-        """Copies of the database that an upgrade made hold the keys of their day."""
-        database = self._trusted.settings.paths.database
-        copies = sorted(path.name for path in database.parent.glob(f"{database.name}.before-*"))
-        return [_not_done("copies", f"db/{name} may still hold the key: remove it") for name in copies]
-
-    async def _cut_steps(self) -> list[dict[str, str]]:
+    async def cut_steps(self) -> list[dict[str, str]]:
         """What the last change ended, cut and confirmed, as steps to show."""
         push, count = self._gateways.last_change
         confirmed = await self._gateways.acknowledged(push, ACKNOWLEDGE_SECONDS)
@@ -264,6 +195,8 @@ class OperatorVerbs:
         if not isinstance(dataset, Dataset):
             public = f"There is no dataset {body.dataset!r} in the register; declare it and apply."
             raise Invalid("unknown-name", public)
+        if body.replace:
+            self.subjects.require_unheld(dataset.id)  # what is replaced is destroyed
         ready, _batch = await trusted.writer.run(
             lambda writing: vault.begin_put(
                 writing,
@@ -291,6 +224,8 @@ class OperatorVerbs:
         def commit(writing: Writing) -> Stored:
             if put is not None:
                 _standing(writing, put.dataset)
+                if put.replaces:
+                    holds.require_none(holds.on_datasets(writing.connection, [put.dataset], writing.time_us))
             return vault.commit_put(
                 writing,
                 trusted.keys,
@@ -397,15 +332,6 @@ class OperatorVerbs:
         """Payloads are about to leave: recorded first."""
         details = {"size": body.size, "target": str(Path(body.target).name)[:200]}
         return await self._record(Draft(entries.LEDGER_EXPORTED, _actor(connection), details=details))
-
-
-def _step(step: str, detail: str, *, done: bool) -> dict[str, str]:
-    """A step that is done now, or was before."""
-    return {"step": step, "outcome": "done" if done else "already", "detail": detail}
-
-
-def _not_done(step: str, detail: str) -> dict[str, str]:
-    return {"step": step, "outcome": "not-done", "detail": detail}
 
 
 def _standing(writing: Writing, dataset_id: str) -> Dataset:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from keten.keeper.subject_protocol import SUBJECT_VERBS
 from keten.keeper.witness_protocol import WITNESS_VERBS
 
 MAX_GATEWAY_FRAME = 1024 * 1024
@@ -404,15 +405,23 @@ class Revoked(msgspec.Struct, frozen=True):
 
 
 class Destroy(msgspec.Struct, frozen=True):
-    """Destroy a dataset's key and content, for ever. `dataset`: name or id. `plan_only`: say what it holds."""
+    """Destroy keys and content, for ever. `plan_only`: say what would be destroyed.
 
-    dataset: str
+    `kind`: dataset, contract (what it alone covers), or object (`file`: its name or id). `target`: name or id.
+    """
+
+    target: str
     reason: str
     plan_only: bool = False
+    kind: str = "dataset"
+    file: str = ""
 
 
-class DestroyedDataset(msgspec.Struct, frozen=True):
-    """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan. `already`: it was destroyed before."""
+class Destroyed(msgspec.Struct, frozen=True):
+    """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan. `already`: it was destroyed before.
+
+    `request`: waits for a second person, "" when none is needed. `kept`: of a contract, what stays, and why.
+    """
 
     id: str
     name: str
@@ -420,6 +429,8 @@ class DestroyedDataset(msgspec.Struct, frozen=True):
     steps: list[dict[str, str]] = []
     entry: str = ""
     already: bool = False
+    request: str = ""
+    kept: list[str] = []
 
 
 class Locate(msgspec.Struct, frozen=True):
@@ -482,10 +493,11 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "policy.decide": (Decide, Decided),
     "policy.replay": (Replay, Decided),
     "revocation.revoke": (Revoke, Revoked),
-    "revocation.destroy": (Destroy, DestroyedDataset),
+    "revocation.destroy": (Destroy, Destroyed),
     "ledger.locate": (Locate, Recorded),
     "ledger.exported": (Exported, Recorded),
     **WITNESS_VERBS,
+    **SUBJECT_VERBS,
 }
 
 PUSHES: dict[str, type] = {"cut": Cut}

@@ -15,7 +15,7 @@ import logging
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
@@ -62,8 +62,10 @@ class Disk(msgspec.Struct, frozen=True):
     reserve_bytes: int
 
 
-class _Emptying(Job[bool]):
+class _Between(Job[bool]):
     """Not a transaction: what is done between two of them."""
+
+    work: Callable[[], bool]
 
 
 class Writer:
@@ -156,13 +158,22 @@ class Writer:
 
     async def empty_log(self) -> bool:
         """Leave nothing of what was deleted in the database's log; whether that is so. In order, as any job."""
+        return await self._between(self._log.empty)
+
+    async def scrub(self, traces: Collection[bytes] | None) -> bool:
+        """Leave nothing of what was deleted in the database's files; whether that is so (`WriteAheadLog.scrub`)."""
+        return await self._between(lambda: self._log.scrub(traces))
+
+    async def _between(self, work: Callable[[], bool]) -> bool:
         future: asyncio.Future[bool] = self._loop.create_future()
 
         def done(job: Job[bool], _batch: Batch | None) -> None:
             if not future.done():
                 future.set_result(job.error is None and bool(job.value))
 
-        self._jobs.append(_Emptying(lambda _writing: False, done, alone=True, essential=True))
+        job = _Between(lambda _writing: False, done, alone=True, essential=True)
+        job.work = work
+        self._jobs.append(job)
         self._soon()
         return await future
 
@@ -284,6 +295,7 @@ class Writer:
         batch = prepared.batch
         if batch is not None:
             self._newest.add(batch.first, batch.drafts)
+            self._newest.erased(prepared.writing.erased)
             self._on_commit(batch, changed=prepared.writing.changed)
 
     def _spare_disk(self, jobs: list[Job[Any]]) -> None:
@@ -322,8 +334,8 @@ class Writer:
         """A transaction for each: jobs that are alone, and those of which one would take the others with it."""
         for job in jobs:
             batch = None
-            if isinstance(job, _Emptying):
-                job.value = self._log.empty()
+            if isinstance(job, _Between):
+                job.value = job.work()
             elif job.error is None:
                 batch = self._alone(job)
             self._loop.call_soon_threadsafe(self._resolve, [job], batch)

@@ -14,12 +14,12 @@ from itertools import islice, pairwise
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from keten.core.db import insert_many
 from keten.ledger.cursors import load_cursor, store_cursor
-from keten.ledger.model import Draft
+from keten.ledger.model import Draft, Payload
 from keten.ledger.reading import UNREADABLE, raw, size
 from keten.ledger.tables import entries, postings
 
@@ -125,6 +125,13 @@ class Newest:
         store_cursor(connection, CURSOR, end := (whole[-1] + 1) * SPAN)
         return end
 
+    def erased(self, indexes: Sequence[int]) -> None:
+        """Payloads were destroyed: what memory holds of their spans is read from the entries instead."""
+        if indexes and (end := max(indexes) // SPAN * SPAN + SPAN) > self._first:
+            self._first = end
+            self._next = max(self._next, end)
+            self._spans = {span: lists for span, lists in self._spans.items() if span * SPAN >= end}
+
     def forget(self, posted: int) -> None:
         """Everything before `posted` is durable in the lists."""
         if posted > self._first:
@@ -166,6 +173,25 @@ def extend(connection: Connection, upto: int, most: int = MOST) -> int:
     _insert(connection, lists.rows())
     store_cursor(connection, CURSOR, end)
     return end
+
+
+def withdraw(connection: Connection, erased: Iterable[tuple[int, str, Payload]]) -> None:
+    """Take entries out of every list but that of their kind, for their payload is about to go. The caller commits."""
+    end = posted(connection)
+    lists = Lists()
+    for index, kind, what in erased:
+        if index < end:
+            refs = concerns(kind, what.actor, what.subjects, what.refs)
+            lists.add(refs - {kind_ref(kind)}, index)
+    for ref, spans in lists.by_ref.items():
+        for span, places in spans.items():
+            here = (postings.c.ref == ref) & (postings.c.span == span)
+            held = connection.execute(select(raw(postings.c.places)).where(here)).scalar()
+            left = bytes(each for each in held if each not in places) if isinstance(held, bytes) else b""
+            if left:
+                connection.execute(update(postings).where(here).values(places=left))
+            else:
+                connection.execute(delete(postings).where(here))
 
 
 def indexes(span: int, places: Any) -> list[int] | None:

@@ -17,6 +17,7 @@ from keten.core.clock import rfc3339
 from keten.core.db import fetched, reading_engine
 from keten.ledger.blocks import Block, holding, read
 from keten.ledger.derived import Expected, compare
+from keten.ledger.erasures import ERASED, Gone, read_erased
 from keten.ledger.faults import Check, Fault
 from keten.ledger.listfaults import Wanted, compare_lists
 from keten.ledger.merkle import leaf_hash
@@ -59,7 +60,8 @@ class Result(msgspec.Struct):
 
     `blocks`: the tree hash of each full block of 256 entries, None where one of its leaves is not known. `kept`: leaf
     hashes of the wanted blocks. `posted`, `changed`: rows that the derived tables have of these entries.
-    `gathered`: one for each check.
+    `gathered`: one for each check. `erased`: entries without payload and salt; `said`: what entries of this range say
+    was erased, with the index of the entry that says so.
     """
 
     first: int
@@ -73,6 +75,8 @@ class Result(msgspec.Struct):
     changed: int = 0
     differences: list[Difference] = []
     gathered: list[Any] = []
+    erased: list[Gone] = []
+    said: list[tuple[int, Gone]] = []
 
 
 class _Change(msgspec.Struct, frozen=True, gc=False):
@@ -226,6 +230,9 @@ class Range:
         for index, payload in enumerate(block.payloads, first):
             if _CHANGE_HINT in payload:
                 self._change(payload, index)
+        if ERASED in block.kinds:
+            for index, (kind, payload) in enumerate(zip(block.kinds, block.payloads, strict=True), first):
+                self._said(index, kind, payload)
         if not self._kinds.isdisjoint(block.kinds):
             for index, (kind, payload) in enumerate(zip(block.kinds, block.payloads, strict=True), first):
                 self._gather(index, kind, payload)
@@ -274,6 +281,8 @@ class Range:
             holds = False
         if not holds:
             self._disagreement(entry_id, payload, salt, leaf, index)
+        if payload is None and salt is None:
+            self._erased(kind, time_us, index)
         self._time(time_us, index)
         if isinstance(payload, bytes):
             self._payload(payload, time_us, kind, index)
@@ -291,12 +300,18 @@ class Range:
         if said is not None and said.id != entry_id:
             self._fault("column", f"column id is {entry_id!r:.60}, but the leaf says {said.id!r:.60}", index)
         if payload is None and salt is None:
-            self._fault("payload", "its payload is gone, and no entry says that it was erased", index)
-            return
+            return  # whether an entry says so is known when all ranges are
         if not isinstance(payload, bytes) or not isinstance(salt, bytes):
             self._fault("payload", "its payload or salt is missing, or not stored as bytes", index)
         elif said is None or commitment(salt, said.id, payload) != said.commitment:
             self._fault("payload", "its payload or salt is not what its leaf commits to", index)
+
+    def _erased(self, kind: Any, time_us: Any, index: int) -> None:
+        """An entry without payload and salt: only its kind's list may hold it."""
+        named, at = kind if isinstance(kind, str) else "", time_us if isinstance(time_us, int) else -1
+        self._result.erased.append(Gone(index, named, at))
+        if named and index < self._posted:
+            self._expected.add((kind_ref(named),), index)
 
     def _time(self, time_us: Any, index: int) -> None:
         if not isinstance(time_us, int):
@@ -328,7 +343,17 @@ class Range:
             self._expected.add({kind_ref(what.kind), what.actor, *what.subjects, *what.refs.values()}, index)
         if _CHANGE_HINT in payload:
             self._change(payload, index)
+        self._said(index, what.kind, payload)
         self._gather(index, what.kind, payload)
+
+    def _said(self, index: int, kind: str, payload: bytes) -> None:
+        """What an entry says was erased."""
+        if kind != ERASED:
+            return
+        try:
+            self._result.said += [(index, gone) for gone in read_erased(payload)]
+        except UNREADABLE as error:
+            self._fault("payload", f"what it says was erased cannot be read: {error}", index)
 
     def _change(self, payload: bytes, index: int) -> None:
         """What may be a change of the register."""

@@ -20,6 +20,7 @@ from keten.core.db import database_error, reading_engine
 from keten.core.errors import Unavailable
 from keten.ledger.blame import blamed
 from keten.ledger.derived import surplus
+from keten.ledger.erasures import erasure_faults
 from keten.ledger.faults import Check, Fault, Faults, Report
 from keten.ledger.headfaults import StoredHead, Tree, cursor_faults, outside_faults, read_head
 from keten.ledger.listfaults import surplus_lists
@@ -67,7 +68,8 @@ def verify(
        published checkpoint is signed by it.
     2. The stored head is signed by it; its parts agree. From here on: one moment of the database.
     3. The entries are those from 0 up to the head's size; each payload is what its leaf commits to, ids, times and
-       kinds are those of the payload, and times never fall.
+       kinds are those of the payload, and times never fall. A payload that is gone was erased by an entry that names
+       it, with the kind and time that it still has.
     4. The tree over the leaves has the signed root; that of the published checkpoint is a part of it.
     5. Every published bundle and tile holds what the leaves say; none is missing, none is too many.
     6. `changes` and `postings` (as far as they have come) are those of the entries.
@@ -169,6 +171,8 @@ class _Verification:
             {block: kept for result in results for block, kept in result.kept.items()},
         )
         self._faults.extend(fault for result in results for fault in result.faults)
+        erased = [gone for result in results for gone in result.erased]
+        self._faults.extend(erasure_faults(erased, [each for result in results for each in result.said], first))
         self._times(results, head)
         different = [each for result in results for each in result.differences]
         sound = False
@@ -182,7 +186,7 @@ class _Verification:
             gathered = [result.gathered[number] for result in results]
             if None not in gathered or check.name not in self._faults:
                 self._look(check.name, check.faults(connection, gathered))
-        self._checked |= {"entries": size - first, "files": len(here)}
+        self._checked |= {"entries": size - first, "files": len(here), "erased": len(erased)}
         return head, tree, strangers
 
     def _whole(

@@ -36,6 +36,7 @@ class Writing:
         self._drafts: list[Draft] = []
         self.opened: list[int] = []
         self.closed: list[int] = []
+        self.erased: list[int] = []  # entries whose payload this transaction destroys
         self._inserts: dict[str, list[dict[str, Any]]] = {}
         self._changed: list[tuple[str, int]] = []
         self.last = False
@@ -107,6 +108,18 @@ class Writing:
             done = self.connection.execute(update(table).where(table.c.id == after.id).values(row))
             if done.rowcount != 1:
                 raise Conflict("row-gone", "The row that was to be changed is not there.", f"{table.name} {after.id}")
+        return index
+
+    def rewrite(
+        self, table: Table, after: bound.BoundRow, kind: Kind, actor: str, refs: dict[str, str], details: dict[str, Any]
+    ) -> int:
+        """Change a bound row without saying what it was (`before` is null); returns the entry's index."""
+        index = self.record(Draft(kind, actor, (), refs, details | bound.change_details(table, None, after)))
+        self._changed.append((after.id, index))
+        self._flush_rows()
+        row = bound.values(table, after) | {"entry": index}
+        if self.connection.execute(update(table).where(table.c.id == after.id).values(row)).rowcount != 1:
+            raise Conflict("row-gone", "The row that was to be changed is not there.", f"{table.name} {after.id}")
         return index
 
     def _flush_rows(self) -> None:

@@ -1,4 +1,4 @@
-"""Ending access of a supplier, contract, person, client or grant, and destroying a dataset. It stays so (law 6)."""
+"""Ending access of a supplier, contract, person, client or grant, and destroying content. It stays so (law 6)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from sqlalchemy import Connection
 
 from keten.core.errors import Invalid
 from keten.datasets.model import Dataset
+from keten.datasets.rows import datasets
 from keten.identity.model import EndableRow
 from keten.ledger.writing import Writing
+from keten.subjects import holds
+from keten.subjects.model import Hold
 from keten.suppliers import service as suppliers
 from keten.suppliers.register import Register
+from keten.suppliers.rows import contracts, grants
 from keten.vault import service as vault
 from keten.vault.keys import Keys
 
@@ -76,3 +80,46 @@ def destroy(writing: Writing, keys: Keys, dataset_id: str, reason: str, actor: s
         return Destruction(ended, None)
     gone = vault.destroy_dataset_key(writing, keys, dataset_id, reason, actor)
     return Destruction(ended, gone.index, gone.removed)
+
+
+class Covered(msgspec.Struct, frozen=True):
+    """What a contract covers. alone: datasets that nobody else may still use. kept: the others, each with who does."""
+
+    alone: tuple[Dataset, ...]
+    kept: tuple[str, ...]
+
+
+def covered_alone(connection: Connection, contract: str, now_us: int) -> Covered:
+    """The datasets that were granted under a contract and have not been destroyed. Raises `Corrupt`.
+
+    A dataset is kept while a grant under another contract that has neither ended nor is over still stands.
+    """
+    alone: list[Dataset] = []
+    kept: list[str] = []
+    for dataset_id in sorted({grant.dataset for grant in grants.find(connection, contract=contract)}):
+        dataset = datasets.get(connection, dataset_id)
+        if dataset is None or destroyed(connection, dataset):
+            continue
+        users = [
+            other.name
+            for grant in grants.find(connection, dataset=dataset_id)
+            if grant.contract != contract and grant.ended is None
+            if (other := contracts.get(connection, grant.contract)) is not None
+            if other.ended is None and now_us < other.ends_us
+        ]
+        if users:
+            kept.append(f"dataset {dataset.name}: {', '.join(sorted(set(users)))} still uses it")
+        else:
+            alone.append(dataset)
+    return Covered(tuple(alone), tuple(kept))
+
+
+def holds_against(connection: Connection, kind: str, target: str, now_us: int) -> list[Hold]:
+    """The legal holds that forbid to destroy this dataset, object or contract now. Raises `Corrupt`."""
+    if kind == "object":
+        found = vault.object(connection, target)
+        return holds.on_datasets(connection, [found.dataset] if found else [], now_us)
+    if kind == "contract":
+        covered = [one.id for one in covered_alone(connection, target, now_us).alone]
+        return [*holds.on_contract(connection, target, now_us), *holds.on_datasets(connection, covered, now_us)]
+    return holds.on_datasets(connection, [target], now_us)

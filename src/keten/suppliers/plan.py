@@ -44,6 +44,9 @@ class Opener(Protocol):
     def open_for(self, subject: str, sealed: str) -> bytes:
         """The sealed bytes. `NotFound` when the subject's key was destroyed."""
 
+    def fingerprint(self, word: str, name: str) -> str:
+        """What is kept of the name of an erased row of a kind."""
+
 
 class Email(msgspec.Struct, frozen=True):
     """What `Person.sealed` holds, as JSON."""
@@ -142,7 +145,10 @@ class _Planner:
         ids: dict[str, str] = {}
         noticed: dict[str, Change] = {}
         ends: list[Change] = []
+        erased: dict[str, R] = {}
         for row in self._present.each(word):
+            if fingerprint := getattr(row, "erased", ""):
+                erased[fingerprint] = row
             self._remember(word, row.name, row.id)
             spec = wanted.get(row.name)
             if spec is None:
@@ -162,6 +168,10 @@ class _Planner:
         for name, spec in wanted.items():
             if name in noticed:
                 self.changes.append(noticed[name])
+            elif erased and (row := erased.get(self._opener.fingerprint(word, name))) is not None:
+                ids[name] = row.id  # it stays what it is: an erased row, that ended
+                self._remember(word, name, row.id)
+                self.changes.append(Change(word, name, row.id, KEPT_ENDED, row))
             elif name not in ids:
                 ids[name] = row_id = self._fresh()
                 self._remember(word, name, row_id)

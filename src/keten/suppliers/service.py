@@ -40,6 +40,9 @@ class SubjectSeals(Protocol):
     def open_for(self, subject: str, sealed: str) -> bytes:
         """What `seal_for` sealed. `NotFound` when the subject's key was destroyed."""
 
+    def fingerprint(self, word: str, name: str) -> str:
+        """What is kept of the name of an erased row of a kind."""
+
 
 class AppliedEstate(msgspec.Struct, frozen=True):
     """What `apply` did.

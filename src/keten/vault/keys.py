@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import threading
 
 from keten.core.crypto import Wrapper, derive, new_key
@@ -50,6 +51,7 @@ class Keys:
     def __init__(self, wrapping_key: bytes) -> None:
         self._over_datasets = Wrapper(derive(wrapping_key, "dataset-keys"))
         self._over_subjects = Wrapper(derive(wrapping_key, "subject-keys"))
+        self._names = derive(wrapping_key, "erased-names")
         self._datasets = _Recent()
         self._subjects = _Recent()
 
@@ -86,6 +88,17 @@ class Keys:
     def new_subject_key(self, subject: str) -> bytes:
         """A fresh key for a person's or client's personal data, wrapped."""
         return self._over_subjects.wrap(new_key(), _context("subject-key", subject))
+
+    def forget_subject(self, subject: str) -> None:
+        """Let go of a subject's opened key."""
+        self._subjects.forget(subject)
+
+    def fingerprint(self, word: str, name: str) -> str:
+        """What is kept of the name of an erased row: HMAC-SHA256 (hex) under a key that only the keeper has.
+
+        Who has that key can confirm a name that he guesses, and read none from it.
+        """
+        return hmac.digest(self._names, f"{word}/{name}".encode(), "sha256").hex()
 
     def seal(self, subject: str, subject_key: bytes, plain: bytes) -> str:
         """Personal data under its subject's key, as base64. Raises `Corrupt` ("key-damaged")."""

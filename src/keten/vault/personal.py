@@ -29,6 +29,10 @@ class Seals:
             raise Unavailable("read-only", "Nothing can be sealed while only reading.")
         return service.seal_for(self._writing, self._keys, subject, data)
 
+    def fingerprint(self, word: str, name: str) -> str:
+        """What is kept of the name of an erased row of a kind."""
+        return self._keys.fingerprint(word, name)
+
     def open_for(self, subject: str, sealed: str) -> bytes:
         """What `seal_for` sealed. `NotFound` when the subject's key was destroyed."""
         return service.open_for(self._connection, self._keys, subject, sealed)

@@ -34,6 +34,7 @@ __all__ = [
     "content_key",
     "destroy_dataset_key",
     "destroy_object",
+    "destroy_subject_key",
     "destroy_where",
     "has_key",
     "header_of",
@@ -48,6 +49,7 @@ __all__ = [
     "present_objects",
     "put_of",
     "seal_for",
+    "subject_erased",
     "subject_key",
 ]
 
@@ -387,9 +389,14 @@ def destroy_dataset_key(
 
 
 def seal_for(writing: Writing, keys: Keys, subject: str, plain: bytes) -> str:
-    """Personal data of one subject under that subject's key, as base64; the key is made when there is none."""
+    """Personal data of one subject under that subject's key, as base64; the key is made when there never was one.
+
+    Raises `NotFound` ("subject-erased") once it was destroyed, `Corrupt` ("key-damaged").
+    """
     wrapped = subject_key(writing.connection, subject)
     if wrapped is None:
+        if subject_erased(writing.connection, subject):
+            raise NotFound("subject-erased", "What was known of this subject was erased.", f"subject {subject}")
         wrapped = keys.new_subject_key(subject)
         writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=wrapped))
     return keys.seal(subject, wrapped, plain)
@@ -400,6 +407,27 @@ def subject_key(connection: Connection, subject: str) -> bytes | None:
     statement = select(subject_keys.c.wrapped).where(subject_keys.c.subject == subject)
     wrapped = connection.execute(statement).scalar()
     return None if wrapped is None else bytes(wrapped)
+
+
+def subject_erased(connection: Connection, subject: str) -> bool:
+    """Whether a subject's key was destroyed."""
+    gone = subject_keys.c.wrapped.is_(None)
+    statement = select(subject_keys.c.subject).where(subject_keys.c.subject == subject, gone)
+    return connection.execute(statement).scalar() is not None
+
+
+def destroy_subject_key(writing: Writing, keys: Keys, subject: str) -> bool:
+    """Destroy a subject's key, for ever, also when there was none yet; whether it had not been destroyed before.
+
+    The caller records it in the same transaction.
+    """
+    if subject_erased(writing.connection, subject):
+        return False
+    row = subject_keys.c.subject == subject
+    if writing.connection.execute(update(subject_keys).where(row).values(wrapped=None)).rowcount == 0:
+        writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=None))
+    keys.forget_subject(subject)
+    return True
 
 
 def open_for(connection: Connection, keys: Keys, subject: str, sealed: str) -> bytes:

@@ -5,7 +5,7 @@ Every sweep takes a limit, so that no transaction grows without end; call it aga
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 import msgspec
@@ -23,14 +23,21 @@ ABANDONED_AFTER_US = 24 * 3600 * 1_000_000
 _KEYS_AT_ONCE = 500
 
 
-def expired_objects(connection: Connection, now_us: int, limit: int = 1000) -> list[str]:
-    """The ids of present objects whose retention is over, longest past first."""
-    return service.ids_where(connection, _expired(now_us), limit)
+def expired_objects(
+    connection: Connection, now_us: int, limit: int = 1000, held: Collection[str] = ()
+) -> list[str]:
+    """The ids of present objects whose retention is over, longest past first. held: datasets that must be kept."""
+    return service.ids_where(connection, _expired(now_us, held), limit)
 
 
-def destroy_expired(writing: Writing, now_us: int, actor: str = "keeper", limit: int = service.AT_ONCE) -> Swept:
-    """Destroy content whose retention is over, each with its entry; an object whose row does not hold is named."""
-    return service.destroy_where(writing, _expired(now_us), EXPIRED, actor, limit)
+def destroy_expired(
+    writing: Writing, now_us: int, actor: str = "keeper", limit: int = service.AT_ONCE, held: Collection[str] = ()
+) -> Swept:
+    """Destroy content whose retention is over, each with its entry; an object whose row does not hold is named.
+
+    held: datasets whose content must be kept all the same.
+    """
+    return service.destroy_where(writing, _expired(now_us, held), EXPIRED, actor, limit)
 
 
 def destroy_keyless(writing: Writing, actor: str = "keeper", limit: int = service.AT_ONCE) -> Swept:
@@ -97,5 +104,6 @@ def orphans(engine: Engine, store: Store) -> Iterator[str]:
         yield from (key for key in some if key not in known)
 
 
-def _expired(now_us: int) -> ColumnElement[bool]:
-    return (objects.c.state == "present") & (objects.c.expires_us > 0) & (objects.c.expires_us <= now_us)
+def _expired(now_us: int, held: Collection[str]) -> ColumnElement[bool]:
+    over = (objects.c.state == "present") & (objects.c.expires_us > 0) & (objects.c.expires_us <= now_us)
+    return over & objects.c.dataset.not_in(sorted(held)) if held else over

@@ -31,12 +31,12 @@ dataset_keys = Table(
     Column("wrapped", LargeBinary),
 )
 
-# The key of one person's or client's personal data, wrapped likewise.
+# The key of one person's or client's personal data, wrapped likewise; NULL once destroyed.
 subject_keys = Table(
     "subject_keys",
     metadata,
     Column("subject", String(26), primary_key=True),
-    Column("wrapped", LargeBinary, nullable=False),
+    Column("wrapped", LargeBinary),
 )
 
 # An object's key, wrapped by its dataset's key. `name_key`: what names that must not meet in one dataset share.

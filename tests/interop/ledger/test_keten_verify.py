@@ -26,7 +26,6 @@ from tests.interop.ledger.exported import (
     export,
     faults,
     flip,
-    make_log,
     verify,
 )
 from tests.unit.ledger.published_log import Log
@@ -61,7 +60,10 @@ def test_sizes_around_the_edges_of_tiles(tool: ModuleType, signer: Signer, tmp_p
 
 
 def test_a_large_export_is_checked_by_several_processes(tmp_path: Path, signer: Signer) -> None:
-    log = make_log(tmp_path / "ledger", signer, [65_000, 70_000])
+    log = Log(tmp_path / "ledger", signer)
+    log.seal(70_000, erased=[5, 66_000])
+    log.publish(70_000, 0)
+    log.publisher.close()
     folder = export(log, tmp_path / "export", erased={5, 66_000})
     code, report = verify(folder, "--key", signer.verifier_key())
     assert code == 0
@@ -70,20 +72,34 @@ def test_a_large_export_is_checked_by_several_processes(tmp_path: Path, signer: 
     flip(folder / "tile/1/000", 4000)
     flip(folder / "tile/entries/200", 4000)
     (folder / "tile/0/100").unlink()
-    change_entry(folder, 69_999, payload="{}")
+    change_entry(folder, 69_998, payload="{}")
     code, report = verify(folder)
     assert code == 1
-    assert {where for _, where in faults(report)} == {"tile/1/000", "tile/entries/200", "entry 69999"} | {
+    assert {where for _, where in faults(report)} == {"tile/1/000", "tile/entries/200", "entry 69998"} | {
         where for what, where in faults(report) if what in {"leaf-malformed", "commitment-wrong", "entry-other"}
     }
     assert [each["where"] for each in report["unreadable"]] == ["tile/0/100"]
 
 
-def test_erased_entries_are_counted_and_mentioned(log: Log, tmp_path: Path) -> None:
-    code, report = verify(export(log, tmp_path / "export", erased={0, 5, 599}), "--key", log.signer.verifier_key())
-    assert code == 0
+def test_erased_entries_are_counted_and_mentioned(tmp_path: Path, signer: Signer) -> None:
+    log = Log(tmp_path / "ledger", signer)
+    log.seal(600, erased=[0, 5, 598])
+    code, report = verify(export(log, tmp_path / "export", erased={0, 5, 598}), "--key", log.signer.verifier_key())
+    assert (code, report["faults"]) == (0, [])
     assert report["entries"] == {"present": 597, "erased": 3}
     assert ["3 entries are erased" in remark for remark in report["remarks"]] == [True]
+
+
+def test_what_is_gone_and_what_an_entry_says_is_gone_are_the_same(tmp_path: Path, signer: Signer) -> None:
+    """A payload that was simply left out, one that is erased only in words, and the entry itself left out."""
+    log = Log(tmp_path / "ledger", signer)
+    log.seal(600, erased=[5, 300])
+    code, report = verify(export(log, tmp_path / "one", erased={5, 7}))
+    assert code == 1
+    assert faults(report) == {("erased-unjustified", "entry 7"), ("erased-present", "entry 300")}
+    assert faults(verify(export(log, tmp_path / "two", erased={5, 300, 599}))[1]) == {
+        ("erased-unjustified", f"entry {index}") for index in (5, 300, 599)
+    }
 
 
 def test_older_partial_tiles_may_lie_beside(copy: Path, log: Log) -> None:
@@ -150,7 +166,7 @@ def test_a_rewritten_log_does_not_extend_the_checkpoint_that_one_kept(
     """The administrator rewrites entry 50, and signs everything anew with the real key."""
     kept = saved(tmp_path, "kept", log.notes[300])
     rewritten = Log(tmp_path / "ledger", signer)
-    rewritten.seal(600)
+    rewritten.seal(600, erased=[50])
     rewritten.leaves[50] = rewritten.leaves[51].replace(log.ids[51].encode(), log.ids[50].encode())
     rewritten.seal_anew()
     rewritten.salts[50], rewritten.payloads[50] = rewritten.salts[51], rewritten.payloads[51]

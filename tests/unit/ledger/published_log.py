@@ -34,15 +34,18 @@ class Log:
         self.roots: dict[int, bytes] = {}
         self.publisher = Publisher(root, files)
 
-    def seal(self, size: int) -> None:
-        """Add entries up to `size` and sign the head."""
+    def seal(self, size: int, erased: Sequence[int] = ()) -> None:
+        """Add entries up to `size` and sign the head; the last one says that the entries `erased` are."""
         first = len(self.leaves)
         for index in range(first, size):
             entry_id = encode_id(hashlib.sha256(b"id %d" % index).digest()[:16])
             time = START + timedelta(microseconds=index // 3)
-            details = {"count": index, "note": 'quotes " and \\ and é'}
+            details: dict[str, object] = {"count": index, "note": 'quotes " and \\ and é'}
+            kind = "test.entry.made"
+            if erased and index == size - 1:
+                kind, details = "ledger.payloads.erased", {"erased": [[each, kind, 1] for each in erased]}
             payload = json.dumps(
-                {"time": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "kind": "test.entry.made", "details": details},
+                {"time": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "kind": kind, "details": details},
                 separators=(",", ":"),
                 ensure_ascii=False,
             )

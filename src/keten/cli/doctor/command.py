@@ -77,7 +77,7 @@ def _accept(settings: Settings, output: Output) -> None:
 
 def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Every check. One that can't be carried out is a finding itself."""
-    from keten.cli.doctor import backups, content, files, ledger, network
+    from keten.cli.doctor import backups, content, erasure, files, ledger, network
     from keten.cli.doctor.findings import Case, wrong
     from keten.cli.operator.keeping import connect
     from keten.cli.up.running import running
@@ -111,6 +111,9 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         ledger.published,
         ledger.outside,
         backups.copies,
+        erasure.approvers,
+        erasure.waiting,
+        erasure.over,
     )
     for check in checks:
         yield from _carried_out(check, case)

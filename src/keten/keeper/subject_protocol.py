@@ -1,0 +1,179 @@
+"""What operators say about subjects, holds and requests that take two people. Part of the operator's socket."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """Read what is known of a person or client, by name or id. Recorded first."""
+
+    subject: str
+
+
+class Traced(msgspec.Struct, frozen=True):
+    """The subject. email: of a person, opened with its key. entry: that says that it was read."""
+
+    kind: str
+    id: str
+    name: str
+    supplier: str
+    email: str
+    keys: tuple[str, ...]
+    roles: tuple[str, ...]
+    ended: str
+    erased: bool
+    entry: str
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """Open the callers' addresses in these entries of a client; each asking is an entry."""
+
+    subject: str
+    indexes: tuple[int, ...]
+
+
+class OpenedAddresses(msgspec.Struct, frozen=True):
+    """Entry's index → address, of those that can still be opened."""
+
+    addresses: dict[int, str]
+    entry: str
+
+
+class Erase(msgspec.Struct, frozen=True):
+    """Ask for the erasure of a person or client, by name or id. plan_only: say what it would do."""
+
+    subject: str
+    reason: str
+    basis: str = ""
+    plan_only: bool = False
+
+
+class Approve(msgspec.Struct, frozen=True):
+    """Approve a request, which is then carried out. plan_only: say what it will do."""
+
+    request: str
+    plan_only: bool = False
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """Refuse a request, or take back one's own."""
+
+    request: str
+    reason: str
+
+
+class SetHold(msgspec.Struct, frozen=True):
+    """Set a legal hold. kind: person, client, dataset, contract, or subject (a person or client). until_us 0: open."""
+
+    kind: str
+    target: str
+    reason: str
+    until_us: int = 0
+
+
+class ReleaseHold(msgspec.Struct, frozen=True):
+    """Ask for the release of a hold."""
+
+    hold: str
+    reason: str
+
+
+class Everything(msgspec.Struct, frozen=True):
+    """List requests: all of them, or only those that wait."""
+
+    all: bool = False
+
+
+class Line(msgspec.Struct, frozen=True):
+    """How many of what, and why."""
+
+    what: str
+    count: int
+    why: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What carrying out a request does. holds: what forbids it now. unreached: what nobody here can erase."""
+
+    kind: str
+    id: str
+    name: str
+    supplier: str = ""
+    erased: list[Line] = []
+    kept: list[Line] = []
+    unreached: list[str] = []
+    holds: list[str] = []
+    already: bool = False
+
+
+class RequestInfo(msgspec.Struct, frozen=True):
+    """A request. name: of what it is about, as the organisation calls it. Times are RFC 3339, "" for none."""
+
+    id: str
+    what: str
+    kind: str
+    target: str
+    name: str
+    reason: str
+    basis: str
+    asked_by: str
+    asked: str
+    lapses: str
+    state: str
+    approvers: int
+    decided_by: str = ""
+    decided: str = ""
+    remark: str = ""
+
+
+class Requests(msgspec.Struct, frozen=True):
+    """Requests, in the order of their last change."""
+
+    requests: list[RequestInfo]
+
+
+class HoldInfo(msgspec.Struct, frozen=True):
+    """A hold. until: RFC 3339, "" with no end. in_force: false once its time is over or it was released."""
+
+    id: str
+    kind: str
+    target: str
+    name: str
+    reason: str
+    set_by: str
+    set: str
+    until: str
+    in_force: bool
+
+
+class Holds(msgspec.Struct, frozen=True):
+    """The holds that nobody has released."""
+
+    holds: list[HoldInfo]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of it. plan: what it does. steps as in `Revoked`, empty while it waits. already: it was done before.
+
+    request: None for a plan, and where nothing had to be asked.
+    """
+
+    plan: Plan
+    request: RequestInfo | None = None
+    steps: list[dict[str, str]] = []
+    entry: str = ""
+    already: bool = False
+
+
+SUBJECT_VERBS: dict[str, tuple[type, type]] = {
+    "subjects.trace": (Trace, Traced),
+    "subjects.addresses": (Addresses, OpenedAddresses),
+    "subjects.erase": (Erase, Outcome),
+    "subjects.requests": (Everything, Requests),
+    "subjects.approve": (Approve, Outcome),
+    "subjects.refuse": (Refuse, RequestInfo),
+    "subjects.hold": (SetHold, HoldInfo),
+    "subjects.release": (ReleaseHold, Outcome),
+    "subjects.holds": (Everything, Holds),
+}

@@ -1,0 +1,377 @@
+"""What operators say about subjects, legal holds, and what takes two people (law 14)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+import msgspec
+
+from keten.core.clock import rfc3339
+from keten.core.errors import Conflict, Invalid, KetenError
+from keten.identity.model import Client, Person
+from keten.keeper import protocol as said
+from keten.keeper import subject_protocol as told
+from keten.keeper.destroying import Destroying
+from keten.keeper.erasing import Erasing
+from keten.keeper.gateway_verbs import GatewayVerbs
+from keten.keeper.server import Connection, Verb, user_ids, waiting_verb
+from keten.keeper.steps import Content, Step, is_done, step
+from keten.keeper.trusted import Trusted
+from keten.keeper.writer import sealed_in
+from keten.ledger.writing import Writing
+from keten.subjects import erasing, holds, requests, tracing
+from keten.subjects.erasing import word_of
+from keten.subjects.model import Hold, Operator, Request, State, What
+from keten.vault import service as vault
+
+log = logging.getLogger(__name__)
+_DESTROY = "destroy-"
+_SUBJECT = "subject"
+
+
+class SubjectVerbs:
+    """The verbs; and what was approved is carried out, one thing at a time."""
+
+    def __init__(self, trusted: Trusted, gateways: GatewayVerbs, content: Content) -> None:
+        self._trusted = trusted
+        self._destroying = Destroying(trusted, gateways, content)
+        self.erasing = Erasing(trusted, gateways, content)
+        self._one = asyncio.Lock()
+        self._begun: set[str] = set()  # requests that this process approved: nothing of them was done before
+
+    def verbs(self) -> dict[str, Verb]:
+        """Verb → what it does, for the operator's socket."""
+        return {
+            "revocation.destroy": waiting_verb(said.Destroy, self.destroy),
+            "subjects.trace": waiting_verb(told.Trace, self.trace),
+            "subjects.addresses": waiting_verb(told.Addresses, self.addresses),
+            "subjects.erase": waiting_verb(told.Erase, self.erase),
+            "subjects.requests": waiting_verb(told.Everything, self.requests),
+            "subjects.approve": waiting_verb(told.Approve, self.approve),
+            "subjects.refuse": waiting_verb(told.Refuse, self.refuse),
+            "subjects.hold": waiting_verb(told.SetHold, self.set_hold),
+            "subjects.release": waiting_verb(told.ReleaseHold, self.release_hold),
+            "subjects.holds": waiting_verb(told.Everything, self.holds),
+        }
+
+    # ---- reading ---------------------------------------------------------------------------------------------
+
+    async def trace(self, connection: Connection, body: told.Trace) -> told.Traced:
+        """Who a subject is, with what is sealed of it; recorded before it is answered (law 7)."""
+        trusted = self._trusted
+        trusted.door.fresh()
+        row = erasing.subject(trusted.register, body.subject)
+        with trusted.reader.connect() as reading:
+            email = tracing.email(reading, trusted.keys, row)
+        opened = ["email"] if email else []
+        operator = operator_of(connection)
+        index, batch = await trusted.writer.run(lambda writing: tracing.record(writing, row, opened, operator))
+        supplier = trusted.register.supplier(row.supplier) if row.supplier else None
+        return told.Traced(
+            word_of(row),
+            row.id,
+            row.name,
+            supplier.name if supplier else row.supplier,
+            email,
+            getattr(row, "keys", ()),
+            getattr(row, "roles", ()),
+            f"{rfc3339(row.ended.at_us)}: {row.ended.reason}" if row.ended else "",
+            bool(row.erased),
+            sealed_in(batch, index).id,
+        )
+
+    async def addresses(self, connection: Connection, body: told.Addresses) -> told.OpenedAddresses:
+        """Where a client called from in some of its accesses; recorded before it is answered (law 7)."""
+        trusted = self._trusted
+        if len(body.indexes) > tracing.MOST_ADDRESSES:
+            raise Invalid("too-many", f"At most {tracing.MOST_ADDRESSES} addresses are opened at once.")
+        trusted.door.fresh()
+        row = erasing.subject(trusted.register, body.subject)
+        operator = operator_of(connection)
+        index, batch = await trusted.writer.run(lambda writing: tracing.record(writing, row, ["addresses"], operator))
+        size = trusted.writer.head.size
+        wanted = [each for each in body.indexes if 0 <= each < size]
+        with trusted.reader.connect() as reading:
+            found = tracing.addresses(reading, trusted.keys, row.id, wanted)
+        return told.OpenedAddresses(found, sealed_in(batch, index).id)
+
+    def _subject(self, name_or_id: str) -> Person | Client:
+        """A person or client by name or id, and by the name that it had before it was erased."""
+        try:
+            return erasing.subject(self._trusted.register, name_or_id)
+        except Invalid:
+            with self._trusted.reader.connect() as reading:
+                erased = erasing.erased_as(reading, self._trusted.keys, name_or_id)
+            if erased is None:
+                raise
+            return erased
+
+    # ---- what takes two people -------------------------------------------------------------------------------
+
+    async def erase(self, connection: Connection, body: told.Erase) -> told.Outcome:
+        """Ask for an erasure; where one person is enough, it is carried out at once."""
+        self._trusted.door.fresh()
+        row = self._subject(body.subject)
+        plan = self._erasure_plan(word_of(row), row.id)
+        if body.plan_only or plan.already:
+            return told.Outcome(plan, already=plan.already)
+        self._require_unheld_subject(row.id)
+        return await self._asked(connection, "erase", word_of(row), row.id, (body.reason, body.basis))
+
+    async def release_hold(self, connection: Connection, body: told.ReleaseHold) -> told.Outcome:
+        """Ask for the release of a hold."""
+        with self._trusted.reader.connect() as reading:
+            hold = holds.get(reading, body.hold)
+        if hold.state != "set":
+            raise Conflict("hold-over", "This hold was released already.", hold.id)
+        return await self._asked(connection, "release", "hold", hold.id, (body.reason, ""))
+
+    async def destroy(self, connection: Connection, body: said.Destroy) -> said.Destroyed:
+        """Destroy content; where there are two operators, ask for it, and another one approves."""
+        planned = self._destroying.plan(body)
+        if body.plan_only:
+            return planned
+        what: What = f"{_DESTROY}{body.kind}"  # type: ignore[assignment]  # the plan has looked at the kind
+        if self._two_needed(what) and not planned.already:
+            outcome = await self._asked(connection, what, body.kind, planned.id, (body.reason, ""))
+            return msgspec.structs.replace(planned, request=outcome.request.id if outcome.request else "")
+        async with self._one:
+            operator = operator_of(connection)
+            steps, entry = await self._destroying.destroy(body.kind, planned.id, body.reason, operator.actor)
+        return msgspec.structs.replace(planned, steps=steps, entry=entry)
+
+    async def _asked(
+        self, connection: Connection, what: What, kind: str, target: str, said_of_it: tuple[str, str]
+    ) -> told.Outcome:
+        operator = operator_of(connection)
+        reason, basis = said_of_it
+        request, batch = await self._trusted.writer.run(
+            lambda writing: requests.ask(writing, what, kind, target, operator, reason, basis), alone=True
+        )
+        if self._two_needed(what):
+            entry = batch.sealed[0].id if batch is not None else ""
+            return told.Outcome(self._plan(request), self._info(request), entry=entry, already=batch is None)
+        return await self._approved(request.id, operator)
+
+    async def approve(self, connection: Connection, body: told.Approve) -> told.Outcome:
+        """Approve a request, and carry it out; or say what that would do."""
+        with self._trusted.reader.connect() as reading:
+            request = requests.get(reading, body.request)
+        if body.plan_only:
+            return told.Outcome(self._plan(request), self._info(request))
+        operator = operator_of(connection)
+        approvers = self._approvers(request.what)
+        requests.require_approvable(request, operator, approvers, self._trusted.clock.recording_time())
+        plan = self._plan(request)
+        if plan.holds and request.what != "release":
+            raise Conflict("held", f"A legal hold keeps it: {plan.holds[0]}.", f"{len(plan.holds)} holds")
+        return await self._approved(request.id, operator)
+
+    async def _approved(self, request_id: str, operator: Operator) -> told.Outcome:
+        def run(writing: Writing) -> Request:
+            request = requests.get(writing.connection, request_id)
+            return requests.approve(writing, request_id, operator, self._approvers(request.what))
+
+        request, _batch = await self._trusted.writer.run(run, alone=True)
+        self._begun.add(request.id)
+        plan = self._plan(request)
+        steps, entry = await self._carry_out(request)
+        with self._trusted.reader.connect() as reading:
+            request = requests.get(reading, request_id)
+        return told.Outcome(plan, self._info(request), steps, entry)
+
+    async def refuse(self, connection: Connection, body: told.Refuse) -> told.RequestInfo:
+        """Refuse a request, or take back one's own."""
+        operator = operator_of(connection)
+        refused, _batch = await self._trusted.writer.run(
+            lambda writing: requests.refuse(writing, body.request, operator, body.reason), alone=True
+        )
+        return self._info(refused)
+
+    async def requests(self, _connection: Connection, body: told.Everything) -> told.Requests:
+        """The requests that wait or are being carried out; or all."""
+        states: tuple[State, ...] = ("waiting", "approved")
+        states += ("refused", "lapsed", "done") if body.all else ()
+        with self._trusted.reader.connect() as reading:
+            found = [one for state in states for one in requests.in_state(reading, state)]
+        return told.Requests([self._info(one) for one in sorted(found, key=lambda one: one.asked_us)])
+
+    # ---- carrying out ----------------------------------------------------------------------------------------
+
+    async def go_on(self) -> None:
+        """Carry on with what was approved and is not done, also before a restart; let lapse what nobody approved."""
+        with self._trusted.reader.connect() as reading:
+            waiting = requests.in_state(reading, "waiting")
+            approved = requests.in_state(reading, "approved")
+        now = self._trusted.clock.recording_time()
+        if any(one.lapses_us <= now for one in waiting):
+            await self._trusted.writer.run(requests.lapse, alone=True)
+        for request in approved:
+            try:
+                await self._carry_out(request)
+            except KetenError as error:
+                log.warning("request %s waits: %s", request.id, error)
+
+    async def _carry_out(self, request: Request) -> tuple[list[Step], str]:
+        async with self._one:
+            with self._trusted.reader.connect() as reading:
+                request = requests.get(reading, request.id)
+            if request.state != "approved":
+                return [], ""
+            if request.what == "erase":
+                whole = request.id in self._begun
+                self._begun.discard(request.id)
+                return await self.erasing.erase(request, self._destroying.copies(), whole=whole)
+            if request.what == "release":
+                _hold, batch = await self._trusted.writer.run(
+                    lambda writing: holds.release(writing, request), alone=True
+                )
+                entry = batch.sealed[0].id if batch is not None else ""
+                return [step("hold", "released", done=True)], entry
+            actor = f"operator:{request.decided_by}"
+            steps, entry = await self._destroying.destroy(request.kind, request.target, request.reason, actor)
+            if is_done(steps):
+                await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
+            return steps, entry
+
+    def _two_needed(self, what: str) -> bool:
+        return self._approvers(what) > 1
+
+    def _approvers(self, what: str) -> int:
+        """How many people it takes. To destroy content one does as long as there is only one operator."""
+        settings = self._trusted.settings
+        if settings.erasure.approvers == 1:
+            return 1
+        if not what.startswith(_DESTROY):
+            return 2
+        own = os.getuid()
+        operators = {uid for uid in user_ids(settings.keeper.operator_users) if uid or not own}
+        return min(2, len(operators))
+
+    # ---- holds -----------------------------------------------------------------------------------------------
+
+    async def set_hold(self, connection: Connection, body: told.SetHold) -> told.HoldInfo:
+        """Set a hold. One person is enough: it destroys nothing."""
+        trusted = self._trusted
+        trusted.door.fresh()
+        if body.kind == _SUBJECT:
+            row = erasing.subject(trusted.register, body.target)
+            kind, target = word_of(row), row.id
+        elif body.kind not in holds.KINDS:
+            raise Invalid("kind", f"A hold is on a subject, dataset or contract; not on {body.kind!r}.")
+        else:
+            found = trusted.register.named(body.kind, body.target)
+            if found is None:
+                raise Invalid("unknown-name", f"There is no {body.kind} {body.target!r} in the register.")
+            kind, target = body.kind, found.id
+        operator = operator_of(connection)
+        hold, _batch = await trusted.writer.run(
+            lambda writing: holds.put(writing, kind, target, operator, body.reason, body.until_us), alone=True
+        )
+        return self._hold_info(hold)
+
+    async def holds(self, _connection: Connection, _body: told.Everything) -> told.Holds:
+        """The holds that nobody has released."""
+        with self._trusted.reader.connect() as reading:
+            found = holds.standing(reading)
+        return told.Holds([self._hold_info(one) for one in found])
+
+    def require_unheld(self, dataset: str) -> None:
+        """Raises `Conflict` ("held") while content of a dataset must be kept."""
+        with self._trusted.reader.connect() as reading:
+            holds.require_none(holds.on_datasets(reading, [dataset], self._trusted.clock.recording_time()))
+
+    def _require_unheld_subject(self, subject: str) -> None:
+        with self._trusted.reader.connect() as reading:
+            erasing.require_free(reading, subject, self._trusted.clock.recording_time())
+
+    # ---- telling ---------------------------------------------------------------------------------------------
+
+    def _erasure_plan(self, kind: str, subject: str) -> told.Plan:
+        with self._trusted.reader.connect() as reading:
+            row = erasing.find_row(reading, kind, subject)
+            plan = erasing.plan(reading, row, self._destroying.copies(), self._trusted.clock.recording_time())
+        unreached = [*plan.unreached, *self.erasing.copies.foreseen()]
+        return msgspec.convert(msgspec.to_builtins(plan) | {"unreached": unreached}, told.Plan)
+
+    def _plan(self, request: Request) -> told.Plan:
+        """What carrying out a request does, as things are now."""
+        if request.what == "erase":
+            return self._erasure_plan(request.kind, request.target)
+        name = self._name(request.kind, request.target)
+        with self._trusted.reader.connect() as reading:
+            if request.what == "release":
+                line = told.Line("hold", 1, holds.told(holds.get(reading, request.target)))
+                return told.Plan(request.kind, request.target, name, erased=[line])
+            now = self._trusted.clock.recording_time()
+            against = self._destroying.holds_against(reading, request.kind, request.target, now)
+            lines, kept = self._destroying.lines(reading, request.kind, request.target, now)
+        return told.Plan(
+            request.kind,
+            request.target,
+            name,
+            erased=[told.Line(what, count, "key and content") for what, count in lines],
+            kept=[told.Line("kept", 1, why) for why in kept],
+            unreached=[f"db/{one} may hold the key" for one in self._destroying.copies()],
+            holds=[holds.told(one) for one in against],
+        )
+
+    def _name(self, kind: str, target: str) -> str:
+        """What the organisation calls it; its id when there is no name."""
+        if kind == "object":
+            with self._trusted.reader.connect() as reading:
+                found = vault.object(reading, target)
+            return found.name if found else target
+        if kind == "hold":
+            return target
+        row = self._trusted.register.named(kind, target)
+        return row.name if row else target
+
+    def _info(self, request: Request) -> told.RequestInfo:
+        self._trusted.door.fresh()
+        try:
+            name = self._name(request.kind, request.target)
+        except KetenError:  # its row does not match the ledger: shown by its id
+            name = request.target
+        return told.RequestInfo(
+            request.id,
+            request.what,
+            request.kind,
+            request.target,
+            name,
+            request.reason,
+            request.basis,
+            request.asked_by,
+            rfc3339(request.asked_us),
+            rfc3339(request.lapses_us),
+            request.state,
+            self._approvers(request.what) if request.state == "waiting" else request.approvers,
+            request.decided_by,
+            rfc3339(request.decided_us) if request.decided_us else "",
+            request.remark,
+        )
+
+    def _hold_info(self, hold: Hold) -> told.HoldInfo:
+        self._trusted.door.fresh()
+        try:
+            name = self._name(hold.kind, hold.target)
+        except KetenError:
+            name = hold.target
+        return told.HoldInfo(
+            hold.id,
+            hold.kind,
+            hold.target,
+            name,
+            hold.reason,
+            hold.set_by,
+            rfc3339(hold.set_us),
+            rfc3339(hold.until_us) if hold.until_us else "",
+            hold.holds_at(self._trusted.clock.recording_time()),
+        )
+
+
+def operator_of(connection: Connection) -> Operator:
+    """Who is on the other side, by the operating system's word."""
+    return Operator(connection.peer.name, connection.peer.uid)

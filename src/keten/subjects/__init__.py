@@ -1,0 +1,1 @@
+"""What is known of one person or client: where it went, who may erase it, what must not be erased yet."""

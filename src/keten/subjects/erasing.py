@@ -1,0 +1,258 @@
+"""Erasing a person or client: what goes, what stays and why, in steps that can be killed and go on at the next start.
+
+What is about a *person* goes: its key, its row, and the payload of every entry that it acted in or that is about it.
+Of a *client*, a system's account, its key and its row go, and what changed that row; entries of its accesses stay. They
+are the organisation's own evidence of what it gave to whom (GDPR Art. 5(2), 17(3)(b) and (e)), and what is personal in
+them, the caller's address, was under the key that is gone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from keten.core.clock import rfc3339
+from keten.core.errors import Conflict, Invalid
+from keten.identity import rows as identity
+from keten.identity.model import Client, Person
+from keten.identity.rows import clients, people
+from keten.ledger import erasing
+from keten.ledger.erasure_entries import PAYLOADS_ERASED
+from keten.ledger.model import Entry
+from keten.ledger.query import Filter, find
+from keten.ledger.reading import read_indexes
+from keten.ledger.writing import Writing
+from keten.subjects import holds
+from keten.subjects.model import ErasurePlan, Line, Request
+from keten.subjects.requests import done
+from keten.suppliers.register import Register
+from keten.suppliers.rows import suppliers
+from keten.vault import service as vault
+from keten.vault.keys import Keys
+
+WORDS = ("person", "client")
+# What says that, why and by whom something was erased is what accountability rests on (GDPR Art. 5(2)).
+_ACCOUNTS = ("subjects.", PAYLOADS_ERASED.name, "identity.person.erased", "identity.client.erased")
+_EXPORTED = "ledger.copy.exported"
+_EXPORTS_SHOWN = 20
+_BEYOND = (
+    "copies that suppliers fetched are theirs: the contract obliges them, Keten can't reach them",
+    "people inside the content of files: destroy the object or dataset (keten destroy)",
+    "free blocks of the disk below the file system: only an encrypted disk protects those",
+)
+
+
+class Copies(Protocol):
+    """What holds copies of the database outside of the instance's own file."""
+
+    def foreseen(self) -> Sequence[str]:
+        """In sentences, what `renew_keys` will not be able to reach."""
+
+    def renew_keys(self) -> Sequence[str]:
+        """Make copies of before unreadable; returns, in sentences, those for which that can't be done here."""
+
+
+class Unreached:
+    """Copies that nobody here can reach."""
+
+    def foreseen(self) -> Sequence[str]:
+        """All of them."""
+        return self.renew_keys()
+
+    def renew_keys(self) -> Sequence[str]:
+        """All of them."""
+        return ("backups made before the erasure hold what was erased, until they are destroyed",)
+
+
+def subject(register: Register, name_or_id: str) -> Person | Client:
+    """A person or client by the organisation's name or by random id. Raises `Invalid` ("unknown-name")."""
+    for word in WORDS:
+        found = register.named(word, name_or_id)
+        if isinstance(found, Person | Client):
+            return found
+    raise Invalid("unknown-name", f"There is no person or client {name_or_id!r} in the register.")
+
+
+def erased_as(connection: Connection, keys: Keys, name: str) -> Person | Client | None:
+    """The erased row of this former name, if there is one. Looks at every row. Raises `Corrupt`."""
+    person, client = (keys.fingerprint(word, name) for word in WORDS)
+    found = next((row for row in people.each(connection) if row.erased == person), None)
+    return found or next((row for row in clients.each(connection) if row.erased == client), None)
+
+
+def word_of(row: Person | Client) -> str:
+    """What one is called."""
+    return "person" if isinstance(row, Person) else "client"
+
+
+def find_row(connection: Connection, kind: str, row_id: str) -> Person | Client:
+    """A subject's row, checked. Raises `Invalid` ("unknown-name"), `Corrupt` ("register-mismatch")."""
+    row = people.get(connection, row_id) if kind == "person" else clients.get(connection, row_id)
+    if row is None:
+        raise Invalid("unknown-name", f"There is no {kind} {row_id!r} in the register.")
+    return row
+
+
+# ---- before ------------------------------------------------------------------------------------------------------
+
+
+def plan(connection: Connection, row: Person | Client, copies: Sequence[str], now_us: int) -> ErasurePlan:
+    """What erasing this subject would do, exactly. copies: files beside the database that hold it as it was."""
+    word = word_of(row)
+    supplier = suppliers.get(connection, row.supplier) if row.supplier else None
+    goes, stays = _counted(connection, row)
+    if row.ended is None:
+        goes[f"identity.{word}.ended"] += 1  # its end is recorded first
+    erased = [] if row.erased else [Line("key", 1, "what is sealed under it can't be opened any more"), _row_line(row)]
+    erased += [Line(kind, count, "payload and salt") for kind, count in sorted(goes.items())]
+    kept = [Line(kind, count, _why_kept(kind)) for kind, count in sorted(stays.items())]
+    kept.append(Line("leaf", sum(goes.values()), "random id and commitment of each, so that every proof still holds"))
+    return ErasurePlan(
+        word,
+        row.id,
+        row.name,
+        supplier.name if supplier else "",
+        erased,
+        kept,
+        [*(f"{name} beside the database holds it as it was" for name in copies), *_unreached(connection)],
+        [holds.told(one) for one in holds.on_subject(connection, row.id, now_us)],
+        already=bool(row.erased) and not goes,
+    )
+
+
+def require_free(connection: Connection, subject_id: str, now_us: int) -> None:
+    """Raises `Conflict` ("held") while a legal hold keeps what is known of a subject."""
+    holds.require_none(holds.on_subject(connection, subject_id, now_us))
+
+
+def _row_line(row: Person | Client) -> Line:
+    what = "name, roles and sealed address" if isinstance(row, Person) else "name and public keys"
+    return Line("row", 1, f"{what}; the row stays, ended and without them")
+
+
+def _why_kept(kind: str) -> str:
+    if kind.startswith(_ACCOUNTS):
+        return "says who asked for what and who approved it: nothing personal"
+    return "the organisation's evidence; the caller's address in it can't be opened any more"
+
+
+def _counted(connection: Connection, row: Person | Client) -> tuple[Counter[str], Counter[str]]:
+    """The kinds of entries that go, and of those that stay."""
+    going = {entry.index: entry.kind for entry in _going(connection, row)}
+    stays = Counter(one.kind for one in find(connection, Filter(principal=row.id)) if one.index not in going)
+    return Counter(going.values()), stays
+
+
+def _going(connection: Connection, row: Person | Client) -> Iterator[Entry]:
+    """The entries whose payload goes with this subject: those that changed its row, and all that are about a person."""
+    changed = erasing.changed(connection, row.id)
+    for entry in read_indexes(connection, changed):
+        if entry.payload is not None and not entry.kind.startswith(_ACCOUNTS):
+            yield entry
+    if not isinstance(row, Person):
+        return
+    seen = set(changed)
+    for entry in find(connection, Filter(principal=row.id)):
+        if entry.payload is None or entry.index in seen or entry.kind.startswith(_ACCOUNTS):
+            continue
+        if row.id == entry.payload.actor or row.id in entry.payload.subjects:
+            yield entry
+
+
+def kept(connection: Connection, request: Request) -> dict[str, int]:
+    """How many entries about the subject stay, by kind."""
+    return dict(_counted(connection, find_row(connection, request.kind, request.target))[1])
+
+
+def _unreached(connection: Connection) -> Iterator[str]:
+    exported = [one for one in find(connection, Filter(kind=_EXPORTED)) if one.payload is not None]
+    for entry in exported[-_EXPORTS_SHOWN:]:
+        target = entry.payload.details.get("target", "") if entry.payload else ""
+        yield f"the export {target!r} of {rfc3339(entry.time_us)} holds payloads: ask whoever has it to destroy it"
+    if len(exported) > _EXPORTS_SHOWN:
+        yield f"{len(exported) - _EXPORTS_SHOWN} earlier exports: keten ledger show --kind {_EXPORTED}"
+    yield from _BEYOND
+
+
+# ---- the steps ---------------------------------------------------------------------------------------------------
+
+
+class Traces(msgspec.Struct):
+    """Random bytes that stood beside what was destroyed: where one of them is left in a file, more may be."""
+
+    needles: list[bytes] = []
+
+
+def forget(writing: Writing, keys: Keys, request: Request, traces: Traces) -> bool:
+    """Destroy the subject's key and what its row says, in one transaction; false when that was done before.
+
+    The row must have ended. Raises `Conflict` ("held", "not-ended"), `Corrupt` ("register-mismatch").
+    """
+    row = find_row(writing.connection, request.kind, request.target)
+    if row.erased:
+        return False
+    require_free(writing.connection, row.id, writing.time_us)
+    if row.ended is None:
+        raise Conflict("not-ended", "What has not ended is not erased.", row.id)
+    wrapped = vault.subject_key(writing.connection, row.id)
+    if wrapped is not None:
+        traces.needles.append(wrapped)
+    traces.needles.extend(_rare(row))
+    vault.destroy_subject_key(writing, keys, row.id)
+    identity.erase(writing, row, keys.fingerprint(request.kind, row.name), f"operator:{request.decided_by}")
+    return True
+
+
+def erase_some(writing: Writing, request: Request, traces: Traces) -> int:
+    """Destroy the next payloads, with the entry that names them; returns how many, 0 when none is left.
+
+    Raises `Corrupt` ("entry-damaged", "register-mismatch", …).
+    """
+    connection = writing.connection
+    row = find_row(connection, request.kind, request.target)
+    some = [entry.index for entry in islice(_going(connection, row), erasing.AT_ONCE)]
+    traces.needles.extend(erasing.salts(connection, some))
+    why = f"{request.kind} erased by request {request.id}"
+    return len(erasing.erase(writing, some, f"operator:{request.decided_by}", request.refs, why))
+
+
+def finish(writing: Writing, request: Request, stays: dict[str, int], unreached: Sequence[str]) -> Request:
+    """Say that all of it is done. stays: as `kept` counts. Raises `Conflict` ("not-erased") when something is left."""
+    connection = writing.connection
+    row = find_row(connection, request.kind, request.target)
+    left = next(_going(connection, row), None)
+    if not row.erased or left is not None or not vault.subject_erased(connection, row.id):
+        raise Conflict("not-erased", "Something of this subject is not erased yet.", f"{left}")
+    gone = sorted(_erased_by(connection, request))
+    details: dict[str, Any] = {"payloads": len(gone), "indexes": _runs(gone), "kept": stays}
+    details["unreached"] = [*unreached, *_unreached(connection)]
+    return done(writing, request, details)
+
+
+def _erased_by(connection: Connection, request: Request) -> Iterator[int]:
+    for entry in find(connection, Filter(principal=request.target, kind=PAYLOADS_ERASED.name)):
+        if entry.payload is not None and entry.payload.refs.get("request") == request.id:
+            yield from (one[0] for one in entry.payload.details["erased"])
+
+
+def _runs(indexes: Sequence[int]) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for index in indexes:
+        if runs and runs[-1][1] == index - 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return runs
+
+
+def _rare(row: Person | Client) -> Iterator[bytes]:
+    """What of a row is long enough to stand in no other place by chance."""
+    if isinstance(row, Person):
+        yield row.sealed.encode()
+    else:
+        yield from (key.encode() for key in row.keys)

@@ -1,0 +1,1 @@
+"""Whoever holds every key and every file that is left, and looks for what was erased."""

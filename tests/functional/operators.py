@@ -1,0 +1,73 @@
+"""A town whose operators are users of this machine: root, and others by number, each known by the kernel's word."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+from tests.functional.separate import Python
+from tests.town import SETTINGS, Town
+
+ANNA, BERT = 64021, 64022
+OPERATORS = f'{SETTINGS}[keeper]\noperator_users = ["{ANNA}", "{BERT}"]\n'
+
+
+class Operators:
+    """The running town, and commands that its operators give. Use as a context manager; needs root."""
+
+    def __init__(self, settings: str = OPERATORS) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("only root can act as several users")
+        self.python = Python()
+        self.folder = Path(tempfile.mkdtemp(prefix="keten-operators-"))
+        self.folder.chmod(0o755)
+        self.town = Town(self.folder)
+        self.home = self.town.keten.home
+        (self.home / "keten.toml").write_text(settings, encoding="utf-8")
+
+    def start(self) -> None:
+        """Run it, with its content; the operators' group may reach the operator's socket."""
+        self.town.start()
+        self.reachable()
+
+    def reachable(self) -> None:
+        """What the manual does with a group."""
+        self.town.keten.paths.operator_socket.parent.chmod(0o755)
+
+    def command(self, user: int, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `keten WORDS` as a user of this machine."""
+        return self.python.run(user, "-m", "keten", *words, "--home", str(self.home))
+
+    def run(self, user: int, *words: str, expect: int = 0) -> Any:
+        """Run `keten WORDS --json` as a user; its result."""
+        done = self.command(user, *words, "--json")
+        assert done.returncode == expect, f"{words}: {done.returncode} {done.stdout}{done.stderr}"
+        return json.loads(done.stdout) if done.stdout.strip() else done.stderr
+
+    def entries(self, *words: str) -> list[dict[str, Any]]:
+        """Entries of the ledger, as root reads them."""
+        done = self.town.keten.command("ledger", "show", *words, "--json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def verified(self) -> dict[str, Any]:
+        """What `keten ledger verify` says; all of it holds."""
+        report: dict[str, Any] = self.town.keten.run("ledger", "verify")
+        assert report["ok"], report["faults"]
+        return report
+
+    def __enter__(self) -> Self:
+        self.town.keten.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.town.keten.__exit__(kind, error, at)
+        shutil.rmtree(self.folder, ignore_errors=True)
