@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from keten.core.clock import rfc3339, wall_us
+from keten.core.db import copies
 from keten.core.errors import Conflict, Denied, FsyncFailed, Invalid, NotFound, Unavailable
 from keten.core.files import stop_process
 from keten.core.ids import is_id
@@ -220,13 +221,12 @@ class OperatorVerbs:
     async def _forgotten(self) -> dict[str, str]:
         if await self._trusted.writer.empty_log():
             return _step("log", "nothing of the key is left in the database's log", done=True)
-        return _not_done("log", "the database's log may still hold the key, until the keeper stops; try again")
+        return _not_done("log", f"the key may not be gone: {self._trusted.writer.remains}")
 
     def _copies(self) -> list[dict[str, str]]:
         """Copies of the database that an upgrade made hold the keys of their day."""
-        database = self._trusted.settings.paths.database
-        copies = sorted(path.name for path in database.parent.glob(f"{database.name}.before-*"))
-        return [_not_done("copies", f"db/{name} may still hold the key: remove it") for name in copies]
+        names = copies(self._trusted.settings.state)
+        return [_not_done("copies", f"db/{name} may still hold the key: remove it") for name in names]
 
     async def _cut_steps(self) -> list[dict[str, str]]:
         """What the last change ended, cut and confirmed, as steps to show."""

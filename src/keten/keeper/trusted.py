@@ -7,14 +7,15 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import sqlalchemy
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten import __version__
 from keten.budgets.service import Budgets
 from keten.core.clock import Clock
 from keten.core.crypto import derive
-from keten.core.db import reading_engine, writing_engine
-from keten.core.errors import Corrupt, Unavailable
+from keten.core.db import reading_engine, take, writing_engine
+from keten.core.errors import Conflict, Corrupt, Unavailable
 from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.exchange import entries as exchange_entries
@@ -59,8 +60,9 @@ def ledger_sealer(root: RootKey, origin: str) -> Sealer:
 class Trusted:
     """The keeper's state. Build inside a running event loop (the writer calls back into it)."""
 
-    def __init__(self, settings: Settings, root: RootKey) -> None:
-        paths = settings.paths
+    def __init__(self, settings: Settings, root: RootKey, engine: sqlalchemy.Engine | None = None) -> None:
+        """`engine`: the one that writes, when this process is the one keeper of the log already (`stand_by`)."""
+        paths, place = settings.paths, settings.state
         self.settings = settings
         self.key_kind = root.kind
         self.origin = read_origin(paths.ledger / "key.pub")
@@ -69,7 +71,12 @@ class Trusted:
         verifier = Verifier.parse(verifier_key)
         if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != verifier_key:
             raise Corrupt("key-changed", "ledger/key.pub is not the key that signs this ledger.", str(paths.ledger))
-        self.reader = reading_engine(paths.database)
+        if engine is None:
+            engine = writing_engine(place)
+            if not take(engine, self.origin):
+                engine.dispose()
+                raise another()
+        self.reader = reading_engine(place)
         self.on_change: Callable[[frozenset[str]], None] = lambda _ended: None
         self._root = root
         self._loop = asyncio.get_running_loop()
@@ -78,7 +85,7 @@ class Trusted:
             head = load_head(connection, verifier)
             low_water = load_low_water(connection)
         if head is None:
-            raise Corrupt("head-missing", "The database has no signed head.", str(paths.database))
+            raise Corrupt("head-missing", "The database has no signed head.", str(place))
         self.clock = Clock(head.time_us)
         self.publishing = Publishing(paths.ledger, verifier, self.reader)
         self.publishing.start(head)
@@ -106,14 +113,14 @@ class Trusted:
         self.epoch = 0
         self._restore(low_water, head.size)
         self.writer = Writer(
-            writing_engine(paths.database),
+            engine,
             self.sealer,
             head,
             self.clock,
             open_indexes=[one.index for one in self.accesses],
             participants=(self.budgets, self.addresses, self.sign_ins.refusals),
             on_commit=self._committed,
-            disk=Disk(paths.database, settings.keeper.reserve_bytes),
+            disk=Disk(place, settings.keeper.reserve_bytes),
         )
         self.door = Door(
             self.register, self.objects, self.decisions, self.budgets, self.addresses, lambda: self.epoch
@@ -165,6 +172,11 @@ class Trusted:
         self.register.close()
         self.reader.dispose()
         self.writer.release()
+
+
+def another() -> Conflict:
+    """Only one keeper records in a database at a time."""
+    return Conflict("standing-by", "Another keeper is active on this database; ask that one, or wait for it to end.")
 
 
 def _issuers(settings: Settings) -> frozenset[str]:

@@ -46,7 +46,7 @@ def doctor(
     if accept_clock:
         _accept(settings, output)
         return
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.state)
     try:
         found = list(_examine(settings, engine))
     finally:

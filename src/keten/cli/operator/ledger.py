@@ -56,10 +56,11 @@ def verify(
     _know_every_table()
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
-    paths = surroundings.instance(home).paths
+    settings = surroundings.instance(home)
+    paths = settings.paths
     with translated(), _Counted("entries") as counted:
         report = verify_all(
-            paths.database,
+            settings.state,
             paths.ledger,
             key=key,
             checks=() if quick else (ChargesCheck(), ContentCheck(paths.store)),
@@ -164,7 +165,7 @@ def _recorded(settings: Settings) -> int:
     from keten.core.db import reading_engine, translated
     from keten.ledger.reading import size
 
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.state)
     try:
         with translated(), engine.connect() as connection:
             return size(connection)
@@ -206,7 +207,7 @@ def export(
     settings = surroundings.instance(home)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):  # before it is recorded as taken
         raise Conflict("not-empty", f"{target} is not empty; a copy is made in a new folder.")
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.state)
     try:
         with translated():
             with engine.connect() as connection:
