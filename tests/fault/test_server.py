@@ -16,7 +16,7 @@ import pytest
 from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Throwaway
 from tests.cluster import Cluster, own
-from tests.town import Town
+from tests.town import CARRIER, Town
 
 WAIT_SECONDS = 60.0
 
@@ -137,7 +137,8 @@ def test_a_server_that_stops(served: ServedTown, how: str) -> None:
 def second_home(town: ServedTown) -> Path:
     """Another keeper's home on the same database: its own sockets and gateways, the same keys, shared content."""
     home = town.keten.folder / "second"
-    shutil.copytree(town.keten.home, home, ignore=shutil.ignore_patterns("store", "ledger", "*.sock", "*.lock", "*.pid"))
+    own_alone = shutil.ignore_patterns("store", "ledger", "*.sock", "*.lock", "*.pid")
+    shutil.copytree(town.keten.home, home, ignore=own_alone)
     for shared in ("store", "ledger"):
         (home / shared).symlink_to(town.keten.home / shared)
     return home
@@ -152,24 +153,24 @@ class Second(Throwaway):
         self._up = None
 
 
+def dies(keten: Throwaway) -> None:
+    """All its processes at once, as with their machine."""
+    assert keten._up is not None
+    for pid in (keten._up.pid, *map(keten.pid, ("keeper", "gateway", "console"))):
+        os.kill(pid, signal.SIGKILL)
+    keten._up.wait()
+
+
 def test_a_second_keeper_stands_by_and_takes_over(served: ServedTown) -> None:
     second = Second(served.keten, second_home(served))
     ready = second.up()
     assert second.command("apply", str(served.keten.folder / "estate.yaml")).returncode == 3, "it has no keeper to ask"
-    there = SupplierSystem(
-        ready["gateway"], served.keten.paths.ca, served.keten.ids["client"]["zorgvervoer-batch"], served.carrier_key.private
-    )
+    client = served.keten.ids["client"][CARRIER]
+    there = SupplierSystem(ready["gateway"], served.keten.paths.ca, client, served.carrier_key.private)
     assert there.sign_in().status == 503
     load = loaded(served)
     load.served(20)
-    group = served.keten._up
-    assert group is not None
-    for name in ("keeper", "gateway", "console"):
-        os.kill(served.keten.pid(name), signal.SIGSTOP if name == "gateway" else signal.SIGCONT)
-    keeper = served.keten.pid("keeper")
-    os.kill(group.pid, signal.SIGKILL)
-    os.kill(keeper, signal.SIGKILL)
-    group.wait()
+    dies(served.keten)
     deadline = time.monotonic() + WAIT_SECONDS
     while there.sign_in().status == 503:
         assert time.monotonic() < deadline

@@ -26,6 +26,7 @@ COMMANDS = (
     "keten.cli.operator.revoking",
     "keten.cli.operator.destroying",
     "keten.cli.operator.ledger",
+    "keten.cli.operator.moving",
     "keten.cli.operator.drilling",
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",

@@ -58,6 +58,15 @@ class Server(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 Place = Path | Server
 
 
+class Weakness(msgspec.Struct, frozen=True):
+    """What is wrong (`grave`) or weak with a database, or with who may use it, and what to do about it."""
+
+    code: str
+    what: str
+    todo: str
+    grave: bool
+
+
 class Log(Protocol):
     """What is looked after beside whoever writes; see `keep_log`. remains: why `empty` may fail, for an operator."""
 
@@ -117,6 +126,9 @@ class Driver(Protocol):
 
     def alone(self, connection: Connection) -> None:
         """Let no other process make or change tables until this transaction ends."""
+
+    def weaknesses(self, engine: Engine, secret: frozenset[str]) -> Iterator[Weakness]:
+        """What to tell an operator; `secret`: tables that only the keeper may read."""
 
     def before_upgrade(self, place: Any, revision: str, files: Files) -> None:
         """Keep, or say, what there is to go back to."""
@@ -300,9 +312,30 @@ def administrators_sql() -> str:
     return _driver_of("postgresql").ADMINISTRATORS_SQL
 
 
+def secret_tables() -> frozenset[str]:
+    """Tables of wrapped keys, as far as the rooms that have them are imported."""
+    return frozenset(each.name for each in metadata.tables.values() if each.info.get("secret"))
+
+
+def weaknesses(engine: Engine) -> Iterator[Weakness]:
+    """What is wrong or weak with a database, beyond its folder and file. Raises `DBAPIError`."""
+    return driver(engine).weaknesses(engine, secret_tables())
+
+
 def own_folder(place: Place) -> Path | None:
     """The folder whose disk the database fills; None when that is not this machine's to watch."""
     return place.parent if isinstance(place, Path) else None
+
+
+def set_aside(place: Place, files: Files) -> str:
+    """Give a database that is used no more, and that nobody has open, another name; that name, "" on a server."""
+    if not isinstance(place, Path):
+        return ""
+    number = 1
+    while (target := place.with_name(f"{place.name}.moved-{number}")).exists():
+        number += 1
+    files.rename(place, target)
+    return target.name
 
 
 def copies(place: Place) -> list[str]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import select as polling
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from sqlalchemy import Boolean as Bool
 from sqlalchemy import Connection, Engine, LargeBinary, String, Table, Text, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from keten.core.db import Server, Weakness
 from keten.core.errors import Corrupt, FsyncFailed, Invalid, KetenError, Unavailable
 from keten.core.files import Files
 
@@ -29,8 +30,6 @@ except ImportError as error:  # pragma: no cover  # the extra is not installed
         "no-driver", "PostgreSQL needs its driver: install Keten with it, as keten[postgres].", str(error)
     ) from error
 
-if TYPE_CHECKING:
-    from keten.core.db import Server
 
 log = logging.getLogger(__name__)
 Error = psycopg.Error
@@ -310,6 +309,42 @@ def alone(connection: Connection) -> None:
     """Let nobody else make or change tables until this transaction ends."""
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('keten upgrade'))"))
+
+
+def weaknesses(engine: Engine, secret: frozenset[str]) -> Iterator[Weakness]:
+    """1. Commits last. 2. Roles have no more than they need. 3. Nobody listens on the way to the server."""
+    with engine.connect() as connection:
+        raw = _raw(connection)
+        with raw.cursor() as cursor:
+            for setting in not_durable(cursor):  # 1
+                what = f"The database server may lose or tear what it says it has committed: {setting}."
+                yield Weakness("database-not-durable", what, "Have it set back, and restart the server.", grave=True)
+            cursor.execute("SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user")
+            role, is_super = cursor.fetchone() or ("", False)
+            if is_super:  # 2
+                what = f"The keeper's role {role} may do anything on the database server."
+                yield Weakness("database-role", what, "Use its own; see 'keten init --print-sql'.", grave=False)
+            open_ones = _readable_for_console(cursor, secret)
+            if open_ones:
+                what = f"The role {CONSOLE_ROLE} may read tables of keys: {', '.join(open_ones)}."
+                yield Weakness("database-console", what, f"REVOKE ALL ON these FROM {CONSOLE_ROLE}.", grave=True)
+            cursor.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+            sealed = bool((cursor.fetchone() or (False,))[0])
+        if not sealed and not raw.info.host.startswith("/"):  # 3
+            what = f"What is said to the database server {raw.info.host} can be read on the way."
+            yield Weakness("database-cleartext", what, "Add sslmode=verify-full to [database] url.", grave=True)
+
+
+def _readable_for_console(cursor: psycopg.Cursor[Any], secret: frozenset[str]) -> list[str]:
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (CONSOLE_ROLE,))
+    if cursor.fetchone() is None:
+        return []
+    cursor.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY(%s) "
+        "AND has_table_privilege(%s, format('%%I.%%I', schemaname, tablename), 'SELECT') ORDER BY 1",
+        (sorted(secret), CONSOLE_ROLE),
+    )
+    return [str(row[0]) for row in cursor.fetchall()]
 
 
 def before_upgrade(place: Server, revision: str, _files: Files) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, insert
@@ -155,6 +155,11 @@ def keep_log(_engine: Engine, path: Path, failed: Callable[[FsyncFailed], None])
 
 def alone(_connection: Connection) -> None:
     """Every transaction of the writing engine is alone from its beginning."""
+
+
+def weaknesses(_engine: Engine, _secret: frozenset[str]) -> Iterator[NoReturn]:
+    """Its file and folder are looked at with the instance's others."""
+    yield from ()
 
 
 def before_upgrade(source: Path, revision: str, files: Files) -> None:

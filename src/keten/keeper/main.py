@@ -24,7 +24,7 @@ from keten.core.db import take, translated, writing_engine
 from keten.core.errors import Conflict, Unavailable
 from keten.core.settings import Settings
 from keten.core.upgrade import upgrade
-from keten.keeper import entries
+from keten.keeper import entries, moving
 from keten.keeper.chores import Chores
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
@@ -59,7 +59,7 @@ def run(settings: Settings, credentials: Path | None) -> int:
     5. Load the signed head, check it, restore what was under way.
     6. Listen.
     """
-    with _lock(settings):  # 1
+    with instance_lock(settings):  # 1
         _keep_to_itself()  # 2
         os.umask(0o022)  # the ledger is public, whatever the starting shell forbids
         root = load_root_key(settings, credentials)  # 3
@@ -67,6 +67,7 @@ def run(settings: Settings, credentials: Path | None) -> int:
         if engine is None:
             return 0
         upgrade(settings.state)
+        moving.finish(settings, root, "keeper", engine)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, root, engine))  # 5, 6
     return 0
@@ -172,7 +173,7 @@ def _keep_to_itself() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 0)
 
 
-def _lock(settings: Settings) -> IO[str]:
+def instance_lock(settings: Settings) -> IO[str]:
     """The instance's lock, held as long as the file is open. `Conflict` ("running") when another keeper has it.
 
     Tried for a second: a command that asks whether a keeper runs holds it for a moment.

@@ -77,7 +77,7 @@ def _accept(settings: Settings, output: Output) -> None:
 
 def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Every check. One that can't be carried out is a finding itself."""
-    from keten.cli.doctor import content, files, ledger, network
+    from keten.cli.doctor import content, database, files, ledger, network
     from keten.cli.doctor.findings import Case, wrong
     from keten.cli.operator.keeping import connect
     from keten.cli.up.running import running
@@ -101,6 +101,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         files.key_kept,
         files.users,
         files.swap,
+        database.server,
         network.listeners,
         network.certificate,
         network.countries,

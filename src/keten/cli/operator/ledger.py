@@ -53,12 +53,12 @@ def verify(
     from keten.ledger.verify import verify as verify_all
     from keten.vault.checking import ContentCheck
 
-    _know_every_table()
+    know_every_table()
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
     paths = settings.paths
-    with translated(), _Counted("entries") as counted:
+    with translated(), Counted("entries") as counted:
         report = verify_all(
             settings.state,
             paths.ledger,
@@ -74,7 +74,7 @@ def verify(
         raise typer.Exit(exits.NO)
 
 
-def _know_every_table() -> None:
+def know_every_table() -> None:
     """Have every room declare its rows of the register, or they would not be compared with the ledger."""
     import keten.suppliers.register
     import keten.vault.service  # noqa: F401
@@ -214,7 +214,7 @@ def export(
                 entries_there = size(connection)
             with keeper(settings) as client:
                 taken = client.call("ledger.exported", Taken(entries_there, str(target)), Recorded)
-            with engine.connect() as connection, _Counted("entries") as counted:
+            with engine.connect() as connection, Counted("entries") as counted:
                 exported = export_all(connection, settings.paths.ledger, target, counted.told)
     finally:
         engine.dispose()
@@ -226,7 +226,7 @@ def export(
     output.line(f"Entry {taken.entry} says that this copy was taken. It holds payloads: give it to the auditor only.")
 
 
-class _Counted:
+class Counted:
     """Progress that counts, on a terminal."""
 
     def __init__(self, what: str) -> None:
