@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from keten.core.db import Place, place_of
+
 DEBIAN = Path("/usr/lib/postgresql")
 CHOSEN = "KETEN_TESTS_ENGINE"
 """An environment variable: "postgres" runs every test that makes an instance or a ledger on a server."""
@@ -117,6 +119,13 @@ class Cluster:
         self.execute("ALTER SCHEMA public OWNER TO keten_keeper", name)
         return name
 
+    def copy(self, name: str) -> str:
+        """The name of a copy of a database that nobody is connected to."""
+        self._made += 1
+        copy = f"keten_{os.getpid()}_{self._made}"
+        self.execute(f"CREATE DATABASE {copy} OWNER keten_keeper TEMPLATE {name}")
+        return copy
+
     def execute(self, statement: str, database: str = "postgres", *values: Any) -> list[tuple[Any, ...]]:
         """One statement as the server's owner, in a transaction of its own."""
         import psycopg
@@ -162,6 +171,26 @@ def database_url() -> str:
         return ""
     cluster = shared()
     return cluster.url(cluster.fresh())
+
+
+def place_in(home: Path, *, server: bool | None = None) -> Place:
+    """Where the database of a made-up instance in a folder is: as before, or in a file, or on the shared server."""
+    known = home / "database.url"
+    if known.exists():
+        return place_of(known.read_text(encoding="utf-8"))
+    if not (chosen() if server is None else server):
+        return home / "keten.db"
+    home.mkdir(parents=True, exist_ok=True)
+    known.write_text(shared().url(shared().fresh()), encoding="utf-8")
+    return place_of(known.read_text(encoding="utf-8"))
+
+
+def copy_in(home: Path) -> None:
+    """After a folder was copied: where its database is on the server, a copy of that is its own."""
+    known = home / "database.url"
+    if known.exists():
+        name = known.read_text(encoding="utf-8").partition("@/")[2].partition("?")[0]
+        known.write_text(shared().url(shared().copy(name)), encoding="utf-8")
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from keten.ledger.publish import Publisher
 from keten.ledger.sealing import Batch, EntryIds, Head, Sealer
 from keten.ledger.tables import entries
 from keten.ledger.writing import Writing, load_head
+from tests.cluster import copy_in, place_in
 
 START_US = 1_790_000_000 * SECOND
 OPENED = Kind("exchange.object.opened", "opened", {})
@@ -39,11 +40,11 @@ STARTED = Kind("keeper.process.started", "started", {})
 
 
 class MadeLedger:
-    """A ledger below `home`: `home/keten.db` and the public tree in `home/ledger`."""
+    """A ledger below `home`: its database (a file unless tests run on a server), and the public tree in `home/ledger`."""
 
     def __init__(self, home: Path, seed: int = 1) -> None:
         self.home = home
-        self.database = home / "keten.db"
+        self.database = place_in(home)
         self.folder = home / "ledger"
         self.random = random.Random(seed)
         self.signer = Signer("ledger.example/made", Ed25519PrivateKey.from_private_bytes(b"\x09" * 32))
@@ -70,6 +71,7 @@ class MadeLedger:
         """The same ledger elsewhere, to be damaged there."""
         self.close()
         shutil.copytree(self.home, home)
+        copy_in(home)
         return MadeLedger(home)
 
     def close(self) -> None:
