@@ -40,18 +40,19 @@ STARTED = Kind("keeper.process.started", "started", {})
 
 
 class MadeLedger:
-    """A ledger below `home`: its database (a file unless tests run on a server), and the public tree in `home/ledger`."""
+    """A ledger below `home`: its database (a file, unless tests run on a server) and the public `home/ledger`."""
 
     def __init__(self, home: Path, seed: int = 1) -> None:
         self.home = home
-        self.database = place_in(home)
+        self.place = place_in(home)
+        self.database = home / "keten.db"  # the file, where it is one
         self.folder = home / "ledger"
         self.random = random.Random(seed)
         self.signer = Signer("ledger.example/made", Ed25519PrivateKey.from_private_bytes(b"\x09" * 32))
         self.key = self.signer.verifier_key()
         self.verifier = Verifier.parse(self.key)
         self.sealer = Sealer(self.signer, self.signer.name, EntryIds(b"\x05" * 32, self.signer.name))
-        self.engine = writing_engine(self.database)
+        self.engine = writing_engine(self.place)
         self.time_us = START_US
         self._clients: list[Client] = []
         self._reader: Engine | None = None
@@ -88,7 +89,7 @@ class MadeLedger:
     def reader(self) -> Engine:
         """A read-only engine."""
         if self._reader is None:
-            self._reader = reading_engine(self.database)
+            self._reader = reading_engine(self.place)
         return self._reader
 
     @contextmanager

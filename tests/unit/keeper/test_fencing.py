@@ -12,10 +12,11 @@ import pytest
 from keten.core.db import Place, database_error, is_busy, place_of, take, writing_engine
 from keten.core.errors import FsyncFailed
 from keten.core.files import EXIT_DISK_FAILED
+from keten.ledger.model import Draft
 from keten.ledger.writing import require_head, store_head
 from tests.cluster import place_in, shared
 from tests.made_ledger import MadeLedger
-from tests.unit.keeper.writers import FACT, Draft
+from tests.unit.keeper.writers import FACT
 
 
 @pytest.fixture(params=[False, True], ids=["file", "server"])
