@@ -98,6 +98,16 @@ class Cluster:
             left.unlink()
         (self.data / "postmaster.pid").unlink()
 
+    def configure(self, setting: str) -> None:
+        """Have the running server take over a setting."""
+        self.execute(f"ALTER SYSTEM SET {setting}")
+        self.execute("SELECT pg_reload_conf()")
+
+    def give(self, folder: Path) -> None:
+        """Let the server own a folder."""
+        found = self.folder.stat()
+        os.chown(folder, found.st_uid, found.st_gid)
+
     def close(self) -> None:
         """Stop it and remove its folder."""
         if (self.data / "postmaster.pid").exists():

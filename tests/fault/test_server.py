@@ -6,27 +6,38 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from keten.core.db import place_of, writing_engine
+from keten.core.errors import Invalid, Unavailable
+from keten.core.files import EXIT_DISK_FAILED
 from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Throwaway
+from keten.ledger.model import Draft
 from tests.cluster import Cluster, own
+from tests.fault.small_disk import small_disk
+from tests.made_ledger import MadeLedger
 from tests.town import CARRIER, Town
+from tests.unit.keeper.writers import FACT
 
+T = TypeVar("T")
 WAIT_SECONDS = 60.0
 
 
 class ServedTown(Town):
     """A town whose state is on a server of its own."""
 
-    def __init__(self, folder: Path, cluster: Cluster) -> None:
+    def __init__(self, folder: Path, cluster: Cluster, tablespace: str = "pg_default") -> None:
         self.cluster = cluster
-        self.name = cluster.fresh()
+        self.name = cluster.fresh(tablespace=tablespace)
         super().__init__(folder, database=cluster.url(self.name))
 
     def sound(self) -> None:
@@ -165,7 +176,7 @@ def test_a_second_keeper_stands_by_and_takes_over(served: ServedTown) -> None:
     second = Second(served.keten, second_home(served))
     ready = second.up()
     refused = second.command("apply", str(served.keten.folder / "estate.yaml"))
-    assert (refused.returncode, "standing-by" in refused.stderr) == (3, True), served.keten.log()
+    assert (refused.returncode, "stands by" in refused.stderr) == (3, True), refused.stderr + served.keten.log()
     client = served.keten.ids["client"][CARRIER]
     there = SupplierSystem(ready["gateway"], served.keten.paths.ca, client, served.carrier_key.private)
     assert there.sign_in().status == 503
@@ -180,3 +191,113 @@ def test_a_second_keeper_stands_by_and_takes_over(served: ServedTown) -> None:
     assert there.get(path).body == served.care.read_bytes()
     nothing_lost(second, load.stop())
     assert second.down() == 0
+
+
+COMMITS = """
+import asyncio, sys
+from pathlib import Path
+from tests.unit.keeper.writers import Running, fact
+
+async def main():
+    made = Running(Path(sys.argv[1]))
+    await made.writer.run(fact("first"))
+    print("first", flush=True)
+    sys.stdin.readline()
+    await made.writer.run(fact("second"))
+    print("second", flush=True)
+
+asyncio.run(main())
+"""
+
+IN_COMMIT = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND state = 'active' AND query ILIKE 'commit%%'"
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_commit_without_an_answer_stops_the_keeper(tmp_path: Path, cluster: Cluster, durable: bool) -> None:
+    """Whether it happened can't be known: the keeper leaves without an answer, and the next reads what is there."""
+    name = cluster.fresh()
+    (tmp_path / "database.url").write_text(cluster.url(name))
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMITS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "first\n"
+        if durable:  # it is committed, and waits for a replica that never confirms it
+            cluster.configure("synchronous_standby_names = 'nobody'")
+        else:  # it is about to be committed
+            cluster.execute(
+                "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN PERFORM pg_sleep(600); RETURN NULL; END $$",
+                name,
+            )
+            cluster.execute(
+                "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON entries DEFERRABLE INITIALLY DEFERRED "
+                "FOR EACH ROW EXECUTE FUNCTION slow()",
+                name,
+            )
+        try:
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+            (pid,) = wait_for(lambda: cluster.execute(IN_COMMIT, "postgres", name))[0]
+            cluster.execute("SELECT pg_terminate_backend(%s)", "postgres", pid)
+            assert process.stdout.read() == ""
+            assert process.wait(WAIT_SECONDS) == EXIT_DISK_FAILED
+        finally:
+            cluster.configure("synchronous_standby_names = ''")
+    if not durable:
+        cluster.execute("DROP FUNCTION slow() CASCADE", name)
+    made = MadeLedger(tmp_path)
+    assert made.head().size == (2 if durable else 1)
+    made.record(Draft(FACT, "test"))  # the log goes on from there
+    made.close()
+
+
+def wait_for(found: Callable[[], T]) -> T:
+    """What is found, once it is."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (value := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return value
+
+
+def test_a_full_disk(tmp_path: Path, cluster: Cluster) -> None:
+    """Nothing is served while nothing can be recorded; afterwards it goes on by itself, and nothing was lost."""
+    with small_disk(tmp_path / "small", 64) as disk:
+        cluster.give(disk.path)
+        tmp_path.chmod(0o755)
+        cluster.execute(f"CREATE TABLESPACE small LOCATION '{disk.path}'")
+        town = ServedTown(tmp_path, cluster, tablespace="small")
+        with town.keten:
+            town.start()
+            load = loaded(town)
+            load.served(5)
+            disk.fill(0)
+            refused = town.system(CARRIER, town.carrier_key)
+            wait_for(lambda: refused.sign_in().status == 503)
+            failed = town.keten.command("apply", str(town.keten.folder / "estate.yaml"))
+            assert failed.returncode in (0, 3), "nothing to change needs no room"
+            disk.free()
+            load.served(5)
+            nothing_lost(town.keten, load.stop())
+        cluster.execute(f"DROP DATABASE {town.name}")
+        cluster.execute("DROP TABLESPACE small")
+
+
+def test_a_server_that_may_lose_is_refused() -> None:
+    with own("fsync=off", "synchronous_commit=off") as weak:
+        url = weak.url(weak.fresh())
+        with pytest.raises(Unavailable) as refused, writing_engine(place_of(url)).connect():
+            pass
+        assert (refused.value.code, refused.value.reason) == ("database-not-durable", "fsync = off")
+        with writing_engine(place_of(url, risky=True)).connect() as connection:
+            shown = connection.exec_driver_sql("SHOW synchronous_commit").scalar()
+            assert shown == "on", "set for this session, where the server's default is weaker"
+
+
+def test_an_order_of_text_that_may_change_is_refused(cluster: Cluster) -> None:
+    name = cluster.fresh(collate="C.UTF-8")
+    with pytest.raises(Invalid) as refused, writing_engine(place_of(cluster.url(name))).connect():
+        pass
+    assert refused.value.code == "database-collation"

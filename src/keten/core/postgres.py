@@ -12,9 +12,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Boolean as Bool
-from sqlalchemy import Connection, Engine, LargeBinary, String, Table, Text, create_engine, event, text
+from sqlalchemy import Connection, Engine, LargeBinary, String, Table, Text, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -78,54 +79,61 @@ class _Raw(psycopg.Connection[Any]):
     written = 0
 
 
-def _connect(place: Server) -> _Raw:
-    return _Raw.connect(
+def _connect(place: Server, settings: dict[str, str], check: Callable[[psycopg.Cursor[Any], Server], None]) -> _Raw:
+    """A connection with these settings of its session, that has passed the check; or none at all."""
+    raw = _Raw.connect(
         place.url, application_name="keten", connect_timeout=CONNECT_SECONDS, cursor_factory=_Counting, **_OURS
     )
+    try:
+        with raw.cursor() as cursor:
+            for name, value in (settings | _theirs(raw)).items():
+                cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+            check(cursor, place)
+        raw.commit()
+    except BaseException:
+        raw.close()
+        raise
+    return raw
 
 
-def _engine(place: Server, settings: dict[str, str], **pool: Any) -> Engine:
-    engine = create_engine(
+def _theirs(raw: _Raw) -> dict[str, str]:
+    """What the server is to notice a peer by that is cut off; nothing on a socket of this machine."""
+    return {} if raw.info.host.startswith("/") else _THEIRS
+
+
+def _engine(creator: Callable[[], _Raw], **pool: Any) -> Engine:
+    return create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _connect(place),
+        creator=creator,
         paramstyle="format",
         use_native_hstore=False,
         poolclass=QueuePool,
         **pool,
     )
 
-    @event.listens_for(engine, "connect")
-    def _set(raw: _Raw, _record: object) -> None:
-        with raw.cursor() as cursor:
-            for name, value in (settings | _local(raw)).items():
-                cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
-        raw.commit()
 
-    return engine
+class _Writing:
+    """Makes the one connection that writes. `taken`: it has the log's lock, so there is never a second one."""
+
+    def __init__(self, place: Server) -> None:
+        self._place = place
+        self.taken = False
+
+    def connect(self) -> _Raw:
+        if self.taken:
+            raise FsyncFailed("database-lost", "The connection to the database was lost; the process stops.")
+        settings = {"lock_timeout": str(LOCK_MILLISECONDS), "default_transaction_isolation": "read committed"}
+        return _connect(self._place, settings, _require_fit)
 
 
-def _local(raw: _Raw) -> dict[str, str]:
-    """What the server is to notice a peer by that is cut off; nothing on a socket of this machine."""
-    return {} if raw.info.host.startswith("/") else _THEIRS
+_WRITING: WeakKeyDictionary[Engine, _Writing] = WeakKeyDictionary()
 
 
 def writing_engine(place: Server) -> Engine:
     """One connection, and never a second one after it was lost; commits are durable when they return."""
-    engine = _engine(
-        place,
-        {"lock_timeout": str(LOCK_MILLISECONDS), "default_transaction_isolation": "read committed"},
-        pool_size=1,
-        max_overflow=0,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _check(raw: _Raw, _record: object) -> None:
-        if getattr(engine, "keten_taken", False):
-            raise FsyncFailed("database-lost", "The connection to the database was lost; the process stops.")
-        with raw.cursor() as cursor:
-            _require_fit(cursor, place)
-        raw.commit()
-
+    writing = _Writing(place)
+    engine = _engine(writing.connect, pool_size=1, max_overflow=0)
+    _WRITING[engine] = writing
     return engine
 
 
@@ -167,13 +175,12 @@ def not_durable(cursor: Any) -> list[str]:
 
 def reading_engine(place: Server) -> Engine:
     """Read-only; a transaction sees one moment."""
-    return _engine(
-        place,
-        {"default_transaction_read_only": "on", "default_transaction_isolation": "repeatable read"},
-        pool_size=4,
-        max_overflow=16,
-        pool_pre_ping=True,
-    )
+    settings = {"default_transaction_read_only": "on", "default_transaction_isolation": "repeatable read"}
+
+    def connect() -> _Raw:
+        return _connect(place, settings, lambda _cursor, _place: None)
+
+    return _engine(connect, pool_size=4, max_overflow=16, pool_pre_ping=True)
 
 
 def _raw(connection: Connection) -> _Raw:
@@ -255,7 +262,7 @@ def take(engine: Engine, name: str) -> bool:
     with engine.begin() as connection:
         got = bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar())
     if got:
-        engine.keten_taken = True  # type: ignore[attr-defined]  # goes with the engine, whose listener looks at it
+        _WRITING[engine].taken = True
     return got
 
 
