@@ -65,7 +65,7 @@ def measure(size: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
         first = place.size()
         keeper = place.keten.pid("keeper")
         used = machine.cpu_seconds(keeper)
-        ours = uvloop.run(_run(place, found, seconds))
+        ours = uvloop.run(load_keeper(place, found, seconds))
         ours["keeper_cpu_us_per_entry"] = round((machine.cpu_seconds(keeper) - used) / ours.pop("entries") * 1e6, 1)
         ours["fdatasync_ms"] = round(machine.fsync_ms(place.folder), 2)
         place.keten.down()
@@ -73,7 +73,8 @@ def measure(size: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
     return ours, peer
 
 
-async def _run(place: Place, found: str, seconds: float) -> dict[str, Any]:
+async def load_keeper(place: Place, found: str, seconds: float) -> dict[str, Any]:
+    """256 callers for so many seconds; "entries": with those of the warm-up."""
     callers = await connected(place.keten.paths.gateway_socket)
     bodies = []
     for number in range(CLIENTS):
@@ -154,7 +155,7 @@ async def profile_target() -> None:  # pragma: no cover  # for a profiler's eyes
         place.start()
         found = place.put(1024)
         print("keeper", place.keten.pid("keeper"), "bench", os.getpid(), flush=True)
-        print(await _run(place, found, float(os.environ.get("SECONDS_", "20"))))
+        print(await load_keeper(place, found, float(os.environ.get("SECONDS_", "20"))))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from bench import machine
+from keten.core.db import reading_engine
 from keten.core.settings import Settings, load_settings
 from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Throwaway
+from keten.ledger.reading import size
 
 SETTINGS = """\
 [geo]
@@ -32,14 +32,21 @@ connections = 10000
 class Place:
     """An instance with `clients` clients of one supplier, which may have all of dataset "content". Context manager.
 
-    `before`: what to do with the new instance before it is started.
+    `before`: what to do with the new instance before it is started. `database`: the URL of one on a server.
     """
 
-    def __init__(self, clients: int = 1, *, before: Callable[[Place], None] | None = None, settings: str = "") -> None:
+    def __init__(
+        self,
+        clients: int = 1,
+        *,
+        before: Callable[[Place], None] | None = None,
+        settings: str = "",
+        database: str = "",
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="keten-bench-", dir=os.environ.get("KETEN_BENCH_DIR"))
         self.folder = Path(self._folder.name)
         self.keys = [Ed25519PrivateKey.generate() for _ in range(clients)]
-        self.keten = Throwaway(self.folder, settings=SETTINGS + settings)
+        self.keten = Throwaway(self.folder, settings=SETTINGS + settings, database=database)
         self._before = before
 
     def estate(self, *, ends: str = "2099-12-31", grants: int = 1) -> str:
@@ -115,8 +122,11 @@ grants:
 
     def size(self) -> int:
         """How many entries the ledger has."""
-        with closing(sqlite3.connect(f"file:{self.keten.paths.database}?mode=ro", uri=True)) as database:
-            return int(database.execute("SELECT size FROM head").fetchone()[0])
+        engine = reading_engine(self.keten.place)
+        with engine.connect() as connection:
+            found = size(connection)
+        engine.dispose()
+        return found
 
     def cpu_seconds(self, *names: str) -> list[float]:
         """Processor time that these of its processes have used so far."""

@@ -25,7 +25,7 @@ def fill(settings: Settings, count: int, clients: int = 1000, seed: int = 1) -> 
     origin = read_origin(settings.paths.ledger / "key.pub")
     sealer = ledger_sealer(root, origin)
     verifier = Verifier.parse(ledger_signer(root, origin).verifier_key())
-    engine = writing_engine(settings.paths.database)
+    engine = writing_engine(settings.state)
     drawn = random.Random(seed)  # which client fetched what in a measurement is no secret
     who = [new_id() for _ in range(clients)]
     words = ("object", "dataset", "grant", "contract", "supplier")

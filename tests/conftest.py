@@ -8,6 +8,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.cluster import CHOSEN
+
 HERE = Path(__file__).parent
 LONGEST_NAME = 24
 # Unit tests that start processes, build large ledgers or play long histories: too slow for `make check`.
@@ -41,7 +43,7 @@ hypothesis.settings.load_profile("keten")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Tests see no settings, logins or proxies of whoever runs them, and find servers in sbin."""
-    for name in [name for name in os.environ if name.startswith("KETEN_")]:
+    for name in [name for name in os.environ if name.startswith("KETEN_") and name != CHOSEN]:
         del os.environ[name]
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,::1,localhost"

@@ -25,6 +25,7 @@ from keten.ledger.publish import Publisher
 from keten.ledger.sealing import Batch, EntryIds, Head, Sealer
 from keten.ledger.tables import entries
 from keten.ledger.writing import Writing, load_head
+from tests.cluster import copy_in, place_in
 
 START_US = 1_790_000_000 * SECOND
 OPENED = Kind("exchange.object.opened", "opened", {})
@@ -39,18 +40,19 @@ STARTED = Kind("keeper.process.started", "started", {})
 
 
 class MadeLedger:
-    """A ledger below `home`: `home/keten.db` and the public tree in `home/ledger`."""
+    """A ledger below `home`: its database (a file, unless tests run on a server) and the public `home/ledger`."""
 
     def __init__(self, home: Path, seed: int = 1) -> None:
         self.home = home
-        self.database = home / "keten.db"
+        self.place = place_in(home)
+        self.database = home / "keten.db"  # the file, where it is one
         self.folder = home / "ledger"
         self.random = random.Random(seed)
         self.signer = Signer("ledger.example/made", Ed25519PrivateKey.from_private_bytes(b"\x09" * 32))
         self.key = self.signer.verifier_key()
         self.verifier = Verifier.parse(self.key)
         self.sealer = Sealer(self.signer, self.signer.name, EntryIds(b"\x05" * 32, self.signer.name))
-        self.engine = writing_engine(self.database)
+        self.engine = writing_engine(self.place)
         self.time_us = START_US
         self._clients: list[Client] = []
         self._reader: Engine | None = None
@@ -70,6 +72,7 @@ class MadeLedger:
         """The same ledger elsewhere, to be damaged there."""
         self.close()
         shutil.copytree(self.home, home)
+        copy_in(home)
         return MadeLedger(home)
 
     def close(self) -> None:
@@ -86,7 +89,7 @@ class MadeLedger:
     def reader(self) -> Engine:
         """A read-only engine."""
         if self._reader is None:
-            self._reader = reading_engine(self.database)
+            self._reader = reading_engine(self.place)
         return self._reader
 
     @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Key, Throwaway
+from tests.cluster import database_url
 
 SETTINGS = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n'
 PRINTER, CARRIER = "drukwerk-batch", "zorgvervoer-batch"
@@ -44,8 +45,8 @@ grants:
 class Town:
     """The instance with its two suppliers' systems and what was put."""
 
-    def __init__(self, folder: Path) -> None:
-        self.keten = Throwaway(folder, settings=SETTINGS)
+    def __init__(self, folder: Path, *, database: str = "") -> None:
+        self.keten = Throwaway(folder, settings=SETTINGS, database=database or database_url())
         self.printer_key = Key(folder / "printer")
         self.carrier_key = Key(folder / "carrier")
         self.voters = folder / "voters.csv"

@@ -94,7 +94,8 @@ def load(engine: Engine, place: Place, manifest: Manifest, keys: Keys, head: Che
     Raises `Corrupt` ("backup-damaged"), `Denied` ("wrong-identity"), `Unavailable` ("disk-full", …).
     """
     found = Loaded(engine)
-    wrapped = {str(row["subject"]): _bytes(row["wrapped"]) for row in keys.tables.get("subject_keys", ())}
+    rows = keys.tables.get("subject_keys", ())
+    wrapped = {str(row["subject"]): _bytes(row["wrapped"]) for row in rows if row["wrapped"] is not None}
     loading = Loading(manifest.id, Blinds(wrapped), found)
     try:
         read = age.unseal(place.data, loading, by)  # 1

@@ -98,7 +98,7 @@ class Snapshot:
         self.faults: list[str] = []
         self.rows = 0
         keys = _reflected(connection, "subject_keys")
-        wrapped = connection.execute(select(keys.c.subject, keys.c.wrapped))
+        wrapped = connection.execute(select(keys.c.subject, keys.c.wrapped).where(keys.c.wrapped.is_not(None)))
         self._blinds = Blinds({row.subject: bytes(row.wrapped) for row in wrapped})
 
     def frames(self) -> Iterator[bytes]:

@@ -30,6 +30,7 @@ COMMANDS = (
     "keten.cli.operator.ledger",
     "keten.cli.operator.backing_up",
     "keten.cli.operator.restoring",
+    "keten.cli.operator.moving",
     "keten.cli.operator.drilling",
     "keten.cli.operator.witnessing",
     "keten.cli.doctor.command",

@@ -12,6 +12,7 @@ import msgspec
 from keten.console.history import DAMAGED, History
 from keten.console.model import Concern, Mismatch, Proof
 from keten.core.clock import SECOND, rfc3339
+from keten.core.db import own_folder
 from keten.core.settings import Settings
 
 CLOCK_BEHIND_US = 2 * SECOND
@@ -41,7 +42,7 @@ def concerns(seen: Seen) -> tuple[Concern, ...]:
         *_outsiders(seen),
         *_clock(seen),
         *_keeper(seen),
-        *_disk(seen.settings.paths.database_folder),
+        *_disk(own_folder(seen.settings.state) or seen.settings.paths.ledger),
         *_settings(seen),
     ]
     return tuple(sorted(found, key=lambda one: not one.grave))

@@ -63,9 +63,9 @@ async def _serve(settings: Settings) -> None:
     4. On SIGTERM or SIGINT: let answers finish for a moment, and end.
     """
     host, listening = listen(settings.console.bind or DEFAULT_BIND)  # 1
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.console_state)
     history = History(engine)
-    looking = Looking(settings.paths, history)
+    looking = Looking(settings, history)
     pages = Pages(Reader(settings, engine, history, looking).read)
     looking.start()  # 2
     server = _Server(_configured(settings, host, pages))

@@ -17,7 +17,7 @@ from keten.console.history import History
 from keten.console.model import Look, Proof
 from keten.core.clock import wall_us
 from keten.core.errors import KetenError
-from keten.core.settings import Paths, Settings
+from keten.core.settings import Settings
 from keten.ledger.headfaults import read_head
 from keten.ledger.notes import Checkpoint, Verifier, open_note
 from keten.ledger.outside import read_outside
@@ -108,8 +108,8 @@ def _text(path: Path) -> str:
 class Looking:
     """A thread that reads the ledger on, and verifies it again and again."""
 
-    def __init__(self, paths: Paths, history: History) -> None:
-        self._paths = paths
+    def __init__(self, settings: Settings, history: History) -> None:
+        self._settings = settings
         self._history = history
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="looking", daemon=True)
@@ -146,7 +146,9 @@ class Looking:
         """Verify now: all of it, or the newest entries of a large ledger. What cannot be done is an outcome as well."""
         newest = None if self._history.entries <= WHOLE else NEWEST
         try:
-            report = verify(self._paths.database, self._paths.ledger, newest=newest, processes=1)
+            report = verify(
+                self._settings.console_state, self._settings.paths.ledger, newest=newest, processes=1
+            )
         except KetenError as error:
             return Look(wall_us(), whole=False, entries=0, failed=error.public)
         count = len(report.faults) + sum(report.more.values())

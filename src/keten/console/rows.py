@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 import keten.suppliers.register  # declares the tables of the register
 import keten.vault.service  # noqa: F401 - declares those of the vault
 from keten.console.model import Mismatch
+from keten.core.db import is_value
 from keten.core.errors import Corrupt
 from keten.ledger.bound import BoundRow, bound_tables, checked, checked_select
 from keten.ledger.reading import UNREADABLE, raw
@@ -88,8 +89,8 @@ class Rows:
 
 
 def _is_value(error: Exception) -> bool:
-    """Whether a stored value could not be read, and not the database: the driver says that without an error code."""
-    return not isinstance(error, DBAPIError) or not getattr(error.orig, "sqlite_errorname", None)
+    """Whether a stored value could not be read, and not the database."""
+    return not isinstance(error, DBAPIError) or is_value(error)
 
 
 def _table(kind: type[BoundRow]) -> Table:

@@ -1,22 +1,25 @@
 """The database: one engine for the keeper that writes, read-only engines for everybody else.
 
-Statements are SQLAlchemy Core that PostgreSQL could run as well; what is SQLite's own stands here only.
+A `Place` says where it is: a file of SQLite's, or a server of PostgreSQL's. Each engine has a file of its own
+(`keten.core.sqlite`, `keten.core.postgres`) that does natively what `Driver` asks for. Everybody else asks here,
+writes statements of SQLAlchemy Core that both can run, and does not know which of them it is.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
 
-from sqlalchemy import Connection, CursorResult, Engine, MetaData, Select, Table, Update, create_engine, event, insert
+import msgspec
+from sqlalchemy import Connection, CursorResult, Engine, MetaData, Select, Table, Update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
 
-from keten.core.errors import Corrupt, FsyncFailed, KetenError, Unavailable
+from keten.core import sqlite
+from keten.core.errors import FsyncFailed, Invalid, KetenError, Unavailable
+from keten.core.files import Files
 
 metadata = MetaData(
     naming_convention={
@@ -28,88 +31,176 @@ metadata = MetaData(
     }
 )
 
-_FULL = {"SQLITE_FULL"}
-_CORRUPT = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_VTAB"}
+SECRET = {"secret": True}
+"""`info` of a table that holds wrapped keys: whoever only reads, such as the console, gets nothing of it."""
+SCHEMES = ("postgresql", "postgres")
 
 
-def writing_engine(path: Path) -> Engine:
-    """The keeper's engine: WAL, every commit fsynced, transactions begun at once so that nobody else can write."""
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(path, check_same_thread=False),
-        poolclass=QueuePool,
-        pool_size=1,
-        max_overflow=0,
-    )
+class Server(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """A database on a server. url: "postgresql://USER@HOST/NAME…" (libpq's form, §34.1.1.2 of its manual).
 
-    @event.listens_for(engine, "connect")
-    def _connect(raw: sqlite3.Connection, _record: object) -> None:
-        raw.isolation_level = None  # SQLAlchemy begins and commits; the driver must not guess
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "secure_delete=ON",
-            "busy_timeout=5000",
-            "wal_autocheckpoint=0",  # see `keten.core.wal`
-            "cache_size=-65536",
-            "temp_store=MEMORY",
-        ):
-            raw.execute(f"PRAGMA {pragma}")
+    risky: also on a server that may lose or tear what it said is committed; for trying out only.
+    """
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    url: str
+    risky: bool = False
 
-    return engine
+    def __str__(self) -> str:
+        """Without a password."""
+        parts = urlsplit(self.url)
+        user = f"{parts.username}@" if parts.username else ""
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}"
+
+    __repr__ = __str__
 
 
-def reading_engine(path: Path) -> Engine:
-    """A read-only engine (the keeper's own reads, the console, verification)."""
-    # A file's name may hold anything, so it is quoted for the URI and kept out of SQLAlchemy's URL.
-    uri = f"file:{quote(str(path))}?mode=ro"
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
-        poolclass=QueuePool,
-        pool_size=4,
-        max_overflow=16,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connect(raw: sqlite3.Connection, _record: object) -> None:
-        raw.isolation_level = None
-        for pragma in ("query_only=ON", "busy_timeout=5000", "cache_size=-65536", "mmap_size=1073741824"):
-            raw.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        raw: object = connection.connection.dbapi_connection
-        if isinstance(raw, sqlite3.Connection):
-            raw.execute("BEGIN")  # it locks nothing yet, so nothing can fail that would have to be translated
-
-    return engine
+Place = Path | Server
 
 
-_COMPILED: dict[tuple[str, str], tuple[str, list[str]]] = {}
+class Weakness(msgspec.Struct, frozen=True):
+    """What is wrong (`grave`) or weak with a database, or with who may use it, and what to do about it."""
+
+    code: str
+    what: str
+    todo: str
+    grave: bool
+
+
+class Log(Protocol):
+    """What is looked after beside whoever writes; see `keep_log`.
+
+    remains: why `empty` may fail, for an operator. reaches: whether all that the engine keeps is in this process's reach.
+    """
+
+    remains: str
+    reaches: bool
+
+    def after_commit(self) -> None:
+        """A transaction is durable and the next has not begun. In one thread at a time."""
+
+    def empty(self) -> bool:
+        """Leave nothing of what was deleted where the engine keeps old pages; whether that is so."""
+
+    def scrub(self, traces: Collection[bytes] | None) -> bool:
+        """As `empty`, and nowhere else in its files either; traces: what is looked for, None where it is not known."""
+
+    def close(self) -> None:
+        """No more."""
+
+    def release(self) -> None:
+        """After `close`, and after every other connection of this process to the database is closed."""
+
+
+class Driver(Protocol):
+    """What each engine does in its own way. The functions of this module say more of each."""
+
+    ADMINISTRATORS_SQL: str
+
+    @property
+    def Error(self) -> type[Exception]:  # noqa: N802  # the name that PEP 249 gives it
+        """What the engine's library raises."""
+
+    def writing_engine(self, place: Any) -> Engine:
+        """One connection that writes."""
+
+    def reading_engine(self, place: Any) -> Engine:
+        """Connections that only read."""
+
+    def insert_many(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Insert rows, fast."""
+
+    def rows_written(self, connection: Connection) -> int:
+        """Rows that the connection has written."""
+
+    def patience(self, connection: Connection, seconds: float) -> None:
+        """How long to wait for another process."""
+
+    def is_busy(self, error: BaseException | None) -> bool:
+        """Whether another process holds the database."""
+
+    def is_value(self, error: BaseException | None) -> bool:
+        """Whether it is about a value, not about the database."""
+
+    def translate(self, error: BaseException | None) -> KetenError:
+        """Keten's error for one of the library."""
+
+    def take(self, engine: Engine, name: str) -> bool:
+        """Become the one keeper of a log."""
+
+    def keep_log(self, engine: Engine, place: Any, failed: Callable[[FsyncFailed], None]) -> Log:
+        """What is looked after beside whoever writes."""
+
+    def alone(self, connection: Connection) -> None:
+        """Let no other process make or change tables until this transaction ends."""
+
+    def weaknesses(self, engine: Engine, secret: frozenset[str]) -> Iterator[Weakness]:
+        """What to tell an operator; `secret`: tables that only the keeper may read."""
+
+    def before_upgrade(self, place: Any, revision: str, files: Files) -> None:
+        """Keep, or say, what there is to go back to."""
+
+    def after_upgrade(self, engine: Engine, place: Any, secret: frozenset[str], files: Files) -> None:
+        """Make it durable, and readable for who may read it; `secret`: tables that nobody else may."""
+
+
+def _driver_of(name: str) -> Driver:
+    if name == "sqlite":
+        return sqlite
+    from keten.core import postgres  # noqa: PLC0415  # its library is an extra, and takes long to import
+
+    return postgres
+
+
+def driver(where: Place | Connection | Engine) -> Driver:
+    """The engine's own file."""
+    if isinstance(where, Connection | Engine):
+        return _driver_of(where.dialect.name)
+    return _driver_of("sqlite" if isinstance(where, Path) else "postgresql")
+
+
+def _driver_of_error(error: BaseException | None) -> Driver:
+    return _driver_of("postgresql" if type(error).__module__.partition(".")[0] == "psycopg" else "sqlite")
+
+
+def place_of(url: str, *, risky: bool = False) -> Server:
+    """The place that a URL names. Raises `Invalid` ("settings") for another kind of URL."""
+    scheme = url.partition("://")[0]
+    if scheme not in SCHEMES or "://" not in url:
+        raise Invalid("settings", "[database] url: it must begin with postgresql:// (left out: a file).")
+    return Server(url, risky)
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL holds a password, where a user's would be or among its parameters. Raises `Invalid`."""
+    try:
+        parts = urlsplit(url)
+        return parts.password is not None or "password" in parse_qs(parts.query)
+    except ValueError as error:
+        raise Invalid("settings", f"[database] {url!r:.60} is no URL: {error}.") from error
+
+
+def writing_engine(place: Place) -> Engine:
+    """The keeper's engine: one connection, every commit durable when it returns.
+
+    Raises `Unavailable`, also when the server may lose what it commits ("database-not-durable").
+    """
+    return driver(place).writing_engine(place)
+
+
+def reading_engine(place: Place) -> Engine:
+    """A read-only engine (the keeper's own reads, the console, verification); each transaction sees one moment."""
+    return driver(place).reading_engine(place)
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert rows given as tuples in the order of the table's columns.
 
-    The statement is SQLAlchemy's own for the database at hand, compiled once; the values go to the driver as they
-    are, without SQLAlchemy's work per row, which at thousands of rows a second is more than the database's.
+    The values go to the driver as they are, without SQLAlchemy's work per row, which at thousands of rows a second is
+    more than the database's. Raises `DBAPIError`.
     """
-    if not rows:
-        return
-    key = (connection.dialect.name, str(table.name))
-    if key not in _COMPILED:
-        compiled = insert(table).compile(dialect=connection.dialect, column_keys=[c.name for c in table.columns])
-        names = list(compiled.positiontup or [])
-        if names != [column.name for column in table.columns]:
-            raise Unavailable("database", "This database driver is not supported.", f"parameters {names}")
-        _COMPILED[key] = (str(compiled), names)
-    connection.exec_driver_sql(_COMPILED[key][0], list(rows))
+    if rows:
+        driver(connection).insert_many(connection, table, rows)
 
 
 class Prepared:
@@ -146,7 +237,7 @@ class Prepared:
             cursor = connection.connection.cursor()
             cursor.execute(text, values)
             yield cursor
-        except sqlite3.Error as error:
+        except driver(connection).Error as error:
             raise DBAPIError(text, tuple(values), error) from error
 
     def _text(self, connection: Connection) -> str:
@@ -163,7 +254,7 @@ def fetched(result: CursorResult[Any]) -> list[tuple[Any, ...]]:
     """
     try:
         rows: list[tuple[Any, ...]] = list(result.cursor.fetchall())
-    except sqlite3.Error as error:
+    except driver(result.connection).Error as error:
         raise DBAPIError(None, None, error) from error
     finally:
         result.close()
@@ -172,24 +263,22 @@ def fetched(result: CursorResult[Any]) -> list[tuple[Any, ...]]:
 
 def rows_written(connection: Connection) -> int:
     """How many rows this connection has written since it was opened: whether something changed between two calls."""
-    return _sqlite(connection).total_changes
-
-
-def _sqlite(connection: Connection) -> sqlite3.Connection:
-    raw: object = connection.connection.dbapi_connection
-    if not isinstance(raw, sqlite3.Connection):
-        raise Unavailable("database", "This database driver is not supported.", type(raw).__name__)
-    return raw
+    return driver(connection).rows_written(connection)
 
 
 def patience(connection: Connection, seconds: float) -> None:
     """How long this connection waits, from its next transaction on, for another process that holds the database."""
-    _sqlite(connection).execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+    driver(connection).patience(connection, seconds)
 
 
 def is_busy(error: DBAPIError) -> bool:
     """Whether another process holds the database at this moment."""
-    return str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+    return _driver_of_error(error.orig).is_busy(error.orig)
+
+
+def is_value(error: DBAPIError) -> bool:
+    """Whether a stored value could not be read, and not the database."""
+    return _driver_of_error(error.orig).is_value(error.orig)
 
 
 @contextmanager
@@ -202,18 +291,62 @@ def translated() -> Iterator[None]:
 
 
 def database_error(error: DBAPIError) -> KetenError:
-    """The Keten error for a database failure."""
-    return sqlite_error(error.orig)
+    """The Keten error for a database failure.
+
+    `FsyncFailed` is also what it is called when the connection was lost: whether the last commit happened is not known.
+    """
+    return _driver_of_error(error.orig).translate(error.orig)
 
 
-def sqlite_error(error: BaseException | None) -> KetenError:
-    """The Keten error for a failure of the driver itself."""
-    name = str(getattr(error, "sqlite_errorname", ""))
-    if name in _FULL:
-        return Unavailable("disk-full", "The disk is full; nothing was changed. Free some space and try again.", name)
-    if name.startswith("SQLITE_IOERR"):
-        return FsyncFailed("fsync-failed", "The disk failed; the process stops.", name)
-    if name in _CORRUPT:
-        return Corrupt("database-damaged", "The database file is damaged.", f"{name}: {error}")
-    public = "The database did not do what was asked; nothing was changed."
-    return Unavailable("database", public, f"{name}: {error}")
+def take(engine: Engine, name: str) -> bool:
+    """Become the one keeper of the log `name` in this database, for as long as the engine's connection lasts.
+
+    False when another process is. For a file, whose instance has a lock of its own, always true.
+    """
+    return driver(engine).take(engine, name)
+
+
+def keep_log(engine: Engine, place: Place, failed: Callable[[FsyncFailed], None]) -> Log:
+    """Look after what lies beside the database's own pages, and after the connection of whoever writes.
+
+    failed: called, in a thread of its own, when what is durable is not known any more.
+    """
+    return driver(engine).keep_log(engine, place, failed)
+
+
+def administrators_sql() -> str:
+    """What a database administrator runs before `keten init`: roles and an empty database."""
+    return _driver_of("postgresql").ADMINISTRATORS_SQL
+
+
+def secret_tables() -> frozenset[str]:
+    """Tables of wrapped keys, as far as the rooms that have them are imported."""
+    return frozenset(each.name for each in metadata.tables.values() if each.info.get("secret"))
+
+
+def weaknesses(engine: Engine) -> Iterator[Weakness]:
+    """What is wrong or weak with a database, beyond its folder and file. Raises `DBAPIError`."""
+    return driver(engine).weaknesses(engine, secret_tables())
+
+
+def own_folder(place: Place) -> Path | None:
+    """The folder whose disk the database fills; None when that is not this machine's to watch."""
+    return place.parent if isinstance(place, Path) else None
+
+
+def set_aside(place: Place, files: Files) -> str:
+    """Give a database that is used no more, and that nobody has open, another name; that name, "" on a server."""
+    if not isinstance(place, Path):
+        return ""
+    number = 1
+    while (target := place.with_name(f"{place.name}.moved-{number}")).exists():
+        number += 1
+    files.rename(place, target)
+    return target.name
+
+
+def copies(place: Place) -> list[str]:
+    """Names of copies that upgrades made of the database and that are still there."""
+    if not isinstance(place, Path):
+        return []
+    return sorted(path.name for path in place.parent.glob(f"{place.name}.before-*"))

@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
+from keten.core.db import Place, driver
 from keten.core.errors import Invalid
 
 # It announces each of its plug-ins, which is of no use to an operator.
@@ -22,19 +23,23 @@ def newest(migrations: Path) -> str:
     return str(ScriptDirectory(str(migrations)).get_current_head())
 
 
-def require_known(migrations: Path, revision: str, path: Path) -> None:
+def require_known(migrations: Path, revision: str, place: Place) -> None:
     """Refuse a database of a revision that this version does not know: `Invalid` ("instance-newer")."""
     known = {each.revision for each in ScriptDirectory(str(migrations)).walk_revisions()}
     if revision not in known:
         raise Invalid(
             "instance-newer",
             "This instance was made or upgraded by a newer version of Keten; use that version.",
-            f"{path} is of revision {revision!r:.40}",
+            f"{place} is of revision {revision!r:.40}",
         )
 
 
 def migrate(
-    engine: Engine, migrations: Path, path: Path, revision_of: Callable[[Connection, Path], str], to: str = "head"
+    engine: Engine,
+    migrations: Path,
+    place: Place,
+    revision_of: Callable[[Connection, Place], str],
+    to: str = "head",
 ) -> None:
     """Bring the database to the newest revision (or `to`), in one transaction.
 
@@ -43,8 +48,9 @@ def migrate(
     config = Config()
     config.set_main_option("script_location", str(migrations).replace("%", "%%"))
     with engine.begin() as connection:
-        now = revision_of(connection, path)
+        driver(connection).alone(connection)
+        now = revision_of(connection, place)
         if now:
-            require_known(migrations, now, path)
+            require_known(migrations, now, place)
         config.attributes["connection"] = connection
         command.upgrade(config, to)

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from keten.core.errors import Invalid
+from keten.core.db import Place, has_password, place_of
+from keten.core.errors import Invalid, Unavailable
 
 _WEB = ("https", "http")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])\Z")
@@ -46,6 +47,21 @@ class Keeper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operator_users: tuple[str, ...] = ()
     passphrase_file: str = ""
     reserve_bytes: int = 64 * 1024 * 1024
+
+
+class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the state is: in a file of the instance (everything empty), or in PostgreSQL.
+
+    url: "postgresql://USER@HOST/NAME"; url_file: a file that holds it, since it may hold a password. console_url,
+    console_url_file: the same for the console, whose role reads only; left out: as the keeper. risky: also on a server
+    that may lose what it has committed (fsync or full_page_writes off).
+    """
+
+    url: str = ""
+    url_file: str = ""
+    console_url: str = ""
+    console_url_file: str = ""
+    risky: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sftp: Listener = Listener()
     console: Listener = Listener()
     keeper: Keeper = Keeper()
+    database: Database = Database()
     limits: Limits = Limits()
     witnesses: Witnesses = Witnesses()
     timestamps: Timestamps = Timestamps()
@@ -123,6 +140,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How long what was recorded may wait for an outside signature; an authority alone signs only so often."""
         limit = duration(self.witnesses.limit)
         return limit if self.witnesses.policy else max(limit, 2 * duration(self.timestamps.every))
+
+    @property
+    def state(self) -> Place:
+        """Where the database is, as the keeper and operators use it. Raises `Unavailable` ("url-file"), `Invalid`."""
+        found = self.database
+        return self._place(found.url, found.url_file)
+
+    @property
+    def console_state(self) -> Place:
+        """The same database, as the console uses it."""
+        found = self.database
+        if not found.console_url and not found.console_url_file:
+            return self.state
+        return self._place(found.console_url, found.console_url_file)
+
+    def _place(self, url: str, file: str) -> Place:
+        """Read only by a process that needs it: the gateway can't, and has no database."""
+        if file:
+            try:
+                url = Path(self.home, file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise Unavailable("url-file", f"The file {file} of [database] cannot be read.", str(error)) from error
+        return place_of(url, risky=self.database.risky) if url or file else self.paths.database
 
 
 class Paths:
@@ -146,6 +186,7 @@ class Paths:
         self.operator_socket = self.run / "operator" / "keeper.sock"
         self.gateway_socket = self.run / "gateway" / "keeper.sock"
         self.keeper_lock = self.run / "keeper.lock"
+        self.standby = self.run / "standby"  # there while the keeper stands by
         self.up_lock = self.run / "up.lock"
 
 
@@ -211,6 +252,7 @@ def _check(settings: Settings, path: str) -> None:
     _check_outside(settings, path)
     if settings.erasure.approvers not in (1, 2):
         raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")
+    require_database(settings.database, path)
     for network, country in settings.geo.networks.items():
         _network(network, f"{path}: [geo] networks")
         if len(country) != 2 or not country.isalpha() or country != country.upper():
@@ -232,6 +274,23 @@ def _check_outside(settings: Settings, path: str) -> None:
         raise Invalid("settings", f"{path}: [timestamps] 'url' and 'ca' must be set together.")
     if stamping.url and not _is_url(stamping.url, _WEB):
         raise Invalid("settings", f"{path}: [timestamps] url: {stamping.url!r} is not an address.")
+
+
+def require_database(found: Database, path: str) -> None:
+    """What is said of the database is one thing, and possible. Raises `Invalid`, which names `path`."""
+    for name, url, file in (
+        ("url", found.url, found.url_file),
+        ("console_url", found.console_url, found.console_url_file),
+    ):
+        if url and file:
+            raise Invalid("settings", f"{path}: [database] '{name}' and '{name}_file' say the same: give one of them.")
+        if url and has_password(url):
+            public = f"{path}: [database] '{name}' holds a password, and everyone may read it: give '{name}_file'."
+            raise Invalid("settings", public)
+        if url:
+            place_of(url)
+    if (found.console_url or found.console_url_file) and not (found.url or found.url_file):
+        raise Invalid("settings", f"{path}: [database] 'console_url' goes with 'url'.")
 
 
 def _is_url(text: str, schemes: tuple[str, ...]) -> bool:

@@ -2,54 +2,51 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
-from keten.core.db import database_error, writing_engine
-from keten.core.errors import Invalid, Unavailable
-from keten.core.files import Files, disk_error
-from keten.core.ids import new_id
+from keten.core.db import Place, database_error, driver, secret_tables, writing_engine
+from keten.core.errors import Invalid
+from keten.core.files import Files
 
 REVISION = "0005"
 """The newest revision: what a database of this version is of. A test holds it against the migrations."""
 MIGRATIONS = Path(__file__).with_name("migrations")
+SEALED = "moved_elsewhere"
+"""The table that takes the place of Alembic's in a database that was moved to another: it is used no more."""
 _VERSION = table("alembic_version", column("version_num"))
-_PAGES_AT_ONCE = 4096
 
 
-def upgrade(path: Path, *, migrations: Path = MIGRATIONS, files: Files | None = None) -> str:
-    """Make the database at `path` one of this version; returns the revision that it had before ("" when it is new).
+def upgrade(place: Place, *, migrations: Path = MIGRATIONS, files: Files | None = None) -> str:
+    """Make the database at `place` one of this version; returns the revision that it had before ("" when it is new).
 
     1. Look at its revision. One of this version: nothing to do. One that this version does not know: refused.
-    2. One that is older: copy the file to `<name>.before-<revision>` first, durably.
+    2. One that is older: first what the engine does to get back to it (a file is copied, durably, to
+       `<name>.before-<revision>`; a server's own backup is what counts there, and that is said).
     3. Make or change everything in one transaction: after a crash at any moment the database is of one version or the
        other, never in between. Another process that does the same waits, and then has nothing to do.
+    4. Who only reads may read what is new, but for tables of keys.
 
-    Nothing else may have the database open for writing. Raises `Invalid` ("instance-newer", "instance-foreign"),
-    `Unavailable` ("disk-full", …), `Corrupt` ("database-damaged").
+    Nothing else may have the database open for writing. Raises `Invalid` ("instance-newer", "instance-foreign",
+    "instance-moved"), `Unavailable` ("disk-full", …), `Corrupt` ("database-damaged").
     """
     files = files or Files()
-    engine = writing_engine(path)
+    engine = writing_engine(place)
     try:
         with engine.begin() as connection:  # 1
-            before = _revision(connection, path)
-        if before == REVISION and migrations == MIGRATIONS:
-            return before
-        # Alembic takes longer to import than all of Keten, and is needed once in a version's life.
-        from keten.core.migrating import migrate, newest, require_known  # noqa: PLC0415
+            before = revision_of(connection, place)
+        if before != REVISION or migrations != MIGRATIONS:
+            # Alembic takes longer to import than all of Keten, and is needed once in a version's life.
+            from keten.core.migrating import migrate, newest, require_known  # noqa: PLC0415
 
-        if before == newest(migrations):
-            return before
-        if before:
-            require_known(migrations, before, path)
-            _copy(path, path.with_name(f"{path.name}.before-{before}"), files)  # 2
-        migrate(engine, migrations, path, _revision)  # 3
-        files.sync_folder(path.parent)
+            if before != newest(migrations):
+                if before:
+                    require_known(migrations, before, place)
+                    driver(place).before_upgrade(place, before, files)  # 2
+                migrate(engine, migrations, place, revision_of)  # 3
+        driver(place).after_upgrade(engine, place, secret_tables(), files)  # 4
     except DBAPIError as error:
         raise database_error(error) from error
     finally:
@@ -57,55 +54,32 @@ def upgrade(path: Path, *, migrations: Path = MIGRATIONS, files: Files | None = 
     return before
 
 
-def make_at(path: Path, revision: str, *, migrations: Path = MIGRATIONS) -> None:
+def make_at(place: Place, revision: str, *, migrations: Path = MIGRATIONS) -> None:
     """Make a new database of a certain revision, for content of that revision to be put into.
 
     Raises `Invalid` ("instance-newer") for one that this version does not know, `Unavailable`.
     """
     from keten.core.migrating import migrate, require_known  # noqa: PLC0415  # as in `upgrade`
 
-    require_known(migrations, revision, path)
-    engine = writing_engine(path)
+    require_known(migrations, revision, place)
+    engine = writing_engine(place)
     try:
-        migrate(engine, migrations, path, _revision, revision)
+        migrate(engine, migrations, place, revision_of, revision)
     except DBAPIError as error:
         raise database_error(error) from error
     finally:
         engine.dispose()
 
 
-def _revision(connection: Connection, path: Path) -> str:
-    """The revision of a database; "" of an empty one."""
+def revision_of(connection: Connection, place: Place) -> str:
+    """The revision of a database; "" of an empty one. Raises `Invalid` ("instance-foreign", "instance-moved")."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return ""
+    if SEALED in tables:
+        public = f"{place} was moved to another database, where its ledger goes on; this one is used no more."
+        raise Invalid("instance-moved", public, "see 'keten move' in the manual")
     found = list(connection.execute(select(_VERSION.c.version_num)).scalars()) if _VERSION.name in tables else []
     if len(found) != 1:
-        raise Invalid("instance-foreign", f"{path} is a database, but not one of Keten.", f"{len(found)} revisions")
+        raise Invalid("instance-foreign", f"{place} is a database, but not one of Keten.", f"{len(found)} revisions")
     return str(found[0])
-
-
-def _copy(source: Path, target: Path, files: Files) -> None:
-    """Step 2: a consistent copy, complete and durable before it gets its name."""
-    temporary = target.with_name(f".{target.name}.{new_id()[:8]}.tmp")
-    try:
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(temporary)) as copy:
-            original.backup(copy, pages=_PAGES_AT_ONCE)
-        with temporary.open("rb+") as stream:
-            files.sync(stream)
-        files.rename(temporary, target)
-    except sqlite3.Error as error:
-        temporary.unlink(missing_ok=True)
-        name = str(getattr(error, "sqlite_errorname", ""))
-        raise Unavailable(
-            "disk-full" if name == "SQLITE_FULL" else "copy-failed",
-            "The database could not be copied before its upgrade; nothing was changed.",
-            f"{name}: {error}",
-        ) from error
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise disk_error(error, target) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from keten.core.db import sqlite_error
+from keten.core import sqlite
 from keten.core.errors import FsyncFailed
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,9 @@ class WriteAheadLog:
 
     `after_commit` is for one thread at a time, with no transaction open.
     """
+
+    reaches = True
+    remains = "the database's log may still hold it, until the keeper stops; try again"
 
     def __init__(self, path: Path, failed: Callable[[FsyncFailed], None]) -> None:
         self._path = path
@@ -172,7 +175,7 @@ class WriteAheadLog:
         return max(0, self.frames() - int(brought))
 
     def _met(self, error: sqlite3.Error) -> None:
-        translated = sqlite_error(error)
+        translated = sqlite.translate(error)
         if isinstance(translated, FsyncFailed):
             self._failed(translated)
         if not self._warned:  # on a full disk it grows until there is room again

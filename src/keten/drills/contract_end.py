@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -22,6 +21,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
+from keten.core.db import writing_engine
 from keten.drills.impostor import Impostor
 from keten.drills.reader import Reader
 from keten.drills.scoreboard import Scoreboard
@@ -187,11 +189,14 @@ class ContractEnd:
     def _change_row(self, system: SupplierSystem) -> None:
         self._say("Somebody prolongs the contract in the database …")
         name = "vwo-1"
-        with sqlite3.connect(self._keten.paths.database, timeout=10) as database:
-            (body,) = database.execute("SELECT body FROM contracts WHERE name = ?", (name,)).fetchone()
+        engine = writing_engine(self._keten.place)
+        with engine.begin() as database:
+            found = text("SELECT body FROM contracts WHERE name = :name")
+            body = database.execute(found, {"name": name}).scalar_one()
             later = re.sub(rb'"ends_us":\d+', b'"ends_us":4102444800000000', body)
-            database.execute("UPDATE contracts SET body = ? WHERE name = ?", (later, name))
-        database.close()
+            changing = text("UPDATE contracts SET body = :body WHERE name = :name")
+            database.execute(changing, {"body": later, "name": name})
+        engine.dispose()
         changed = later != body
         os.kill(self._keten.pid("keeper"), signal.SIGKILL)
         refused = self._sign_in_when_back(system)

@@ -18,6 +18,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from keten.core.db import Place, place_of
 from keten.core.errors import Unavailable
 from keten.core.settings import Paths
 from keten.keeper.client import KeeperClient
@@ -42,9 +43,14 @@ class Key:
 
 
 class Throwaway:
-    """An instance of its own. Use as a context manager; `home` and everything in it is removed at the end."""
+    """An instance of its own. Use as a context manager; `home` and everything in it is removed at the end.
 
-    def __init__(self, folder: Path | None = None, *, settings: str = "", keep: bool = False) -> None:
+    database: the URL of an empty database for it; "": a file of its own.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, settings: str = "", keep: bool = False, database: str = ""
+    ) -> None:
         self._made = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="keten-drill-"))
         self.home = self.folder / "instance"
@@ -53,9 +59,20 @@ class Throwaway:
         self._up: subprocess.Popen[str] | None = None
         self.ready: dict[str, Any] = {}
         self.ids: dict[str, dict[str, str]] = {}
-        self.run("init")
+        self.database = database
+        self.run("init", *(("--database", database) if database else ()))
         if settings:
-            (self.home / "keten.toml").write_text(settings, encoding="utf-8")
+            self.configure(settings)
+
+    def configure(self, settings: str) -> None:
+        """Write keten.toml anew; its database stays."""
+        where = f"\n[database]\nurl = {json.dumps(self.database)}\n" if self.database else ""
+        (self.home / "keten.toml").write_text(settings + where, encoding="utf-8")
+
+    @property
+    def place(self) -> Place:
+        """Where its database is."""
+        return place_of(self.database) if self.database else self.paths.database
 
     # ---- commands --------------------------------------------------------------------------------------------
 

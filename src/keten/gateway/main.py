@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 5.0
 REPORT_SECONDS = 5.0
+LOOK_FOR_KEEPER_SECONDS = 0.2
 _FILES = 65_536
 
 
@@ -50,7 +51,7 @@ async def _serve(settings: Settings) -> None:
     """Serve until told to stop.
 
     1. Read the keys of the listeners: what is wrong with them is said before anybody waits.
-    2. Wait for the keeper.
+    2. Wait for the keeper. While it stands by for another, everything is answered "not available at this moment".
     3. Have a certificate; listen, and say so.
     4. On SIGTERM: accept nobody; let transfers finish for a while, then cut them; report; end.
     """
@@ -63,12 +64,13 @@ async def _serve(settings: Settings) -> None:
     running = RunningGateway(settings)  # 1
     running.link.start()
     log.info("waiting for the keeper at %s", settings.paths.gateway_socket)
-    waiting = asyncio.ensure_future(running.link.wait_ready())  # 2
+    waiting = asyncio.ensure_future(running.keeper_known())  # 2
     told = asyncio.ensure_future(stopping.wait())
     await asyncio.wait((waiting, told), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if not stopping.is_set():
-        await running.certify()  # 3
+        if running.link.ready:
+            await running.certify()  # 3
         sys.stdout.write(f"{json.dumps(running.listen())}\n")
         sys.stdout.flush()
     await stopping.wait()
@@ -102,6 +104,16 @@ class RunningGateway:
             raise Invalid("settings", "[sftp] 'proxy' must be 'v2': SSH has no headers.")
         if settings.sftp.bind:
             self._sftp = SftpService(self.accesses, paths.ssh_host_key, limits)
+
+    async def keeper_known(self) -> None:
+        """Wait until the keeper answers, or says that it stands by and there is a certificate to show already."""
+        ready = asyncio.ensure_future(self.link.wait_ready())
+        shown = self._certificate
+        while not ready.done():
+            if self._settings.paths.standby.exists() and (shown is None or shown.context is not None):
+                ready.cancel()
+                return
+            await asyncio.wait((ready,), timeout=LOOK_FOR_KEEPER_SECONDS)
 
     async def certify(self) -> None:
         """See to it that there is a certificate to show. Raises what the keeper raises when there can be none."""

@@ -6,6 +6,7 @@ import asyncio
 
 from sqlalchemy import Connection
 
+from keten.core.db import copies
 from keten.core.errors import Invalid
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs
@@ -193,10 +194,9 @@ class Destroying:
         if await self._trusted.writer.empty_log():
             log = step("log", "nothing of the key is left in the database's log", done=True)
         else:
-            log = not_done("log", "the database's log may still hold the key, until the keeper stops; try again")
+            log = not_done("log", f"the key may not be gone: {self._trusted.writer.remains}")
         return [log, *(not_done("copies", f"db/{name} may still hold the key: remove it") for name in self.copies())]
 
     def copies(self) -> list[str]:
         """Copies of the database that an upgrade made, which hold the keys of their day."""
-        database = self._trusted.settings.paths.database
-        return sorted(path.name for path in database.parent.glob(f"{database.name}.before-*"))
+        return copies(self._trusted.settings.state)

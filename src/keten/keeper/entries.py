@@ -29,6 +29,16 @@ CLOCK_ACCEPTED = kind(
     "An operator looked at the clock and accepted it.",
     {"what": "what had been seen", "clock": "what the clock said then (RFC 3339)"},
 )
+DATABASE_MOVED = kind(
+    "keeper.database.moved",
+    "The state was moved to another database, where the same ledger goes on: the first entry there.",
+    {
+        "from": "the database before, without a password",
+        "to": "the database since then",
+        "size": "entries that were copied",
+        "root": "the tree's root over them (hex)",
+    },
+)
 GATEWAY_CONNECTED = kind(
     "keeper.gateway.connected",
     "A gateway connected to the keeper.",

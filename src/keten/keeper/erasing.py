@@ -60,11 +60,16 @@ class Erasing:
             payloads += some
         steps.append(step("payloads", f"destroyed: {payloads}", done=payloads > 0))
         known = whole and len(traces.needles) <= MOST_TRACES
-        if not await trusted.writer.scrub(traces.needles if known else None):  # 4
+        beyond: list[str] = []
+        if not trusted.writer.reaches:  # 4
+            beyond.append(trusted.writer.remains)
+            steps.append(not_done("files", trusted.writer.remains))
+        elif await trusted.writer.scrub(traces.needles if known else None):
+            steps.append(step("files", "nothing of it is left in the database's files", done=True))
+        else:
             detail = "the database's files may still hold some of it; the keeper tries again every half minute"
             return [*steps, not_done("files", detail)], ""
-        steps.append(step("files", "nothing of it is left in the database's files", done=True))
-        unreached = [*await asyncio.to_thread(self.copies.renew_keys), *(f"db/{name}" for name in beside)]  # 5
+        unreached = [*beyond, *await asyncio.to_thread(self.copies.renew_keys), *(f"db/{name}" for name in beside)]  # 5
         with trusted.reader.connect() as reading:
             stays = erasing.kept(reading, request)
         _request, batch = await trusted.writer.run(  # 6

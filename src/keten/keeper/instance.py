@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -13,7 +15,7 @@ from keten.core.db import reading_engine, translated, writing_engine
 from keten.core.errors import Conflict
 from keten.core.files import Files, umask
 from keten.core.ids import new_id
-from keten.core.settings import Paths, Settings
+from keten.core.settings import Database, Paths, Settings
 from keten.core.upgrade import upgrade
 from keten.keeper import entries
 from keten.keeper.authority import save_authority
@@ -50,12 +52,12 @@ def _create(settings: Settings, hosts: tuple[str, ...], passphrase: bytes | None
     make_folders(paths, files)  # 2
     root = create_root_key(paths.root_key, passphrase)  # 3
     origin = f"keten/{new_id()}"
-    upgrade(paths.database)  # 4
+    upgrade(settings.state)  # 4
     _first_entry(settings, root, origin)
     verifier_key = ledger_signer(root, origin).verifier_key()
     publish(settings, verifier_key)  # 5
     _gateway_keys(settings, root, origin, hosts)  # 6
-    files.write(paths.settings, _SETTINGS.encode())
+    files.write(paths.settings, (_SETTINGS + database_section(settings.database)).encode())
     files.write(paths.ledger / "key.pub", f"{verifier_key}\n".encode())
     return origin
 
@@ -79,7 +81,7 @@ def make_folders(paths: Paths, files: Files) -> None:
 
 def _first_entry(settings: Settings, root: RootKey, origin: str) -> None:
     sealer = ledger_sealer(root, origin)
-    engine = writing_engine(settings.paths.database)
+    engine = writing_engine(settings.state)
     with translated(), engine.begin() as connection:
         writing = Writing(connection, sealer, sealer.empty(), wall_us())
         writing.record(
@@ -91,7 +93,7 @@ def _first_entry(settings: Settings, root: RootKey, origin: str) -> None:
 
 def publish(settings: Settings, verifier_key: str) -> None:
     """Write the public tree from the database."""
-    reader = reading_engine(settings.paths.database)
+    reader = reading_engine(settings.state)
     publishing = Publishing(settings.paths.ledger, Verifier.parse(verifier_key), reader)
     publishing.catch_up()
     reader.dispose()
@@ -106,6 +108,16 @@ def _gateway_keys(settings: Settings, root: RootKey, origin: str, hosts: tuple[s
     host_key = Ed25519PrivateKey.generate()
     pem = host_key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     files.write(paths.ssh_host_key, pem, mode=0o600)
+
+
+def database_section(found: Database) -> str:
+    """The section [database] of keten.toml; "" where everything is as left out."""
+    set_values = {
+        name: value for name, value in msgspec.structs.asdict(found).items() if value != getattr(Database(), name)
+    }
+    # A JSON string, or truth value, is one of TOML.
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in set_values.items())
+    return f"\n[database]\n{lines}" if lines else ""
 
 
 def write_certificate(folder: Path, certificate: bytes, key: bytes) -> None:

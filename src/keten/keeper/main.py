@@ -12,16 +12,19 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import IO
 
 import uvloop
+from sqlalchemy import Engine
 
+from keten.core.db import take, translated, writing_engine
 from keten.core.errors import Conflict, Unavailable
 from keten.core.settings import Settings
 from keten.core.upgrade import upgrade
-from keten.keeper import entries
+from keten.keeper import entries, moving
 from keten.keeper.backup_verbs import BackupVerbs
 from keten.keeper.chores import Chores
 from keten.keeper.gateway_verbs import GatewayVerbs
@@ -29,7 +32,7 @@ from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.protocol import MAX_ANSWER_FRAME, MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
 from keten.keeper.rootkey import RootKey, load_root_key
 from keten.keeper.server import Endpoint, user_ids
-from keten.keeper.trusted import Trusted
+from keten.keeper.trusted import Trusted, read_origin
 from keten.ledger.model import Draft
 from keten.policy import service as policy
 
@@ -39,6 +42,8 @@ SWITCH_SECONDS = 0.0005
 """How long the loop may keep the interpreter from a thread that is back from the disk: at Python's own 5 ms, answers
 would wait for that long after their commit (docs/decisions/0011-writing-in-the-loop.md)."""
 LOCK_SECONDS = 1.0
+STANDBY_SECONDS = 0.25
+"""How often a keeper that stands by asks whether it is its turn."""
 GATEWAY_RETURN_SECONDS = 10.0
 """After a start, how long gateways may take to report on accesses that a former keeper opened."""
 
@@ -50,27 +55,62 @@ def run(settings: Settings, credentials: Path | None) -> int:
     2. No core dumps, and no other process of this user that reads or traces this one: what is in this memory must
        stay in it.
     3. Unlock the root key.
-    4. Upgrade an older database after a copy; refuse a newer one.
+    4. Be the one keeper of this log, or stand by until the one that is ends; then upgrade an older database, after a
+       copy of a file, and refuse a newer one.
     5. Load the signed head, check it, restore what was under way.
     6. Listen.
     """
-    with _lock(settings):  # 1
+    with instance_lock(settings):  # 1
         _keep_to_itself()  # 2
         os.umask(0o022)  # the ledger is public, whatever the starting shell forbids
         root = load_root_key(settings, credentials)  # 3
-        upgrade(settings.paths.database)  # 4
+        engine = stand_by(settings)  # 4
+        if engine is None:
+            return 0
+        upgrade(settings.state)
+        moving.finish(settings, root, "keeper", engine)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, root))  # 5, 6
+            runner.run(_serve(settings, root, engine))  # 5, 6
     return 0
 
 
-async def _serve(settings: Settings, root: RootKey) -> None:
+def stand_by(settings: Settings) -> Engine | None:
+    """The engine that writes, once this process is the one keeper of the log; None when it was told to stop first.
+
+    Where another one is, that is said in the ready line, with "standby" true; gateways answer 503 meanwhile.
+    """
+    stopping = threading.Event()
+    before = {
+        number: signal.signal(number, lambda _number, _frame: stopping.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    paths = settings.paths
+    origin = read_origin(paths.ledger / "key.pub")
+    engine = writing_engine(settings.state)
+    try:
+        with translated():
+            while not take(engine, origin):
+                if not paths.standby.exists():
+                    log.info("another keeper is active on %s: this one stands by", settings.state)
+                    paths.standby.touch()
+                    _say({"ready": True, "standby": True, "pid": os.getpid(), "origin": origin})
+                if stopping.wait(STANDBY_SECONDS):
+                    engine.dispose()
+                    return None
+    finally:
+        paths.standby.unlink(missing_ok=True)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return engine
+
+
+async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     sys.setswitchinterval(SWITCH_SECONDS)
-    trusted = Trusted(settings, root)
+    trusted = Trusted(settings, root, engine)
     gateways = GatewayVerbs(trusted)
     operators = OperatorVerbs(trusted, gateways)
     # Also on a disk that is nearly full: without them there is no keeper to end access with.
@@ -136,7 +176,7 @@ def _keep_to_itself() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 0)
 
 
-def _lock(settings: Settings) -> IO[str]:
+def instance_lock(settings: Settings) -> IO[str]:
     """The instance's lock, held as long as the file is open. `Conflict` ("running") when another keeper has it.
 
     Tried for a second: a command that asks whether a keeper runs holds it for a moment.

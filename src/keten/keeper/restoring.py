@@ -35,6 +35,7 @@ from keten.identity.rows import clients
 from keten.keeper.authority import load_authority
 from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
+from keten.keeper.moving import without_database
 from keten.keeper.rootkey import RootKey
 from keten.keeper.trusted import ended_key, ledger_sealer, ledger_signer, publish_predecessors, succession
 from keten.ledger.model import Draft
@@ -180,10 +181,13 @@ def _head(manifest: Manifest, root: RootKey) -> Checkpoint:
 def _write_secrets(paths: Paths, keys: Keys, files: Files) -> None:
     if keys.root:
         files.write(paths.root_key, keys.root, mode=0o600)
-    public = {str(paths.ca.relative_to(paths.home)), str(paths.settings.relative_to(paths.home))}
+    public = {str(paths.ca.relative_to(paths.home))}
     secret = {"keeper/authority.sealed", str(paths.ssh_host_key.relative_to(paths.home))}
+    settings = str(paths.settings.relative_to(paths.home))
     for name, content in keys.files.items():
-        if name in public | secret:
+        if name == settings:  # the database of before is that of the instance of before: this one begins with a file
+            files.write(paths.settings, without_database(content.decode("utf-8", "replace")).encode())
+        elif name in public | secret:
             files.write(paths.home / name, content, mode=0o600 if name in secret else 0o644)
 
 

@@ -17,7 +17,7 @@ from keten.core.clock import Clock
 from keten.core.db import database_error, patience, rows_written
 from keten.core.errors import Conflict, Corrupt, FsyncFailed, KetenError
 from keten.ledger.sealing import Batch, Head, Sealer
-from keten.ledger.writing import Writing
+from keten.ledger.writing import Writing, require_head
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class Transactions:
 
         patient: wait for whoever else holds the database, which nobody should; otherwise raise at once.
 
-        1. Begin; nobody else can write.
+        1. Begin; nobody else can write, and nobody else has since this keeper last did.
         2. Run each job; one that raises leaves nothing behind.
         3. Write the entries, the new size and root, and the signature over them.
         """
@@ -106,6 +106,7 @@ class Transactions:
         try:
             patience(connection, PATIENCE_SECONDS if patient else 0)
             transaction = connection.begin()  # 1
+            require_head(connection, self.head)
             writing = Writing(connection, self._sealer, self.head, self._clock.recording_time())
             single = len(jobs) == 1
             for job in jobs:  # 2

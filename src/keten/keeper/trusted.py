@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+import sqlalchemy
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten import __version__
@@ -17,7 +18,7 @@ from keten.backup.keys import Secrets, write_keys
 from keten.budgets.service import Budgets
 from keten.core.clock import Clock, rfc3339
 from keten.core.crypto import derive
-from keten.core.db import reading_engine, translated, writing_engine
+from keten.core.db import Place, reading_engine, take, translated, writing_engine
 from keten.core.errors import Conflict, Corrupt, Unavailable
 from keten.core.files import Files
 from keten.core.settings import Settings
@@ -31,8 +32,8 @@ from keten.exchange.running import Accesses
 from keten.identity.service import SignIn
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
+from keten.keeper.backup_keys import secrets_of
 from keten.keeper.certificates import Authority
-from keten.keeper.moving import secrets_of
 from keten.keeper.rootkey import RootKey
 from keten.keeper.sign_ins import SignIns
 from keten.keeper.writer import Disk, Writer
@@ -80,12 +81,14 @@ def ended_key(root: RootKey) -> bytes:
 class Trusted:
     """The keeper's state. Build inside a running event loop (the writer calls back into it)."""
 
-    def __init__(self, settings: Settings, root: RootKey) -> None:
-        paths = settings.paths
+    def __init__(self, settings: Settings, root: RootKey, engine: sqlalchemy.Engine | None = None) -> None:
+        """`engine`: the one that writes, when this process is the one keeper of the log already (`stand_by`)."""
+        paths, place = settings.paths, settings.state
         self.settings = settings
         self.key_kind = root.kind
         self.origin = read_origin(paths.ledger / "key.pub")
-        self.reader = reading_engine(paths.database)
+        engine = engine or _taken(place, self.origin)
+        self.reader = reading_engine(place)
         lives = self._lives()
         self.sealer = ledger_sealer(root, self.origin, succession(lives))
         self.verifier_key = ledger_signer(root, self.origin).verifier_key()
@@ -101,7 +104,7 @@ class Trusted:
             head = load_head(connection, verifier)
             low_water = load_low_water(connection)
         if head is None:
-            raise Corrupt("head-missing", "The database has no signed head.", str(paths.database))
+            raise Corrupt("head-missing", "The database has no signed head.", str(place))
         self.clock = Clock(head.time_us)
         if self.unconfirmed:
             self.clock.held = _unconfirmed()
@@ -134,14 +137,14 @@ class Trusted:
         self.epoch = 0
         self._restore(low_water, head.size)
         self.writer = Writer(
-            writing_engine(paths.database),
+            engine,
             self.sealer,
             head,
             self.clock,
             open_indexes=[one.index for one in self.accesses],
             participants=(self.budgets, self.addresses, self.sign_ins.refusals),
             on_commit=self._committed,
-            disk=Disk(paths.database, settings.keeper.reserve_bytes),
+            disk=Disk(place, settings.keeper.reserve_bytes),
         )
         self.door = Door(
             self.register, self.objects, self.decisions, self.budgets, self.addresses, lambda: self.epoch
@@ -253,6 +256,20 @@ def _unconfirmed() -> Unavailable:
         "Nothing is served until an operator has looked at what was restored.",
         "see 'keten restore --confirm'",
     )
+
+
+def _taken(place: Place, origin: str) -> sqlalchemy.Engine:
+    """The engine that writes, of the log's one keeper. Raises `Conflict` ("standing-by")."""
+    engine = writing_engine(place)
+    if not take(engine, origin):
+        engine.dispose()
+        raise another()
+    return engine
+
+
+def another() -> Conflict:
+    """Only one keeper records in a database at a time."""
+    return Conflict("standing-by", "Another keeper is active on this database; ask that one, or wait for it to end.")
 
 
 def _issuers(settings: Settings) -> frozenset[str]:

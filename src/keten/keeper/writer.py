@@ -16,7 +16,6 @@ import shutil
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
@@ -25,15 +24,14 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from keten.core.clock import Clock
-from keten.core.db import database_error, is_busy, patience
+from keten.core.db import Place, database_error, is_busy, keep_log, own_folder, patience
 from keten.core.errors import Busy, FsyncFailed, KetenError, Unavailable
 from keten.core.files import stop_process
-from keten.core.wal import WriteAheadLog
 from keten.keeper.transaction import Job, Participant, Prepared, Transactions, settled
 from keten.ledger import postings
 from keten.ledger.model import Sealed
 from keten.ledger.sealing import Batch, Head, Sealer
-from keten.ledger.writing import Writing
+from keten.ledger.writing import Writing, require_head
 
 __all__ = ["Disk", "Job", "OnCommit", "Participant", "Writer", "sealed_in"]
 
@@ -56,9 +54,9 @@ class OnCommit(Protocol):
 
 
 class Disk(msgspec.Struct, frozen=True):
-    """The database's file, whose folder's disk is watched, and how much of that is kept for ending access."""
+    """The database, whose disk is watched where that is this machine's, and how much is kept for ending access."""
 
-    database: Path
+    database: Place
     reserve_bytes: int
 
 
@@ -101,7 +99,8 @@ class Writer:
         self._posting: asyncio.TimerHandle | None = None  # when lists are to be written that are not yet
         self._lagging = False  # they could not be written, and rest until then
         self.failed = ""
-        self._log = WriteAheadLog(disk.database, lambda error: self._stop_process(str(error)))
+        self._folder = own_folder(disk.database)
+        self._log = keep_log(engine, disk.database, lambda error: self._stop_process(str(error)))
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._main, name="keten-writer", daemon=True)
         self._thread.start()
@@ -176,6 +175,16 @@ class Writer:
         self._jobs.append(job)
         self._soon()
         return await future
+
+    @property
+    def remains(self) -> str:
+        """Why `empty_log` may not do, for an operator."""
+        return self._log.remains
+
+    @property
+    def reaches(self) -> bool:
+        """Whether all that the database's engine keeps can be cleaned by this process."""
+        return self._log.reaches
 
     @property
     def waiting(self) -> int:
@@ -305,7 +314,7 @@ class Writer:
                     job.error = _disk_reserve()
 
     def _short_of_disk(self) -> bool:
-        return shutil.disk_usage(self._disk.database.parent).free < self._disk.reserve_bytes
+        return self._folder is not None and shutil.disk_usage(self._folder).free < self._disk.reserve_bytes
 
     def _stop_process(self, why: str) -> None:
         self.failed = why
@@ -386,6 +395,7 @@ class Writer:
         patience(connection, 0)
         try:
             transaction = connection.begin()
+            require_head(connection, self.head)
             posted = self._newest.write(connection, POST_AFTER)
         except DBAPIError as error:
             self._not_posted(connection, error)

@@ -128,7 +128,7 @@ def checked(table: Table, kind: type[T], found: Sequence[Any]) -> T:
     index, entry_id, payload, salt, leaf, newest = found[place.ends :]
     if index is None or payload is None:  # 1
         raise _mismatch(table, row_id, f"its entry {entry} is missing")
-    if not all(isinstance(each, bytes) for each in (body, payload, salt, leaf)):  # SQLite keeps whatever it is given
+    if not all(isinstance(each, bytes) for each in (body, payload, salt, leaf)):  # a column may hold anything
         raise _mismatch(table, row_id, "something of it is not stored as bytes")
     if newest != entry:
         raise _mismatch(table, row_id, f"it is of entry {entry}, but entry {newest} changed it last")
@@ -200,7 +200,7 @@ def _page(table: Table) -> Prepared:
     """Rows after an id, and how many at most."""
     after = table.c.id > bindparam("after_")
     statement = checked_select(table).where(after).order_by(table.c.id).limit(bindparam("most_"))
-    statement = statement.offset(literal_column("0"))  # else SQLite gets a parameter for it
+    statement = statement.offset(literal_column("0"))  # else there would be a parameter for it
     return Prepared(statement, ["after_", "most_"])
 
 

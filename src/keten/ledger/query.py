@@ -223,5 +223,5 @@ def _length(connection: Connection, refs: Sequence[str], low: int, high: int) ->
         chosen = select(func.length(lists.c.places).label("places")).where(
             lists.c.ref == ref, lists.c.span >= low // SPAN, lists.c.span < -(-high // SPAN)
         )
-        total += connection.execute(select(func.sum(chosen.limit(_COUNTED).subquery().c.places))).scalar() or 0
+        total += int(connection.execute(select(func.sum(chosen.limit(_COUNTED).subquery().c.places))).scalar() or 0)
     return total

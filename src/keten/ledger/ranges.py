@@ -1,6 +1,6 @@
 """Verification of one range of entries: the work that is shared out to processes.
 
-Nothing read here is believed, not even its type: a column of a damaged SQLite row can hold anything.
+Nothing read here is believed, not even its type: a column of a damaged row can hold anything.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from keten.core.clock import rfc3339
-from keten.core.db import fetched, reading_engine
+from keten.core.db import Place, fetched, reading_engine
 from keten.ledger.blocks import Block, holding, read
 from keten.ledger.derived import Expected, compare
 from keten.ledger.erasures import ERASED, Gone, read_erased
@@ -43,7 +43,7 @@ class Task(msgspec.Struct, frozen=True):
     `register`: its tables, which another process need not have imported.
     """
 
-    database: str
+    database: Place
     folder: str
     first: int
     end: int
@@ -96,7 +96,7 @@ _leaf = msgspec.json.Decoder(Leaf, strict=True).decode
 
 def run(task: Task) -> Result:
     """Verify one range, with a connection of its own."""
-    engine = reading_engine(Path(task.database))
+    engine = reading_engine(task.database)
     try:
         with engine.connect() as connection:
             return Range(task, connection).verify()

@@ -162,5 +162,5 @@ def _entries() -> Select[Any]:
 
 
 def raw(column: Column[Any]) -> Any:
-    """A column as the database has it: a damaged SQLite row can hold values that a conversion would fail on."""
+    """A column as the database has it: a damaged row can hold values that a conversion would fail on."""
     return type_coerce(column, NullType()).label(column.name)

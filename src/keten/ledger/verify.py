@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from keten.core.db import database_error, reading_engine
+from keten.core.db import Place, database_error, reading_engine
 from keten.core.errors import Unavailable
 from keten.ledger.blame import blamed
 from keten.ledger.derived import surplus
@@ -53,7 +53,7 @@ Progress = Callable[[int, int], None]
 
 
 def verify(
-    database: Path,
+    database: Place,
     folder: Path,
     *,
     key: str = "",
@@ -92,7 +92,7 @@ class _Verification:
 
     def __init__(
         self,
-        database: Path,
+        database: Place,
         folder: Path,
         key: str,
         checks: tuple[Check, ...],
@@ -247,7 +247,7 @@ class _Verification:
                 by_range.setdefault((tile.index * WIDTH - first) // step, []).append(tile)
         return [
             Task(
-                str(self._database),
+                self._database,
                 str(self._folder),
                 at,
                 min(at + step, size),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, select, update
 
 from keten.core.db import Prepared, insert_many
-from keten.core.errors import Conflict
+from keten.core.errors import Conflict, FsyncFailed
 from keten.ledger import bound
 from keten.ledger.kinds import Kind
 from keten.ledger.model import Draft
@@ -18,11 +18,20 @@ from keten.ledger.tables import changes, entries, head
 
 ROWS_AT_ONCE = 1000
 _PARTS = ("size", "root", "edge", "note", "time_us")
-_KEEPING = Prepared(update(head).values({part: bindparam(f"{part}_") for part in _PARTS}), [f"{p}_" for p in _PARTS])
-_MOVING = Prepared(
-    update(head).values({part: bindparam(f"{part}_") for part in (*_PARTS, "low_water")}),
-    [f"{part}_" for part in (*_PARTS, "low_water")],
-)
+_ALL = (*_PARTS, "low_water")
+_BEFORE = (head.c.size == bindparam("before_size"), head.c.root == bindparam("before_root"))
+
+
+def _replacing(parts: Sequence[str], *before: ColumnElement[bool]) -> Prepared:
+    """Replace these parts of the head, where it is the one of before."""
+    names = [f"{part}_" for part in parts] + (["before_size", "before_root"] if before else [])
+    values: dict[str, Any] = {part: bindparam(f"{part}_") for part in parts}
+    return Prepared(update(head).where(*before).values(values), names)
+
+
+_KEEPING, _MOVING = _replacing(_PARTS), _replacing(_ALL)
+_KEEPING_AFTER, _MOVING_AFTER = _replacing(_PARTS, *_BEFORE), _replacing(_ALL, *_BEFORE)
+_LOCKING = Prepared(select(head.c.size, head.c.root).with_for_update(), [])
 
 
 class Writing:
@@ -135,21 +144,46 @@ class Writing:
         batch = self._sealer.seal(self._before, self._drafts, self.time_us)
         insert_many(self.connection, entries, batch.rows)
         insert_many(self.connection, changes, self._changed)
-        store_head(self.connection, batch.head, low_water)
+        store_head(self.connection, batch.head, low_water, after=self._before)
         return batch
 
 
-def store_head(connection: Connection, new: Head, low_water: int | None = None) -> None:
-    """Replace the stored head (one row)."""
-    values = (new.size, new.root, new.edge.encode(), new.note, new.time_us)
-    changed = (
-        _KEEPING.changed(connection, values)
-        if low_water is None
-        else _MOVING.changed(connection, (*values, low_water))
-    )
+def require_head(connection: Connection, expected: Head) -> None:
+    """Lock the stored head until this transaction ends, and see that nobody else has gone on from it.
+
+    Raises `FsyncFailed` ("head-moved"): another keeper records in this database, so this one must stop.
+    """
+    found = _LOCKING.rows(connection, ())
+    if (tuple(found[0]) if found else (0, expected.root)) != (expected.size, expected.root):
+        raise _moved(expected)
+
+
+def store_head(
+    connection: Connection, new: Head, low_water: int | None = None, *, after: Head | None = None
+) -> None:
+    """Replace the stored head (one row).
+
+    after: the head that must be stored there now; one without entries may not be stored yet. Raises `FsyncFailed`
+    ("head-moved") when it is another one.
+    """
+    values: tuple[Any, ...] = (new.size, new.root, new.edge.encode(), new.note, new.time_us)
+    if low_water is not None:
+        values = (*values, low_water)
+    if after is None:
+        changed = (_KEEPING if low_water is None else _MOVING).changed(connection, values)
+    else:
+        replacing = _KEEPING_AFTER if low_water is None else _MOVING_AFTER
+        changed = replacing.changed(connection, (*values, after.size, after.root))
     if changed == 0:
-        row = dict(zip(_PARTS, values, strict=True)) | {"one": 1, "low_water": low_water or 0}
+        if after is not None and after.size:
+            raise _moved(after)
+        row = dict(zip(_ALL, values, strict=False)) | {"one": 1, "low_water": low_water or 0}
         connection.execute(insert(head).values(row))
+
+
+def _moved(expected: Head) -> FsyncFailed:
+    public = "Another keeper records in this database; this one stops."
+    return FsyncFailed("head-moved", public, f"the stored head is not that of size {expected.size}")
 
 
 def load_head(connection: Connection, verifier: Verifier) -> Head | None:

@@ -47,7 +47,7 @@ def present_after(connection: Connection, dataset: str, after: str, limit: int) 
         except Corrupt:
             damaged.append(str(row.id))
     last = rows[:limit][-1].name if rows else after
-    if not isinstance(last, str):  # SQLite keeps whatever it is given, and has what is not text come last
+    if not isinstance(last, str):  # what a database that does not look at what it is given has come last
         return Some(tuple(found), after, len(rows[:limit]), damaged=tuple(damaged))
     return Some(tuple(found), last, len(rows[:limit]), len(rows) > limit, tuple(damaged))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table, UniqueConstraint
 
-from keten.core.db import metadata
+from keten.core.db import SECRET, metadata
 from keten.ledger.bound import bound_table
 from keten.vault.model import Object
 
@@ -29,6 +29,7 @@ dataset_keys = Table(
     metadata,
     Column("dataset", String(26), primary_key=True),
     Column("wrapped", LargeBinary),
+    info=SECRET,
 )
 
 # The key of one person's or client's personal data, wrapped likewise; NULL once destroyed.
@@ -37,6 +38,7 @@ subject_keys = Table(
     metadata,
     Column("subject", String(26), primary_key=True),
     Column("wrapped", LargeBinary),
+    info=SECRET,
 )
 
 # An object's key, wrapped by its dataset's key. `name_key`: what names that must not meet in one dataset share.
@@ -48,6 +50,7 @@ content_keys = Table(
     Column("name_key", LargeBinary(32), nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
     UniqueConstraint("dataset", "name_key"),
+    info=SECRET,
 )
 
 # Puts under way: their row is there before the first byte is written, so a blob without any row is a leftover.
@@ -65,4 +68,5 @@ puts = Table(
     Column("retention_days", Integer, nullable=False),
     Column("begun_us", BigInteger, nullable=False, index=True),
     Column("wrapped", LargeBinary, nullable=False),
+    info=SECRET,
 )

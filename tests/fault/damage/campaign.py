@@ -62,7 +62,7 @@ def damage(victim: Victim, random: Random, first: Damage) -> tuple[list[str], li
 def verified(made: MadeLedger) -> Report:
     """What `keten ledger verify` says of it."""
     checks = ChargesCheck(), ContentCheck(made.home / "store")
-    return verify(made.database, made.folder, key=made.key, checks=checks, processes=1)
+    return verify(made.place, made.folder, key=made.key, checks=checks, processes=1)
 
 
 def attempt(original: MadeLedger, folder: Path, seed: int, number: int) -> Outcome:

@@ -312,7 +312,7 @@ def test_verify_knows_the_rows_of_every_room() -> None:
         script = f"{statement}\nfrom keten.ledger.bound import bound_tables\nprint(*sorted(bound_tables()))"
         return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
-    of_verify = tables("from keten.cli.operator import ledger\nledger._know_every_table()")
+    of_verify = tables("from keten.cli.operator import ledger\nledger.know_every_table()")
     assert of_verify == tables("import keten.keeper.main")
     assert "contracts" in of_verify
 

@@ -45,7 +45,7 @@ class House(Instance):
             store_head(connection, self.head)
         (self.home.ledger / "key.pub").write_text(self.signer.verifier_key() + "\n")
         self.history = History(self.reader)
-        self.looking = Looking(self.home, self.history)
+        self.looking = Looking(Settings(home=str(self.home.home)), self.history)
         self._reading: Reader | None = None
         if started:
             self.record(keeper.KEEPER_STARTED, "keeper", {}, {"key_kind": "passphrase", "version": "0", "open": 0})

@@ -263,7 +263,7 @@ def test_a_full_database_copy_is_reported(
             raise Full("database or disk is full")
         return real(path, check_same_thread=options.get("check_same_thread", True))
 
-    monkeypatch.setattr("keten.core.upgrade.sqlite3.connect", connect)
+    monkeypatch.setattr("keten.core.sqlite.sqlite3.connect", connect)
     with pytest.raises(Unavailable) as failed:
         upgrade(database, migrations=later)
     assert failed.value.code == "disk-full"

@@ -57,7 +57,7 @@ class Running:
             open_indexes=[],
             participants=participants,
             on_commit=self._committed,
-            disk=Disk(self.ledger.database, reserve),
+            disk=Disk(self.ledger.place, reserve),
         )
 
     def _committed(self, batch: Batch, *, changed: bool) -> None:

@@ -66,7 +66,7 @@ class Set:
 
     def whole(self) -> bool:
         """Whether everything is published and holds."""
-        report = verify(self.made.database, self.made.folder, key=self.made.key)
+        report = verify(self.made.place, self.made.folder, key=self.made.key)
         assert report.ok, report.faults
         return report.published == report.size
 

@@ -40,7 +40,7 @@ def made(tmp_path: Path) -> MadeLedger:
 
 
 def _verify(made: MadeLedger, **options: Any) -> Report:
-    return verify(made.database, made.folder, key=made.key, **options)
+    return verify(made.place, made.folder, key=made.key, **options)
 
 
 def _damage(made: MadeLedger, statement: str, *values: object) -> None:
@@ -100,7 +100,7 @@ def test_an_empty_log_holds_once_it_is_published(tmp_path: Path) -> None:
 
 
 def test_the_published_key_is_believed_when_none_is_trusted(made: MadeLedger) -> None:
-    assert verify(made.database, made.folder).ok
+    assert verify(made.place, made.folder).ok
 
 
 def test_ranges_and_processes_make_no_difference(made: MadeLedger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,7 +321,7 @@ def test_a_public_folder_that_is_gone_is_named(made: MadeLedger) -> None:
     shutil.rmtree(made.folder)
     found = {(fault.where, fault.file) for fault in _verify(made).faults}
     assert found == {("key", "key.pub"), ("checkpoint", "checkpoint")}
-    report = verify(made.database, made.folder)
+    report = verify(made.place, made.folder)
     assert any("no key" in fault.what for fault in report.faults)
 
 

@@ -46,7 +46,7 @@ def doctor(
     if accept_clock:
         _accept(settings, output)
         return
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.state)
     try:
         found = list(_examine(settings, engine))
     finally:
@@ -77,7 +77,7 @@ def _accept(settings: Settings, output: Output) -> None:
 
 def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Every check. One that can't be carried out is a finding itself."""
-    from keten.cli.doctor import backups, content, erasure, files, ledger, network
+    from keten.cli.doctor import backups, content, database, erasure, files, ledger, network
     from keten.cli.doctor.findings import Case, wrong
     from keten.cli.operator.keeping import connect
     from keten.cli.up.running import running
@@ -102,6 +102,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         files.key_kept,
         files.users,
         files.swap,
+        database.server,
         network.listeners,
         network.certificate,
         network.countries,

@@ -11,6 +11,7 @@ from pathlib import Path
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
 from keten.cli.processes import user_name
 from keten.core.crypto import is_sealed
+from keten.core.db import own_folder
 
 GROUP_READS, OTHERS_READ = stat.S_IRGRP, stat.S_IROTH
 OTHERS_WRITE = stat.S_IWOTH
@@ -111,7 +112,8 @@ def users(case: Case) -> Iterator[Finding]:
 def room(case: Case) -> Iterator[Finding]:
     """Whether there is room, beside what is reserved for revocations."""
     reserve = case.settings.keeper.reserve_bytes
-    for path in dict.fromkeys((case.settings.paths.database_folder, case.settings.paths.store)):
+    database = own_folder(case.settings.state) or case.settings.paths.ledger
+    for path in dict.fromkeys((database, case.settings.paths.store)):
         free = shutil.disk_usage(path).free
         left = f"{free // (1 << 20)} MiB are free for {path}"
         if free <= reserve:

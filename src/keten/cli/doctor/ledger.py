@@ -53,7 +53,7 @@ def verified(case: Case) -> Iterator[Finding]:
     from keten.ledger.verify import verify
 
     paths = case.settings.paths
-    report = verify(paths.database, paths.ledger, newest=LOOKED_AT, processes=1)
+    report = verify(case.settings.state, paths.ledger, newest=LOOKED_AT, processes=1)
     for fault in report.faults:
         yield wrong("ledger", f"The ledger does not hold: {fault}.", "keten ledger verify")
 

@@ -115,7 +115,7 @@ def _take(settings: Settings, target: Path, recipients: tuple[str, ...], output:
             raise
         known = Known(begun.id, str(place), recipients, begun.made_us, begun.size, "begun")
         key = (settings.paths.ledger / "key.pub").read_text(encoding="utf-8").strip()
-        engine = reading_engine(settings.paths.database)
+        engine = reading_engine(settings.state)
         try:
             with translated():
                 taken = take(engine, key, settings.paths.store, known, shown.told(), files, moved=move)
@@ -144,11 +144,11 @@ def _finish_move(settings: Settings, target: Path, recipients: tuple[str, ...], 
     from keten.backup.taking import alone, finish, take
     from keten.core.db import reading_engine, translated
     from keten.core.files import Files
-    from keten.keeper.moving import unfinished_move, write_moved_keys
+    from keten.keeper.backup_keys import unfinished_move, write_moved_keys
 
     files = Files()
     key = (settings.paths.ledger / "key.pub").read_text(encoding="utf-8").strip()
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.state)
     try:
         found = unfinished_move(engine, key)
         if found is None:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from keten import __version__
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
 from keten.core.errors import Invalid
-from keten.core.settings import Paths
+from keten.core.settings import Paths, require_database
 
 if TYPE_CHECKING:
     from keten.keeper.witness_protocol import OutsideState
@@ -41,12 +42,27 @@ def init(
         list[str] | None,
         typer.Option(metavar="NAME", help="A name or address of the gateway, for its certificate; may be repeated."),
     ] = None,
+    database: Annotated[
+        str, typer.Option(metavar="URL", help="Keep the state in PostgreSQL: postgresql://USER@HOST/NAME, empty.")
+    ] = "",
+    database_file: Annotated[
+        str, typer.Option(metavar="FILE", help="A file that holds that URL, when it holds a password.")
+    ] = "",
+    print_sql: Annotated[
+        bool, typer.Option("--print-sql", help="Print what a database administrator runs first, and make nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make a new instance: keys, database, the first entry of its ledger.
 
     Example: keten init --home keten --host files.example.org
     """
+    if print_sql:
+        from keten.core.db import administrators_sql
+
+        Output(json=json).result({"sql": administrators_sql()})
+        Output(json=json).line(administrators_sql().rstrip())
+        return
     from keten.keeper.certificates import create_authority, issue
     from keten.keeper.instance import create_instance
 
@@ -58,6 +74,11 @@ def init(
     hosts = tuple(dict.fromkeys(host or default_hosts()))
     issue(create_authority("trial"), hosts)  # a malformed host is refused before anything is made
     settings = surroundings.settings(folder)
+    if database or database_file:
+        file = str(Path(database_file).absolute()) if database_file else ""
+        told = replace(settings.database, url=database, url_file=file)
+        require_database(told, "init")
+        settings = replace(settings, database=told)
     origin = create_instance(settings, hosts, passphrase)
     if passphrase_file is not None:
         _remember(settings.paths, passphrase_file)

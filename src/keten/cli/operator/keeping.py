@@ -51,7 +51,8 @@ def keeper(settings: Settings) -> Iterator[KeeperClient]:
         remark("The instance is stopped: starting its keeper for this command …")
         child = Child("keeper", settings.paths.home)  # 4
         try:
-            child.wait_ready(START_SECONDS)
+            if child.wait_ready(START_SECONDS).get("standby"):
+                raise _standing_by()
             with KeeperClient(settings.paths.operator_socket) as client:
                 yield client
         finally:
@@ -84,6 +85,8 @@ def _restarted(paths: Paths) -> KeeperClient | None:
     """Step 3: a keeper that has come meanwhile, or that is being started; None when there is none any more."""
     deadline = time.monotonic() + WAIT_SECONDS
     while (client := connect(paths)) is None and (is_up(paths) or is_kept(paths)):
+        if paths.standby.exists():
+            raise _standing_by()
         if time.monotonic() > deadline:
             raise Unavailable("keeper-unreachable", "A keeper runs and does not answer; what started it says why.")
         time.sleep(RETRY_SECONDS)
@@ -102,6 +105,11 @@ def connect(paths: Paths) -> KeeperClient | None:
                 error.reason,
             ) from error
         return None
+
+
+def _standing_by() -> Unavailable:
+    public = "This instance stands by: another keeper is active on its database; give this command there."
+    return Unavailable("standing-by", public)
 
 
 def _in_use() -> Busy:

@@ -61,14 +61,14 @@ def verify(
     from keten.ledger.verify import verify as verify_all
     from keten.vault.checking import ContentCheck
 
-    _know_every_table()
+    know_every_table()
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
     paths = settings.paths
-    with translated(), _Counted("entries") as counted:
+    with translated(), Counted("entries") as counted:
         report = verify_all(
-            paths.database,
+            settings.state,
             paths.ledger,
             key=key,
             checks=() if quick else (ChargesCheck(), ContentCheck(paths.store)),
@@ -96,7 +96,7 @@ def _with_outside(report: Report, settings: Settings, against: list[Path], key: 
     return replace(report, faults=(*report.faults, *faults), checked=checked)
 
 
-def _know_every_table() -> None:
+def know_every_table() -> None:
     """Have every room declare its rows of the register, or they would not be compared with the ledger."""
     import keten.subjects.requests
     import keten.suppliers.register
@@ -188,7 +188,7 @@ def _recorded(settings: Settings) -> int:
     from keten.core.db import reading_engine, translated
     from keten.ledger.reading import size
 
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.state)
     try:
         with translated(), engine.connect() as connection:
             return size(connection)
@@ -230,14 +230,14 @@ def export(
     settings = surroundings.instance(home)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):  # before it is recorded as taken
         raise Conflict("not-empty", f"{target} is not empty; a copy is made in a new folder.")
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.state)
     try:
         with translated():
             with engine.connect() as connection:
                 entries_there = size(connection)
             with keeper(settings) as client:
                 taken = client.call("ledger.exported", Taken(entries_there, str(target)), Recorded)
-            with engine.connect() as connection, _Counted("entries") as counted:
+            with engine.connect() as connection, Counted("entries") as counted:
                 exported = export_all(
                     connection, settings.paths.ledger, target, counted.told, policy=_policy(settings)
                 )
@@ -260,7 +260,7 @@ def _policy(settings: Settings) -> bytes | None:
     return (Path(settings.home) / settings.witnesses.policy).read_bytes()
 
 
-class _Counted:
+class Counted:
     """Progress that counts, on a terminal."""
 
     def __init__(self, what: str) -> None:

@@ -71,7 +71,7 @@ def signature_faults(settings: Settings, key: str) -> tuple[list[Fault], int]:
     policy = load_policy(settings)
     stamping = settings.timestamps
     roots = load_roots(Path(settings.home) / stamping.ca) if stamping.ca else ()
-    engine = reading_engine(paths.database)
+    engine = reading_engine(settings.state)
     try:
         with translated(), engine.connect() as connection:
             if not is_kept(connection):

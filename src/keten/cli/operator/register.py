@@ -146,7 +146,7 @@ class Names:
 @contextmanager
 def names(settings: Settings) -> Iterator[tuple[Names, Engine]]:
     """The register's names and the read-only engine under them. Raises `Unavailable`, `Corrupt`."""
-    engine = reading_engine(settings.paths.database)
+    engine = reading_engine(settings.state)
     found = Names(engine)
     try:
         with translated():
