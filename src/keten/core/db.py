@@ -70,7 +70,7 @@ class Weakness(msgspec.Struct, frozen=True):
 class Log(Protocol):
     """What is looked after beside whoever writes; see `keep_log`.
 
-    remains: why `empty` may fail, for an operator. reaches: whether all that the engine keeps is in this process's reach.
+    remains: why `empty` may fail, for an operator. reaches: whether all that the engine keeps is within reach here.
     """
 
     remains: str

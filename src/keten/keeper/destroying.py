@@ -10,6 +10,7 @@ from keten.core.db import copies
 from keten.core.errors import Invalid
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs
+from keten.keeper.known_backups import KnownBackups
 from keten.keeper.steps import Content, Step, not_done, step
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
@@ -190,12 +191,17 @@ class Destroying:
         ]
 
     async def cleaned(self) -> list[Step]:
-        """Empty the database's log, which may hold the key as it was; name the copies that still hold it."""
+        """Empty the database's log, which may hold the key as it was; take it out of backups; name what still holds it."""
         if await self._trusted.writer.empty_log():
             log = step("log", "nothing of the key is left in the database's log", done=True)
         else:
             log = not_done("log", f"the key may not be gone: {self._trusted.writer.remains}")
-        return [log, *(not_done("copies", f"db/{name} may still hold the key: remove it") for name in self.copies())]
+        beyond = await asyncio.to_thread(KnownBackups(self._trusted).renew_keys)
+        return [
+            log,
+            *(not_done("backups", told) for told in beyond),
+            *(not_done("copies", f"db/{name} may still hold the key: remove it") for name in self.copies()),
+        ]
 
     def copies(self) -> list[str]:
         """Copies of the database that an upgrade made, which hold the keys of their day."""

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Sequence
 
 from keten.keeper.gateway_verbs import GatewayVerbs
+from keten.keeper.known_backups import KnownBackups
 from keten.keeper.steps import Content, Step, not_done, step
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
 from keten.ledger.writing import Writing
 from keten.revocation import service as revocation
 from keten.subjects import erasing
-from keten.subjects.erasing import Copies, Traces, Unreached
+from keten.subjects.erasing import Copies, Traces
 from keten.subjects.model import Request
 
 SETTLE_SECONDS = 5.0
@@ -26,7 +27,7 @@ class Erasing:
         self._trusted = trusted
         self._gateways = gateways
         self._content = content
-        self.copies: Copies = Unreached()
+        self.copies: Copies = KnownBackups(trusted)
 
     async def erase(self, request: Request, beside: Sequence[str], *, whole: bool) -> tuple[list[Step], str]:
         """Erase the subject of an approved request; the steps, and the last entry ("" when a step is not done).

@@ -57,18 +57,6 @@ class Copies(Protocol):
         """Make copies of before unreadable; returns, in sentences, those for which that can't be done here."""
 
 
-class Unreached:
-    """Copies that nobody here can reach."""
-
-    def foreseen(self) -> Sequence[str]:
-        """All of them."""
-        return self.renew_keys()
-
-    def renew_keys(self) -> Sequence[str]:
-        """All of them."""
-        return ("backups made before the erasure hold what was erased, until they are destroyed",)
-
-
 def subject(register: Register, name_or_id: str) -> Person | Client:
     """A person or client by the organisation's name or by random id. Raises `Invalid` ("unknown-name")."""
     for word in WORDS:
