@@ -191,7 +191,7 @@ class Destroying:
         ]
 
     async def cleaned(self) -> list[Step]:
-        """Empty the database's log, which may hold the key as it was; take it out of backups; name what still holds it."""
+        """Empty the database's log, which may hold the key; take it out of backups; name what still holds it."""
         if await self._trusted.writer.empty_log():
             log = step("log", "nothing of the key is left in the database's log", done=True)
         else:
