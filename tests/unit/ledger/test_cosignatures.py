@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from keten.core.errors import Invalid
 from keten.ledger.cosignatures import CosignatureKey, Cosigner, cosignatures
-from keten.ledger.notes import MAX_SIGNATURES, NoteMalformed, Signer, SignatureWrong, Verifier, parse_checkpoint
+from keten.ledger.notes import MAX_SIGNATURES, NoteMalformed, SignatureWrong, Signer, Verifier, parse_checkpoint
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(b"\x21" * 32)
 PUBLIC = PRIVATE.public_key().public_bytes_raw()
