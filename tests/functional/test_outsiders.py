@@ -63,7 +63,7 @@ class Place:
         context = ssl.create_default_context(cafile=self.ready["ca"])
         asked = urllib.request.Request(f"{self.ready['gateway']}/ledger/{name}", headers={"Accept-Language": language})
         with urllib.request.urlopen(asked, timeout=30, context=context) as answer:
-            return dict(answer.headers), answer.read().decode()
+            return {name.lower(): value for name, value in answer.headers.items()}, answer.read().decode()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_head_is_signed_by_others_and_then_there_is_rest(place: Place) -> None
     assert "\u2014 witness.example/alive " in (place.ledger / "checkpoint").read_text()
     assert place.fetch("witnessed")[1] == witnessed
     found = entries(place, "ledger.checkpoint.witnessed")
-    assert list(found[-1]["details"]["witnesses"]) == [place.witness.key.rpartition("+")[0]]
+    assert list(found[-1]["details"]["witnesses"]) == ["+".join(place.witness.key.split("+")[:2])]
     stamped = entries(place, "ledger.checkpoint.stamped")
     assert stamped[-1]["details"]["authority"] == place.authority.url
     asked = place.authority.asked
@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said(place: Place) -> None:
 def test_the_public_page(place: Place) -> None:
     for language, sentence in (("en", "How to become a witness"), ("nl", "Getuige worden van dit logboek")):
         headers, text = place.fetch("", language)
-        assert headers["Content-Language"] == language
+        assert headers["content-language"] == language
         assert sentence in text
         assert place.key in text.replace("&#x27;", "'")
         assert "keten witness add" in text
@@ -171,7 +171,8 @@ def test_signatures_that_somebody_changed_are_named(place: Place) -> None:
     place.keten.down()
     assert place.keten.command("ledger", "verify").returncode == 0
     with closing(sqlite3.connect(place.keten.paths.database)) as database:
-        database.execute("UPDATE stamps SET stamp = substr(stamp, 1, length(stamp) - 1) || x'00'")
+        (stamp,) = database.execute("SELECT stamp FROM stamps ORDER BY size DESC LIMIT 1").fetchone()
+        database.execute("UPDATE stamps SET stamp = ?", (stamp[:-1] + bytes([stamp[-1] ^ 1]),))
         database.commit()
     checked = place.keten.command("ledger", "verify")
     assert checked.returncode == 1
