@@ -1,4 +1,4 @@
-"""An instance with witnesses and a time-stamping authority, over the real processes: the way through, and what fails."""
+"""An instance with witnesses and a time-stamping authority, over the real processes: the way through and failures."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class WitnessVerbs:
         self._trusted.publishing.offer_cosigned(note, enough=enough)
 
     def _publish_again(self) -> None:
-        """What a keeper that was killed may have kept and not published. Nothing that is wrong with it stops this one."""
+        """What a keeper that was killed may have kept and not published. That it is damaged stops nothing else."""
         try:
             known = self._read().witnessed
         except KetenError as error:
