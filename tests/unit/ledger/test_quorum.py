@@ -7,6 +7,8 @@ from itertools import combinations
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keten.core.errors import Invalid
 from keten.core.settings import Settings, Witnesses
@@ -104,6 +106,21 @@ def test_a_mistake_is_named(text: str, line: int, reason: str) -> None:
         read(text)
     assert raised.value.public.startswith(f"the.policy:{line}: ")
     assert reason in raised.value.public
+
+
+WORDS = st.sampled_from(
+    ["log", "witness", "group", "quorum", "none", "a", "b", "any", "all", "1", KEYS["X1"], "#", "\t"]
+)
+
+
+@given(lines=st.lists(st.lists(WORDS, max_size=5).map(" ".join), max_size=6), tail=st.binary(max_size=20))
+def test_whatever_is_read_is_a_policy_or_a_named_mistake(lines: list[str], tail: bytes) -> None:
+    found, mistake = None, ""
+    try:
+        found = parse_policy("\n".join(lines).encode() + tail, "the.policy")
+    except Invalid as error:
+        mistake = error.public
+    assert mistake.startswith("the.policy:") if found is None else found.satisfied(()) is (found.quorum == "none")
 
 
 def test_from_the_settings(tmp_path: object) -> None:

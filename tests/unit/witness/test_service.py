@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keten.core.errors import Busy, Conflict, Corrupt, FsyncFailed, Invalid, Unavailable
 from keten.core.files import Files
@@ -16,7 +18,7 @@ from keten.ledger.evidence import decode, judge
 from keten.ledger.merkle import consistency_path
 from keten.ledger.notes import Signer, checkpoint_text, to_base64
 from keten.witness.folder import WitnessFolder, checked_name
-from keten.witness.service import MAX_PROOF_LINES, SIZE_TYPE, Answer, Service
+from keten.witness.service import MAX_PROOF_LINES, SIZE_TYPE, Answer, Malformed, Service, parse_request
 from tests.unit.ledger.conftest import Naive
 from tests.unit.ledger.published_log import Log
 
@@ -126,6 +128,13 @@ def test_malformed_requests(wrong: bytes, log: Log, service: Service) -> None:
     lines = [b"\0" * 32] * (MAX_PROOF_LINES + 1)
     assert service.add_checkpoint(body(log, 3, 5, lines)).status == 400
     assert service.add_checkpoint(body(log, 3, 5, lines[:-1])).status in (409, 422)
+
+
+@settings(max_examples=200)
+@given(text=st.one_of(st.binary(max_size=300), st.text("old 019\n=A\u2014", max_size=60).map(str.encode)))
+def test_whatever_comes_is_answered(text: bytes) -> None:
+    with pytest.raises(Malformed):
+        parse_request(text)
 
 
 def test_unknown_logs_and_strangers(log: Log, service: Service) -> None:
