@@ -21,6 +21,7 @@ COSIGNERS = {
     name: Cosigner(f"w.example/{name}", Ed25519PrivateKey.from_private_bytes(bytes([2 + at]) * 32))
     for at, name in enumerate(("X1", "X2", "X3", "Y1", "Y2"))
 }
+LONG = Cosigner("w.example/" + "x" * 300, Ed25519PrivateKey.from_private_bytes(b"\x0a" * 32))
 KEYS = {name: one.key.verifier_key() for name, one in COSIGNERS.items()}
 EXAMPLE = f"""# two organisations
 log {LOG.verifier_key()}   https://log.example/ledger
@@ -94,6 +95,7 @@ W = f"witness a {KEYS['X1']}\nwitness b {KEYS['X2']}\n"
         (f"witness a {LOG.verifier_key()}\nquorum a\n", 1, "type 0x04"),
         (f"log {KEYS['X1']}\nquorum none\n", 1, "Ed25519"),
         (f"log {LOG.verifier_key()}\nlog {LOG.verifier_key()}\nquorum none\n", 2, "already"),
+        (f"witness a {LONG.key.verifier_key()}\nquorum a\n", 1, "too long"),
         ("witness a\nquorum a\n", 1, "must be: witness"),
         ("witness a nonsense\nquorum a\n", 1, "not a verifier key"),
         ("Quorum none\n", 1, "begins with"),
