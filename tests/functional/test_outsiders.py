@@ -20,6 +20,7 @@ import pytest
 
 from keten.drills.throwaway import Throwaway
 from keten.keeper.protocol import Exported, Recorded
+from keten.keeper.witness_protocol import AskOutside, OutsideState
 from tests.architecture.checkout import ROOT
 from tests.authority import Authority
 from tests.outsiders import WitnessProcess, policy, size_of, until
@@ -56,8 +57,13 @@ class Place:
 
     def at_rest(self) -> bool:
         """Whether the newest head is witnessed, and stamped as far as there is something to stamp."""
-        found = self.keten.run("status")["outside"]
-        return bool(found["published"] == found["witnessed"] > 0 == found["unstamped_us"])
+        found = self.state()
+        return found.published == found.witnessed > 0 == found.unstamped_us
+
+    def state(self) -> OutsideState:
+        """What the keeper says of outsiders."""
+        with self.keten.keeper() as keeper:
+            return keeper.call("ledger.outside", AskOutside(), OutsideState)
 
     def fetch(self, name: str, language: str = "en") -> tuple[dict[str, str], str]:
         context = ssl.create_default_context(cafile=self.ready["ca"])
@@ -96,10 +102,10 @@ def test_a_head_is_signed_by_others_and_then_there_is_rest(place: Place) -> None
     stamped = entries(place, "ledger.checkpoint.stamped")
     assert stamped[-1]["details"]["authority"] == place.authority.url
     asked = place.authority.asked
-    rounds = json.dumps(place.keten.run("status")["outside"]["last"])
-    assert until(lambda: "gone" in json.dumps(place.keten.run("status")["outside"]["trouble"]))
+    last = place.state().last
+    assert until(lambda: [one.witness for one in place.state().trouble] == ["gone"])
     assert (size_of(place.ledger / "checkpoint"), place.authority.asked) == (size, asked)
-    assert json.dumps(place.keten.run("status")["outside"]["last"]) == rounds
+    assert place.state().last == last
 
 
 def test_a_new_entry_is_signed_and_recorded_once(place: Place) -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from keten.console.page import overview
 from keten.core.settings import Timestamps, Witnesses
 from keten.ledger.cosignatures import Cosigner, cosignatures
-from keten.ledger.entries import CHECKPOINT_WITNESSED, WITNESS_DISAGREED
+from keten.ledger.entries import WITNESS_DISAGREED
 from keten.ledger.notes import parse_checkpoint
 from keten.ledger.outside import keep_cosignatures, keep_stamp
 from keten.ledger.quorum import load_policy
@@ -78,7 +78,9 @@ def test_a_witness_that_disagrees_until_it_signs_again(watched: House) -> None:
     watched.record(WITNESS_DISAGREED, "keeper", {}, details)
     assert "witness-disagrees" in watched.codes()
     assert "north" in said(watched, "en")
-    watched.record(CHECKPOINT_WITNESSED, "keeper", {}, {"size": 5, "witnesses": {COSIGNER.key.label: "x"}})
+    watched.now_us += 60_000_000
+    watched.publish()
+    sign(watched)
     assert "witness-disagrees" not in watched.codes()
 
 
