@@ -19,13 +19,13 @@ from typing import Any
 import pytest
 
 from keten.drills.throwaway import Throwaway
-from keten.keeper.protocol import Exported, Recorded
+from keten.keeper.protocol import Exported, Nothing, Recorded, Status
 from keten.keeper.witness_protocol import AskOutside, OutsideState
 from tests.architecture.checkout import ROOT
 from tests.authority import Authority
 from tests.outsiders import WitnessProcess, policy, size_of, until
 
-pytestmark = [pytest.mark.needs("openssl"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.needs("openssl"), pytest.mark.timeout(600)]
 
 
 class Place:
@@ -56,9 +56,11 @@ class Place:
             keeper.call("ledger.exported", Exported(1, "elsewhere"), Recorded)
 
     def at_rest(self) -> bool:
-        """Whether the newest head is witnessed, and stamped as far as there is something to stamp."""
+        """Whether the newest head of all is witnessed, and nothing waits to be stamped: from here on nothing happens."""
+        with self.keten.keeper() as keeper:
+            size = keeper.call("keeper.status", Nothing(), Status).size
         found = self.state()
-        return found.published == found.witnessed > 0 == found.unstamped_us
+        return size == found.published == found.witnessed and found.unstamped_us == 0
 
     def state(self) -> OutsideState:
         """What the keeper says of outsiders."""
