@@ -56,7 +56,7 @@ class Place:
             keeper.call("ledger.exported", Exported(1, "elsewhere"), Recorded)
 
     def at_rest(self) -> bool:
-        """Whether the newest head of all is witnessed, and nothing waits to be stamped: from here on nothing happens."""
+        """Whether the newest head of all is witnessed, and nothing waits to be stamped: nothing follows."""
         with self.keten.keeper() as keeper:
             size = keeper.call("keeper.status", Nothing(), Status).size
         found = self.state()
