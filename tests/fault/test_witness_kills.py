@@ -8,6 +8,7 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.ledger.merkle import Edge, HashAt, consistency_path, leaf_hash
@@ -17,7 +18,7 @@ from tests.unit.ledger.published_log import Log
 
 SIGNER = Signer("ledger.example/log", Ed25519PrivateKey.from_private_bytes(b"\x51" * 32))
 SIZES = range(1, 400)
-KILLS = 4
+KILLS = 12
 SEED = 20261128
 
 
@@ -88,6 +89,7 @@ class Presses:
                 old = min(int(content), SIZES[-1])
 
 
+@pytest.mark.slow
 def test_whenever_it_is_killed(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     histories = [history(tmp_path / "a"), history(tmp_path / "b", changed=4)]
