@@ -10,17 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+from keten.witness.folder import WitnessFolder
 
 START_SECONDS = 60.0
 KETEN = (sys.executable, "-m", "keten")
-
-
-def keten(*words: str | Path) -> Any:
-    """Run `keten WORDS --json`; its result."""
-    done = subprocess.run([*KETEN, *map(str, words), "--json"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def until(holds: Callable[[], bool], seconds: float = START_SECONDS) -> bool:
@@ -39,14 +34,16 @@ class WitnessProcess:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self.name = name
-        self.key = str(keten("witness", "init", folder, "--name", f"witness.example/{name}")["key"])
+        self._opened = WitnessFolder(folder)
+        self.key = self._opened.create(f"witness.example/{name}").key.verifier_key()
         self._listen = "127.0.0.1:0"
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
 
     def add(self, *log_keys: str) -> None:
         """Watch logs."""
-        keten("witness", "add", self.folder, *log_keys)
+        for key in log_keys:
+            self._opened.add(key)
 
     def start(self) -> None:
         """Run; at the same address as before."""

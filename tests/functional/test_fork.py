@@ -97,7 +97,7 @@ def confirmed(file: Path, key: str, go: Path) -> None:
 
 
 @pytest.mark.needs("go")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_fork_is_noticed_by_everybody_outside(
     three: tuple[Town, WitnessProcess, list[Neighbour]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,9 +74,10 @@ def _ledger(seen: Seen) -> Iterator[Concern]:
 
 def _outsiders(seen: Seen) -> Iterator[Concern]:
     """What outsiders say, and whether they still say anything."""
-    disagreeing = seen.history.facts.disagreeing
+    told = seen.history.facts.disagreeing.items()
+    disagreeing = [name for label, (name, at_us) in told if seen.proof.cosigned_us.get(label, 0) <= at_us]
     if disagreeing:
-        yield Concern("witness-disagrees", {"witnesses": ", ".join(sorted(disagreeing.values()))}, grave=True)
+        yield Concern("witness-disagrees", {"witnesses": ", ".join(sorted(disagreeing))}, grave=True)
     since = seen.proof.waiting_us
     if seen.proof.watched and since and seen.now_us - since > seen.settings.outside_limit_seconds * SECOND:
         yield Concern("outside-late", {"since": rfc3339(since)}, grave=True)

@@ -62,8 +62,8 @@ class Over(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct):
     """The newest of each thing that happens to an instance; 0 and "" where it never did.
 
-    disagreeing: the key (name+hash) of each witness that said, and has not cosigned since, that it holds another
-    history → its name in the policy.
+    disagreeing: the key (name+hash) of each witness that ever said that it holds another history → its name in the
+    policy, and when it said so at last.
     """
 
     key_kind: str = ""
@@ -71,7 +71,7 @@ class Facts(msgspec.Struct):
     stopped_us: int = 0
     clock: str = ""
     copied_us: int = 0
-    disagreeing: dict[str, str] = {}
+    disagreeing: dict[str, tuple[str, int]] = {}
 
 
 class History:
@@ -198,10 +198,8 @@ class History:
             case "ledger.copy.exported":
                 facts.copied_us = entry.time_us
             case "ledger.witness.disagreed":
-                facts.disagreeing[str(payload.details.get("key", ""))] = str(payload.details.get("witness", ""))
-            case "ledger.checkpoint.witnessed":
-                for label in payload.details.get("witnesses") or ():
-                    facts.disagreeing.pop(label, None)
+                named = str(payload.details.get("witness", ""))
+                facts.disagreeing[str(payload.details.get("key", ""))] = (named, entry.time_us)
 
 
 def number(value: Any) -> int | None:

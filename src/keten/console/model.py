@@ -133,7 +133,8 @@ class Proof(msgspec.Struct, frozen=True):
     copied_us: when an operator last took a copy for an auditor. look: None when none is done yet.
     watched: whether the settings name witnesses or an authority. witnessed: entries that enough witnesses cosigned, and
     cosigners: how many did; stamped: entries that an authority stamped; None for none. waiting_us: the time of the
-    oldest entry that has no outside signature and calls for one; 0 for none.
+    oldest entry that has no outside signature and calls for one; 0 for none. cosigned_us: when each witness's key
+    (name+hash) cosigned at last.
     """
 
     size: int
@@ -153,6 +154,7 @@ class Proof(msgspec.Struct, frozen=True):
     stamped: int | None = None
     stamped_us: int = 0
     waiting_us: int = 0
+    cosigned_us: dict[str, int] = {}
 
 
 class Concern(msgspec.Struct, frozen=True):

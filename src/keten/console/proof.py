@@ -71,6 +71,7 @@ def read_proof(connection: Connection, settings: Settings, history: History, loo
         stamped=stamped.size if stamped else None,
         stamped_us=stamped.time_us if stamped else 0,
         waiting_us=outside.waiting_us,
+        cosigned_us={label: one.time_us for label, one in outside.last.items()},
     )
 
 

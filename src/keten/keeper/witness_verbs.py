@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from keten.core.db import translated
-from keten.core.errors import Invalid
+from keten.core.errors import Invalid, KetenError
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.witness_protocol import (
@@ -46,9 +46,7 @@ class WitnessVerbs:
             raise Invalid("policy", f"The policy {named} is about other logs, not about {trusted.origin}.")
         self._trouble: dict[str, Heard] = {}
         self._told: set[tuple[str, str, int]] = set()
-        known = self._read().witnessed
-        if known is not None:  # a keeper that was killed may have kept it and not published it
-            self._publish(known, enough=True)
+        self._publish_again()
 
     def verbs(self) -> dict[str, Verb]:
         """Verb → what it does, for the socket."""
@@ -92,7 +90,7 @@ class WitnessVerbs:
             return CosignedKept(checkpoint.size, enough=False)
         kept: Kept
         kept, batch = await self._trusted.writer.run(  # 3
-            lambda writing: keep_cosignatures(writing, checkpoint, found, policy)
+            lambda writing: keep_cosignatures(writing, checkpoint, found, policy), alone=True
         )
         self._publish(kept.signed, enough=kept.enough)
         return CosignedKept(
@@ -108,7 +106,7 @@ class WitnessVerbs:
         roots = load_roots(Path(self._trusted.settings.home) / stamping.ca)
         time_us = await asyncio.to_thread(verify_stamp, body.stamp, body.note, roots, body.nonce)
         index, batch = await self._trusted.writer.run(
-            lambda writing: keep_stamp(writing, checkpoint, body.stamp, time_us, stamping.url)
+            lambda writing: keep_stamp(writing, checkpoint, body.stamp, time_us, stamping.url), alone=True
         )
         return StampKept(checkpoint.size, time_us, sealed_in(batch, index).id)
 
@@ -155,6 +153,16 @@ class WitnessVerbs:
     def _publish(self, signed: Signed, *, enough: bool) -> None:
         note = self._trusted.sealer.checkpoint(signed.size, signed.root) + "".join(signed.lines)
         self._trusted.publishing.offer_cosigned(note, enough=enough)
+
+    def _publish_again(self) -> None:
+        """What a keeper that was killed may have kept and not published. That it is damaged stops nothing else."""
+        try:
+            known = self._read().witnessed
+        except KetenError as error:
+            log.critical("cosignatures cannot be read: %s", error)
+            return
+        if known is not None:
+            self._publish(known, enough=True)
 
     def _read(self) -> Outside:
         with translated(), self._trusted.reader.connect() as connection:

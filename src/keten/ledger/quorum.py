@@ -20,6 +20,7 @@ from keten.ledger.notes import Verifier
 
 NONE = "none"
 MAX_POLICY_BYTES = 1 << 20
+MOST_LABEL = 300  # characters of a key's name+hash, by which its cosignatures are kept
 _SPACE = re.compile(r"[ \t]+")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _THRESHOLD = re.compile(r"[1-9][0-9]{0,5}\Z")
@@ -145,6 +146,8 @@ class _Reading:
         key = self._key(words[1], CosignatureKey.parse)
         if any(one.key.public == key.public for one in self._witnesses.values()):
             raise self._wrong("this witness's key is there already")
+        if len(key.label) > MOST_LABEL:
+            raise self._wrong("the name in this witness's key is too long")
         self._witnesses[words[0]] = Witness(words[0], key, words[2] if len(words) > 2 else "")
 
     def _group(self, words: list[str]) -> None:

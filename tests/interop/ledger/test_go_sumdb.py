@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -12,15 +11,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from keten.ledger.cosignatures import Cosigner
 from keten.ledger.notes import Signer, checkpoint_text
 from keten.ledger.prooffile import ProofFile
 from keten.ledger.proofs import prove_consistency, prove_inclusion
 from keten.ledger.tiles import TileReader
 from tests.interop.ledger.exported import make_log
+from tests.interop.ledger.gotools import build
 from tests.unit.ledger.published_log import Log
-
-GOPATH = Path("/usr/share/gocode")  # where Debian's golang-golang-x-mod-dev puts its source
-PROGRAM = Path(__file__).with_name("go") / "sumdb.go"
 
 pytestmark = pytest.mark.needs("go")
 
@@ -28,23 +26,7 @@ pytestmark = pytest.mark.needs("go")
 @pytest.fixture(scope="session")
 def sumdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled program."""
-    if shutil.which("go") is None or not (GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir():
-        pytest.skip("not installed: golang-go, golang-golang-x-mod-dev")
-    folder = tmp_path_factory.mktemp("go")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "GOPATH": str(GOPATH),
-        "GOCACHE": str(folder / "cache"),
-        "GO111MODULE": "off",
-        "GOFLAGS": "",
-        "CGO_ENABLED": "0",
-    }
-    target = folder / "sumdb"
-    build = ["go", "build", "-o", str(target), str(PROGRAM)]
-    done = subprocess.run(build, env=environment, capture_output=True, text=True, check=False, timeout=110)
-    assert done.returncode == 0, done.stderr
-    return target
+    return build("sumdb", tmp_path_factory.mktemp("go"))
 
 
 def run(
@@ -146,4 +128,12 @@ def test_go_reads_notes_with_other_signatures(sumdb: Path, copied: Log) -> None:
         witness = Signer(f"witness-{at}.example", Ed25519PrivateKey.generate())
         note += witness.sign(copied.notes[600].rpartition("\n\n")[0] + "\n").rpartition("\n\n")[2]
     (copied.root / "checkpoint").write_text(note)
+    assert run(sumdb, copied) == (0, "600")
+
+
+def test_go_reads_notes_with_cosignatures(sumdb: Path, copied: Log) -> None:
+    text = copied.notes[600].rpartition("\n\n")[0] + "\n"
+    cosigners = [Cosigner(f"witness-{at}.example", Ed25519PrivateKey.generate()) for at in range(20)]
+    lines = [one.line(text, 1_790_000_000 + at) for at, one in enumerate(cosigners)]
+    (copied.root / "checkpoint").write_text(copied.notes[600] + "".join(lines))
     assert run(sumdb, copied) == (0, "600")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.cli.doctor import content, network
 from keten.cli.doctor.command import _carried_out
@@ -17,6 +18,8 @@ from keten.core.db import reading_engine
 from keten.core.errors import Unavailable
 from keten.core.settings import Paths
 from keten.keeper.certificates import create_authority, issue
+from keten.ledger.cosignatures import Cosigner
+from tests.outsiders import until
 from tests.unit.cli.conftest import Done, Keten
 from tests.unit.cli.town import estate
 
@@ -220,6 +223,19 @@ def test_a_check_that_cannot_be_carried_out_is_not_fine(home: Path, surroundings
     engine.dispose()
     assert (finding.severity, finding.code) == ("wrong", "unknown-fails")
     assert "not known" in finding.what
+
+
+def test_outsiders_that_do_not_sign(doctor: Doctor, home: Path) -> None:
+    cosigner = Cosigner("witness.example/w", Ed25519PrivateKey.generate())
+    (home / "w.policy").write_text(f"witness w {cosigner.key.verifier_key()} http://w.example\nquorum w\n")
+    (home / "keten.toml").write_text('[witnesses]\npolicy = "w.policy"\n')
+    found = doctor()
+    assert not {"no-witness", "outside-late", "witness-disagrees"} & set(found)
+    (home / "keten.toml").write_text('[witnesses]\npolicy = "w.policy"\nlimit = "1s"\n')
+    assert until(lambda: "outside-late" in doctor())
+    assert doctor()["outside-late"] == "weak"  # it is stopped
+    (home / "w.policy").write_text("nonsense\n")
+    assert doctor()["unknown-outside"] == "wrong"
 
 
 def test_a_clock_that_has_not_jumped_is_not_accepted(home: Path, keten: Keten) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keten.core.errors import Invalid
-from keten.core.settings import Paths, Settings, load_settings
+from keten.core.settings import Paths, Settings, duration, load_settings
 
 
 def load(folder: Path, text: str = "", **variables: str) -> Settings:
@@ -47,6 +47,46 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert found.keeper.gateway_users == ("keten-gateway",)
     assert found.keeper.reserve_bytes == 1 << 20
     assert (found.limits.parallel_per_client, found.limits.connections) == (7, 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1s", 1), ("90s", 90), ("30m", 1800), ("1h", 3600), ("7d", 604_800), ("9999999d", None)]
+)
+def test_durations(text: str, seconds: int | None) -> None:
+    assert duration(text) == (seconds or 9_999_999 * 86_400)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "s", "0s", "01s", "-1s", "1.5h", "1 h", "1H", "1w", "1h ", "99999999s", "\uff11s"]
+)
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[witnesses]\nevery = "soon"\n', "[witnesses] every"),
+        ('[witnesses]\nlimit = "1"\n', "[witnesses] limit"),
+        ('[timestamps]\nurl = "https://tsa.example"\n', "must be set together"),
+        ('[timestamps]\nca = "ca.pem"\n', "must be set together"),
+        ('[timestamps]\nurl = "tsa.example"\nca = "ca.pem"\n', "not an address"),
+        ('[timestamps]\nurl = "https://tsa.example"\nca = "ca.pem"\nevery = "x"\n', "[timestamps] every"),
+    ],
+)
+def test_mistakes_about_outsiders(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        load(tmp_path, text)
+    assert reason in raised.value.public
+
+
+def test_who_signs_outside(tmp_path: Path) -> None:
+    assert not load(tmp_path).has_outside
+    found = load(tmp_path, '[witnesses]\npolicy = "p"\n[timestamps]\nurl = "http://t"\nca = "c"\nevery = "7d"\n')
+    assert (found.has_outside, found.outside_limit_seconds) == (True, 3600)
+    found = load(tmp_path, '[timestamps]\nurl = "http://t"\nca = "c"\nevery = "7d"\n')
+    assert (found.has_outside, found.outside_limit_seconds) == (True, 14 * 86_400)
 
 
 def test_a_variable_wins(tmp_path: Path) -> None:

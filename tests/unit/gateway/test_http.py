@@ -390,8 +390,27 @@ def test_the_ledgers_files_and_no_others(serving: Serving) -> None:
         tile = await get(scene, "/ledger/tile/0/x001/234")
         assert (tile.status, tile.body) == (200, b"tile")
         assert "immutable" in tile.headers["cache-control"]
-        for name in ("secret", "", "tile/0/001", "tile/0/234", "../ca.pem", "tile/0/x001/../../../../ca.pem", "%00"):
+        for name in ("secret", "witnessed", "tile/0/001", "tile/0/234", "../ca.pem", "tile/0/x001/../../../../ca.pem", "%00"):
             assert (await get(scene, f"/ledger/{name}")).status == 404, name
         assert (await get(scene, "/ledger/tile/0/000")).status == 500  # a link where a tile should be is damage
+        (ledger / "witnessed").write_bytes(b"cosigned\n")
+        assert (await get(scene, "/ledger/witnessed")).body == b"cosigned\n"
+
+    serving(testing)
+
+
+def test_the_page_for_witnesses(serving: Serving) -> None:
+    async def testing(scene: Scene) -> None:
+        assert (await get(scene, "/ledger/")).status == 404  # there is no log yet
+        (scene.home / "ledger").mkdir(exist_ok=True)
+        (scene.home / "ledger" / "key.pub").write_text("keten/<b>+0a+x\n")
+        for language, sentence in (("en", "How to become a witness"), ("nl", "Getuige worden")):
+            answer = await get(scene, "/ledger/", {"Accept-Language": language})
+            text = answer.body.decode()
+            assert (answer.status, answer.headers["content-language"]) == (200, language)
+            assert sentence in text
+            assert "keten/&lt;b&gt;+0a+x" in text
+            assert "<b>" not in text
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
 
     serving(testing)

@@ -146,4 +146,5 @@ def test_the_gateway_loads_nothing_that_decides_or_remembers() -> None:
     assert not loaded & forbidden
     rooms = {name.split(".")[1] for name in loaded if name.startswith("keten.")}
     assert rooms <= {"core", "gateway", "keeper", "ledger", "vault"}
-    assert {name for name in loaded if name.startswith("keten.keeper.")} == {"keten.keeper.protocol"}
+    said = {"keten.keeper.protocol", "keten.keeper.witness_protocol"}
+    assert {name for name in loaded if name.startswith("keten.keeper.")} == said

@@ -77,7 +77,7 @@ def both(evidence: Evidence, tool: ModuleType) -> bool:
     own = judge(decode(encode(evidence)), KEY).fork
     plain = tool.read_evidence(encode(evidence), "file")
     assert tool.judge(plain, tool.read_key(KEY))[0] is own
-    return own
+    return bool(own)
 
 
 @pytest.mark.parametrize("kept", SIZES)

@@ -7,6 +7,8 @@ from itertools import combinations
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keten.core.errors import Invalid
 from keten.core.settings import Settings, Witnesses
@@ -19,6 +21,7 @@ COSIGNERS = {
     name: Cosigner(f"w.example/{name}", Ed25519PrivateKey.from_private_bytes(bytes([2 + at]) * 32))
     for at, name in enumerate(("X1", "X2", "X3", "Y1", "Y2"))
 }
+LONG = Cosigner("w.example/" + "x" * 300, Ed25519PrivateKey.from_private_bytes(b"\x0a" * 32))
 KEYS = {name: one.key.verifier_key() for name, one in COSIGNERS.items()}
 EXAMPLE = f"""# two organisations
 log {LOG.verifier_key()}   https://log.example/ledger
@@ -92,6 +95,7 @@ W = f"witness a {KEYS['X1']}\nwitness b {KEYS['X2']}\n"
         (f"witness a {LOG.verifier_key()}\nquorum a\n", 1, "type 0x04"),
         (f"log {KEYS['X1']}\nquorum none\n", 1, "Ed25519"),
         (f"log {LOG.verifier_key()}\nlog {LOG.verifier_key()}\nquorum none\n", 2, "already"),
+        (f"witness a {LONG.key.verifier_key()}\nquorum a\n", 1, "too long"),
         ("witness a\nquorum a\n", 1, "must be: witness"),
         ("witness a nonsense\nquorum a\n", 1, "not a verifier key"),
         ("Quorum none\n", 1, "begins with"),
@@ -104,6 +108,21 @@ def test_a_mistake_is_named(text: str, line: int, reason: str) -> None:
         read(text)
     assert raised.value.public.startswith(f"the.policy:{line}: ")
     assert reason in raised.value.public
+
+
+WORDS = st.sampled_from(
+    ["log", "witness", "group", "quorum", "none", "a", "b", "any", "all", "1", KEYS["X1"], "#", "\t"]
+)
+
+
+@given(lines=st.lists(st.lists(WORDS, max_size=5).map(" ".join), max_size=6), tail=st.binary(max_size=20))
+def test_whatever_is_read_is_a_policy_or_a_named_mistake(lines: list[str], tail: bytes) -> None:
+    found, mistake = None, ""
+    try:
+        found = parse_policy("\n".join(lines).encode() + tail, "the.policy")
+    except Invalid as error:
+        mistake = error.public
+    assert mistake.startswith("the.policy:") if found is None else found.satisfied(()) is (found.quorum == "none")
 
 
 def test_from_the_settings(tmp_path: object) -> None:

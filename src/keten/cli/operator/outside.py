@@ -59,11 +59,15 @@ def signature_faults(settings: Settings, key: str) -> tuple[list[Fault], int]:
 
     A key that is malformed, and a database that cannot be read, were named by then.
     """
-    from keten.core.db import reading_engine, translated
+    from sqlalchemy.exc import DBAPIError
+
+    from keten.core.db import reading_engine
+    from keten.ledger.faults import Fault
     from keten.ledger.notes import Verifier
     from keten.ledger.outside import is_kept, kept_stamps, read_outside
     from keten.ledger.outsidefaults import outside_signature_faults
     from keten.ledger.quorum import load_policy
+    from keten.ledger.reading import UNREADABLE
     from keten.ledger.stamps import load_roots
 
     paths = settings.paths
@@ -73,11 +77,13 @@ def signature_faults(settings: Settings, key: str) -> tuple[list[Fault], int]:
     roots = load_roots(Path(settings.home) / stamping.ca) if stamping.ca else ()
     engine = reading_engine(settings.state)
     try:
-        with translated(), engine.connect() as connection:
+        with engine.connect() as connection:
             if not is_kept(connection):
                 return [], 0
             faults = list(outside_signature_faults(connection, paths.ledger, verifier, policy, roots))
             signed = len(read_outside(connection, verifier.name, policy).last) + len(list(kept_stamps(connection)))
+    except (DBAPIError, *UNREADABLE) as error:
+        return [Fault("outside", f"it cannot be read: {error}", unreadable=True)], 0
     finally:
         engine.dispose()
     return faults, signed
