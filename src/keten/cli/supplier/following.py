@@ -18,7 +18,6 @@ from keten.ledger.merkle import consistency_path, verify_consistency
 from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
 from keten.ledger.succession import PREDECESSORS, check_chain, decode
 
-
 _PROOFS = "It can record again that what is missing existed, from the proofs in"
 
 
