@@ -13,7 +13,7 @@ from keten.core.errors import Unavailable
 
 KEY, OTHER = bytes(32), bytes([1]) * 32
 BACKUP = "a" * 26
-FIRST, SECOND, THIRD = (Line(number, "clients", f"{number}" * 26, "2026-01-01T00:00:00.000000Z") for number in (3, 4, 7))
+FIRST, SECOND, THIRD = (Line(at, "clients", f"{at}" * 26, "2026-01-01T00:00:00.000000Z") for at in (3, 4, 7))
 
 
 @pytest.fixture
