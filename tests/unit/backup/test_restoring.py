@@ -15,7 +15,7 @@ import pyrage
 import pytest
 from sqlalchemy import delete, select
 
-from keten.backup import age, taking
+from keten.backup import age, ended, taking
 from keten.backup.keys import read_keys, renew_keys
 from keten.backup.model import Known, Place
 from keten.core.db import reading_engine, writing_engine
@@ -26,8 +26,11 @@ from keten.core.upgrade import REVISION, make_at, upgrade
 from keten.identity.rows import clients, people
 from keten.keeper.moving import secrets_of
 from keten.keeper.restoring import Restored, Wish, restore
+from keten.keeper.rootkey import load_root_key
+from keten.keeper.trusted import ended_key
 from keten.ledger.tables import entries
 from keten.ledger.verify import verify
+from keten.vault import service as vault
 from keten.vault.tables import subject_keys
 from tests.unit.backup.made_backups import Made, keten
 
@@ -177,6 +180,32 @@ def test_no_recipient_is_refused_and_plain_is_said(made: Made, tmp_path: Path) -
     assert "--plain" in refused.stderr
     malformed = keten("backup", target, "--to", "age1nonsense", "--home", str(made.home))
     assert (malformed.returncode, Path(target).exists()) == (2, False)
+
+
+def test_what_ended_after_it_stays_ended(made: Made, copy: Path, tmp_path: Path) -> None:
+    """A client that was revoked, and a file that was destroyed while its key could not be taken out of the backup."""
+    settings = load_settings(made.home, {})
+    reader = reading_engine(settings.paths.database)
+    with reader.connect() as connection:
+        client = next(clients.each(connection)).id
+        held = next(vault.present_objects(connection)).id
+    reader.dispose()
+    manifest = taking.read_manifest(copy)
+    key = ended_key(load_root_key(settings, None))
+    moment = "2026-01-01T00:00:00.000000Z"
+    fresh = [ended.Line(900, "clients", client, moment), ended.Line(901, "objects", held, moment)]
+    ended.append(Place(copy, plain=False), manifest.id, key, fresh)
+    restored = home(tmp_path)
+    done = restore(restored, copy, wish(made))
+    assert (done.ended, done.destroyed, done.ended_state) == ((f"client {client}",), (held,), "whole")
+    assert holds(restored)
+    reader = reading_engine(restored.paths.database)
+    with reader.connect() as connection:
+        found = clients.get(connection, client)
+        assert found is not None
+        assert found.ended is not None
+        assert list(vault.present_objects(connection)) == []
+    reader.dispose()
 
 
 def _erase(made: Made, tmp_path: Path, subject: str) -> tuple[Path, Restored, Settings]:
