@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 LONGEST_NAME = 24
 # Unit tests that start processes, build large ledgers or play long histories: too slow for `make check`.
 LONG_FILES = (
+    "unit/backup/test_restoring.py",
     "unit/cli/test_get.py",
     "unit/cli/test_init.py",
     "unit/cli/test_stopped.py",

@@ -89,7 +89,7 @@ def verify_py(export: Path, *options: str) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:  # noqa: PLR0915  # one story, in its order
     """Up to the moment at which the instance was restored and started, and nobody has looked yet."""
     made = Story(tmp_path_factory.mktemp("story"))
     town = made.town

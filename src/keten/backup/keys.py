@@ -7,6 +7,7 @@ Keys never change, they only disappear. Erasing reaches backups by writing this 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,9 @@ from keten.backup.model import FORMAT, KEY_TABLES, Keys, Known
 from keten.core.errors import Corrupt, FsyncFailed, KetenError, Unavailable
 from keten.core.files import Files
 from keten.ledger.reading import raw
+
+_ONE = threading.Lock()
+"""A keys part is read from the tables and written in one go: whoever writes later has the later state of the keys."""
 
 
 class Secrets(msgspec.Struct, frozen=True):
@@ -40,28 +44,26 @@ class Renewed(msgspec.Struct, frozen=True):
 def write_keys(connection: Connection, known: Known, secrets: Secrets, files: Files | None = None) -> None:
     """Write a backup's keys part from the keys that are there now; what was there is overwritten on the disk.
 
+    `connection`: a reader's; the transaction that it is in ends.
+
     Raises `Unavailable` ("disk-full", "backup-unreachable", …), `Invalid` ("recipient"), `FsyncFailed`.
     """
     files = files or Files()
     path = known.place.keys
     if not path.parent.is_dir():
         raise Unavailable("backup-unreachable", f"The backup {path.parent} cannot be reached.")
-    part = Keys(
-        FORMAT,
-        known.id,
-        secrets.root_kind,
-        secrets.root,
-        {name: _rows(connection, name) for name in KEY_TABLES},
-        dict(secrets.files),
-    )
-    before = _opened(path)
-    try:
-        age.seal(path, [msgspec.msgpack.encode(part)], age.recipients(known.recipients), files)
-        if before is not None:
-            _wipe(before)
-    finally:
-        if before is not None:
-            os.close(before)
+    with _ONE:
+        connection.rollback()  # as it is now, not as it was when this connection began to read
+        tables = {name: _rows(connection, name) for name in KEY_TABLES}
+        part = Keys(FORMAT, known.id, secrets.root_kind, secrets.root, tables, dict(secrets.files))
+        before = _opened(path)
+        try:
+            age.seal(path, [msgspec.msgpack.encode(part)], age.recipients(known.recipients), files)
+            if before is not None:
+                _wipe(before)
+        finally:
+            if before is not None:
+                os.close(before)
 
 
 def read_keys(known_id: str, path: Path, by: list[Any]) -> Keys:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from sqlalchemy import Connection as Reading
 
 from keten.backup import age, ended, keys, service
@@ -57,6 +58,7 @@ class BackupVerbs:
     async def begin(self, connection: Connection, body: said.BackupBegin) -> said.BackupBegun:
         """A backup begins: recorded, and known, before anything is copied; ends are carried to it from here on.
 
+        Those in the same place that were not finished are no backups, and forgotten: only one at a time goes there.
         For a move: nothing is under way, and this is the last entry of this log that is made here.
         """
         trusted = self._trusted
@@ -64,9 +66,13 @@ class BackupVerbs:
         backup, actor = new_id(), _actor(connection)
         if body.move and len(trusted.accesses):
             raise Conflict("in-use", "Transfers are under way, or their ends are not recorded yet; try again.")
+        unfinished = await self._read(lambda reading: _unfinished(reading, Path(body.folder).parent))
 
         def run(writing: Writing) -> tuple[Known, int]:
             begun = Known(backup, body.folder, body.recipients, writing.time_us, writing.next_index, "begun")
+            for one in unfinished:
+                service.forget(writing, one, actor)
+            begun = msgspec.structs.replace(begun, size=writing.next_index)
             index = service.begin(writing, begun, actor)
             if body.move:
                 life = service.Life(trusted.origin, begun.size, writing.time_us, service.MOVED)
@@ -179,6 +185,12 @@ class BackupVerbs:
                 return run(connection)
 
         return await asyncio.to_thread(reading)
+
+
+def _unfinished(reading: Reading, target: Path) -> list[Known]:
+    """Backups below a folder that were begun and never finished."""
+    begun = [one for one in service.known(reading) if one.state == "begun" and Path(one.folder).parent == target]
+    return [one for one in begun if not one.place.manifest.exists()]
 
 
 def _info(known: Known) -> said.BackupInfo:

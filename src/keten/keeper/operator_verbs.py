@@ -87,7 +87,7 @@ class OperatorVerbs:
             len(trusted.sign_in.sessions),
             trusted.writer.waiting,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            [],
+            [trusted.clock.held.public] if trusted.clock.held is not None else [],
         )
 
     async def accept_clock(self, connection: Connection, _body: said.Nothing) -> said.ClockAccepted:

@@ -122,7 +122,7 @@ def restore(
     _check_wish(manifest, wish)
     place = Place(source, plain=not manifest.recipients)
     keys = read_keys(manifest.id, place.keys, list(wish.identities) if manifest.recipients else [])
-    root = _root_key(keys, wish)
+    root = root_key(keys, wish)
     head = _head(manifest, root)
     # Nothing ends any more where nothing is recorded.
     ended = Read((), "whole") if manifest.moved else read_ended(place, manifest.id, ended_key(root))
@@ -155,7 +155,8 @@ def _check_wish(manifest: Manifest, wish: Wish) -> None:
         raise Invalid("identity", "The backup is encrypted: give the identity that opens it, --identity FILE.")
 
 
-def _root_key(keys: Keys, wish: Wish) -> RootKey:
+def root_key(keys: Keys, wish: Wish) -> RootKey:
+    """The root key, in the form in which the instance had it. Raises `Invalid`, `Denied` ("wrong-passphrase")."""
     if keys.root_kind == "credential":
         if len(wish.root) != KEY_BYTES:
             public = f"The keeper's key was the service manager's credential: give its {KEY_BYTES} bytes (--root-key)."

@@ -12,9 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.ledger.cosignatures import Cosigner
+from keten.ledger.merkle import Edge, leaf_hash
 from keten.ledger.notes import Signer, checkpoint_text
 from keten.ledger.prooffile import ProofFile
 from keten.ledger.proofs import prove_consistency, prove_inclusion
+from keten.ledger.publish import Publisher
+from keten.ledger.succession import next_origin
 from keten.ledger.tiles import TileReader
 from tests.interop.ledger.exported import make_log
 from tests.interop.ledger.gotools import build
@@ -30,7 +33,7 @@ def sumdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    sumdb: Path, log: Log, old: Path | None = None, consistency: Path | None = None, proofs: Sequence[Path] = ()
+    sumdb: Path, log: Log, old: Path | str | None = None, consistency: Path | None = None, proofs: Sequence[Path] = ()
 ) -> tuple[int, str]:
     """Exit code, and what it printed."""
     command = [sumdb, log.root, log.signer.verifier_key(), old or "-", consistency or "-", *proofs]
@@ -72,6 +75,28 @@ def test_go_finds_the_tree_the_proofs_and_the_signatures_right(
         proofs.append(tmp_path / f"{size}-{index}.tlog-proof")
         proofs[-1].write_text(proof.encode())
     assert run(sumdb, log, old_checkpoint, consistency, proofs) == (0, str(new))
+
+
+def test_go_follows_a_log_that_goes_on_under_another_key(sumdb: Path, signer: Signer, tmp_path: Path) -> None:
+    """From a checkpoint by the key of before to the log of a restored instance: an ordinary consistency proof."""
+    before = make_log(tmp_path / "before", signer, [300])
+    successor = Signer(next_origin(signer.name), Ed25519PrivateKey.generate())
+    after = Log(tmp_path / "after", successor)
+    after.leaves, after.roots, after.notes = list(before.leaves), dict(before.roots), {}
+    leaves = [*before.leaves, *(f"later {number}".encode() for number in range(200))]
+    hashes = [leaf_hash(leaf) for leaf in leaves]
+    root = Edge().append_many(hashes).root()
+    note = successor.sign(checkpoint_text(successor.name, len(leaves), root))
+    publisher = Publisher(after.root)
+    publisher.advance(leaves, hashes, 0, note, len(leaves), root)
+    publisher.close()
+    old = tmp_path / "old"
+    old.write_text(before.notes[300])
+    consistency = tmp_path / "consistency"
+    path = prove_consistency(TileReader(after.root, len(leaves), root), 300).path
+    consistency.write_text("\n".join(base64.b64encode(each).decode() for each in path))
+    assert run(sumdb, after, f"{old},{signer.verifier_key()}", consistency) == (0, str(len(leaves)))
+    assert run(sumdb, after, old, consistency)[0] == 1, "the key of before is another one"
 
 
 @pytest.fixture(scope="module")

@@ -178,6 +178,8 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     output.line(f"gateways      {', '.join(found.gateways) or 'none'}")
     output.line(f"transfers     {found.open_accesses} open, {found.sessions} SFTP sessions")
     output.line(f"key           {found.key_kind}")
+    for note in found.notes:
+        output.line(f"note          {note}")
     if found.clock:
         output.line(f"clock         {found.clock}")
     if signed is not None:

@@ -244,7 +244,15 @@ func run(arguments []string) (int64, error) {
 		return 0, err
 	}
 	if arguments[2] != "-" {
-		old, err := openFile(arguments[2], verifier)
+		// FILE, or FILE,KEY for a log that this one goes on from.
+		parts := strings.SplitN(arguments[2], ",", 2)
+		signer := verifier
+		if len(parts) == 2 {
+			if signer, err = note.NewVerifier(parts[1]); err != nil {
+				return 0, fmt.Errorf("old key: %v", err)
+			}
+		}
+		old, err := openFile(parts[0], signer)
 		if err != nil {
 			return 0, fmt.Errorf("old checkpoint: %v", err)
 		}
