@@ -9,13 +9,17 @@ import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+import msgspec
 import pytest
 
+from keten.keeper.client import KeeperClient
+from keten.keeper.subject_protocol import Approve, Erase, Outcome
 from tests.functional.separate import Python
 from tests.town import SETTINGS, Town
 
+T = TypeVar("T")
 ANNA, BERT = 64021, 64022
 OPERATORS = f'{SETTINGS}[keeper]\noperator_users = ["{ANNA}", "{BERT}"]\n'
 
@@ -51,6 +55,24 @@ class Operators:
         done = self.command(user, *words, "--json")
         assert done.returncode == expect, f"{words}: {done.returncode} {done.stdout}{done.stderr}"
         return json.loads(done.stdout) if done.stdout.strip() else done.stderr
+
+    def ask(self, user: int, verb: str, body: msgspec.Struct, answer: type[T]) -> T:
+        """Say a verb on the keeper's socket as a user of this machine: much sooner done than a whole command."""
+        os.seteuid(user)  # what the kernel says of whoever connects (unix(7), SO_PEERCRED)
+        try:
+            client = KeeperClient(self.town.keten.paths.operator_socket)
+        finally:
+            os.seteuid(0)
+        with client:
+            return client.call(verb, body, answer)
+
+    def erase(self, user: int, subject: str) -> Outcome:
+        """Ask for an erasure."""
+        return self.ask(user, "subjects.erase", Erase(subject, "a test"), Outcome)
+
+    def approve(self, user: int, request: str) -> Outcome:
+        """Approve a request."""
+        return self.ask(user, "subjects.approve", Approve(request), Outcome)
 
     def entries(self, *words: str) -> list[dict[str, Any]]:
         """Entries of the ledger, as root reads them."""

@@ -1,4 +1,4 @@
-"""Erasing a person and a client: two users of the machine, while one of them is downloading; every proof still holds."""
+"""Erasing a person, and a client that is downloading, by two users of the machine; every proof still holds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from keten.drills.reader import Reader
+from keten.keeper.subject_protocol import Everything, Requests, Trace, Traced
 from tests.architecture.checkout import ROOT
 from tests.functional.operators import ANNA, BERT, Operators
 
@@ -48,21 +49,21 @@ def outcomes(answer: dict[str, Any]) -> dict[str, str]:
 def test_one_asks_and_another_one_approves(operators: Operators) -> None:
     before = export(operators, "before")
     id_ = operators.town.keten.ids["person"][PERSON]
-    traced = operators.town.keten.run("subject", "trace", PERSON)
-    assert traced["subject"]["email"] == "ops@drukwerk.example"
+    assert operators.ask(0, "subjects.trace", Trace(PERSON), Traced).email == "ops@drukwerk.example"
     asked = operators.run(ANNA, "subject", "erase", PERSON, "--reason", "a letter", "--basis", "GDPR 17(1)(b)", "--yes")
     request = asked["request"]["id"]
     assert asked["request"]["state"] == "waiting"
     assert asked["steps"] == []
-    again = operators.run(ANNA, "subject", "erase", PERSON, "--reason", "again", "--yes")
-    assert (again["request"]["id"], again["already"]) == (request, True)
+    again = operators.erase(ANNA, PERSON)
+    assert again.request is not None
+    assert (again.request.id, again.already) == (request, True)
 
     # Whoever asked is one person, and nothing happens without being asked.
     refused = operators.command(ANNA, "subject", "approve", request, "--yes")
     assert (refused.returncode, "another person" in refused.stderr) == (1, True)
     assert operators.command(BERT, "subject", "approve", request).returncode == 2
     assert operators.run(BERT, "subject", "requests")["requests"][0]["id"] == request
-    assert operators.town.keten.run("subject", "trace", PERSON)["subject"]["email"] == "ops@drukwerk.example"
+    assert operators.ask(0, "subjects.trace", Trace(PERSON), Traced).email == "ops@drukwerk.example"
 
     approved = operators.run(BERT, "subject", "approve", request, "--yes")
     assert set(outcomes(approved).values()) == {"done"}
@@ -72,9 +73,9 @@ def test_one_asks_and_another_one_approves(operators: Operators) -> None:
         "identity.person.declared": 1,
         "identity.person.ended": 1,
     }
-    assert operators.run(ANNA, "subject", "requests")["requests"] == []
-    traced = operators.town.keten.run("subject", "trace", id_)
-    assert (traced["subject"]["email"], traced["subject"]["name"], traced["subject"]["erased"]) == ("", id_, True)
+    assert operators.ask(ANNA, "subjects.requests", Everything(), Requests).requests == []
+    traced = operators.ask(0, "subjects.trace", Trace(id_), Traced)
+    assert (traced.email, traced.name, traced.erased) == ("", id_, True)
 
     # The entry says who, by which law, what and how much; nothing personal.
     (erased,) = operators.entries("--kind", "subjects.subject.erased")
@@ -98,11 +99,10 @@ def test_one_asks_and_another_one_approves(operators: Operators) -> None:
 
     # Erased stays erased: a file that names it again, and being asked twice.
     operators.town.apply()
-    applied = operators.town.keten.command("apply", str(operators.folder / "estate.yaml"), "--plan")
+    applied = operators.town.keten.command("apply", str(operators.folder / "estate.yaml"))
     assert f"! person {PERSON}: stays ended" in applied.stdout
     assert operators.town.keten.ids["person"][PERSON] == id_
-    once_more = operators.run(BERT, "subject", "erase", PERSON, "--reason", "again", "--yes")
-    assert once_more["already"]
+    assert operators.erase(BERT, PERSON).already
 
 
 def test_a_client_that_downloads_is_cut_first_and_its_accesses_stay(operators: Operators) -> None:
@@ -118,22 +118,22 @@ def test_a_client_that_downloads_is_cut_first_and_its_accesses_stay(operators: O
     time.sleep(0.5)
     with_addresses = town.keten.run("subject", "trace", CLIENT, "--addresses")
     assert "127.0.0.1" in {line.get("address") for line in with_addresses["entries"]}
-    request = operators.run(ANNA, "subject", "erase", CLIENT, "--reason", "a test", "--yes")["request"]["id"]
-    approved = operators.run(BERT, "subject", "approve", request, "--yes")
-    assert set(outcomes(approved).values()) == {"done"}
+    asked = operators.erase(ANNA, CLIENT).request
+    assert asked is not None
+    approved = operators.approve(BERT, asked.id)
+    assert {step["outcome"] for step in approved.steps} == {"done"}
     reader.join(30)
     assert reader.reset_at
     assert reader.received < LARGE
     kinds = [one["kind"] for one in operators.entries("--principal", client)]
     assert kinds.count("exchange.object.opened") == 1
-    (delivered,) = [one for one in operators.entries("--kind", "exchange.object.delivered")]
+    (delivered,) = operators.entries("--kind", "exchange.object.delivered")
     assert delivered["details"]["end"] == "cut"
     traced = town.keten.run("subject", "trace", client, "--addresses")
     assert {line.get("address") for line in traced["entries"]} == {None}
     assert traced["received"][0]["object"] == "large.bin"
     assert traced["received"][0]["dataset"] == "clients-in-care"
     assert carrier.sign_in().status in (400, 401)
-    operators.verified()
 
 
 def test_a_payload_that_somebody_removed_by_hand_is_damage(operators: Operators) -> None:

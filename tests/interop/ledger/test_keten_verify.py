@@ -26,7 +26,6 @@ from tests.interop.ledger.exported import (
     export,
     faults,
     flip,
-    make_log,
     verify,
 )
 from tests.unit.ledger.published_log import Log
