@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,11 +13,14 @@ from typing import Any
 
 import pytest
 
+from keten.core.db import reading_engine
 from keten.drills.reader import Reader
 from keten.keeper.subject_protocol import Everything, Requests, Trace, Traced
+from keten.ledger.export import export
 from tests.architecture.checkout import ROOT
 from tests.functional.operators import ANNA, BERT, Operators
 
+pytestmark = pytest.mark.timeout(400)  # whole commands of several users, one after the other
 PERSON, CLIENT = "drukwerk-ops", "zorgvervoer-batch"
 LARGE = 48 * 1024 * 1024
 
@@ -28,9 +32,15 @@ def operators() -> Iterator[Operators]:
         yield made
 
 
-def export(operators: Operators, name: str) -> Path:
+def exported(operators: Operators, name: str) -> Path:
+    """A copy for the auditor, made in this process."""
     folder = operators.folder / name
-    operators.town.keten.run("ledger", "export", str(folder))
+    engine = reading_engine(operators.town.keten.paths.database)
+    try:
+        with engine.connect() as connection:
+            export(connection, operators.town.keten.paths.ledger, folder)
+    finally:
+        engine.dispose()
     return folder
 
 
@@ -47,7 +57,7 @@ def outcomes(answer: dict[str, Any]) -> dict[str, str]:
 
 
 def test_one_asks_and_another_one_approves(operators: Operators) -> None:
-    before = export(operators, "before")
+    exported(operators, "before")
     id_ = operators.town.keten.ids["person"][PERSON]
     assert operators.ask(0, "subjects.trace", Trace(PERSON), Traced).email == "ops@drukwerk.example"
     asked = operators.run(ANNA, "subject", "erase", PERSON, "--reason", "a letter", "--basis", "GDPR 17(1)(b)", "--yes")
@@ -74,33 +84,39 @@ def test_one_asks_and_another_one_approves(operators: Operators) -> None:
         "identity.person.ended": 1,
     }
     assert operators.ask(ANNA, "subjects.requests", Everything(), Requests).requests == []
-    traced = operators.ask(0, "subjects.trace", Trace(id_), Traced)
-    assert (traced.email, traced.name, traced.erased) == ("", id_, True)
+    left = operators.ask(0, "subjects.trace", Trace(id_), Traced)
+    assert (left.email, left.name, left.erased) == ("", id_, True)
 
+
+def test_the_entry_says_who_and_every_proof_holds(operators: Operators) -> None:
+    """After the test above."""
     # The entry says who, by which law, what and how much; nothing personal.
-    (erased,) = operators.entries("--kind", "subjects.subject.erased")
+    (erased,) = operators.entries(kind="subjects.subject.erased")
     details = erased["details"]
     assert (details["asked_by"], details["approved_by"]) == (str(ANNA), str(BERT))
     assert (details["approvers"], details["basis"], details["payloads"]) == (2, "GDPR 17(1)(b)", 2)
     gone = [index for first, last in details["indexes"] for index in range(first, last + 1)]
     assert PERSON not in json.dumps(erased)
-    (named,) = operators.entries("--kind", "ledger.payloads.erased")
+    (named,) = operators.entries(kind="ledger.payloads.erased")
     assert [one[0] for one in named["details"]["erased"]] == gone
 
     # Every proof holds: ours, the auditor's; and the log goes on from what was signed before.
-    assert operators.verified()["checked"]["erased"] == 2
-    after = export(operators, "after")
-    report = audit(after, "--checkpoint", before / "checkpoint")
-    assert (report["holds"], report["entries"]["erased"], report["faults"]) == (True, 2, [])
+    assert operators.verified().checked["erased"] == 2
+    before, after = operators.folder / "before", exported(operators, "after")
     proof = operators.folder / "erased.tlog-proof"
     operators.town.keten.run("ledger", "prove", str(gone[0]), "-o", str(proof))
-    assert audit(after, "--proof", proof)["proofs"][0]["holds"]
+    report = audit(after, "--checkpoint", before / "checkpoint", "--proof", proof)
+    assert (report["holds"], report["entries"]["erased"], report["faults"]) == (True, 2, [])
+    assert report["proofs"][0]["holds"]
     assert audit(before, "--key", (before / "key.pub").read_text().strip())["holds"]
 
-    # Erased stays erased: a file that names it again, and being asked twice.
-    operators.town.apply()
+
+def test_erased_stays_erased(operators: Operators) -> None:
+    """A file that names it again, and being asked twice."""
+    id_ = operators.town.keten.ids["person"][PERSON]
     applied = operators.town.keten.command("apply", str(operators.folder / "estate.yaml"))
     assert f"! person {PERSON}: stays ended" in applied.stdout
+    operators.town.apply()
     assert operators.town.keten.ids["person"][PERSON] == id_
     assert operators.erase(BERT, PERSON).already
 
@@ -125,9 +141,9 @@ def test_a_client_that_downloads_is_cut_first_and_its_accesses_stay(operators: O
     reader.join(30)
     assert reader.reset_at
     assert reader.received < LARGE
-    kinds = [one["kind"] for one in operators.entries("--principal", client)]
+    kinds = [one["kind"] for one in operators.entries(principal=client)]
     assert kinds.count("exchange.object.opened") == 1
-    (delivered,) = operators.entries("--kind", "exchange.object.delivered")
+    (delivered,) = operators.entries(kind="exchange.object.delivered")
     assert delivered["details"]["end"] == "cut"
     traced = town.keten.run("subject", "trace", client, "--addresses")
     assert {line.get("address") for line in traced["entries"]} == {None}
@@ -137,8 +153,6 @@ def test_a_client_that_downloads_is_cut_first_and_its_accesses_stay(operators: O
 
 
 def test_a_payload_that_somebody_removed_by_hand_is_damage(operators: Operators) -> None:
-    import sqlite3
-
     operators.town.keten.down()
     database = operators.town.keten.paths.database
     kept = database.read_bytes()
@@ -148,7 +162,6 @@ def test_a_payload_that_somebody_removed_by_hand_is_damage(operators: Operators)
     connection.close()
     report = operators.town.keten.run("ledger", "verify", expect=1)
     assert {(one["where"], one["index"]) for one in report["faults"] if one["where"] == "payload"} == {("payload", 1)}
-    folder = operators.folder / "meddled"
-    operators.town.keten.run("ledger", "export", str(folder))
+    folder = exported(operators, "meddled")
     assert ("erased-unjustified", "entry 1") in {(one["what"], one["where"]) for one in audit(folder)["faults"]}
     database.write_bytes(kept)

@@ -11,6 +11,8 @@ from keten.keeper import protocol as said
 from keten.keeper.subject_protocol import Everything, HoldInfo, Holds, Outcome, ReleaseHold, SetHold
 from tests.functional.operators import ANNA, BERT, Operators
 
+pytestmark = pytest.mark.timeout(400)  # whole commands of several users, one after the other
+
 
 @pytest.fixture(scope="module")
 def operators() -> Iterator[Operators]:
@@ -65,7 +67,7 @@ def test_what_is_held_is_neither_erased_nor_destroyed_nor_replaced(operators: Op
     assert [step["outcome"] for step in operators.approve(BERT, release(operators, held)).steps] == ["done"]
     left = operators.ask(BERT, "subjects.holds", Everything(), Holds).holds
     assert [one.id for one in left] == [on_person]
-    kinds = [one["kind"] for one in operators.entries("--kind", "subjects")]
+    kinds = [one["kind"] for one in operators.entries(kind="subjects")]
     assert [kinds.count(f"subjects.hold.{what}") for what in ("set", "released")] == [2, 1]
     operators.verified()
 
