@@ -23,6 +23,7 @@ from keten.ledger.reading import flatten
 from keten.ledger.verify import verify
 from keten.subjects import requests as _requests  # noqa: F401  # declares its rows, or they would not be verified
 from keten.suppliers import register as _register  # noqa: F401  # as above
+from keten.vault import service as _service  # noqa: F401  # as above
 from tests.functional.separate import Python
 from tests.town import SETTINGS, Town
 
@@ -94,7 +95,7 @@ class Operators:
     def verified(self) -> Report:
         """A verification; all of it holds."""
         report = verify(self.town.keten.paths.database, self.town.keten.paths.ledger, processes=1)
-        assert report.faults == ()
+        assert [str(fault) for fault in report.faults] == []
         return report
 
     def __enter__(self) -> Self:
