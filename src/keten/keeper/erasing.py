@@ -16,7 +16,6 @@ from keten.subjects.erasing import Copies, Traces, Unreached
 from keten.subjects.model import Request
 
 SETTLE_SECONDS = 5.0
-MOST_TRACES = 5000
 
 
 class Erasing:
@@ -59,8 +58,7 @@ class Erasing:
                 break
             payloads += some
         steps.append(step("payloads", f"destroyed: {payloads}", done=payloads > 0))
-        known = whole and len(traces.needles) <= MOST_TRACES
-        if not await trusted.writer.scrub(traces.needles if known else None):  # 4
+        if not await trusted.writer.scrub(traces.needles if whole else None):  # 4
             detail = "the database's files may still hold some of it; the keeper tries again every half minute"
             return [*steps, not_done("files", detail)], ""
         steps.append(step("files", "nothing of it is left in the database's files", done=True))
