@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from keten.core.errors import Conflict, Denied
+from keten.keeper import protocol as said
+from keten.keeper.subject_protocol import Everything, HoldInfo, Holds, Outcome, ReleaseHold, SetHold
 from tests.functional.operators import ANNA, BERT, Operators
 
-SECOND_GRANT = """  - {id: care-too, dataset: clients-in-care, contract: vwo-3, purpose: care-transport, form: file}
-"""
+pytestmark = pytest.mark.timeout(400)  # whole commands of several users, one after the other
 
 
 @pytest.fixture(scope="module")
@@ -19,40 +21,53 @@ def operators() -> Iterator[Operators]:
         yield made
 
 
-def approve(operators: Operators, request: str) -> set[str]:
-    answer = operators.run(BERT, "subject", "approve", request, "--yes")
-    return {step["outcome"] for step in answer["steps"]}
+def hold(operators: Operators, kind: str, target: str) -> str:
+    return operators.ask(ANNA, "subjects.hold", SetHold(kind, target, "a case"), HoldInfo).id
+
+
+def release(operators: Operators, hold_id: str) -> str:
+    asked = operators.ask(ANNA, "subjects.release", ReleaseHold(hold_id, "closed"), Outcome)
+    assert asked.request is not None
+    return asked.request.id
+
+
+def destroy(operators: Operators, kind: str, target: str, file: str = "") -> str:
+    """Ask for it; the request."""
+    body = said.Destroy(target, "a test", kind=kind, file=file)
+    asked = operators.ask(ANNA, "revocation.destroy", body, said.Destroyed)
+    assert asked.steps == []
+    return asked.request
 
 
 def test_what_is_held_is_neither_erased_nor_destroyed_nor_replaced(operators: Operators) -> None:
     town = operators.town
     held = operators.run(ANNA, "hold", "set", "contract", "vwo-2", "--reason", "case 31")["hold"]["id"]
-    on_person = operators.run(ANNA, "hold", "set", "subject", "dpo", "--reason", "case 32")["hold"]["id"]
-    for words in (
-        ("destroy", "dataset", "clients-in-care"),
-        ("destroy", "object", "clients-in-care", "care.bin"),
-        ("destroy", "contract", "vwo-2"),
-    ):
-        refused = operators.command(ANNA, *words, "--reason", "a test", "--yes")
-        assert (refused.returncode, held in refused.stderr) == (2, True), refused.stderr
-    refused = operators.command(ANNA, "subject", "erase", "dpo", "--reason", "a test", "--yes")
-    assert (refused.returncode, on_person in refused.stderr) == (2, True)
+    on_person = hold(operators, "subject", "dpo")
+    refused = operators.command(ANNA, "destroy", "dataset", "clients-in-care", "--reason", "a test", "--yes")
+    assert (refused.returncode, held in refused.stderr) == (2, True), refused.stderr
+    for kind, target, file in (("object", "clients-in-care", "care.bin"), ("contract", "vwo-2", "")):
+        with pytest.raises(Conflict, match=held):
+            destroy(operators, kind, target, file)
+    with pytest.raises(Conflict, match=on_person):
+        operators.erase(ANNA, "dpo")
     other = operators.folder / "other" / "care.bin"
     other.parent.mkdir()
     other.write_bytes(b"other content")
-    refused = town.keten.command("put", "clients-in-care", str(other), "--replace")
-    assert (refused.returncode, "legal hold" in refused.stderr) == (2, True)
+    put = town.keten.command("put", "clients-in-care", str(other), "--replace")
+    assert (put.returncode, "legal hold" in put.stderr) == (2, True)
     assert {one["id"] for one in operators.run(BERT, "hold", "list")["holds"]} == {held, on_person}
 
     # One person does not release it; two do.
     request = operators.run(ANNA, "hold", "release", held, "--reason", "closed")["request"]["id"]
-    assert operators.command(ANNA, "subject", "approve", request, "--yes").returncode == 1
+    with pytest.raises(Denied):
+        operators.approve(ANNA, request)
     assert operators.run(BERT, "subject", "refuse", request, "--reason", "not yet")["request"]["state"] == "refused"
-    assert operators.command(BERT, "subject", "approve", request, "--yes").returncode == 2
-    request = operators.run(ANNA, "hold", "release", held, "--reason", "closed")["request"]["id"]
-    assert approve(operators, request) == {"done"}
-    assert [one["id"] for one in operators.run(BERT, "hold", "list")["holds"]] == [on_person]
-    kinds = [one["kind"] for one in operators.entries("--kind", "subjects")]
+    with pytest.raises(Conflict, match="refused"):
+        operators.approve(BERT, request)
+    assert [step["outcome"] for step in operators.approve(BERT, release(operators, held)).steps] == ["done"]
+    left = operators.ask(BERT, "subjects.holds", Everything(), Holds).holds
+    assert [one.id for one in left] == [on_person]
+    kinds = [one["kind"] for one in operators.entries(kind="subjects")]
     assert [kinds.count(f"subjects.hold.{what}") for what in ("set", "released")] == [2, 1]
     operators.verified()
 
@@ -61,13 +76,12 @@ def test_content_is_destroyed_by_two(operators: Operators) -> None:
     town = operators.town
     carrier = town.carrier()
     care = carrier.shares()[0]["objects"][0]["id"]
-    asked = operators.run(ANNA, "destroy", "object", "clients-in-care", "care.bin", "--reason", "a test", "--yes")
-    assert asked["steps"] == []
+    request = destroy(operators, "object", "clients-in-care", "care.bin")
     assert carrier.get(f"/v1/objects/{care}").status == 200
-    assert operators.command(ANNA, "subject", "approve", asked["request"], "--yes").returncode == 1
-    assert approve(operators, asked["request"]) == {"done"}
+    with pytest.raises(Denied):
+        operators.approve(ANNA, request)
+    assert {step["outcome"] for step in operators.approve(BERT, request).steps} == {"done"}
     assert carrier.get(f"/v1/objects/{care}").status == 404
-    operators.verified()
 
 
 def test_a_contract_takes_what_it_alone_covers(operators: Operators) -> None:
@@ -79,11 +93,11 @@ def test_a_contract_takes_what_it_alone_covers(operators: Operators) -> None:
     printer, carrier = town.printer(), town.carrier()
     voters = printer.shares()[0]["objects"][0]["id"]
     asked = operators.run(ANNA, "destroy", "contract", "vwo-2", "--reason", "a test", "--yes")
-    answer = operators.run(BERT, "subject", "approve", asked["request"], "--yes")
-    outcomes = {step["step"]: step["outcome"] for step in answer["steps"]}
+    answer = operators.approve(BERT, asked["request"])
+    outcomes = {step["step"]: step["outcome"] for step in answer.steps}
     assert (outcomes["contract"], outcomes["clients-in-care: key"]) == ("done", "done")
     assert "not-done" not in outcomes.values()
-    assert [step["detail"] for step in answer["steps"] if step["step"] == "kept"] == [
+    assert [step["detail"] for step in answer.steps if step["step"] == "kept"] == [
         "dataset voters: vwo-1 still uses it"
     ]
     assert carrier.shares() == []

@@ -7,10 +7,13 @@ import zlib
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from keten.core.upgrade import upgrade
 from tests.fault.searcher.campaign import run
 from tests.fault.searcher.ways import Found, Searcher, forms
 
+pytestmark = pytest.mark.timeout(400)
 VALUE = b"planted-0123456789abcdef0123456789abcdef"
 
 
@@ -26,7 +29,7 @@ def test_the_searcher_finds_every_form_at_every_offset(tmp_path: Path) -> None:
     (tmp_path / "keeper").mkdir()
     (tmp_path / "keeper" / "root.key").write_bytes(bytes(32))
     (tmp_path / "db").mkdir()
-    _empty_database(tmp_path / "db" / "keten.db")
+    upgrade(tmp_path / "db" / "keten.db")
     for number, (way, form) in enumerate(forms(VALUE).items()):
         (tmp_path / f"{way}.bin").write_bytes(b"\xff" * number + form + b"\xff")
     packed = {"zlib": zlib.compress(b"before " + VALUE), "gzip": gzip.compress(VALUE + b" after")}
@@ -36,9 +39,3 @@ def test_the_searcher_finds_every_form_at_every_offset(tmp_path: Path) -> None:
     assert {one.name for one in found} == {"value"}
     assert {(one.way, one.where) for one in found} >= {(way, f"{way}.bin") for way in forms(VALUE)}
     assert {one for one in found if one.way == "packed"} == {Found("value", "packed", f"{way}.bin") for way in packed}
-
-
-def _empty_database(path: Path) -> None:
-    from keten.core.upgrade import upgrade
-
-    upgrade(path)

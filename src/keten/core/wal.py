@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sqlite3
 import struct
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from keten.core import sqlite
@@ -28,6 +27,8 @@ FEW_FRAMES = 400
 EMPTY_MILLISECONDS = 2000
 _ROUNDS = 8
 _PART = 1 << 20
+_MOST_LOOKED = 8 << 30  # bytes times traces: some seconds
+_SAMPLE = 64
 _INDEX_HEADER = struct.Struct("=16xI")
 
 
@@ -100,12 +101,15 @@ class WriteAheadLog:
         """Leave nothing of what was deleted in the database and its log; whether that is so.
 
         Deleted values are overwritten where they stood (PRAGMA secure_delete). What SQLite moved from page to page
-        before may have left a copy behind: where one of these traces is still found, or when they are not known (None),
-        the whole file is written anew. As `empty`, and may take long then.
+        before may have left a copy behind: where one of these traces is still found, when they are not known (None), or
+        when looking for all of them would take longer than that, the whole file is written anew. As `empty`, and may
+        take long then.
         """
         if not self.empty():
             return False
-        if traces is not None and not self._found(traces):
+        wanted = sorted(traces or ())
+        few = len(wanted) * self._path.stat().st_size <= _MOST_LOOKED
+        if traces is not None and few and not self._found(wanted):
             return True
         with self._one:
             try:
@@ -116,19 +120,18 @@ class WriteAheadLog:
             except sqlite3.Error as error:
                 self._met(error)
                 return False
-        return self.empty() and not self._found(traces or ())
+        return self.empty() and not self._found(wanted if few else wanted[:_SAMPLE])
 
-    def _found(self, traces: Collection[bytes]) -> bool:
+    def _found(self, traces: Sequence[bytes]) -> bool:
         """Whether one of these stands anywhere in the database's file, as it is on disk."""
         if not traces:
             return False
         if self._file < 0:
             self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        wanted = re.compile(b"|".join(map(re.escape, traces)))
         longest = max(map(len, traces))
         at = 0
         while part := os.pread(self._file, _PART + longest, at):
-            if wanted.search(part):
+            if any(trace in part for trace in traces):
                 return True
             at += _PART
         return False

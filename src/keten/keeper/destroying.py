@@ -34,6 +34,7 @@ class Destroying:
         self._trusted = trusted
         self._gateways = gateways
         self._content = content
+        self._traces: set[bytes] = set()  # keys as they were stored, until none is left in the database's files
 
     def plan(self, body: said.Destroy) -> said.Destroyed:
         """What it is about, and what it holds. Raises `Invalid` (kind, unknown-name, reason), `Conflict` ("held")."""
@@ -100,6 +101,7 @@ class Destroying:
 
         def run(writing: Writing) -> Destroyed:
             holds.require_none(revocation.holds_against(writing.connection, "object", object_id, writing.time_us))
+            self._note(vault.stored_key(writing.connection, "", object_id))
             return vault.destroy_object(writing, object_id, reason, actor)
 
         destroyed, batch = await trusted.writer.run(run, alone=True, essential=True)
@@ -154,6 +156,7 @@ class Destroying:
 
         def run(writing: Writing) -> revocation.Destruction:
             holds.require_none(revocation.holds_against(writing.connection, "dataset", dataset, writing.time_us))
+            self._note(vault.stored_key(writing.connection, dataset))
             return revocation.destroy(writing, trusted.keys, dataset, reason, actor)
 
         done, batch = await trusted.writer.run(run, alone=True, essential=True)  # 1
@@ -191,9 +194,10 @@ class Destroying:
         ]
 
     async def cleaned(self) -> list[Step]:
-        """Empty the database's log, which may hold the key; take it out of backups; name what still holds it."""
-        if await self._trusted.writer.empty_log():
-            log = step("log", "nothing of the key is left in the database's log", done=True)
+        """Leave nothing of the key in the database, its log and backups; name what still holds it."""
+        if await self._trusted.writer.scrub(frozenset(self._traces)):
+            self._traces.clear()
+            log = step("log", "nothing of the key is left in the database's files", done=True)
         else:
             log = not_done("log", f"the key may not be gone: {self._trusted.writer.remains}")
         beyond = await asyncio.to_thread(KnownBackups(self._trusted).renew_keys)
@@ -202,6 +206,10 @@ class Destroying:
             *(not_done("backups", told) for told in beyond),
             *(not_done("copies", f"db/{name} may still hold the key: remove it") for name in self.copies()),
         ]
+
+    def _note(self, stored: bytes | None) -> None:
+        if stored is not None:
+            self._traces.add(stored)
 
     def copies(self) -> list[str]:
         """Copies of the database that an upgrade made, which hold the keys of their day."""

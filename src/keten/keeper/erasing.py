@@ -17,7 +17,6 @@ from keten.subjects.erasing import Copies, Traces
 from keten.subjects.model import Request
 
 SETTLE_SECONDS = 5.0
-MOST_TRACES = 5000
 
 
 class Erasing:
@@ -60,12 +59,11 @@ class Erasing:
                 break
             payloads += some
         steps.append(step("payloads", f"destroyed: {payloads}", done=payloads > 0))
-        known = whole and len(traces.needles) <= MOST_TRACES
         beyond: list[str] = []
         if not trusted.writer.reaches:  # 4
             beyond.append(trusted.writer.remains)
             steps.append(not_done("files", trusted.writer.remains))
-        elif await trusted.writer.scrub(traces.needles if known else None):
+        elif await trusted.writer.scrub(traces.needles if whole else None):
             steps.append(step("files", "nothing of it is left in the database's files", done=True))
         else:
             detail = "the database's files may still hold some of it; the keeper tries again every half minute"

@@ -62,7 +62,7 @@ class SubjectVerbs:
         """Who a subject is, with what is sealed of it; recorded before it is answered (law 7)."""
         trusted = self._trusted
         trusted.door.fresh()
-        row = erasing.subject(trusted.register, body.subject)
+        row = self._subject(body.subject)
         with trusted.reader.connect() as reading:
             email = tracing.email(reading, trusted.keys, row)
         opened = ["email"] if email else []

@@ -49,6 +49,7 @@ __all__ = [
     "present_objects",
     "put_of",
     "seal_for",
+    "stored_key",
     "subject_erased",
     "subject_key",
 ]
@@ -101,6 +102,16 @@ def has_key(connection: Connection, dataset: str) -> bool:
     """Whether a dataset has a key: not before its first content, and not after the key was destroyed."""
     statement = select(dataset_keys.c.wrapped).where(dataset_keys.c.dataset == dataset)
     return connection.execute(statement).scalar() is not None
+
+
+def stored_key(connection: Connection, dataset: str, object_id: str = "") -> bytes | None:
+    """The key of a dataset, or of one object, as it is stored: random bytes by which it can be found in a file."""
+    if object_id:
+        statement = select(content_keys.c.wrapped).where(content_keys.c.object == object_id)
+    else:
+        statement = select(dataset_keys.c.wrapped).where(dataset_keys.c.dataset == dataset)
+    wrapped = connection.execute(statement).scalar()
+    return None if wrapped is None else bytes(wrapped)
 
 
 def blobs_of(connection: Connection, dataset: str) -> tuple[str, ...]:

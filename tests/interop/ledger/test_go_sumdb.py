@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from keten.ledger import erasing
 from keten.ledger.cosignatures import Cosigner
 from keten.ledger.merkle import Edge, leaf_hash
 from keten.ledger.notes import Signer, checkpoint_text
@@ -21,6 +22,7 @@ from keten.ledger.succession import next_origin
 from keten.ledger.tiles import TileReader
 from tests.interop.ledger.exported import make_log
 from tests.interop.ledger.gotools import build
+from tests.made_ledger import MadeLedger
 from tests.unit.ledger.published_log import Log
 
 pytestmark = pytest.mark.needs("go")
@@ -162,3 +164,31 @@ def test_go_reads_notes_with_cosignatures(sumdb: Path, copied: Log) -> None:
     lines = [one.line(text, 1_790_000_000 + at) for at, one in enumerate(cosigners)]
     (copied.root / "checkpoint").write_text(copied.notes[600] + "".join(lines))
     assert run(sumdb, copied) == (0, "600")
+
+
+def test_go_finds_an_erased_ledger_as_right_as_before(sumdb: Path, tmp_path: Path) -> None:
+    """A real ledger, from which payloads are erased: the head of before, and a proof of what is erased, still hold."""
+    made = MadeLedger.create(tmp_path / "made")
+    made.fill(600)
+    made.publish()
+    before = made.head()
+    old = tmp_path / "old"
+    old.write_text(before.note)
+    with made.writing() as writing:
+        gone = erasing.erase(writing, range(20, 320), "operator:anna", {}, "a test")
+    assert gone
+    made.publish()
+    after = made.head()
+    reader = TileReader(made.folder, after.size, after.root)
+    consistency = tmp_path / "consistency"
+    path = prove_consistency(reader, before.size).path
+    consistency.write_text("\n".join(base64.b64encode(each).decode() for each in path))
+    proofs = []
+    for note, size in ((before.note, before.size), (after.note, after.size)):
+        index = gone[-1].index
+        proof = ProofFile(index, prove_inclusion(reader, index, size).path, note, reader.leaf(index))
+        proofs.append(tmp_path / f"{size}.tlog-proof")
+        proofs[-1].write_text(proof.encode())
+    command = [sumdb, made.folder, made.key, old, consistency, *proofs]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout.strip()) == (0, str(after.size)), done.stderr

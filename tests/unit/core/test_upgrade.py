@@ -150,6 +150,22 @@ def test_an_instance_of_the_first_version_gets_its_objects_by_name(tmp_path: Pat
     assert _rows(path.with_name("keten.db.before-0001"), "SELECT * FROM objects") == [row]
 
 
+def test_subject_keys_of_before_are_kept_and_can_be_destroyed(tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    shutil.copytree(MIGRATIONS, before, ignore=shutil.ignore_patterns("__pycache__", "r000[3-9]_*"))
+    path = tmp_path / "keten.db"
+    assert upgrade(path, migrations=before) == ""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO subject_keys VALUES (?, ?)", ("s" * 26, b"wrapped"))
+        connection.commit()
+    assert upgrade(path) == "0002"
+    assert _rows(path, "SELECT * FROM subject_keys") == [("s" * 26, b"wrapped")]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE subject_keys SET wrapped = NULL")
+        connection.commit()
+    assert _rows(path, "SELECT * FROM subject_keys") == [("s" * 26, None)]
+
+
 def test_the_copy_has_what_is_still_in_the_write_ahead_log(database: Path, later: Path) -> None:
     with closing(sqlite3.connect(database)) as open_elsewhere:
         open_elsewhere.execute("PRAGMA wal_autocheckpoint=0")

@@ -106,6 +106,47 @@ def test_nothing_of_what_was_deleted_is_left_in_it(tmp_path: Path) -> None:
             assert not log.empty(), "somebody still reads what was"
 
 
+def test_what_was_left_behind_in_the_database_is_found_and_taken_out(tmp_path: Path) -> None:
+    """A copy that SQLite left when it moved a page, made here by deleting without secure_delete."""
+    path = tmp_path / "keten.db"
+    secret = b"a key that was destroyed, in 32 b"
+    with kept_short(path, []) as (engine, log):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO facts (text) VALUES (?)", (secret,))
+            connection.exec_driver_sql("INSERT INTO facts (text) VALUES (?)", (b"what stays",))
+        with closing(sqlite3.connect(path)) as careless:
+            careless.execute("PRAGMA secure_delete=OFF")
+            careless.execute("DELETE FROM facts WHERE n = 1")
+            careless.commit()
+        assert log.scrub([b"something else that is long enough"])
+        assert secret in path.read_bytes(), "it was not looked for"
+        with closing(sqlite3.connect(path)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT * FROM facts").fetchall()
+            assert not log.scrub([secret]), "somebody still reads what was"
+        assert log.scrub([secret])
+        assert secret not in path.read_bytes()
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT n, text FROM facts").all() == [(2, b"what stays")]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_is_not_known_is_taken_out_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool) -> None:
+    """And what is too much to look for."""
+    monkeypatch.setattr(wal, "_MOST_LOOKED", 0)
+    path = tmp_path / "keten.db"
+    secret = b"a value that nobody remembers now"
+    with kept_short(path, []) as (engine, log):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO facts (text) VALUES (?)", (secret,))
+        with closing(sqlite3.connect(path)) as careless:
+            careless.execute("PRAGMA secure_delete=OFF")
+            careless.execute("DELETE FROM facts")
+            careless.commit()
+        assert log.scrub([secret] if many else None)
+        assert secret not in path.read_bytes()
+
+
 def test_it_stops_whenever_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wal, "LONG_FRAMES", 1)
     for number in range(30):

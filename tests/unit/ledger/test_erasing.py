@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from keten.core.errors import Corrupt
 from keten.ledger import erasing, postings
-from keten.ledger.erasures import UNJUSTIFIED
+from keten.ledger.erasures import UNJUSTIFIED, Gone
 from keten.ledger.faults import Report
 from keten.ledger.postings import Newest
 from keten.ledger.query import Filter, find
@@ -29,14 +29,14 @@ def made(tmp_path: Path) -> MadeLedger:
     return made
 
 
-def erase(made: MadeLedger, *indexes: int) -> tuple[erasing.Gone, ...]:
+def erase(made: MadeLedger, *indexes: int) -> tuple[Gone, ...]:
     with made.writing() as writing:
         return erasing.erase(writing, indexes, "operator:anna", {"request": made.id()}, WHY)
 
 
-def checked(made: MadeLedger, **options: int) -> Report:
+def checked(made: MadeLedger, newest: int | None = None) -> Report:
     made.publish()
-    return verify(made.database, made.folder, key=made.key, processes=1, **options)
+    return verify(made.database, made.folder, key=made.key, processes=1, newest=newest)
 
 
 def of_kind(made: MadeLedger, kind: str) -> list[int]:
@@ -93,10 +93,11 @@ def test_what_is_still_in_memory_is_not_posted(made: MadeLedger) -> None:
     client = made.declare("one-more")
     for _ in range(6):
         drafts = [made.access(client, made.id(), made.id())[0] for _ in range(100)]
-        batch = made.record(*drafts)
-        newest.add(batch.first, batch.drafts)
+        sealed = made.record(*drafts)
+        newest.add(sealed.first, sealed.drafts)
+    last = made.head().size
     with made.writing() as writing:
-        erasing.erase(writing, range(batch.first - 150, batch.first + 50), "keeper", {}, WHY)
+        erasing.erase(writing, range(last - 250, last - 50), "keeper", {}, WHY)
     assert made.batch is not None
     newest.add(made.batch.first, made.batch.drafts)
     newest.erased(writing.erased)
