@@ -1,5 +1,6 @@
 """What holds for all tests: markers by folder, programs that a test needs, and a clean surrounding."""
 
+import inspect
 import os
 import shutil
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.cluster import CHOSEN
+from tests.cluster import CHOSEN, chosen
 
 HERE = Path(__file__).parent
 LONGEST_NAME = 24
@@ -31,6 +32,16 @@ LONG_FILES = (
     "unit/policy/test_differential.py",
     "unit/suppliers/test_round_trips.py",
     "unit/vault/test_machine.py",
+)
+# Tests about the database's own file, which say nothing of a server; tests/fault/test_server.py has what corresponds.
+FILE_ONLY = (
+    "browser/",
+    "fault/test_accepting.py",
+    "fault/test_damages.py",
+    "fault/test_disk.py",
+    "fault/test_fsync.py",
+    "fault/test_reading_fails.py",
+    "functional/test_users.py",
 )
 MARKED_FOLDERS = ("interop", "browser", "fault")
 
@@ -64,9 +75,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             path = item.path.relative_to(HERE)
             if path.as_posix() in LONG_FILES:
                 item.add_marker("long")
+            if chosen() and (path.as_posix().startswith(FILE_ONLY) or _opens_file(item)):
+                item.add_marker(pytest.mark.skip(reason="about the database's own file"))
             folder = path.parts[0]
             if folder in MARKED_FOLDERS:
                 item.add_marker(folder)
+
+
+def _opens_file(item: pytest.Item) -> bool:
+    """Whether a test itself looks into the database's file."""
+    source = inspect.getsource(item.function) if isinstance(item, pytest.Function) else ""
+    return "sqlite3." in source or ".database." in source
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

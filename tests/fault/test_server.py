@@ -264,9 +264,8 @@ def wait_for(found: Callable[[], T]) -> T:
 
 def test_a_full_disk(tmp_path: Path, cluster: Cluster) -> None:
     """Nothing is served while nothing can be recorded; afterwards it goes on by itself, and nothing was lost."""
-    with small_disk(tmp_path / "small", 64) as disk:
+    with small_disk(cluster.folder / "small", 64) as disk:
         cluster.give(disk.path)
-        tmp_path.chmod(0o755)
         cluster.execute(f"CREATE TABLESPACE small LOCATION '{disk.path}'")
         town = ServedTown(tmp_path, cluster, tablespace="small")
         with town.keten:

@@ -41,7 +41,7 @@ def concerns(seen: Seen) -> tuple[Concern, ...]:
         *_ledger(seen),
         *_clock(seen),
         *_keeper(seen),
-        *_disk(own_folder(seen.settings.state) or seen.settings.paths.ledger),
+        *_disk(own_folder(seen.settings.console_state) or seen.settings.paths.ledger),
         *_settings(seen),
     ]
     return tuple(sorted(found, key=lambda one: not one.grave))

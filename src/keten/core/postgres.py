@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import select as polling
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -360,20 +360,20 @@ def before_upgrade(place: Server, revision: str, _files: Files) -> None:
     log.warning(what, place, revision)
 
 
-def after_upgrade(engine: Engine, _place: Server, secret: frozenset[str], _files: Files) -> None:
-    """The console's role, where there is one, may read every table but those of keys."""
+def after_upgrade(engine: Engine, _place: Server, readable: Mapping[str, bool], _files: Files) -> None:
+    """The console's role, where there is one, may read these tables, and not those; what is not known stays."""
+    mine = (
+        "SELECT c.relname, has_table_privilege(:role, c.oid, 'SELECT') FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = current_schema() AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')"
+    )
     with engine.begin() as connection:
-        if connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": CONSOLE_ROLE}).scalar():
-            mine = (
-                "SELECT c.relname, has_table_privilege(:role, c.oid, 'SELECT') FROM pg_class c JOIN pg_namespace n "
-                "ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relkind = 'r' "
-                "AND pg_has_role(c.relowner, 'USAGE')"
-            )
-            for name, readable in connection.execute(text(mine), {"role": CONSOLE_ROLE}).all():
-                wanted = name not in secret
-                if readable != wanted:
-                    verb, to = ("GRANT", "TO") if wanted else ("REVOKE", "FROM")
-                    connection.exec_driver_sql(f'{verb} SELECT ON "{name}" {to} {CONSOLE_ROLE}')
+        if not connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": CONSOLE_ROLE}).scalar():
+            return
+        for name, may in connection.execute(text(mine), {"role": CONSOLE_ROLE}).all():
+            if name in readable and may != readable[name]:
+                verb, to = ("GRANT", "TO") if readable[name] else ("REVOKE", "FROM")
+                connection.exec_driver_sql(f'{verb} SELECT ON "{name}" {to} {CONSOLE_ROLE}')
 
 
 ADMINISTRATORS_SQL = f"""\
