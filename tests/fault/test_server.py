@@ -131,7 +131,9 @@ def test_sessions_that_the_server_ends(served: ServedTown) -> None:
     assert served.kinds().count("keeper.process.started") >= 4
 
 
-@pytest.mark.parametrize("how", ["fast", "immediate", "kill"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("fast", marks=pytest.mark.slow), pytest.param("immediate", marks=pytest.mark.slow), "kill"]
+)
 def test_a_server_that_stops(served: ServedTown, how: str) -> None:
     load = loaded(served)
     load.served(20)

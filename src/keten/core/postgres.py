@@ -368,7 +368,8 @@ def after_upgrade(engine: Engine, _place: Server, readable: Mapping[str, bool], 
         "WHERE n.nspname = current_schema() AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')"
     )
     with engine.begin() as connection:
-        if not connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": CONSOLE_ROLE}).scalar():
+        known = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
+        if not connection.execute(known, {"role": CONSOLE_ROLE}).scalar():
             return
         for name, may in connection.execute(text(mine), {"role": CONSOLE_ROLE}).all():
             if name in readable and may != readable[name]:
