@@ -179,6 +179,7 @@ def test_a_second_keeper_stands_by_and_takes_over(served: ServedTown) -> None:
     ready = second.up()
     refused = second.command("apply", str(served.keten.folder / "estate.yaml"))
     assert (refused.returncode, "stands by" in refused.stderr) == (3, True), refused.stderr + served.keten.log()
+    assert "standing-by" in {one["code"] for one in second.run("doctor")["findings"]}
     client = served.keten.ids["client"][CARRIER]
     there = SupplierSystem(ready["gateway"], served.keten.paths.ca, client, served.carrier_key.private)
     assert there.sign_in().status == 503
