@@ -14,8 +14,18 @@ from hashlib import sha256
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Boolean as Bool
-from sqlalchemy import Connection, Engine, LargeBinary, String, Table, Text, create_engine, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    create_engine,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -53,7 +63,13 @@ _DURABLE = {"fsync": "on", "full_page_writes": "on"}
 _LOST = ("08", "57P")  # connection exceptions; shutdown by an administrator or after a crash
 _DAMAGED = {"XX001", "XX002"}
 _BUSY = {"55P03", "40P01", "40001"}
-_TYPES: tuple[tuple[type, str], ...] = ((LargeBinary, "bytea"), (Bool, "bool"), (Text, "text"), (String, "text"))
+_TYPES: tuple[tuple[type, str], ...] = (
+    (LargeBinary, "bytea"),
+    (Boolean, "bool"),
+    (String, "text"),
+    (BigInteger, "int8"),
+    (Integer, "int4"),
+)
 
 
 class _Counting(psycopg.Cursor[Any]):
@@ -213,8 +229,11 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
 
 
 def _type(column: Any) -> str:
-    found = next((name for kind, name in _TYPES if isinstance(column, kind)), "")
-    return found or ("int8" if type(column).__name__ == "BigInteger" else "int4")
+    """The server's name of a column's type: binary COPY must know it."""
+    for kind, name in _TYPES:
+        if isinstance(column, kind):
+            return name
+    raise Unavailable("database", "A column's type is not known here.", type(column).__name__)
 
 
 def rows_written(connection: Connection) -> int:
