@@ -2,12 +2,12 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault test-postgres bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 demo: ## a fresh instance with the sample estate, everything started
 	@./keten demo
@@ -23,6 +23,10 @@ interop: packages dev ## only the tests against others' clients and verifiers
 
 fault: dev ## only the tests that kill, fill, tear and delay, the long ones too
 	@$(PYTEST) tests/fault -m 'slow or not slow'
+
+test-postgres: packages dev ## what touches a database, on a PostgreSQL server of its own
+	@KETEN_TESTS_ENGINE=postgres $(PYTEST) -n auto --dist loadfile -m 'slow or not slow' tests/functional tests/fault \
+		tests/unit/keeper tests/unit/ledger tests/unit/vault tests/unit/suppliers tests/unit/identity tests/unit/budgets
 
 bench: packages dev ## measurements; prints a table
 	@.venv/bin/python -m bench

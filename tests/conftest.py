@@ -1,5 +1,6 @@
 """What holds for all tests: markers by folder, programs that a test needs, and a clean surrounding."""
 
+import inspect
 import os
 import shutil
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.cluster import CHOSEN
+from tests.cluster import CHOSEN, chosen
 
 HERE = Path(__file__).parent
 LONGEST_NAME = 24
@@ -33,6 +34,19 @@ LONG_FILES = (
     "unit/suppliers/test_round_trips.py",
     "unit/vault/test_machine.py",
 )
+# Tests about the database's own file, which say nothing of a server; tests/fault/test_server.py has what corresponds.
+FILE_ONLY = (
+    "browser/",
+    "fault/test_accepting.py",
+    "fault/test_damages.py",
+    "fault/test_disk.py",
+    "fault/test_fsync.py",
+    "fault/test_reading_fails.py",
+    "functional/test_users.py",
+    "unit/keeper/test_writer.py::test_only_what_is_essential",
+    "unit/ledger/test_bound.py::test_a_touched_row_is_not_used",  # values of other types than their column's
+    "unit/ledger/test_verify.py::test_a_rolled_back_database_is_named",
+)
 MARKED_FOLDERS = ("interop", "browser", "fault")
 
 # No deadline: shared machines are slow at times, and no test is timed.
@@ -53,6 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
         short = tempfile.mkdtemp(prefix="kt-")
         config.option.basetemp = short
         config.add_cleanup(lambda: shutil.rmtree(short, ignore_errors=True))
+    if chosen():  # of SQLite's it is not said that a test left one open
+        config.addinivalue_line("filterwarnings", "ignore:.*was deleted while still open:ResourceWarning")
     own = tempfile.TemporaryDirectory(prefix="keten-tests-")
     os.environ["XDG_CONFIG_HOME"] = own.name
     config.add_cleanup(own.cleanup)
@@ -65,9 +81,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             path = item.path.relative_to(HERE)
             if path.as_posix() in LONG_FILES:
                 item.add_marker("long")
+            node = f"{path.as_posix()}::{item.name}"
+            if chosen() and (node.startswith(FILE_ONLY) or _opens_file(item)):
+                item.add_marker(pytest.mark.skip(reason="about the database's own file"))
             folder = path.parts[0]
             if folder in MARKED_FOLDERS:
                 item.add_marker(folder)
+
+
+def _opens_file(item: pytest.Item) -> bool:
+    """Whether a test itself looks into the database's file."""
+    source = inspect.getsource(item.function) if isinstance(item, pytest.Function) else ""
+    return "sqlite3." in source or ".database." in source
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

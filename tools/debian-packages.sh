@@ -6,7 +6,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 # Clients and verifiers that are not ours; a browser with a font; servers to revoke at and to stand behind.
 sh "$here/apt-install.sh" \
     openssh-client openssh-server openssh-sftp-server lftp rclone sshfs curl \
-    golang-go golang-golang-x-mod-dev \
+    golang-go golang-golang-x-mod-dev postgresql \
     chromium fonts-dejavu-core \
     nginx-light wrk faketime strace procps ||
     echo 'Not all Debian packages could be installed; tests that need one of them will be skipped.' >&2

@@ -35,6 +35,7 @@ from keten.ledger.reading import read_range
 from keten.ledger.writing import Writing
 from keten.suppliers.estate import encode
 from keten.suppliers.reading import read_file
+from tests.cluster import shared
 from tests.town import CARRIER, PRINTER, Town, estate
 from tests.unit.identity.signing import string, userauth
 
@@ -305,6 +306,10 @@ def copied(town: Town, folder: Path) -> Iterator[Path]:
     """A copy of the town's instance."""
     home = folder / "i"
     shutil.copytree(town.keten.home, home)
+    if town.keten.database:
+        name = town.keten.database.partition("@/")[2].partition("?")[0]
+        settings, url = home / "keten.toml", shared().url(shared().copy(name))
+        settings.write_text(settings.read_text().replace(town.keten.database, url))
     try:
         yield home
     finally:

@@ -131,7 +131,9 @@ def test_sessions_that_the_server_ends(served: ServedTown) -> None:
     assert served.kinds().count("keeper.process.started") >= 4
 
 
-@pytest.mark.parametrize("how", ["fast", "immediate", "kill"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("fast", marks=pytest.mark.slow), pytest.param("immediate", marks=pytest.mark.slow), "kill"]
+)
 def test_a_server_that_stops(served: ServedTown, how: str) -> None:
     load = loaded(served)
     load.served(20)
@@ -177,6 +179,7 @@ def test_a_second_keeper_stands_by_and_takes_over(served: ServedTown) -> None:
     ready = second.up()
     refused = second.command("apply", str(served.keten.folder / "estate.yaml"))
     assert (refused.returncode, "stands by" in refused.stderr) == (3, True), refused.stderr + served.keten.log()
+    assert "standing-by" in {one["code"] for one in second.run("doctor")["findings"]}
     client = served.keten.ids["client"][CARRIER]
     there = SupplierSystem(ready["gateway"], served.keten.paths.ca, client, served.carrier_key.private)
     assert there.sign_in().status == 503
@@ -264,9 +267,8 @@ def wait_for(found: Callable[[], T]) -> T:
 
 def test_a_full_disk(tmp_path: Path, cluster: Cluster) -> None:
     """Nothing is served while nothing can be recorded; afterwards it goes on by itself, and nothing was lost."""
-    with small_disk(tmp_path / "small", 64) as disk:
+    with small_disk(cluster.folder / "small", 64) as disk:
         cluster.give(disk.path)
-        tmp_path.chmod(0o755)
         cluster.execute(f"CREATE TABLESPACE small LOCATION '{disk.path}'")
         town = ServedTown(tmp_path, cluster, tablespace="small")
         with town.keten:

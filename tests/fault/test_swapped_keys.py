@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,13 +9,14 @@ import pytest
 from keten.core.errors import Corrupt
 from keten.keeper import protocol as said
 from tests.fault.keeper_inside import Inside, run
+from tests.statements import run as statement
 from tests.town import Town
 
 SWAPS = {
     "content": "UPDATE content_keys SET wrapped = (SELECT wrapped FROM content_keys AS other"
     " WHERE other.object <> content_keys.object) WHERE object = ?",
     "gone": "DELETE FROM content_keys WHERE object = ?",
-    "dataset": "UPDATE dataset_keys SET wrapped = randomblob(length(wrapped))"
+    "dataset": "UPDATE dataset_keys SET wrapped = (SELECT wrapped FROM content_keys LIMIT 1)"
     " WHERE dataset = (SELECT dataset FROM content_keys WHERE object = ?)",
 }
 
@@ -37,8 +36,7 @@ def test_nothing_is_handed_out(two: Town, tmp_path: Path, swap: str) -> None:
         gateway, carrier = await inside.gateway(), inside.carrier()
         await carrier.token(gateway)
         care = await inside.care(carrier, gateway)
-        with closing(sqlite3.connect(inside.paths.database)) as database, database:
-            assert database.execute(SWAPS[swap], (care,)).rowcount == 1
+        assert statement(inside.trusted.settings.state, SWAPS[swap], care) == [(1,)]
         with pytest.raises(Corrupt):
             await gateway.ask("exchange.open", carrier.open(care))
         await inside.trusted.writer.run(lambda _writing: None)

@@ -6,27 +6,26 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import time
 from http.client import HTTPException
 
 import pytest
 
+from tests.cluster import chosen
+from tests.statements import run
 from tests.town import PRINTER, Town
 
 LATER = {
     "as bytes": "UPDATE contracts SET body = CAST(replace(body, '2099', '2199') AS BLOB) WHERE name = 'vwo-1'",
     "as text": "UPDATE contracts SET body = replace(body, '2099', '2199') WHERE name = 'vwo-1'",
+    "as another": "UPDATE contracts SET body = (SELECT body FROM contracts WHERE name = 'vwo-2') WHERE name = 'vwo-1'",
     "its column": "UPDATE contracts SET supplier = (SELECT max(id) || 'x' FROM suppliers) WHERE name = 'vwo-1'",
 }
 
 
 def change(town: Town, statement: str) -> None:
     """Change the database behind the keeper's back, and have the keeper start again."""
-    database = sqlite3.connect(town.keten.paths.database, timeout=10)
-    with database:
-        assert database.execute(statement).rowcount >= 1
-    database.close()
+    assert run(town.keten.place, statement) >= [(1,)]
     os.kill(town.keten.pid("keeper"), signal.SIGKILL)
 
 
@@ -45,6 +44,8 @@ def sign_in(town: Town, client: str = PRINTER) -> int:
 @pytest.mark.parametrize("how", LATER)
 def test_a_contract_made_longer(fresh_town: Town, how: str) -> None:
     town = fresh_town
+    if chosen() and how in ("as bytes", "as text"):
+        pytest.skip("a server keeps bytes as bytes, and has no 'replace' of them")
     change(town, LATER[how])
     assert sign_in(town) == 401
     refused = town.keten.command("ledger", "show", "--json", "--kind", "identity.client.refused").stdout

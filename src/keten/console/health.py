@@ -42,7 +42,7 @@ def concerns(seen: Seen) -> tuple[Concern, ...]:
         *_outsiders(seen),
         *_clock(seen),
         *_keeper(seen),
-        *_disk(own_folder(seen.settings.state) or seen.settings.paths.ledger),
+        *_disk(own_folder(seen.settings.console_state) or seen.settings.paths.ledger),
         *_settings(seen),
     ]
     return tuple(sorted(found, key=lambda one: not one.grave))

@@ -7,7 +7,7 @@ writes statements of SQLAlchemy Core that both can run, and does not know which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -140,8 +140,8 @@ class Driver(Protocol):
     def before_upgrade(self, place: Any, revision: str, files: Files) -> None:
         """Keep, or say, what there is to go back to."""
 
-    def after_upgrade(self, engine: Engine, place: Any, secret: frozenset[str], files: Files) -> None:
-        """Make it durable, and readable for who may read it; `secret`: tables that nobody else may."""
+    def after_upgrade(self, engine: Engine, place: Any, readable: Mapping[str, bool], files: Files) -> None:
+        """Make it durable, and readable for who may read it; `readable`: each table that is known here."""
 
 
 def _driver_of(name: str) -> Driver:
@@ -319,14 +319,14 @@ def administrators_sql() -> str:
     return _driver_of("postgresql").ADMINISTRATORS_SQL
 
 
-def secret_tables() -> frozenset[str]:
-    """Tables of wrapped keys, as far as the rooms that have them are imported."""
-    return frozenset(each.name for each in metadata.tables.values() if each.info.get("secret"))
+def readable_tables() -> dict[str, bool]:
+    """Whether who only reads may read it: every table whose room is imported. Of others nothing may be concluded."""
+    return {str(name): not table.info.get("secret") for name, table in metadata.tables.items()}
 
 
 def weaknesses(engine: Engine) -> Iterator[Weakness]:
     """What is wrong or weak with a database, beyond its folder and file. Raises `DBAPIError`."""
-    return driver(engine).weaknesses(engine, secret_tables())
+    return driver(engine).weaknesses(engine, frozenset(name for name, may in readable_tables().items() if not may))
 
 
 def own_folder(place: Place) -> Path | None:

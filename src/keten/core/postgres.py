@@ -9,13 +9,23 @@ from __future__ import annotations
 import logging
 import select as polling
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Boolean as Bool
-from sqlalchemy import Connection, Engine, LargeBinary, String, Table, Text, create_engine, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    create_engine,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -53,7 +63,13 @@ _DURABLE = {"fsync": "on", "full_page_writes": "on"}
 _LOST = ("08", "57P")  # connection exceptions; shutdown by an administrator or after a crash
 _DAMAGED = {"XX001", "XX002"}
 _BUSY = {"55P03", "40P01", "40001"}
-_TYPES: tuple[tuple[type, str], ...] = ((LargeBinary, "bytea"), (Bool, "bool"), (Text, "text"), (String, "text"))
+_TYPES: tuple[tuple[type, str], ...] = (
+    (LargeBinary, "bytea"),
+    (Boolean, "bool"),
+    (String, "text"),
+    (BigInteger, "int8"),
+    (Integer, "int4"),
+)
 
 
 class _Counting(psycopg.Cursor[Any]):
@@ -213,8 +229,11 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
 
 
 def _type(column: Any) -> str:
-    found = next((name for kind, name in _TYPES if isinstance(column, kind)), "")
-    return found or ("int8" if type(column).__name__ == "BigInteger" else "int4")
+    """The server's name of a column's type: binary COPY must know it."""
+    for kind, name in _TYPES:
+        if isinstance(column, kind):
+            return name
+    raise Unavailable("database", "A column's type is not known here.", type(column).__name__)
 
 
 def rows_written(connection: Connection) -> int:
@@ -365,20 +384,21 @@ def before_upgrade(place: Server, revision: str, _files: Files) -> None:
     log.warning(what, place, revision)
 
 
-def after_upgrade(engine: Engine, _place: Server, secret: frozenset[str], _files: Files) -> None:
-    """The console's role, where there is one, may read every table but those of keys."""
+def after_upgrade(engine: Engine, _place: Server, readable: Mapping[str, bool], _files: Files) -> None:
+    """The console's role, where there is one, may read these tables, and not those; what is not known stays."""
+    mine = (
+        "SELECT c.relname, has_table_privilege(:role, c.oid, 'SELECT') FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = current_schema() AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')"
+    )
     with engine.begin() as connection:
-        if connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": CONSOLE_ROLE}).scalar():
-            mine = (
-                "SELECT c.relname, has_table_privilege(:role, c.oid, 'SELECT') FROM pg_class c JOIN pg_namespace n "
-                "ON n.oid = c.relnamespace WHERE n.nspname = current_schema() AND c.relkind = 'r' "
-                "AND pg_has_role(c.relowner, 'USAGE')"
-            )
-            for name, readable in connection.execute(text(mine), {"role": CONSOLE_ROLE}).all():
-                wanted = name not in secret
-                if readable != wanted:
-                    verb, to = ("GRANT", "TO") if wanted else ("REVOKE", "FROM")
-                    connection.exec_driver_sql(f'{verb} SELECT ON "{name}" {to} {CONSOLE_ROLE}')
+        known = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
+        if not connection.execute(known, {"role": CONSOLE_ROLE}).scalar():
+            return
+        for name, may in connection.execute(text(mine), {"role": CONSOLE_ROLE}).all():
+            if name in readable and may != readable[name]:
+                verb, to = ("GRANT", "TO") if readable[name] else ("REVOKE", "FROM")
+                connection.exec_driver_sql(f'{verb} SELECT ON "{name}" {to} {CONSOLE_ROLE}')
 
 
 ADMINISTRATORS_SQL = f"""\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -189,6 +189,6 @@ def before_upgrade(source: Path, revision: str, files: Files) -> None:
         raise
 
 
-def after_upgrade(_engine: Engine, path: Path, _secret: frozenset[str], files: Files) -> None:
+def after_upgrade(_engine: Engine, path: Path, _readable: Mapping[str, bool], files: Files) -> None:
     """The file's name is durable."""
     files.sync_folder(path.parent)

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
-from keten.core.db import Place, database_error, driver, secret_tables, writing_engine
+from keten.core.db import Place, database_error, driver, readable_tables, writing_engine
 from keten.core.errors import Invalid
 from keten.core.files import Files
 
@@ -46,7 +46,7 @@ def upgrade(place: Place, *, migrations: Path = MIGRATIONS, files: Files | None 
                     require_known(migrations, before, place)
                     driver(place).before_upgrade(place, before, files)  # 2
                 migrate(engine, migrations, place, revision_of)  # 3
-        driver(place).after_upgrade(engine, place, secret_tables(), files)  # 4
+        driver(place).after_upgrade(engine, place, readable_tables(), files)  # 4
     except DBAPIError as error:
         raise database_error(error) from error
     finally:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from keten import __version__
 from keten.core.clock import wall_us
-from keten.core.db import reading_engine, translated, writing_engine
+from keten.core.db import Place, own_folder, reading_engine, translated, writing_engine
 from keten.core.errors import Conflict
 from keten.core.files import Files, umask
 from keten.core.ids import new_id
@@ -25,6 +25,7 @@ from keten.keeper.trusted import ledger_sealer, ledger_signer
 from keten.ledger.model import Draft
 from keten.ledger.notes import Verifier
 from keten.ledger.publishing import Publishing
+from keten.ledger.reading import size
 from keten.ledger.writing import Writing
 
 
@@ -38,13 +39,28 @@ def create_instance(settings: Settings, hosts: tuple[str, ...], passphrase: byte
     5. The public tree and its verifier key.
     6. The gateway's TLS and SSH keys, which it alone will read.
 
-    Raises `Conflict` ("not-empty"), `Unavailable`. A half-made instance is recognised by its missing key.pub.
+    Raises `Conflict` ("not-empty": the folder, or a database on a server), `Unavailable`. A half-made instance is
+    recognised by its missing key.pub.
     """
     paths = settings.paths
     if paths.home.exists() and any(paths.home.iterdir()):  # 1
         raise Conflict("not-empty", f"{paths.home} is not empty; an instance is made in a new folder.")
+    place = settings.state
+    if own_folder(place) is None:
+        upgrade(place)  # before anything is made: it may be unreachable, or of no use
+        with translated():
+            _require_empty(place)
     with umask(0o022):
         return _create(settings, hosts, passphrase)
+
+
+def _require_empty(place: Place) -> None:
+    engine = reading_engine(place)
+    with engine.connect() as connection:
+        found = size(connection)
+    engine.dispose()
+    if found:
+        raise Conflict("not-empty", f"{place} holds an instance already; a new one needs an empty database.")
 
 
 def _create(settings: Settings, hosts: tuple[str, ...], passphrase: bytes | None) -> str:

@@ -87,10 +87,13 @@ def stand_by(settings: Settings) -> Engine | None:
     paths = settings.paths
     origin = read_origin(paths.ledger / "key.pub")
     engine = writing_engine(settings.state)
+    told = False
     try:
+        paths.standby.unlink(missing_ok=True)  # of one that was killed while it stood by
         with translated():
             while not take(engine, origin):
-                if not paths.standby.exists():
+                if not told:
+                    told = True
                     log.info("another keeper is active on %s: this one stands by", settings.state)
                     paths.standby.touch()
                     _say({"ready": True, "standby": True, "pid": os.getpid(), "origin": origin})

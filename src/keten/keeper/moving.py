@@ -80,7 +80,8 @@ def move(settings: Settings, root: RootKey, new: Database, actor: str, progress:
 
     1. The new section of keten.toml can be written, and is not the present one.
     2. Nobody else records in the present database; its head is signed and what it has is of this version.
-    3. Make the tables there; one that holds a log with another head than ours is refused, a copy left half is emptied.
+    3. Make the tables there. A database that holds another log, or more of this one, is refused; what an earlier move
+       copied is replaced.
     4. Copy every table in one moment of the source and one transaction of the target, the head with it.
     5. Verify in the target: counts, head, tree, payloads, the register's bindings, published files, content.
     6. Write what is under way, then switch keten.toml: from here on the instance is the new one.
@@ -196,8 +197,7 @@ def _copy(source: Engine, target: Place, head: Head, verifier: Verifier, progres
     try:
         with source.connect() as reading, writer.begin() as writing:
             tables = _tables(reading)
-            present = load_head(writing, verifier) if _has_rows(writing, "head") else None
-            if present is not None and (present.size, present.root) != (head.size, head.root):
+            if not _replaceable(reading, writing, verifier, head):
                 raise Conflict("not-empty", f"{target} holds a ledger already.")
             for table in _tables(writing):
                 writing.execute(delete(table))  # what a move that was killed left there
@@ -221,8 +221,19 @@ def _copy(source: Engine, target: Place, head: Head, verifier: Verifier, progres
     return counts
 
 
-def _has_rows(connection: Connection, name: str) -> bool:
-    return _count(connection, metadata.tables[name]) > 0
+def _replaceable(source: Connection, target: Connection, verifier: Verifier, head: Head) -> bool:
+    """Whether the target has nothing that the source lacks: no log, or what an earlier move of this one copied.
+
+    Each leaf holds a fresh salt's commitment, so two logs that have the same newest one have not parted before it.
+    """
+    if _count(target, metadata.tables["head"]) == 0:
+        return True
+    present = load_head(target, verifier)
+    if present is None or present.size > head.size:
+        return False
+    entries_there = metadata.tables["entries"]
+    newest = select(entries_there.c.leaf).where(entries_there.c.idx == present.size - 1)
+    return source.execute(newest).scalar() == target.execute(newest).scalar()
 
 
 def _count(connection: Connection, table: Table) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from keten.keeper.subject_protocol import SUBJECT_VERBS
+from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # part of this list of verbs
+from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
 from keten.keeper.witness_protocol import WITNESS_VERBS
 
 MAX_GATEWAY_FRAME = 1024 * 1024
@@ -404,35 +406,6 @@ class Revoked(msgspec.Struct, frozen=True):
     already: bool = False
 
 
-class Destroy(msgspec.Struct, frozen=True):
-    """Destroy keys and content, for ever. `plan_only`: say what would be destroyed.
-
-    `kind`: dataset, contract (what it alone covers), or object (`file`: its name or id). `target`: name or id.
-    """
-
-    target: str
-    reason: str
-    plan_only: bool = False
-    kind: str = "dataset"
-    file: str = ""
-
-
-class Destroyed(msgspec.Struct, frozen=True):
-    """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan. `already`: it was destroyed before.
-
-    `request`: waits for a second person, "" when none is needed. `kept`: of a contract, what stays, and why.
-    """
-
-    id: str
-    name: str
-    objects: int
-    steps: list[dict[str, str]] = []
-    entry: str = ""
-    already: bool = False
-    request: str = ""
-    kept: list[str] = []
-
-
 class Locate(msgspec.Struct, frozen=True):
     """Find an entry by id."""
 
@@ -493,7 +466,6 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "policy.decide": (Decide, Decided),
     "policy.replay": (Replay, Decided),
     "revocation.revoke": (Revoke, Revoked),
-    "revocation.destroy": (Destroy, Destroyed),
     "ledger.locate": (Locate, Recorded),
     "ledger.exported": (Exported, Recorded),
     **WITNESS_VERBS,

@@ -166,7 +166,37 @@ class Outcome(msgspec.Struct, frozen=True):
     already: bool = False
 
 
+class Destroy(msgspec.Struct, frozen=True):
+    """Destroy keys and content, for ever. `plan_only`: say what would be destroyed.
+
+    `kind`: dataset, contract (what it alone covers), or object (`file`: its name or id). `target`: name or id.
+    """
+
+    target: str
+    reason: str
+    plan_only: bool = False
+    kind: str = "dataset"
+    file: str = ""
+
+
+class Destroyed(msgspec.Struct, frozen=True):
+    """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan. `already`: it was destroyed before.
+
+    `request`: waits for a second person, "" when none is needed. `kept`: of a contract, what stays, and why.
+    """
+
+    id: str
+    name: str
+    objects: int
+    steps: list[dict[str, str]] = []
+    entry: str = ""
+    already: bool = False
+    request: str = ""
+    kept: list[str] = []
+
+
 SUBJECT_VERBS: dict[str, tuple[type, type]] = {
+    "revocation.destroy": (Destroy, Destroyed),
     "subjects.trace": (Trace, Traced),
     "subjects.addresses": (Addresses, OpenedAddresses),
     "subjects.erase": (Erase, Outcome),

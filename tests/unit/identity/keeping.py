@@ -21,6 +21,7 @@ from keten.ledger.notes import Signer
 from keten.ledger.sealing import EntryIds, Head, Sealer
 from keten.ledger.tables import entries
 from keten.ledger.writing import Writing
+from tests.cluster import place_in
 from tests.unit.identity.signing import ISSUER, NOW, ClientKey, client_of, token_request
 
 ORIGIN = "ledger.example/keten"
@@ -32,7 +33,7 @@ class Keeper:
     """A register of clients in memory, a real database and ledger, and sign-in between them."""
 
     def __init__(self, path: Path) -> None:
-        self.engine: Engine = writing_engine(path / "keten.db")
+        self.engine: Engine = writing_engine(place_in(path))
         metadata.create_all(self.engine)
         self.sealer = Sealer(
             Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)), ORIGIN, EntryIds(b"k" * 32, ORIGIN)

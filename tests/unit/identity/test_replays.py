@@ -15,6 +15,7 @@ from keten.core.errors import Busy
 from keten.identity.errors import Refused
 from keten.identity.proof_tables import used_proofs
 from keten.identity.replays import NEVER_US, SWEEP_ROWS, SWEEP_US, ReplayMemory, UsedProofs, proof_hash
+from tests.cluster import place_in
 from tests.unit.identity.signing import NOW
 
 SECOND = 1_000_000
@@ -22,7 +23,7 @@ SECOND = 1_000_000
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = writing_engine(tmp_path / "keten.db")
+    engine = writing_engine(place_in(tmp_path))
     with engine.begin() as connection:
         used_proofs.create(connection)
     yield engine

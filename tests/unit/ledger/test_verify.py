@@ -28,6 +28,7 @@ from keten.ledger.model import Draft, Payload
 from keten.ledger.publishing import Publishing
 from keten.ledger.verify import Report, verify
 from tests.made_ledger import OPENED, STARTED, MadeLedger
+from tests.statements import run
 
 
 @pytest.fixture
@@ -44,9 +45,7 @@ def _verify(made: MadeLedger, **options: Any) -> Report:
 
 
 def _damage(made: MadeLedger, statement: str, *values: object) -> None:
-    with closing(sqlite3.connect(made.database)) as connection:
-        assert connection.execute(statement, values).rowcount
-        connection.commit()
+    assert run(made.place, statement, *values) > [(0,)]
 
 
 def test_a_whole_ledger_holds(made: MadeLedger) -> None:
@@ -106,7 +105,7 @@ def test_the_published_key_is_believed_when_none_is_trusted(made: MadeLedger) ->
 def test_ranges_and_processes_make_no_difference(made: MadeLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     made.fill(1500)
     made.publish()
-    _damage(made, "UPDATE entries SET payload = x'00' WHERE idx IN (3, 700, 1499)")
+    _damage(made, "UPDATE entries SET payload = ? WHERE idx IN (3, 700, 1499)", b"\0")
     _damage(made, "DELETE FROM entries WHERE idx IN (511, 512, 1030)")
     _damage(made, "UPDATE entries SET time_us = 5 WHERE idx = 1024")
     alone = _verify(made, processes=1)
@@ -162,7 +161,7 @@ def test_quick_looks_at_the_newest_only(made: MadeLedger) -> None:
     assert report.ok
     assert report.quick
     assert report.checked["entries"] == 600 - 256
-    _damage(made, "UPDATE entries SET payload = x'00' WHERE idx IN (5, 590)")
+    _damage(made, "UPDATE entries SET payload = ? WHERE idx IN (5, 590)", b"\0")
     assert {fault.index for fault in _verify(made, newest=100).faults} == {590}
     assert {fault.index for fault in _verify(made, newest=10**9).faults} == {5, 590}
 
@@ -238,7 +237,7 @@ class Stumbles:
 
 
 def test_a_check_that_stumbles_ends_alone(made: MadeLedger) -> None:
-    _damage(made, "UPDATE entries SET payload = x'00' WHERE idx = 590")
+    _damage(made, "UPDATE entries SET payload = ? WHERE idx = 590", b"\0")
     report = _verify(made, checks=(Stumbles(gathering=True), Stumbles(gathering=False)))
     assert report.unreadable
     found = {(fault.where, fault.unreadable) for fault in report.faults}
@@ -366,7 +365,7 @@ def test_faults_beyond_a_thousand_of_a_kind_are_counted(tmp_path: Path) -> None:
     made = MadeLedger.create(tmp_path / "made")
     made.record(*(Draft(STARTED, "keeper") for _ in range(1300)))
     made.publish()
-    _damage(made, "UPDATE entries SET salt = zeroblob(32)")
+    _damage(made, "UPDATE entries SET salt = ?", bytes(32))
     report = _verify(made)
     assert len(report.faults) == 1000
     assert report.more == {"payload": 300}

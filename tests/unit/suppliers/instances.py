@@ -25,6 +25,7 @@ from keten.suppliers.register import Register
 from keten.suppliers.service import AppliedEstate, Ending
 from keten.vault.keys import Keys
 from keten.vault.personal import Seals
+from tests.cluster import place_in
 
 T = TypeVar("T")
 ORIGIN = "ledger.example/keten"
@@ -43,9 +44,10 @@ class Instance:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "keten.db"
-        self.engine: Engine = writing_engine(self.path)
+        place = place_in(folder)
+        self.engine: Engine = writing_engine(place)
         metadata.create_all(self.engine)
-        self.reader: Engine = reading_engine(self.path)
+        self.reader: Engine = reading_engine(place)
         self.keys = Keys(b"\x05" * 32)
         signer = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))
         self.sealer = Sealer(signer, ORIGIN, EntryIds(b"\x03" * 16, ORIGIN))

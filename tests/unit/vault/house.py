@@ -26,6 +26,7 @@ from keten.vault.frames import FrameReader, encrypt, new_header
 from keten.vault.keys import Keys
 from keten.vault.model import Object, Ready, Stored
 from keten.vault.rules import digest_text
+from tests.cluster import place_in
 
 ORIGIN = "ledger.example/keten"
 NOW = 1_795_334_400_000_000  # 22 November 2026
@@ -52,12 +53,14 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "keten.db"
-        self.engine = writing_engine(self.path)
-        self.reader = reading_engine(self.path)
+        place = place_in(folder)
+        self.engine = writing_engine(place)
+        self.reader = reading_engine(place)
 
         @event.listens_for(self.engine, "connect")
-        def _connect(raw: sqlite3.Connection, _record: object) -> None:
-            raw.execute("PRAGMA synchronous=OFF")  # tests do not cut the power
+        def _connect(raw: object, _record: object) -> None:
+            if isinstance(raw, sqlite3.Connection):
+                raw.execute("PRAGMA synchronous=OFF")  # tests do not cut the power
 
         metadata.create_all(self.engine)
         signer = Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(b"\x07" * 32))

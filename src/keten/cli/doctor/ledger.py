@@ -23,7 +23,9 @@ SLOW_CLOCK_US = 5_000_000
 
 def keeper(case: Case) -> Iterator[Finding]:
     """Whether a keeper answers, and a gateway is connected."""
-    if case.status is None:
+    if case.status is None and case.settings.paths.standby.exists():
+        yield note("standing-by", "The keeper stands by: another one is active on this database.")
+    elif case.status is None:
         yield note("stopped", "No keeper answers: the instance is stopped, or this user may not speak with it.")
     elif not case.status.gateways:
         yield note("no-gateway", "No gateway is connected to the keeper: suppliers reach nothing.")

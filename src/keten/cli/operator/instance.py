@@ -171,6 +171,9 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
             output.line(f"{'processes':14}{', '.join(f'{process} {pid}' for process, pid in value.items())}")
         elif name != "ready":
             output.line(f"{name:14}{value or 'none'}")
+    if found is None and paths.standby.exists():
+        output.line("The keeper stands by: another one is active on this database.")
+        raise typer.Exit(exits.NO)
     if found is None:
         output.line("The keeper does not answer.")
         raise typer.Exit(exits.NO)
