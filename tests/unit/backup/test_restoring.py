@@ -24,7 +24,7 @@ from keten.core.files import Files
 from keten.core.settings import Settings, load_settings
 from keten.core.upgrade import REVISION, make_at, upgrade
 from keten.identity.rows import clients, people
-from keten.keeper.moving import secrets_of
+from keten.keeper.backup_keys import secrets_of
 from keten.keeper.restoring import Restored, Wish, restore
 from keten.keeper.rootkey import load_root_key
 from keten.keeper.trusted import ended_key
