@@ -90,6 +90,7 @@ class Presses:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_whenever_it_is_killed(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     histories = [history(tmp_path / "a"), history(tmp_path / "b", changed=4)]

@@ -390,8 +390,8 @@ def test_the_ledgers_files_and_no_others(serving: Serving) -> None:
         tile = await get(scene, "/ledger/tile/0/x001/234")
         assert (tile.status, tile.body) == (200, b"tile")
         assert "immutable" in tile.headers["cache-control"]
-        beyond = ("../ca.pem", "tile/0/x001/../../../../ca.pem", "%00")
-        for name in ("secret", "witnessed", "tile/0/001", "tile/0/234", *beyond):
+        none = ("secret", "witnessed", "tile/0/001", "tile/0/234", "../ca.pem", "tile/0/x001/../../../../ca.pem", "%00")
+        for name in none:
             assert (await get(scene, f"/ledger/{name}")).status == 404, name
         assert (await get(scene, "/ledger/tile/0/000")).status == 500  # a link where a tile should be is damage
         (ledger / "witnessed").write_bytes(b"cosigned\n")
