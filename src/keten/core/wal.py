@@ -29,6 +29,7 @@ _ROUNDS = 8
 _PART = 1 << 20
 _MOST_LOOKED = 8 << 30  # bytes times traces: some seconds
 _SAMPLE = 64
+_IN_MEMORY = 128 << 20  # bytes
 _INDEX_HEADER = struct.Struct("=16xI")
 
 
@@ -113,14 +114,21 @@ class WriteAheadLog:
             return True
         with self._one:
             try:
-                # Its temporary copy stays beside the database, and nowhere where others look.
-                folder = str(self._path.parent).replace("'", "''")
-                self._connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
+                self._copies_stay_here()
                 self._connection.execute("VACUUM")
             except sqlite3.Error as error:
                 self._met(error)
                 return False
         return self.empty() and not self._found(wanted if few else wanted[:_SAMPLE])
+
+    def _copies_stay_here(self) -> None:
+        """What is written anew is copied first: in memory, or when it is large beside the database, nowhere else."""
+        if self._path.stat().st_size <= _IN_MEMORY:
+            self._connection.execute("PRAGMA temp_store=MEMORY")
+            return
+        folder = str(self._path.parent).replace("'", "''")
+        self._connection.execute("PRAGMA temp_store=FILE")
+        self._connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
 
     def _found(self, traces: Sequence[bytes]) -> bool:
         """Whether one of these stands anywhere in the database's file, as it is on disk."""

@@ -132,8 +132,9 @@ def test_what_was_left_behind_in_the_database_is_found_and_taken_out(tmp_path: P
 
 @pytest.mark.parametrize("many", [False, True])
 def test_what_is_not_known_is_taken_out_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool) -> None:
-    """And what is too much to look for."""
+    """And what is too much to look for, or too large to be copied in memory."""
     monkeypatch.setattr(wal, "_MOST_LOOKED", 0)
+    monkeypatch.setattr(wal, "_IN_MEMORY", 0 if many else 1 << 20)
     path = tmp_path / "keten.db"
     secret = b"a value that nobody remembers now"
     with kept_short(path, []) as (engine, log):
