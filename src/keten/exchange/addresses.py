@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from keten.ledger.writing import Writing
-from keten.vault import service as vault
+from keten.vault import personal
 from keten.vault.keys import Keys
 
 MAX_CACHED = 20_000
@@ -24,11 +24,11 @@ class Addresses:
             return {}
         wrapped = self._wrapped.get(client)
         if wrapped is None:
-            wrapped = vault.subject_key(writing.connection, client)
+            wrapped = personal.subject_key(writing.connection, client)
             if wrapped is None:
-                if vault.subject_erased(writing.connection, client):
+                if personal.subject_erased(writing.connection, client):
                     return {}  # it is refused, and nothing personal of it is kept any more
-                return {client: vault.seal_for(writing, self._keys, client, address.encode())}
+                return {client: personal.seal_for(writing, self._keys, client, address.encode())}
             self._wrapped[client] = wrapped
             if len(self._wrapped) > MAX_CACHED:
                 self._wrapped.popitem(last=False)

@@ -32,7 +32,7 @@ from keten.subjects.model import ErasurePlan, Line, Request
 from keten.subjects.requests import done
 from keten.suppliers.register import Register
 from keten.suppliers.rows import suppliers
-from keten.vault import service as vault
+from keten.vault import personal
 from keten.vault.keys import Keys
 
 WORDS = ("person", "client")
@@ -187,11 +187,11 @@ def forget(writing: Writing, keys: Keys, request: Request, traces: Traces) -> bo
     require_free(writing.connection, row.id, writing.time_us)
     if row.ended is None:
         raise Conflict("not-ended", "What has not ended is not erased.", row.id)
-    wrapped = vault.subject_key(writing.connection, row.id)
+    wrapped = personal.subject_key(writing.connection, row.id)
     if wrapped is not None:
         traces.needles.append(wrapped)
     traces.needles.extend(_rare(row))
-    vault.destroy_subject_key(writing, keys, row.id)
+    personal.destroy_subject_key(writing, keys, row.id)
     identity.erase(writing, row, keys.fingerprint(request.kind, row.name), f"operator:{request.decided_by}")
     return True
 
@@ -214,7 +214,7 @@ def finish(writing: Writing, request: Request, stays: dict[str, int], unreached:
     connection = writing.connection
     row = find_row(connection, request.kind, request.target)
     left = next(_going(connection, row), None)
-    if not row.erased or left is not None or not vault.subject_erased(connection, row.id):
+    if not row.erased or left is not None or not personal.subject_erased(connection, row.id):
         raise Conflict("not-erased", "Something of this subject is not erased yet.", f"{left}")
     gone = sorted(_erased_by(connection, request))
     details: dict[str, Any] = {"payloads": len(gone), "indexes": _runs(gone), "kept": stays}

@@ -17,7 +17,7 @@ from keten.ledger.writing import Writing
 from keten.subjects.entries import TRACED
 from keten.subjects.erasing import word_of
 from keten.subjects.model import Operator
-from keten.vault import service as vault
+from keten.vault import personal
 from keten.vault.keys import Keys
 
 NOT_KNOWN = (
@@ -75,7 +75,7 @@ def email(connection: Connection, keys: Keys, row: Person | Client) -> str:
     if not isinstance(row, Person) or not row.sealed:
         return ""
     try:
-        opened: dict[str, str] = msgspec.json.decode(vault.open_for(connection, keys, row.id, row.sealed))
+        opened: dict[str, str] = msgspec.json.decode(personal.open_for(connection, keys, row.id, row.sealed))
     except NotFound:
         return ""
     return str(opened.get("email", ""))
@@ -84,7 +84,7 @@ def email(connection: Connection, keys: Keys, row: Person | Client) -> str:
 def addresses(connection: Connection, keys: Keys, subject: str, indexes: list[int]) -> dict[int, str]:
     """Where a client called from, by entry, as far as it can still be opened. Raises `Corrupt`."""
     found: dict[int, str] = {}
-    wrapped = vault.subject_key(connection, subject)
+    wrapped = personal.subject_key(connection, subject)
     if wrapped is None:
         return found
     for entry in read_indexes(connection, sorted(set(indexes))[:MOST_ADDRESSES]):

@@ -1,13 +1,63 @@
-"""What is personal, sealed and opened inside one transaction, for rooms that keep personal data in their rows."""
+"""What is personal, under the key of the person or client that it is about; sealed and opened in one transaction."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert, select, update
 
-from keten.core.errors import Unavailable
+from keten.core.errors import NotFound, Unavailable
 from keten.ledger.writing import Writing
-from keten.vault import service
 from keten.vault.keys import Keys
+from keten.vault.tables import subject_keys
+
+
+def seal_for(writing: Writing, keys: Keys, subject: str, plain: bytes) -> str:
+    """Personal data of one subject under that subject's key, as base64; the key is made when there never was one.
+
+    Raises `NotFound` ("subject-erased") once it was destroyed, `Corrupt` ("key-damaged").
+    """
+    wrapped = subject_key(writing.connection, subject)
+    if wrapped is None:
+        if subject_erased(writing.connection, subject):
+            raise NotFound("subject-erased", "What was known of this subject was erased.", f"subject {subject}")
+        wrapped = keys.new_subject_key(subject)
+        writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=wrapped))
+    return keys.seal(subject, wrapped, plain)
+
+
+def subject_key(connection: Connection, subject: str) -> bytes | None:
+    """A subject's key as stored, wrapped; None when there is none. For `Keys.seal` and `Keys.open`."""
+    statement = select(subject_keys.c.wrapped).where(subject_keys.c.subject == subject)
+    wrapped = connection.execute(statement).scalar()
+    return None if wrapped is None else bytes(wrapped)
+
+
+def subject_erased(connection: Connection, subject: str) -> bool:
+    """Whether a subject's key was destroyed."""
+    gone = subject_keys.c.wrapped.is_(None)
+    statement = select(subject_keys.c.subject).where(subject_keys.c.subject == subject, gone)
+    return connection.execute(statement).scalar() is not None
+
+
+def destroy_subject_key(writing: Writing, keys: Keys, subject: str) -> bool:
+    """Destroy a subject's key, for ever, also when there was none yet; whether it had not been destroyed before.
+
+    The caller records it in the same transaction.
+    """
+    if subject_erased(writing.connection, subject):
+        return False
+    row = subject_keys.c.subject == subject
+    if writing.connection.execute(update(subject_keys).where(row).values(wrapped=None)).rowcount == 0:
+        writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=None))
+    keys.forget_subject(subject)
+    return True
+
+
+def open_for(connection: Connection, keys: Keys, subject: str, sealed: str) -> bytes:
+    """What `seal_for` sealed. Raises `NotFound` ("subject-key-missing"), `Corrupt` (key-damaged, personal-damaged)."""
+    wrapped = subject_key(connection, subject)
+    if wrapped is None:
+        raise NotFound("subject-key-missing", "The key of this personal data is gone.", f"subject {subject}")
+    return keys.open(subject, wrapped, sealed)
 
 
 class Seals:
@@ -27,7 +77,7 @@ class Seals:
         """`data` under the subject's key, as base64; the key is made when there is none."""
         if self._writing is None:
             raise Unavailable("read-only", "Nothing can be sealed while only reading.")
-        return service.seal_for(self._writing, self._keys, subject, data)
+        return seal_for(self._writing, self._keys, subject, data)
 
     def fingerprint(self, word: str, name: str) -> str:
         """What is kept of the name of an erased row of a kind."""
@@ -35,4 +85,4 @@ class Seals:
 
     def open_for(self, subject: str, sealed: str) -> bytes:
         """What `seal_for` sealed. `NotFound` when the subject's key was destroyed."""
-        return service.open_for(self._connection, self._keys, subject, sealed)
+        return open_for(self._connection, self._keys, subject, sealed)

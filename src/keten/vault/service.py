@@ -22,7 +22,7 @@ from keten.vault import entries, rules
 from keten.vault.frames import FRAME_SIZE, HEADER_BYTES, fixed_header, stored_size
 from keten.vault.keys import Keys
 from keten.vault.model import Destroyed, HoldsContent, Object, Put, Ready, Stored, Swept, WrappedKey
-from keten.vault.tables import content_keys, dataset_keys, objects, puts, subject_keys
+from keten.vault.tables import content_keys, dataset_keys, objects, puts
 
 __all__ = [
     "FRAME_SIZE",
@@ -34,7 +34,6 @@ __all__ = [
     "content_key",
     "destroy_dataset_key",
     "destroy_object",
-    "destroy_subject_key",
     "destroy_where",
     "has_key",
     "header_of",
@@ -44,14 +43,10 @@ __all__ = [
     "keyless_objects",
     "object",
     "objects_of",
-    "open_for",
     "present_in",
     "present_objects",
     "put_of",
-    "seal_for",
     "stored_key",
-    "subject_erased",
-    "subject_key",
 ]
 
 REPLACED = "replaced"
@@ -394,59 +389,6 @@ def destroy_dataset_key(
     details = {"objects": count, "reason": reason}
     index = writing.record(Draft(entries.KEY_DESTROYED, actor, refs={"dataset": dataset}, details=details))
     return Destroyed(index, destroy_where(writing, present_in(dataset), KEYLESS, actor, max(1, limit)).removed)
-
-
-# ---- what is personal --------------------------------------------------------------------------------------------
-
-
-def seal_for(writing: Writing, keys: Keys, subject: str, plain: bytes) -> str:
-    """Personal data of one subject under that subject's key, as base64; the key is made when there never was one.
-
-    Raises `NotFound` ("subject-erased") once it was destroyed, `Corrupt` ("key-damaged").
-    """
-    wrapped = subject_key(writing.connection, subject)
-    if wrapped is None:
-        if subject_erased(writing.connection, subject):
-            raise NotFound("subject-erased", "What was known of this subject was erased.", f"subject {subject}")
-        wrapped = keys.new_subject_key(subject)
-        writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=wrapped))
-    return keys.seal(subject, wrapped, plain)
-
-
-def subject_key(connection: Connection, subject: str) -> bytes | None:
-    """A subject's key as stored, wrapped; None when there is none. For `Keys.seal` and `Keys.open`."""
-    statement = select(subject_keys.c.wrapped).where(subject_keys.c.subject == subject)
-    wrapped = connection.execute(statement).scalar()
-    return None if wrapped is None else bytes(wrapped)
-
-
-def subject_erased(connection: Connection, subject: str) -> bool:
-    """Whether a subject's key was destroyed."""
-    gone = subject_keys.c.wrapped.is_(None)
-    statement = select(subject_keys.c.subject).where(subject_keys.c.subject == subject, gone)
-    return connection.execute(statement).scalar() is not None
-
-
-def destroy_subject_key(writing: Writing, keys: Keys, subject: str) -> bool:
-    """Destroy a subject's key, for ever, also when there was none yet; whether it had not been destroyed before.
-
-    The caller records it in the same transaction.
-    """
-    if subject_erased(writing.connection, subject):
-        return False
-    row = subject_keys.c.subject == subject
-    if writing.connection.execute(update(subject_keys).where(row).values(wrapped=None)).rowcount == 0:
-        writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=None))
-    keys.forget_subject(subject)
-    return True
-
-
-def open_for(connection: Connection, keys: Keys, subject: str, sealed: str) -> bytes:
-    """What `seal_for` sealed. Raises `NotFound` ("subject-key-missing"), `Corrupt` (key-damaged, personal-damaged)."""
-    wrapped = subject_key(connection, subject)
-    if wrapped is None:
-        raise NotFound("subject-key-missing", "The key of this personal data is gone.", f"subject {subject}")
-    return keys.open(subject, wrapped, sealed)
 
 
 # ---- inside a transaction ------------------------------------------------------------------------------------------

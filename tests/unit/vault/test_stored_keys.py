@@ -7,6 +7,7 @@ from sqlalchemy import delete, insert, select, update
 
 from keten.core.errors import Corrupt, NotFound
 from keten.core.ids import new_id
+from keten.vault import personal
 from keten.vault import service as vault
 from keten.vault.tables import content_keys, dataset_keys, objects, puts, subject_keys
 from tests.unit.vault.house import House, Set, code_of, tamper
@@ -92,16 +93,16 @@ def test_a_changed_column_is_noticed(house: House, dataset: Set, change: dict[st
 def test_personal_data_is_sealed_under_a_key_made_once(house: House) -> None:
     person, other = new_id(), new_id()
     with house.writing() as writing:
-        sealed = vault.seal_for(writing, house.keys, person, b"jan@gemeente.example")
-        again = vault.seal_for(writing, house.keys, person, b"jan@gemeente.example")
-        vault.seal_for(writing, house.keys, other, b"piet@gemeente.example")
+        sealed = personal.seal_for(writing, house.keys, person, b"jan@gemeente.example")
+        again = personal.seal_for(writing, house.keys, person, b"jan@gemeente.example")
+        personal.seal_for(writing, house.keys, other, b"piet@gemeente.example")
     assert sealed != again
     with house.reading() as connection:
-        assert vault.open_for(connection, house.keys, person, sealed) == b"jan@gemeente.example"
-        assert vault.open_for(connection, house.keys, person, again) == b"jan@gemeente.example"
-        assert code_of(Corrupt, lambda: vault.open_for(connection, house.keys, other, sealed)) == "personal-damaged"
+        assert personal.open_for(connection, house.keys, person, sealed) == b"jan@gemeente.example"
+        assert personal.open_for(connection, house.keys, person, again) == b"jan@gemeente.example"
+        assert code_of(Corrupt, lambda: personal.open_for(connection, house.keys, other, sealed)) == "personal-damaged"
         assert len(connection.execute(select(subject_keys)).all()) == 2
     tamper(house, delete(subject_keys).where(subject_keys.c.subject == person))
     with house.reading() as connection:
-        does = lambda: vault.open_for(connection, house.keys, person, sealed)  # noqa: E731 - one use
+        does = lambda: personal.open_for(connection, house.keys, person, sealed)  # noqa: E731 - one use
         assert code_of(NotFound, does) == "subject-key-missing"
