@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -47,13 +48,16 @@ def run(name: str, cases: Cases, asked: argparse.Namespace) -> int:
 def main() -> int:
     """Read the command line; the worst exit code of all that ran, where "can't be run here" is no fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=[*CAMPAIGNS, "all"], help="; ".join(f"{n}: {c.says}" for n, c in CAMPAIGNS.items()))
+    parser.add_argument(
+        "name", choices=[*CAMPAIGNS, "all"], help="; ".join(f"{n}: {c.says}" for n, c in CAMPAIGNS.items())
+    )
     parser.add_argument("--count", type=int, default=0, help="how many cases; 0: as many as make a full campaign")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=60.0, help="how long a soak takes")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="keep what was done here, and go on from it")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))  # so that what was started is stopped, and unmounted
     if asked.name != "all":
         return run(asked.name, CAMPAIGNS[asked.name].load(), asked)
     if asked.resume is not None:

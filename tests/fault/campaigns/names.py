@@ -19,7 +19,7 @@ class Campaign(msgspec.Struct, frozen=True):
 
     def load(self) -> Cases:
         """Its function."""
-        return cast(Cases, import_module(self.module).cases)
+        return cast("Cases", import_module(self.module).cases)
 
 
 CAMPAIGNS = {

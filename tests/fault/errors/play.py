@@ -15,11 +15,11 @@ from pathlib import Path
 import msgspec
 
 import keten.gateway.main
-import keten.keeper.main  # noqa: F401  # imported once, for all that is forked
+import keten.keeper.main  # imported once, for all that is forked
+from keten.core.errors import KetenError
 from keten.core.migrating import migrate  # noqa: F401  # as the two above
 from keten.core.settings import Paths
 from keten.core.upgrade import MIGRATIONS, REVISION, upgrade
-from keten.core.errors import KetenError
 from tests.fault.keeper_inside import prepared
 from tests.fault.power.work import NEXT
 from tests.fault.seam.forked import Forked, keten
@@ -95,7 +95,9 @@ class Player:
 
     def _keeper(self, failure: Failure) -> tuple[list[str], Forked]:
         paths = copy_of(self._town, self._folder / "i")
-        subject = keten(["_keeper", "--home", str(paths.home)], self._folder, "keeper", self._armed(failure, paths.home))
+        subject = keten(
+            ["_keeper", "--home", str(paths.home)], self._folder, "keeper", self._armed(failure, paths.home)
+        )
         told: list[Acknowledged] = []
         if subject.ready() is not None:
             Script(paths, self._town, told.append).run()

@@ -121,7 +121,7 @@ class Run:
         try:
             self.town.keten.up("--console", "off")
             faults += work.judge()
-        except Exception as error:  # noqa: BLE001  # whatever it is: the instance did not come back as it should
+        except Exception as error:  # whatever it is: the instance did not come back as it should
             faults.append(f"{type(error).__name__}: {error} {getattr(error, 'reason', '')}"[:2000])
             raise
         return Case(str(number), what, tuple(faults), {"given": given})
@@ -204,7 +204,12 @@ class Run:
         self.disk.release()
         said = self.disk.check(repair=False)
         faults += [f"e2fsck: {said}"] if said else []
-        return Case(f"end-{time.time_ns()}", "at the end", tuple(faults), {"given": len(self.given), "shown": len(self.notes), "entries": total})
+        return Case(
+            f"end-{time.time_ns()}",
+            "at the end",
+            tuple(faults),
+            {"given": len(self.given), "shown": len(self.notes), "entries": total},
+        )
 
 
 def lost(given: list[Given], found: dict[str, object]) -> list[str]:

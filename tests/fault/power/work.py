@@ -198,9 +198,7 @@ class Apply:
     def judge(self) -> list[str]:
         """The register is as it was acknowledged: for one of these, nothing is left to change."""
         for days in sorted(self._operator.days):
-            planned = self._operator.town.keten.command(
-                "apply", str(self._operator.estate(days)), "--plan", "--json"
-            )
+            planned = self._operator.town.keten.command("apply", str(self._operator.estate(days)), "--plan", "--json")
             changes = json.loads(planned.stdout)["changes"] if planned.returncode == 0 else [{"change": "refused"}]
             if all(one["change"] == "kept-ended" for one in changes):  # destroyed on the way
                 self._operator.days = {days}

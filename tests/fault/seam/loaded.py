@@ -46,7 +46,9 @@ class Seam:
 
     def arm(self, root: Path, *, log: Path | None = None, call: str = "", number: int = 0, error: int = 0) -> None:
         """From now on look at what is done below `root`; make the `number`-th `call` fail; record into `log`."""
-        self._library.seam_arm(os.fsencode(root), b"" if log is None else os.fsencode(log), call.encode(), number, error)
+        self._library.seam_arm(
+            os.fsencode(root), b"" if log is None else os.fsencode(log), call.encode(), number, error
+        )
 
     def counts(self) -> dict[str, int]:
         """How often each was called since it was armed, in this process or one that was forked from it."""

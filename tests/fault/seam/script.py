@@ -82,7 +82,9 @@ class Script:
     def _access(self, name: str, key: Key) -> None:
         with KeeperClient(self._paths.gateway_socket, 60.0) as gateway:
             gateway.call("keeper.hello", said.Hello("gateway", "1"), said.Welcome)
-            signed_in = gateway.call("identity.ssh_sign_in", _signed(self._ids["client"][name], key), said.SessionOpened)
+            signed_in = gateway.call(
+                "identity.ssh_sign_in", _signed(self._ids["client"][name], key), said.SessionOpened
+            )
             caller = said.Caller("127.0.0.1", session=said.SessionProof(signed_in.session))
             listed = gateway.call("exchange.shares", said.ShareQuery(caller), said.Shares)
             self._recorded(listed.entry, listed.index)

@@ -6,7 +6,9 @@ The model is harsher than ext4, and than what SQLite asks for:
   or up to any block of 512 bytes. (Blocks of 4096 are among those.)
 - An fsync makes durable what was done to that file before it began, and nothing else: not its name.
 - Names are a folder's own: any subset of what was done to different names since the folder's last fsync; what was done
-  to one name, in its order. A rename is atomic; from one folder to another, the old name may be left as well.
+  to one name, in its order. A rename is atomic; from one folder to another, the old name may be left as well, until
+  the new one is durable.
+- Of SQLite's shared memory ("-shm") and of locks nothing is left: nobody reads them after a start.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ SECTOR = 512
 SUBSETS_OF = 6  # up to so many pending operations, every subset of them
 DRAWN = 12  # of more, so many subsets are drawn, besides the special ones
 FOLDER, FILE = "folder", "file"
+FLEETING = ("-shm", ".lock")
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -68,6 +71,8 @@ class History:
         self._pending: dict[int, list[int]] = {}
         self._syncing: dict[int, tuple[int, int]] = {}
         for event in events:
+            if event.path.endswith(FLEETING):
+                continue
             self._take(event)
             pending = tuple(sorted(number for some in self._pending.values() for number in some))
             self.pending_at.append((pending, len(self.marks)))
@@ -150,21 +155,23 @@ class History:
                 self._syncing[event.offset] = (self._find(event), number)
             case What.END:
                 node, before = self._syncing.pop(event.offset)
-                self._pending[node] = [one for one in self._pending.get(node, []) if one >= before]
+                synced = {one for one in self._pending.get(node, []) if one < before}
+                for each, some in self._pending.items():
+                    self._pending[each] = [
+                        one for one in some if one not in synced and self.operations[one].after not in synced
+                    ]
 
     # ---- states ----------------------------------------------------------------------------------------------
 
     def states(self, seed: int) -> list[State]:
         """All of them, each once, with the most that was acknowledged by a moment at which it can be."""
         found: dict[int, State] = {}
-        done = 0
         for moment, (pending, marks) in enumerate(self.pending_at):
             choice = random.Random(f"{seed}/{moment}")
             durable = self._durable(moment)
             for applied, torn in self._subsets(pending, choice):
                 key = hash((durable.union(applied), torn))
                 found[key] = State(moment, applied, torn, marks)
-            done += 1
         return list(found.values())
 
     def _made(self, moment: int) -> int:
@@ -250,9 +257,7 @@ class History:
                 content[one.offset : one.offset + len(data)] = data
         self._write(0, target, names, contents)
 
-    def _write(
-        self, node: int, target: Path, names: dict[int, dict[str, int]], contents: dict[int, bytearray]
-    ) -> None:
+    def _write(self, node: int, target: Path, names: dict[int, dict[str, int]], contents: dict[int, bytearray]) -> None:
         target.mkdir(exist_ok=True)
         for name, child in names.get(node, {}).items():
             if self.kinds[child] == FOLDER:
