@@ -14,15 +14,20 @@ from pathlib import Path
 
 import msgspec
 
+import keten.cli.main
+import keten.cli.operator.content
+import keten.cli.operator.instance
+import keten.core.migrating
 import keten.gateway.main
-import keten.keeper.main  # imported once, for all that is forked
+import keten.keeper.instance
+import keten.keeper.main  # noqa: F401  # as those above: imported once, for all that is forked
 from keten.core.errors import KetenError
-from keten.core.migrating import migrate  # noqa: F401  # as the two above
 from keten.core.settings import Paths
 from keten.core.upgrade import MIGRATIONS, REVISION, upgrade
 from tests.fault.keeper_inside import prepared
 from tests.fault.power.work import NEXT
-from tests.fault.seam.forked import Forked, keten
+from tests.fault.seam.forked import Forked
+from tests.fault.seam.forked import keten as started
 from tests.fault.seam.loaded import Seam
 from tests.fault.seam.script import Acknowledged, Script, copy_of, missing
 from tests.town import Town
@@ -95,7 +100,7 @@ class Player:
 
     def _keeper(self, failure: Failure) -> tuple[list[str], Forked]:
         paths = copy_of(self._town, self._folder / "i")
-        subject = keten(
+        subject = started(
             ["_keeper", "--home", str(paths.home)], self._folder, "keeper", self._armed(failure, paths.home)
         )
         told: list[Acknowledged] = []
@@ -109,7 +114,7 @@ class Player:
 
     def _again(self, paths: Paths, told: list[Acknowledged]) -> list[str]:
         """Started once more on what is there, a keeper does all of it."""
-        keeper = keten(["_keeper", "--home", str(paths.home)], self._folder, "again")
+        keeper = started(["_keeper", "--home", str(paths.home)], self._folder, "again")
         if keeper.ready() is None:
             keeper.wait()
             return [f"it does not start again: {keeper.said[-1500:]}"]
@@ -126,17 +131,17 @@ class Player:
 
     def _put(self, failure: Failure) -> tuple[list[str], Forked]:
         paths = copy_of(self._town, self._folder / "i")
-        keeper = keten(["_keeper", "--home", str(paths.home)], self._folder, "keeper")
+        keeper = started(["_keeper", "--home", str(paths.home)], self._folder, "keeper")
         if keeper.ready() is None:
             raise AssertionError(f"the keeper does not start: {keeper.said}")
         words = ["put", "voters", str(self._town.voters), "--home", str(paths.home), "--json"]
-        subject = keten(words, self._folder, "put", self._armed(failure, paths.home))
+        subject = started(words, self._folder, "put", self._armed(failure, paths.home))
         self._end(subject)
         faults = []
         if subject.code == 0:
             one = json.loads(subject.heard)["objects"][0]
             faults += missing(paths, [Acknowledged("object", one["object"])])
-        second = keten(words, self._folder, "second")
+        second = started(words, self._folder, "second")
         if second.wait() != 0:
             faults.append(f"putting it again: {second.code}: {second.said[-1000:]}")
         else:
@@ -148,13 +153,13 @@ class Player:
     def _init(self, failure: Failure) -> tuple[list[str], Forked]:
         home = self._folder / "new"
         shutil.rmtree(home, ignore_errors=True)
-        subject = keten(["init", "--home", str(home), "--json"], self._folder, "init", self._armed(failure, home))
+        subject = started(["init", "--home", str(home), "--json"], self._folder, "init", self._armed(failure, home))
         self._end(subject)
         whole = (home / "ledger" / "key.pub").exists()
         if not whole:
             return (["it was made, and is not whole"] if subject.code == 0 else []), subject
         faults = missing(Paths(home), [])
-        keeper = keten(["_keeper", "--home", str(home)], self._folder, "keeper")
+        keeper = started(["_keeper", "--home", str(home)], self._folder, "keeper")
         if keeper.ready() is None or keeper.wait(stop=True) != 0:
             faults.append(f"its keeper: {keeper.said[-1000:]}")
         return faults, subject
@@ -164,9 +169,9 @@ class Player:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         database = folder / "keten.db"
-        with closing(sqlite3.connect(self._town.keten.paths.database)) as original:
-            with closing(sqlite3.connect(database)) as copy:
-                original.backup(copy)
+        source = self._town.keten.paths.database
+        with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(database)) as copy:
+            original.backup(copy)
         before = _counted(database)
 
         def upgraded() -> int:
@@ -200,14 +205,14 @@ class Player:
         paths = copy_of(self._town, self._folder / "i")
         paths.tls_certificate.unlink()
         binds = ["--gateway", "127.0.0.1:0"]
-        keeper = keten(["_keeper", "--home", str(paths.home), *binds], self._folder, "keeper")
+        keeper = started(["_keeper", "--home", str(paths.home), *binds], self._folder, "keeper")
         if keeper.ready() is None:
             raise AssertionError(f"the keeper does not start: {keeper.said}")
         words = ["_gateway", "--home", str(paths.home), *binds, "--sftp", "off"]
-        subject = keten(words, self._folder, "gateway", self._armed(failure, paths.home))
+        subject = started(words, self._folder, "gateway", self._armed(failure, paths.home))
         self._end(subject, stop=subject.ready() is not None)
         faults = []
-        second = keten(words, self._folder, "second")
+        second = started(words, self._folder, "second")
         if second.ready() is None:
             faults.append(f"it does not start again: {second.said[-1000:]}")
         else:

@@ -1,4 +1,4 @@
-"""A disk whose power can be cut: ext4 in a file, shut down by its own ioctl without flushing its journal. Needs root."""
+"""A disk whose power can be cut: ext4 in a file, shut down by its own ioctl, without its journal. Needs root."""
 
 from __future__ import annotations
 

@@ -292,10 +292,9 @@ class Upgrade:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         self._database = self._folder / "keten.db"
-        source = operator.town.keten.paths.database
-        with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as original:
-            with closing(sqlite3.connect(self._database)) as copy:
-                original.backup(copy)
+        source = f"file:{operator.town.keten.paths.database}?mode=ro"
+        with closing(sqlite3.connect(source, uri=True)) as original, closing(sqlite3.connect(self._database)) as copy:
+            original.backup(copy)
         os.sync()
         self._rows = self._count()
         self._migrations = operator.town.keten.folder / "later"
@@ -336,9 +335,8 @@ class Upgrade:
         before = self._folder / f"keten.db.before-{REVISION}"
         if revision == "9999" and not before.exists():
             wrong.append("it was upgraded, and there is no copy of before")
-        for path in (self._database, *([before] if before.exists() else [])):
-            if (found := self._count(path)) != self._rows:
-                wrong.append(f"{path.name} has {found} rows instead of {self._rows}")
+        counted = {path.name: self._count(path) for path in (self._database, before) if path.exists()}
+        wrong += [f"{name} has not the rows of before: {rows}" for name, rows in counted.items() if rows != self._rows]
         done = subprocess.run([sys.executable, *self._words()], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             wrong.append(f"the upgrade cannot go on: {done.stderr}")

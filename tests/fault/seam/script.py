@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+from sqlalchemy import select
 
 import keten.suppliers.register
 import keten.vault.service  # noqa: F401  # with the one above: every table of the register is known
@@ -48,7 +49,7 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 class Script:
-    """Steps against the keeper of an instance that is a copy of a town's. `told` is called with each acknowledgement."""
+    """Steps against the keeper of a copy of a town's instance. `told` is called with each acknowledgement."""
 
     def __init__(self, paths: Paths, town: Town, told: Callable[[Acknowledged], None]) -> None:
         self._paths = paths
@@ -158,9 +159,8 @@ def missing(paths: Paths, told: list[Acknowledged]) -> list[str]:
                     client = clients.get(connection, one.id)
                     if client is None or client.ended is None:
                         faults.append("what was revoked is not")
-            for put in puts[-1:]:
-                if connection.execute(objects.select().where(objects.c.id == put)).first() is None:
-                    faults.append(f"object {put} is lost")
+            there = set(connection.execute(select(objects.c.id)).scalars())
+            faults += [f"object {put} is lost" for put in puts[-1:] if put not in there]
     finally:
         engine.dispose()
     return faults
