@@ -84,6 +84,8 @@ class LocalStore:
         size = 0
         try:
             with umask(0o027):  # the gateway reads it by its group, whatever the operator's shell forbids
+                if path.parent.exists():  # a killed put may have made it, and not its name durable
+                    self._files.sync_folder(self._root)
                 self._files.make_folder(path.parent, 0o750)
                 descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
             with os.fdopen(descriptor, "wb") as stream:

@@ -18,6 +18,7 @@ from typing import IO
 
 import uvloop
 
+from keten.core.db import translated
 from keten.core.errors import Conflict, Unavailable
 from keten.core.settings import Settings
 from keten.core.upgrade import upgrade
@@ -69,7 +70,8 @@ async def _serve(settings: Settings, root: RootKey) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     sys.setswitchinterval(SWITCH_SECONDS)
-    trusted = Trusted(settings, root)
+    with translated():
+        trusted = Trusted(settings, root)
     gateways = GatewayVerbs(trusted)
     operators = OperatorVerbs(trusted, gateways)
     # Also on a disk that is nearly full: without them there is no keeper to end access with.

@@ -1,4 +1,4 @@
-"""The soak: 64 clients over HTTPS and SFTP, of whom some are slow or vanish; revocations; restarts in the first half."""
+"""The soak: 64 clients over HTTPS and SFTP, some slow, some vanishing; revocations; restarts in the first half."""
 
 from __future__ import annotations
 
@@ -76,8 +76,9 @@ class Run:
         for name in PROCESSES:
             samples = sampler.samples.get(name, [])
             counts = {}
-            if samples:
-                counts = {"mib_at_the_end": samples[-1].resident // MIB, "handles_at_the_end": samples[-1].handles}
+            for quarter in (2, 3, 4) if samples else ():
+                sample = samples[len(samples) * quarter // 4 - 1]
+                counts |= {f"mib_at_{quarter}/4": sample.resident // MIB, f"handles_at_{quarter}/4": sample.handles}
             yield Case(f"{name} {time.time_ns()}", f"flat: {name}", tuple(growing(name, samples)), counts)
         wrong = [what for one in (*fetchers, *sessions) for what in one.wrong]
         given = {one.entry for fetcher in fetchers for one in fetcher.given}
@@ -95,7 +96,7 @@ class Run:
         )
 
     def _fault(self) -> None:
-        """By turns: a client that is declared and revoked; and in the first half, a keeper or gateway that is killed."""
+        """A client that is declared and revoked; or, in the first half, a keeper or gateway that is killed."""
         half = self._clock() < self._seconds / 2 - 5
         if half and self._choice.random() < 0.5:
             name = self._choice.choice(("keeper", "keeper", "gateway"))

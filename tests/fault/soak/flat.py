@@ -43,7 +43,7 @@ class Sampler(threading.Thread):
             for name, pid in self._pids().items():
                 with suppress(OSError, IndexError):
                     resident = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE
-                    handles = len(os.listdir(f"/proc/{pid}/fd"))
+                    handles = len(list(Path(f"/proc/{pid}/fd").iterdir()))
                     self.samples.setdefault(name, []).append(Sample(self._clock(), pid, resident, handles))
 
 

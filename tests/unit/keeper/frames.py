@@ -1,7 +1,7 @@
 """What is said on the keeper's sockets, one example of each, as it was said when it was written down (`frames.json`).
 
-A process of another version says what it said then: required fields, in these types. `python -m tests.unit.keeper.frames`
-adds what is new; it never changes a line that is there, and neither may anybody else.
+A process of another version says what it said then: required fields, in these types. What is new is added by
+`python -m tests.unit.keeper.frames`; it never changes a line that is there, and neither may anybody else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def bodies() -> dict[str, type[msgspec.Struct]]:
     return found | {f"{name} pushed": body for name, body in protocol.PUSHES.items()}
 
 
-def example(kind: Any) -> Any:  # noqa: PLR0911  # one for each kind of type
+def example(kind: Any) -> Any:  # one for each kind of type
     """A value of a type, in plain terms: of a struct its required fields alone."""
     if get_origin(kind) is UnionType or NoneType in get_args(kind):
         return example(next(each for each in get_args(kind) if each is not NoneType))
