@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault campaigns bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -23,6 +23,10 @@ interop: packages dev ## only the tests against others' clients and verifiers
 
 fault: dev ## only the tests that kill, fill, tear and delay, the long ones too
 	@$(PYTEST) tests/fault -m 'slow or not slow'
+
+campaigns: dev ## fault campaigns, short to long: CAMPAIGN=power COUNT=200 SEED=7 MINUTES=60 RESUME=FILE JSON=1
+	@.venv/bin/python -m tests.fault.campaigns $(or $(CAMPAIGN),all) --count $(or $(COUNT),0) --seed $(or $(SEED),1) \
+		--minutes $(or $(MINUTES),60) $(if $(RESUME),--resume $(RESUME)) $(if $(JSON),--json)
 
 bench: packages dev ## measurements; prints a table
 	@.venv/bin/python -m bench

@@ -15,7 +15,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that does not hold.
 
     `where` is one of: head, entries (missing or too many), payload, leaf, column, time, tree, key, checkpoint, tile,
-    bundle, file, changes, postings, cursor, register, database, or the name of a `Check`.
+    bundle, file, changes, postings, cursor, register, schema, database, or the name of a `Check`.
     `index`: of the entry. `table`, `row`: of the register. `file`: below the public folder.
     `unreadable`: it could not be read at all, so it is not known what it holds.
     """

@@ -96,9 +96,8 @@ def everything(made: MadeLedger) -> Any:
         if connection.execute("PRAGMA integrity_check").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("integrity_check")
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
         rows = {name: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr) for name in names}
-    return schema, rows, opened_contents(made)
+    return rows, opened_contents(made)
 
 
 def grown(made: MadeLedger, home: Path) -> MadeLedger:
@@ -130,9 +129,8 @@ def unnoticed(made: MadeLedger, before: Any) -> list[str]:
     try:
         if not verify(made.database, made.folder, key=made.key, checks=checks, processes=1).ok:
             return []  # 1
-        schema, rows, contents = everything(made)  # 2, 3
+        rows, contents = everything(made)  # 2, 3
     except (KetenError, sqlite3.DatabaseError):
         return []
-    faults = ["the schema reads differently"] if schema != before[0] else []
-    faults += [f"table {name} reads differently" for name in before[1] if rows.get(name) != before[1][name]]
-    return faults + (["content reads differently"] if contents != before[2] else [])
+    faults = [f"table {name} reads differently" for name in before[0] if rows.get(name) != before[0][name]]
+    return faults + (["content reads differently"] if contents != before[1] else [])

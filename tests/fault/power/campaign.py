@@ -25,6 +25,7 @@ from keten.budgets.checking import ChargesCheck
 from keten.core.db import reading_engine
 from keten.drills.supplier import SupplierSystem
 from keten.ledger.merkle import Edge, leaf_hashes
+from keten.ledger.model import Entry
 from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
 from keten.ledger.reading import read_range, size
 from keten.ledger.tables import entries as entries_table
@@ -146,9 +147,10 @@ class Run:
         assert process.stdout is not None
         process.stdout.close()
         assert self.watcher is not None
-        for thread in (*self.fetchers, self.watcher):
+        threads: list[Fetcher | Watcher] = [*self.fetchers, self.watcher]
+        for thread in threads:
             thread.stop.set()
-        for thread in (*self.fetchers, self.watcher):
+        for thread in threads:
             thread.join(90)
         self.disk.release()
         given = [one for fetcher in self.fetchers for one in fetcher.given]
@@ -212,12 +214,12 @@ class Run:
         )
 
 
-def lost(given: list[Given], found: dict[str, object]) -> list[str]:
+def lost(given: list[Given], found: dict[str, Entry]) -> list[str]:
     """Accesses that a supplier was given, and that the ledger does not have at their place."""
     faults = []
     for one in given:
         entry = found.get(one.entry)
-        if entry is None or getattr(entry, "index", None) != one.index:
+        if entry is None or entry.index != one.index:
             faults.append(f"access {one.entry} at {one.index} is lost")
     return faults
 

@@ -21,13 +21,13 @@ from keten.core.storage import LocalStore
 from keten.datasets.rows import datasets
 from keten.drills.throwaway import Key
 from keten.identity.keys import from_raw
+from keten.identity.rows import clients
 from keten.keeper import protocol as said
 from keten.keeper.client import KeeperClient
 from keten.ledger.reading import read_range, size
 from keten.ledger.verify import verify
 from keten.suppliers.estate import encode
 from keten.suppliers.reading import read_file
-from keten.suppliers.rows import clients
 from keten.vault import frames
 from keten.vault.checking import ContentCheck
 from keten.vault.rules import digest_text

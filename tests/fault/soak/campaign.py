@@ -63,7 +63,7 @@ class Run:
         vanishing = [Vanisher(town.system(CARRIER, town.carrier_key), seed + one) for one in range(VANISHING)]
         self._began = time.monotonic()
         sampler = Sampler(self._pids, self._clock, min(5.0, self._seconds / 40))
-        threads = [*fetchers, *sessions, *vanishing, sampler]
+        threads: list[Fetcher | SftpFetcher | Vanisher | Sampler] = [*fetchers, *sessions, *vanishing, sampler]
         for thread in threads:
             thread.start()
         while self._clock() < self._seconds:
@@ -75,12 +75,13 @@ class Run:
             thread.join(90)
         for name in PROCESSES:
             samples = sampler.samples.get(name, [])
-            counts = {}
+            counts: dict[str, int] = {}
             for quarter in (2, 3, 4) if samples else ():
                 sample = samples[len(samples) * quarter // 4 - 1]
                 counts |= {f"mib_at_{quarter}/4": sample.resident // MIB, f"handles_at_{quarter}/4": sample.handles}
             yield Case(f"{name} {time.time_ns()}", f"flat: {name}", tuple(growing(name, samples)), counts)
-        wrong = [what for one in (*fetchers, *sessions) for what in one.wrong]
+        wrong = [what for fetcher in fetchers for what in fetcher.wrong]
+        wrong += [what for session in sessions for what in session.wrong]
         given = {one.entry for fetcher in fetchers for one in fetcher.given}
         given |= {entry for one in vanishing for entry in one.entries}
         time.sleep(SETTLE_SECONDS)
