@@ -20,26 +20,32 @@ def player() -> Iterator[Playing]:
         pytest.skip(str(reason))
 
 
-FAILURES = [
-    Failure("keeper"),
+SHORT = [
     Failure("keeper", "create", 3, "ENOSPC"),  # a keeper that cannot open its database said so by a traceback
-    Failure("keeper", "pwrite", 10, "ENOSPC"),
     Failure("keeper", "pwrite", 60, "EIO"),
     Failure("keeper", "fsync", 9, "EIO"),
+    Failure("put", "write", 1, "ENOSPC"),
+    Failure("init", "fsync", 12, "EIO"),
+    Failure("upgrade", "pwrite", 9, "EIO"),
+    Failure("gateway", "rename", 2, "ENOSPC"),
+]
+LONG = [
+    Failure("keeper"),
+    Failure("keeper", "pwrite", 10, "ENOSPC"),
     Failure("keeper", "fdatasync", 4, "EDQUOT"),
     Failure("keeper", "rename", 3, "EIO"),
-    Failure("put", "write", 1, "ENOSPC"),
     Failure("put", "rename", 1, "EIO"),
-    Failure("init", "fsync", 12, "EIO"),
-    Failure("upgrade", "write", 1, "ENOSPC"),
-    Failure("upgrade", "pwrite", 9, "EIO"),
+    Failure("upgrade", "rename", 1, "ENOSPC"),
     Failure("gateway", "fsync", 1, "EIO"),
-    Failure("gateway", "rename", 2, "ENOSPC"),
 ]
 
 
+def named(one: Failure) -> str:
+    return f"{one.subject}-{one.call}-{one.number}-{one.error}"
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda one: f"{one.subject}-{one.call}-{one.number}-{one.error}")
+@pytest.mark.parametrize("failure", [*SHORT, *(pytest.param(one, marks=pytest.mark.slow) for one in LONG)], ids=named)
 def test_it_serves_on_or_stops_with_a_word_and_nothing_is_lost(player: Playing, failure: Failure) -> None:
     played = player.play(failure)
     assert played.faults == ()

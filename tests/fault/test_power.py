@@ -47,7 +47,7 @@ def _cut(count: int, seed: int) -> list[Case]:
 # Connections die here amid a handshake or an answer; what the library then leaves open is no fault of Keten's.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("count", "seed"), [(2, 20261128), pytest.param(12, 3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "seed"), [(1, 20261128), pytest.param(12, 3, marks=pytest.mark.slow)])
 def test_nothing_acknowledged_is_lost(count: int, seed: int) -> None:
     found = _cut(count, seed)
     assert [case for case in found if case.faults] == []

@@ -54,7 +54,7 @@ def test_a_file_that_is_replaced_is_the_old_or_the_new_when_it_was_synced(tmp_pa
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("count", "seed"), [(16, 1), pytest.param(200, 2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("count", "seed"), [(10, 1), pytest.param(200, 2, marks=pytest.mark.slow)])
 def test_nothing_acknowledged_is_lost(count: int, seed: int) -> None:
     try:
         found = list(cases(Asked(count, seed)))
