@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from keten.core.errors import Corrupt, Invalid
+from keten.core.errors import Corrupt, Invalid, Unavailable
 from keten.core.files import Files, disk_error, umask
 from keten.core.ids import is_id
 
@@ -33,7 +33,7 @@ class Store(Protocol):
         """Write a new blob durably; returns its size in bytes. All or nothing."""
 
     def open(self, key: str) -> Blob:
-        """Open for reading; `Corrupt` ("content-missing") when it is not there."""
+        """Open for reading. `Corrupt` ("content-missing"): it is not there; `Unavailable` ("content-unreadable")."""
 
     def delete(self, key: str) -> bool:
         """Remove; whether it was there."""
@@ -95,10 +95,10 @@ class LocalStore:
                 self._files.sync(stream)
             self._files.rename(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            self._files.discard(temporary)
             raise disk_error(error, path) from error
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            self._files.discard(temporary)
             raise
         return size
 
@@ -108,6 +108,9 @@ class LocalStore:
             return LocalBlob(self._path(key))
         except FileNotFoundError as error:
             raise Corrupt("content-missing", "The content of an object is missing from the store.", key) from error
+        except OSError as error:
+            public = "The content cannot be read at this moment."
+            raise Unavailable("content-unreadable", public, f"{key}: {error.strerror}") from error
 
     def delete(self, key: str) -> bool:
         """Remove a blob, complete or not; whether there was anything to remove."""

@@ -79,7 +79,7 @@ def _copy(source: Path, target: Path, files: Files) -> None:
             files.sync(stream)
         files.rename(temporary, target)
     except sqlite3.Error as error:
-        temporary.unlink(missing_ok=True)
+        files.discard(temporary)
         name = str(getattr(error, "sqlite_errorname", ""))
         raise Unavailable(
             "disk-full" if name == "SQLITE_FULL" else "copy-failed",
@@ -87,8 +87,8 @@ def _copy(source: Path, target: Path, files: Files) -> None:
             f"{name}: {error}",
         ) from error
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        files.discard(temporary)
         raise disk_error(error, target) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        files.discard(temporary)
         raise

@@ -26,7 +26,7 @@ TARGETS = {"keeper": 5, "gateway": 4, "keeper and gateway": 1, "console": 1, "su
 """What is killed, and how often."""
 FETCHERS = 4
 EPOCH = 50  # kills between two looks at everything; a campaign goes on from the last one
-BACK_SECONDS = 60.0
+BACK_SECONDS = 300.0
 SETTLE_SECONDS = 16.0  # longer than a keeper waits for a gateway's report of an access of before
 
 
@@ -64,7 +64,7 @@ class Run:
         self._fetchers = []
 
     def served_again(self) -> None:
-        """Wait until all have got something again. Raises `AssertionError` when nobody has within a minute."""
+        """Wait until all have got something again. Raises `AssertionError` when nobody has within minutes."""
         before = sum(len(fetcher.given) for fetcher in self._fetchers)
         deadline = time.monotonic() + BACK_SECONDS
         while sum(len(fetcher.given) for fetcher in self._fetchers) < before + FETCHERS:

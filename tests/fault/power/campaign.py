@@ -41,7 +41,8 @@ FETCHERS = 4
 MEBIBYTES = 512
 LONGEST_SECONDS = 1.2
 SETTLE_SECONDS = 60.0  # far longer than a keeper waits for a gateway's report of an access of before
-ALL_SECONDS = 60.0
+ALL_SECONDS = 300.0
+START_SECONDS = 300.0
 
 
 class Watcher(threading.Thread):
@@ -80,7 +81,7 @@ class Run:
     def start(self) -> None:
         """The first start, with content."""
         keten = self.town.keten
-        keten.up("--console", "off")
+        keten.up("--console", "off", timeout=START_SECONDS)
         self.town.apply()
         keten.run("put", "voters", str(self.town.voters))
         keten.run("put", "clients-in-care", str(self.town.care))
@@ -120,7 +121,7 @@ class Run:
         faults = [f"e2fsck: {said}"] if said else []
         faults += wrong + self._kept()
         try:
-            self.town.keten.up("--console", "off")
+            self.town.keten.up("--console", "off", timeout=START_SECONDS)
             faults += work.judge()
         except Exception as error:  # whatever it is: the instance did not come back as it should
             faults.append(f"{type(error).__name__}: {error} {getattr(error, 'reason', '')}"[:2000])
