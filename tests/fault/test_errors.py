@@ -24,6 +24,7 @@ SHORT = [
     Failure("keeper", "create", 3, "ENOSPC"),  # a keeper that cannot open its database said so by a traceback
     Failure("keeper", "pwrite", 60, "EIO"),
     Failure("keeper", "fsync", 9, "EIO"),
+    Failure("keeper", "any", 100, "EIO"),  # from there on the disk is dead
     Failure("put", "write", 1, "ENOSPC"),
     Failure("init", "fsync", 12, "EIO"),
     Failure("upgrade", "pwrite", 9, "EIO"),

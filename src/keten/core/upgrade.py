@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, column, inspect, select, table
@@ -20,6 +21,7 @@ REVISION = "0002"
 MIGRATIONS = Path(__file__).with_name("migrations")
 _VERSION = table("alembic_version", column("version_num"))
 _PAGES_AT_ONCE = 4096
+ABANDONED_SECONDS = 600.0  # a copy that nobody has written to for so long is of an upgrade that was killed
 
 
 def upgrade(path: Path, *, migrations: Path = MIGRATIONS, files: Files | None = None) -> str:
@@ -34,6 +36,7 @@ def upgrade(path: Path, *, migrations: Path = MIGRATIONS, files: Files | None = 
     `Unavailable` ("disk-full", …), `Corrupt` ("database-damaged").
     """
     files = files or Files()
+    _tidy(path, files)
     engine = writing_engine(path)
     try:
         with engine.begin() as connection:  # 1
@@ -66,6 +69,14 @@ def _revision(connection: Connection, path: Path) -> str:
     if len(found) != 1:
         raise Invalid("instance-foreign", f"{path} is a database, but not one of Keten.", f"{len(found)} revisions")
     return str(found[0])
+
+
+def _tidy(path: Path, files: Files) -> None:
+    """Remove what killed upgrades left of their copies: each holds the keys of its day. Not what is being written."""
+    for left in path.parent.glob(f".{path.name}.before-*.tmp"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                files.discard(left)
 
 
 def _copy(source: Path, target: Path, files: Files) -> None:

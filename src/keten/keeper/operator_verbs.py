@@ -225,7 +225,7 @@ class OperatorVerbs:
     def _copies(self) -> list[dict[str, str]]:
         """Copies of the database that an upgrade made hold the keys of their day."""
         database = self._trusted.settings.paths.database
-        copies = sorted(path.name for path in database.parent.glob(f"{database.name}.before-*"))
+        copies = sorted(path.name for path in database.parent.glob(f"*{database.name}.before-*"))
         return [_not_done("copies", f"db/{name} may still hold the key: remove it") for name in copies]
 
     async def _cut_steps(self) -> list[dict[str, str]]:

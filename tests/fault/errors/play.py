@@ -37,7 +37,10 @@ REFUSED = (1, 2, 3, 4)
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Which call fails: the `number`-th `call` of the process that is the `subject`, with `error`. "" fails none."""
+    """Which call fails: the `number`-th `call` of the process that is the `subject`, with `error`. "" fails none.
+
+    "any": the `number`-th of all its calls, and every one after it.
+    """
 
     subject: str
     call: str = ""
@@ -196,7 +199,8 @@ class Player:
         again = Forked(upgraded, self._folder, "again", lambda: None)
         if again.wait() != 0 or _counted(database) != ("9999", *before[1:]):
             faults.append(f"it cannot go on: {again.said[-1000:]}")
-        if left := [path.name for path in folder.iterdir() if path.name.endswith(".tmp") and failure.call != "unlink"]:
+        left = [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]
+        if left and failure.call not in ("unlink", "any"):  # what can't be removed now is, once it is old
             faults.append(f"left behind: {left}")
         return faults, subject
 

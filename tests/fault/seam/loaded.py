@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.fault.campaigns.keeping import NotHereError
 
 SOURCE = Path(__file__).with_name("seam.c")
-CALLS = ("write", "pwrite", "fsync", "fdatasync", "rename", "create", "ftruncate", "mkdir", "unlink")
+CALLS = ("write", "pwrite", "fsync", "fdatasync", "rename", "create", "ftruncate", "mkdir", "unlink", "any")
 
 
 def built(folder: Path) -> Path:

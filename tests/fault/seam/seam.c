@@ -5,7 +5,8 @@
  * SQLite and Python both go through the C library, so that nothing of theirs is missed but what is written through
  * shared memory: SQLite's "-shm", which never outlives a crash.
  *
- * By environment (SEAM_ROOT, SEAM_LOG, SEAM_FAIL="call:n:errno"), or by seam_arm() from within.
+ * By environment (SEAM_ROOT, SEAM_LOG, SEAM_FAIL="call:n:errno"), or by seam_arm() from within. The call "any" is of a
+ * disk that dies: the n-th of all calls fails, and all that come after it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,9 +24,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum call { WRITE, PWRITE, FSYNC, FDATASYNC, RENAME, CREATE, FTRUNCATE, MKDIR, UNLINK, CALLS };
+enum call { WRITE, PWRITE, FSYNC, FDATASYNC, RENAME, CREATE, FTRUNCATE, MKDIR, UNLINK, ANY, CALLS };
 static const char *const names[CALLS] = {
-    "write", "pwrite", "fsync", "fdatasync", "rename", "create", "ftruncate", "mkdir", "unlink"};
+    "write", "pwrite", "fsync", "fdatasync", "rename", "create", "ftruncate", "mkdir", "unlink", "any"};
 
 /* What stands in the log. The names are those of tests/fault/torn/recorded.py. */
 enum event { E_WRITE = 1, E_BEGIN, E_END, E_RENAME, E_CREATE, E_TRUNCATE, E_MKDIR, E_UNLINK, E_RMDIR, E_MARK };
@@ -135,6 +136,11 @@ static void record(enum event event, const char *path, const char *other, uint64
 /* With the lock held: whether this call is the one that fails. */
 static int fails(enum call call) {
     counts[call]++;
+    counts[ANY]++;
+    if (fail_call == ANY && counts[ANY] >= fail_at) {
+        errno = fail_errno;
+        return 1;
+    }
     if (fail_call != (int)call || counts[call] != fail_at) return 0;
     errno = fail_errno;
     return 1;
