@@ -22,6 +22,7 @@ def player() -> Iterator[Playing]:
 
 SHORT = [
     Failure("keeper", "create", 3, "ENOSPC"),  # a keeper that cannot open its database said so by a traceback
+    Failure("keeper", "ftruncate", 1, "ENOSPC"),  # one that cannot say its process id in its lock did not start
     Failure("keeper", "pwrite", 60, "EIO"),
     Failure("keeper", "fsync", 9, "EIO"),
     Failure("keeper", "any", 100, "EIO"),  # from there on the disk is dead
@@ -33,6 +34,8 @@ SHORT = [
 LONG = [
     Failure("keeper"),
     Failure("keeper", "pwrite", 10, "ENOSPC"),
+    Failure("keeper", "write", 1, "ENOSPC"),
+    Failure("keeper", "any", 375, "EIO"),  # as it stops: it could not remove its sockets, and said so by a traceback
     Failure("keeper", "fdatasync", 4, "EDQUOT"),
     Failure("keeper", "rename", 3, "EIO"),
     Failure("put", "rename", 1, "EIO"),

@@ -155,10 +155,11 @@ def _lock(settings: Settings) -> IO[str]:
                 held.close()
                 raise Conflict("running", "A keeper is running on this instance already.") from error
             time.sleep(0.05)
-    held.seek(0)
-    held.truncate()
-    held.write(f"{os.getpid()}\n")
-    held.flush()
+    try:
+        os.ftruncate(held.fileno(), 0)
+        os.write(held.fileno(), f"{os.getpid()}\n".encode())
+    except OSError as error:  # a full disk: ending access must not wait for a number that only a person looks at
+        log.warning("the process id is not in %s: %s", path, error)
     return held
 
 
