@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault test-postgres bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault test-postgres campaigns bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -27,6 +27,10 @@ fault: dev ## only the tests that kill, fill, tear and delay, the long ones too
 test-postgres: packages dev ## what touches a database, on a PostgreSQL server of its own
 	@KETEN_TESTS_ENGINE=postgres $(PYTEST) -n auto --dist loadfile -m 'slow or not slow' tests/functional tests/fault \
 		tests/unit/keeper tests/unit/ledger tests/unit/vault tests/unit/suppliers tests/unit/identity tests/unit/budgets
+
+campaigns: dev ## fault campaigns, short to long: CAMPAIGN=power COUNT=200 SEED=7 MINUTES=60 RESUME=FILE JSON=1
+	@.venv/bin/python -m tests.fault.campaigns $(or $(CAMPAIGN),all) --count $(or $(COUNT),0) --seed $(or $(SEED),1) \
+		--minutes $(or $(MINUTES),60) $(if $(RESUME),--resume $(RESUME)) $(if $(JSON),--json)
 
 bench: packages dev ## measurements; prints a table
 	@.venv/bin/python -m bench

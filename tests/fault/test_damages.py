@@ -1,8 +1,10 @@
-"""Every damage to a ledger is found, and named: the short campaign (`python -m tests.fault.damage` is the long one)."""
+"""Every damage to a ledger is found, and named: in short; `python -m tests.fault.campaigns damage` is the long one."""
 
 from __future__ import annotations
 
-from tests.fault.damage.campaign import DAMAGES, campaign, summary
+from tests.fault.campaigns.keeping import Asked
+from tests.fault.damage.campaign import DAMAGES, campaign, cases, summary
+from tests.fault.damage.raw import RAW
 
 
 def test_every_damage_is_named() -> None:
@@ -15,3 +17,9 @@ def test_every_damage_is_named() -> None:
     assert not failed
     done = {name for outcome in outcomes for name in outcome.done}
     assert done == {damage.__name__ for damage in DAMAGES}, summary(outcomes)
+
+
+def test_bytes_are_noticed() -> None:
+    found = [case for case in cases(Asked(40, 5)) if case.what.startswith("bytes")]
+    assert {case.what for case in found} == {f"bytes: {kind}" for kind in RAW}
+    assert [case for case in found if case.faults] == []

@@ -349,4 +349,4 @@ def copies(place: Place) -> list[str]:
     """Names of copies that upgrades made of the database and that are still there."""
     if not isinstance(place, Path):
         return []
-    return sorted(path.name for path in place.parent.glob(f"{place.name}.before-*"))
+    return sorted(path.name for path in place.parent.glob(f"*{place.name}.before-*"))

@@ -9,7 +9,7 @@ import errno
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -53,11 +53,16 @@ class Files:
                 self.sync(stream)
             self.rename(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            self.discard(temporary)
             raise disk_error(error, path) from error
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            self.discard(temporary)
             raise
+
+    def discard(self, path: Path) -> None:
+        """Remove what is unfinished, if it can be: what went wrong before must not be hidden by what goes wrong now."""
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
     def sync(self, stream: BinaryIO) -> None:
         """Flush and fsync an open file; an error is final."""

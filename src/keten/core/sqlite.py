@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
@@ -25,6 +26,7 @@ ADMINISTRATORS_SQL = ""
 _FULL = {"SQLITE_FULL"}
 _CORRUPT = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_VTAB"}
 _PAGES_AT_ONCE = 4096
+ABANDONED_SECONDS = 600.0  # a copy that nobody has written to for so long is of an upgrade that was killed
 
 
 def writing_engine(path: Path) -> Engine:
@@ -174,7 +176,7 @@ def before_upgrade(source: Path, revision: str, files: Files) -> None:
             files.sync(stream)
         files.rename(temporary, target)
     except sqlite3.Error as error:
-        temporary.unlink(missing_ok=True)
+        files.discard(temporary)
         name = str(getattr(error, "sqlite_errorname", ""))
         raise Unavailable(
             "disk-full" if name == "SQLITE_FULL" else "copy-failed",
@@ -182,13 +184,22 @@ def before_upgrade(source: Path, revision: str, files: Files) -> None:
             f"{name}: {error}",
         ) from error
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        files.discard(temporary)
         raise disk_error(error, target) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        files.discard(temporary)
         raise
 
 
+def _tidy(path: Path, files: Files) -> None:
+    """Remove what killed upgrades left of their copies: each holds the keys of its day. Not what is being written."""
+    for left in path.parent.glob(f".{path.name}.before-*.tmp"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                files.discard(left)
+
+
 def after_upgrade(_engine: Engine, path: Path, _readable: Mapping[str, bool], files: Files) -> None:
-    """The file's name is durable."""
+    """The file's name is durable, and nothing is left of copies by upgrades that were killed."""
+    _tidy(path, files)
     files.sync_folder(path.parent)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from keten.core.errors import Corrupt, Invalid
+from keten.core.errors import Corrupt, Invalid, Unavailable
 from keten.core.files import Files, disk_error, umask
 from keten.core.ids import is_id
 
@@ -33,7 +33,7 @@ class Store(Protocol):
         """Write a new blob durably; returns its size in bytes. All or nothing."""
 
     def open(self, key: str) -> Blob:
-        """Open for reading; `Corrupt` ("content-missing") when it is not there."""
+        """Open for reading. `Corrupt` ("content-missing"): it is not there; `Unavailable` ("content-unreadable")."""
 
     def delete(self, key: str) -> bool:
         """Remove; whether it was there."""
@@ -84,6 +84,8 @@ class LocalStore:
         size = 0
         try:
             with umask(0o027):  # the gateway reads it by its group, whatever the operator's shell forbids
+                if path.parent.exists():  # a killed put may have made it, and not its name durable
+                    self._files.sync_folder(self._root)
                 self._files.make_folder(path.parent, 0o750)
                 descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
             with os.fdopen(descriptor, "wb") as stream:
@@ -93,10 +95,10 @@ class LocalStore:
                 self._files.sync(stream)
             self._files.rename(temporary, path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            self._files.discard(temporary)
             raise disk_error(error, path) from error
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            self._files.discard(temporary)
             raise
         return size
 
@@ -106,6 +108,9 @@ class LocalStore:
             return LocalBlob(self._path(key))
         except FileNotFoundError as error:
             raise Corrupt("content-missing", "The content of an object is missing from the store.", key) from error
+        except OSError as error:
+            public = "The content cannot be read at this moment."
+            raise Unavailable("content-unreadable", public, f"{key}: {error.strerror}") from error
 
     def delete(self, key: str) -> bool:
         """Remove a blob, complete or not; whether there was anything to remove."""

@@ -36,7 +36,8 @@ _INDEX_HEADER = struct.Struct("=16xI")
 class WriteAheadLog:
     """The log of the database at `path`. `failed` is called, in the thread that met it, when the disk failed.
 
-    `after_commit` is for one thread at a time, with no transaction open.
+    `after_commit` is for one thread at a time, with no transaction open. Raises what `sqlite_error` makes of a database
+    that cannot be opened: `Unavailable`, `FsyncFailed`, `Corrupt`.
     """
 
     reaches = True
@@ -45,9 +46,7 @@ class WriteAheadLog:
     def __init__(self, path: Path, failed: Callable[[FsyncFailed], None]) -> None:
         self._path = path
         self._failed = failed
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=0", "wal_autocheckpoint=0"):
-            self._connection.execute(f"PRAGMA {pragma}").fetchall()
+        self._connection = _connected(path)
         self._index = -1
         self._file = -1  # the database itself, to be looked through; closed with the index, for the same reason
         self._one = threading.Lock()  # a connection does one thing at a time
@@ -192,3 +191,13 @@ class WriteAheadLog:
         if not self._warned:  # on a full disk it grows until there is room again
             log.warning("the write-ahead log grows: %s", translated)
         self._warned = True
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=0", "wal_autocheckpoint=0"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except sqlite3.Error as error:
+        raise sqlite.translate(error) from error
+    return connection

@@ -113,7 +113,8 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     sys.setswitchinterval(SWITCH_SECONDS)
-    trusted = Trusted(settings, root, engine)
+    with translated():
+        trusted = Trusted(settings, root, engine)
     gateways = GatewayVerbs(trusted)
     operators = OperatorVerbs(trusted, gateways)
     # Also on a disk that is nearly full: without them there is no keeper to end access with.
@@ -199,10 +200,11 @@ def instance_lock(settings: Settings) -> IO[str]:
                 held.close()
                 raise Conflict("running", "A keeper is running on this instance already.") from error
             time.sleep(0.05)
-    held.seek(0)
-    held.truncate()
-    held.write(f"{os.getpid()}\n")
-    held.flush()
+    try:
+        os.ftruncate(held.fileno(), 0)
+        os.write(held.fileno(), f"{os.getpid()}\n".encode())
+    except OSError as error:  # a full disk: ending access must not wait for a number that only a person looks at
+        log.warning("the process id is not in %s: %s", path, error)
     return held
 
 

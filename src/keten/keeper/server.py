@@ -9,6 +9,7 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -303,7 +304,8 @@ class Endpoint:
         if self._server is not None:
             self._server.close()
             self._server = None
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # nobody listens on what is left of it, and the next keeper replaces it
+            self.path.unlink(missing_ok=True)
 
     async def stop(self) -> None:
         """Stop listening and end every connection."""

@@ -15,8 +15,8 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that does not hold.
 
     `where` is one of: head, entries (missing or too many), payload, leaf, column, time, tree, key, checkpoint, tile,
-    bundle, file, changes, postings, cursor, register, database, outside (a signature by others), against (a checkpoint
-    that somebody kept), or the name of a `Check`.
+    bundle, file, changes, postings, cursor, register, schema, database, outside (a signature by others), against (a
+    checkpoint that somebody kept), or the name of a `Check`.
     `index`: of the entry. `table`, `row`: of the register. `file`: below the public folder.
     `unreadable`: it could not be read at all, so it is not known what it holds.
     """

@@ -92,7 +92,7 @@ class TreeFiles(Files):
     def _discard(self, count: int) -> None:
         self._known.clear()  # perhaps somebody took a folder away
         for number in range(count):
-            self._temporary(number).unlink(missing_ok=True)
+            self.discard(self._temporary(number))
 
 
 def _groups(files: Iterable[tuple[Path, bytes]]) -> Iterator[list[tuple[Path, bytes]]]:

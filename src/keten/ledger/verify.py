@@ -30,6 +30,7 @@ from keten.ledger.ranges import EARLIER, Range, Result, Task, change_refs, posti
 from keten.ledger.reading import UNREADABLE
 from keten.ledger.reading import size as stored_size
 from keten.ledger.registerfaults import row_count, row_faults, shapes
+from keten.ledger.schemafaults import schema_faults
 from keten.ledger.successionfaults import SuccessionCheck, read_heads, root_faults
 from keten.ledger.tables import changes
 from keten.ledger.tilefaults import (
@@ -74,7 +75,8 @@ def verify(
     5. Every published bundle and tile holds what the leaves say; none is missing, none is too many.
     6. `changes` and `postings` (as far as they have come) are those of the entries.
     7. Every row of the register is what its last entry says, and none is missing or without entry.
-    8. The `checks` of other rooms; and that the logs that this one goes on from are those that its entries name, each
+    8. Tables, columns, keys and indexes are as this version makes them.
+    9. The `checks` of other rooms; and that the logs that this one goes on from are those that its entries name, each
        signed for the next one's key, and begin it.
 
     newest: only the head and about that many newest entries, with their leaves in the published tiles ("quick").
@@ -182,7 +184,7 @@ class _Verification:
             different += upper_tiles(self._folder, here, tree.blocks, size)
             self._whole(connection, head, here, published, results, lists_end)
         self._faults.extend(blamed(self._folder, different, here, sound=sound))  # 5
-        for number, check in enumerate(self._checks):  # 8
+        for number, check in enumerate(self._checks):  # 9
             gathered = [result.gathered[number] for result in results]
             if None not in gathered or check.name not in self._faults:
                 self._look(check.name, check.faults(connection, gathered))
@@ -213,6 +215,7 @@ class _Verification:
         self._look("changes", surplus(connection, changes, noted, size, change_refs))
         self._look("cursors", cursor_faults(connection, size))
         self._look("register", row_faults(connection))  # 7
+        self._look("schema", schema_faults(connection))  # 8
         self._checked |= {"postings": listed, "changes": noted, "rows": row_count(connection)}
         if lists_end is not None and lists_end < size:
             self._notes.append(f"the newest {size - lists_end} entries are in no posting list yet, as is usual")

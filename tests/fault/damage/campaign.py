@@ -15,8 +15,10 @@ from keten.budgets.checking import ChargesCheck
 from keten.ledger.faults import Fault
 from keten.ledger.verify import Report, verify
 from keten.vault.checking import ContentCheck
+from tests.fault.campaigns.keeping import Asked, Case
 from tests.fault.damage import entries, files, register, rooms
 from tests.fault.damage.expectation import Named
+from tests.fault.damage.raw import RAW, Raw, everything, grown, unnoticed
 from tests.fault.damage.victim import Exhausted, Victim, make_victims_original
 from tests.made_ledger import MadeLedger
 
@@ -91,6 +93,39 @@ def campaign(count: int, seed: int) -> Iterator[Outcome]:
             raise AssertionError(f"the undamaged ledger has faults: {whole.faults}")
         for number in range(count):
             yield attempt(original, Path(folder), seed, number)
+
+
+def cases(asked: Asked) -> Iterator[Case]:
+    """`asked.count` damages: by turns one that must be named exactly, and one to bytes that must be noticed."""
+    with tempfile.TemporaryDirectory(prefix="keten-damage-") as name:
+        folder = Path(name)
+        original = make_victims_original(folder / "original")
+        victim = grown(original, folder / "grown")
+        assert verified(victim).ok
+        before = everything(victim)
+        victim.close()
+        for number in asked.numbers():
+            if number % 2 == 0:
+                yield _named(attempt(original, folder, asked.seed, number // 2))
+                continue
+            random = Random(f"{asked.seed}/{number}")
+            kind = list(RAW)[number // 2 % len(RAW)]
+            made = MadeLedger(folder / f"{number}")
+            shutil.copytree(folder / "grown", made.home)
+            done = RAW[kind](Raw(made, random))
+            try:
+                faults = [f"{done}: {one}" for one in unnoticed(made, before)]
+            finally:
+                made.close()
+                shutil.rmtree(made.home, ignore_errors=True)
+            yield Case(str(number), f"bytes: {kind}", tuple(faults))
+
+
+def _named(outcome: Outcome) -> Case:
+    faults = [f"{', '.join(outcome.done)}: not named: {one}" for one in outcome.unnamed]
+    if outcome.unnoticed:
+        faults.append(f"{', '.join(outcome.done)}: not noticed")
+    return Case(str(2 * outcome.number), f"named: {outcome.done[0]}", tuple(faults))
 
 
 def summary(outcomes: list[Outcome]) -> str:

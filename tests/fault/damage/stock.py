@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 import msgspec
+from sqlalchemy import select
 
 from keten.budgets.model import Charged
 from keten.budgets.service import Budgets
@@ -12,12 +13,14 @@ from keten.core.ids import new_id
 from keten.core.storage import LocalStore
 from keten.ledger.model import Draft
 from keten.vault import service as vault
-from keten.vault.frames import encrypt, new_header
+from keten.vault.frames import FRAME_SIZE, HEADER_BYTES, FrameReader, encrypt, new_header
 from keten.vault.keys import Keys
 from keten.vault.model import Object
 from keten.vault.rules import digest_text
+from keten.vault.tables import objects
 from tests.made_ledger import OPENED, MadeLedger
 
+KEYS = b"\x0b" * 32
 OBJECTS = 8
 ACCESSES = 40
 
@@ -39,7 +42,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 def stock(made: MadeLedger) -> None:
     """Put objects, of which one is destroyed again, and open some of them under budgets."""
-    keys, store, dataset = Keys(b"\x0b" * 32), LocalStore(made.home / "store"), Set(new_id())
+    keys, store, dataset = Keys(KEYS), LocalStore(made.home / "store"), Set(new_id())
     found = [_put(made, keys, store, dataset, number) for number in range(OBJECTS)]
     gone = found.pop()
     with made.writing() as writing:
@@ -84,3 +87,29 @@ def _put(made: MadeLedger, keys: Keys, store: LocalStore, dataset: Set, number: 
             records=1,
             actor="operator:anna",
         ).object
+
+
+def opened_contents(made: MadeLedger) -> dict[str, bytes]:
+    """The content of every object, as whoever opens it gets it. Raises `KetenError` where a key or frame is damaged."""
+    keys, store = Keys(KEYS), LocalStore(made.home / "store")
+    found: dict[str, bytes] = {}
+    with made.reading() as connection:
+        present = connection.execute(select(objects.c.id).where(objects.c.state == "present")).scalars()
+        for one in [vault.object(connection, object_id) for object_id in present]:
+            assert one is not None
+            blob = store.open(one.storage)
+            try:
+                layout = Framing(one.size, FRAME_SIZE, blob.read_at(0, HEADER_BYTES))
+                reader = FrameReader(blob, vault.content_key(connection, keys, one), layout)
+                found[one.id] = b"".join(bytes(part) for part in reader.read())
+            finally:
+                blob.close()
+    return found
+
+
+class Framing(msgspec.Struct, frozen=True):
+    """How a blob is framed."""
+
+    size: int
+    frame_size: int
+    header: bytes

@@ -24,8 +24,9 @@ class Given(msgspec.Struct, frozen=True):
 class Fetcher(threading.Thread):
     """Lists and fetches random ranges until told to stop. Whatever fails is tried again with a fresh sign-in."""
 
-    def __init__(self, system: SupplierSystem, content: bytes, seed: int) -> None:
+    def __init__(self, system: SupplierSystem, content: bytes, seed: int, pause_seconds: float = 0.0) -> None:
         super().__init__(daemon=True)
+        self._pause = pause_seconds
         self._system = system
         self._content = content
         self._random = random.Random(seed)
@@ -43,6 +44,8 @@ class Fetcher(threading.Thread):
                     self._system.sign_in()
                     found = self._system.shares()[0]["objects"][0]
                 self._fetch(found)
+                if self._pause:
+                    self.stop.wait(self._pause)
             except (OSError, HTTPException, ValueError, KeyError, IndexError):
                 # A reset, an answer cut off, a 401 or 503 while a process starts again: all are to be expected.
                 self.failures += 1

@@ -13,7 +13,10 @@ import pytest
 from keten.core.errors import FsyncFailed, Unavailable
 from keten.core.files import Files, disk_error
 from keten.core.ids import new_id
+from keten.core.sqlite import before_upgrade
 from keten.core.storage import LocalStore
+from keten.core.upgrade import upgrade
+from keten.ledger.treefiles import TreeFiles
 
 
 class Failing(Files):
@@ -57,6 +60,35 @@ def test_a_step_that_fails_leaves_the_old(tmp_path: Path, step: str, number: int
     assert caught.value.code == code
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"old"
+
+
+class Dying(Files):
+    """A disk of which no fsync succeeds any more."""
+
+    def sync(self, stream: BinaryIO) -> None:  # noqa: ARG002  # whichever it is
+        raise FsyncFailed("fsync-failed", "The disk failed; the process stops.")
+
+
+def test_a_failed_fsync_is_final_also_when_nothing_can_be_removed_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class DyingTree(Dying, TreeFiles):
+        pass
+
+    def unlink(_path: Path, **_how: bool) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    database = tmp_path / "keten.db"
+    upgrade(database)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    for attempt in (
+        lambda: Dying().write(tmp_path / "file", b"new"),
+        lambda: LocalStore(tmp_path / "store", Dying()).put(new_id(), [b"x"]),
+        lambda: DyingTree(tmp_path).write_all([(tmp_path / "tile", b"x")]),
+        lambda: before_upgrade(database, "0001", Dying()),
+    ):
+        with pytest.raises(FsyncFailed):
+            attempt()
 
 
 def test_a_failed_fsync_is_final(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

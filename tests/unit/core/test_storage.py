@@ -48,6 +48,20 @@ def test_put_and_read(store: LocalStore) -> None:
     assert not stat.S_IMODE(path.stat().st_mode) & 0o027
 
 
+def test_a_folder_that_a_killed_put_made_is_durable_before_the_answer(tmp_path: Path) -> None:
+    synced: list[Path] = []
+
+    class Noting(Files):
+        def sync_folder(self, folder: Path) -> None:
+            super().sync_folder(folder)
+            synced.append(folder)
+
+    root = tmp_path / "store"
+    (root / KEY[:2]).mkdir(parents=True)
+    LocalStore(root, Noting()).put(KEY, [b"x"])
+    assert synced == [root, root / KEY[:2]]
+
+
 @pytest.mark.parametrize("mask", [0, 0o022, 0o077])
 def test_the_group_reads_whatever_the_shell_forbids(store: LocalStore, mask: int) -> None:
     with umask(mask):
@@ -109,7 +123,7 @@ def test_a_link_is_not_followed(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     (tmp_path / "store" / KEY[:2]).mkdir(parents=True)
     (tmp_path / "store" / KEY[:2] / KEY).symlink_to(tmp_path / "secret")
-    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+    with pytest.raises(Unavailable, match=os.strerror(errno.ELOOP)):
         store.open(KEY)
 
 

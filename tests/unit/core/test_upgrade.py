@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import pkgutil
 import shutil
 import sqlite3
@@ -23,6 +24,7 @@ from keten.core.db import metadata, reading_engine
 from keten.core.errors import Corrupt, FsyncFailed, Invalid, Unavailable
 from keten.core.files import Files
 from keten.core.migrating import newest
+from keten.core.sqlite import ABANDONED_SECONDS
 from keten.core.upgrade import MIGRATIONS, REVISION, upgrade
 
 NEXT = '''"""A later revision."""
@@ -312,3 +314,15 @@ def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
 
 def test_the_newest_revision_is_the_one_that_this_version_names() -> None:
     assert newest(MIGRATIONS) == REVISION
+
+
+def test_what_a_killed_upgrade_left_of_its_copy_is_removed(database: Path) -> None:
+    """It holds the keys of its day. One that is being written stays."""
+    old, fresh = (database.with_name(f".{database.name}.before-0001.{name}.tmp") for name in ("old", "fresh"))
+    for path in (old, fresh):
+        path.write_bytes(b"x")
+    long_ago = path.stat().st_mtime - 2 * ABANDONED_SECONDS
+    os.utime(old, (long_ago, long_ago))
+    assert upgrade(database) == REVISION
+    assert fresh.exists()
+    assert not old.exists()

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from keten.core import wal
 from keten.core.db import writing_engine
-from keten.core.errors import FsyncFailed
+from keten.core.errors import FsyncFailed, Unavailable
 from keten.core.wal import WriteAheadLog
 
 
@@ -189,3 +189,8 @@ def test_a_disk_that_fails_is_told_and_a_full_one_is_not_the_end(
         assert ("the write-ahead log grows" in caplog.text) or stops
         assert log._connection is real
         say(engine, log)
+
+
+def test_a_database_that_cannot_be_opened_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="SQLITE_CANTOPEN"):
+        WriteAheadLog(tmp_path / "missing" / "keten.db", lambda _failed: None)

@@ -398,3 +398,23 @@ def test_a_damaged_tile_above_a_damaged_leaf_is_named_too(made: MadeLedger) -> N
     assert {(fault.where, fault.index, fault.file) for fault in _verify(made).faults} - named == {
         ("tile", None, "tile/1/000.p/2")
     }
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("UPDATE sqlite_master SET sql = replace(sql, 'VARCHAR(26)', 'VARCHAR(27)') WHERE name = 'clients'", "columns"),
+        ("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'clients'", "columns"),
+        ("DROP INDEX ix_clients_supplier", "indexes"),
+        ("CREATE UNIQUE INDEX more ON clients (body)", "indexes"),
+    ],
+)
+def test_a_table_that_is_not_as_it_was_made_is_named(made: MadeLedger, change: str, what: str) -> None:
+    made.close()
+    with closing(sqlite3.connect(made.database)) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute(change)
+        connection.commit()
+    assert [str(fault) for fault in _verify(made).faults] == [
+        f"schema: table clients: its {what} are not as they were made"
+    ]

@@ -1,0 +1,1 @@
+"""What all campaigns share: numbered cases of a seed, kept in a file so that they can go on later, and a table."""

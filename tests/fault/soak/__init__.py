@@ -1,0 +1,1 @@
+"""Many clients for a long time, with faults: everything is recorded, and memory and handles stay flat."""
