@@ -13,6 +13,8 @@ import msgspec
 from keten.core.errors import Invalid
 
 _WEB = ("https", "http")
+# Beside what TOML itself refuses: what is not UTF-8, numbers of thousands of digits, brackets in thousands of brackets.
+_NOT_TOML = (ValueError, RecursionError)
 
 
 class Geo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +106,7 @@ def load_settings(home: Path, environment: Mapping[str, str]) -> Settings:
     if path.exists():
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except _NOT_TOML as error:
             raise Invalid("settings", f"{path} is not valid TOML: {error}") from error
     variables = [name for name in environment if name.startswith("KETEN_") and "__" in name]
     for name in variables:
@@ -116,7 +118,7 @@ def load_settings(home: Path, environment: Mapping[str, str]) -> Settings:
     tree["home"] = str(home)
     try:
         settings = msgspec.convert(tree, Settings, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise Invalid("settings", f"{where}: {error}") from error
     _check(settings, where)
     return settings
@@ -126,7 +128,7 @@ def _parsed(value: str) -> object:
     """A variable's value: TOML syntax (lists, numbers, true) where it is that, else the text itself."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except _NOT_TOML:
         return value
 
 
