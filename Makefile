@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault fuzz mutants bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -23,6 +23,12 @@ interop: packages dev ## only the tests against others' clients and verifiers
 
 fault: dev ## only the tests that kill, fill, tear and delay, the long ones too
 	@$(PYTEST) tests/fault -m 'slow or not slow'
+
+fuzz: dev ## hostile bytes for every parser that faces outside, a minute each; `python -m tests.fuzz --help` for one
+	@.venv/bin/python -m tests.fuzz all --seconds 60
+
+mutants: dev ## would the tests notice broken rules? hours; `python -m tests.mutants --help` for one room or module
+	@for room in budgets policy ledger; do .venv/bin/python -m tests.mutants $$room || exit 1; done
 
 bench: packages dev ## measurements; prints a table
 	@.venv/bin/python -m bench

@@ -318,6 +318,13 @@ class Handler(SFTPServerHandler):
         self._session = session
         self._files = server
 
+    async def run(self) -> None:
+        """Serve until the channel ends; also when it does so before its first packet, which the library forgot."""
+        try:
+            await super().run()
+        except EOFError:
+            await self._cleanup(None)
+
     async def recv_packet(self) -> SSHPacket:
         """The next request, of at most `MAX_PACKET` bytes."""
         reader = self._reader
@@ -352,6 +359,9 @@ class Handler(SFTPServerHandler):
 
     def _log_packet(self, *_logged: object) -> None:
         """Packets are not logged."""
+
+    def _log_extensions(self, _extensions: object) -> None:
+        """Nor is what a client says of itself, which the library would take apart for that, outside its own guard."""
 
     async def _process_opendir(self, packet: SSHPacket) -> bytes:
         """Open a folder: it counts as a handle, and must be there at once."""

@@ -431,7 +431,7 @@ def test_any_sequence_stays_within_the_budget(
     house.reader.dispose()
 
 
-# ---- to the record and the microsecond ---------------------------------------------------------------------------------
+# ---- to the record and the microsecond -------------------------------------------------------------------------------
 
 
 def test_less_than_nothing_is_refused(till: Till) -> None:

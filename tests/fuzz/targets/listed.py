@@ -1,0 +1,95 @@
+"""All targets, by the name that `python -m tests.fuzz` knows them by."""
+
+from __future__ import annotations
+
+from tests.fuzz.target import Target
+from tests.fuzz.targets import (
+    assertion,
+    assertion_claims,
+    assertion_header,
+    bundle,
+    checkpoint,
+    csv_records,
+    cursor,
+    dpop,
+    dpop_claims,
+    dpop_header,
+    estate,
+    forwarded,
+    frames,
+    http_requests,
+    htu,
+    jws,
+    keeper_frames,
+    ledger_path,
+    note,
+    parquet_records,
+    private_key,
+    proof_file,
+    proxy,
+    ranges,
+    settings_file,
+    settings_variables,
+    sftp_packets,
+    sftp_path,
+    ssh_line,
+    ssh_request,
+    ssh_signature,
+    stored_head,
+    stored_keys,
+    stored_rows,
+    tile_path,
+    token,
+    verifier_key,
+    verifier_key_point,
+)
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        # Signing in
+        jws.TARGET,
+        assertion.TARGET,
+        assertion_claims.TARGET,
+        assertion_header.TARGET,
+        token.TARGET,
+        dpop.TARGET,
+        dpop_claims.TARGET,
+        dpop_header.TARGET,
+        htu.TARGET,
+        ssh_line.TARGET,
+        ssh_request.TARGET,
+        ssh_signature.TARGET,
+        private_key.TARGET,
+        # The gateway
+        http_requests.TARGET,
+        ranges.TARGET,
+        sftp_path.TARGET,
+        sftp_packets.TARGET,
+        ledger_path.TARGET,
+        proxy.TARGET,
+        forwarded.TARGET,
+        cursor.TARGET,
+        # What an operator gives
+        estate.TARGET,
+        settings_file.TARGET,
+        settings_variables.TARGET,
+        csv_records.TARGET,
+        parquet_records.TARGET,
+        # The ledger, ours against the auditor's tool
+        note.TARGET,
+        checkpoint.TARGET,
+        verifier_key.TARGET,
+        verifier_key_point.TARGET,
+        proof_file.TARGET,
+        tile_path.TARGET,
+        bundle.TARGET,
+        # The keeper's sockets, and what is stored
+        keeper_frames.OPERATOR,
+        keeper_frames.GATEWAY,
+        stored_rows.TARGET,
+        stored_head.TARGET,
+        stored_keys.TARGET,
+        frames.TARGET,
+    )
+}
