@@ -25,7 +25,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "ledger": {
         "merkle": (f"{_LEDGER}/test_merkle.py",),
-        "sealing": (f"{_LEDGER}/test_leaves.py", f"{_LEDGER}/test_sealing.py"),
+        "sealing": (f"{_LEDGER}/test_leaves.py", f"{_LEDGER}/test_sealing.py", f"{_LEDGER}/test_bound.py"),
         "notes": (f"{_LEDGER}/test_notes.py",),
         "prooffile": (f"{_LEDGER}/test_prooffile.py",),
         "proofs": (f"{_LEDGER}/test_proofs.py",),

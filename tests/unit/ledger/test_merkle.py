@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +18,7 @@ from keten.ledger.merkle import (
     consistency_path,
     inclusion_path,
     leaf_hash,
+    leaf_hashes,
     node_hash,
     verify_consistency,
     verify_inclusion,
@@ -227,3 +229,8 @@ def test_proofs_in_the_largest_tree_end() -> None:
         assert len(inclusion_path(index, MAX_SIZE, hash_at)) <= 63
     assert len(consistency_path(MAX_SIZE // 3, MAX_SIZE, hash_at)) <= 64
     assert asked
+
+
+def test_several_leaves_are_hashed_as_one_by_one() -> None:
+    leaves = [b"", b"a", b"b" * 100]
+    assert leaf_hashes(leaves) == [sha256(b"\0" + leaf).digest() for leaf in leaves]
