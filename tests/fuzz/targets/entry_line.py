@@ -38,7 +38,7 @@ def check(data: bytes) -> bool:
 TARGET = Target(
     "entry-line",
     check,
-    lambda: [json.dumps(ENTRY).encode(), json.dumps(ERASED | {"more": 1}).encode(), b" " + json.dumps(ENTRY).encode()],
+    lambda: [json.dumps(ENTRY).encode(), json.dumps(ERASED | {"more": 1}).encode()],
     words=(
         *(b'"index":13', b'"index":13.0', b'"index":true', b'"payload":null', b'"state":"erased"', b'"salt":null'),
         *(b"{" + b'"a":[' * 3000, b"9" * 5000, b"1e999", b'"\\ud800"', b"NaN", b"\xef\xbb\xbf", b"Infinity"),
