@@ -20,6 +20,7 @@ from keten.ledger.merkle import (
     leaf_hash,
     leaf_hashes,
     node_hash,
+    pair_up,
     verify_consistency,
     verify_inclusion,
 )
@@ -234,3 +235,19 @@ def test_proofs_in_the_largest_tree_end() -> None:
 def test_several_leaves_are_hashed_as_one_by_one() -> None:
     leaves = [b"", b"a", b"b" * 100]
     assert leaf_hashes(leaves) == [sha256(b"\0" + leaf).digest() for leaf in leaves]
+
+
+def test_the_parents_of_an_odd_number_leave_the_last_out() -> None:
+    hashes = [leaf_hash(bytes([each])) for each in range(3)]
+    assert pair_up(hashes) == [node_hash(hashes[0], hashes[1])]
+    assert pair_up(hashes[:1]) == pair_up([]) == []
+
+
+def test_a_tree_holds_as_many_leaves_as_verifiers_can_count_and_no_more() -> None:
+    almost = Edge(MAX_SIZE - 1, (b"h" * 32,) * 62)
+    full = almost.append_many([leaf_hash(b"last")])
+    assert (full.size, Edge.decode(full.encode())) == (MAX_SIZE, full)
+    with pytest.raises(Invalid) as caught:
+        full.append_many([leaf_hash(b"one more")])
+    assert caught.value.code == "tree-full"
+    assert str(MAX_SIZE + 1) in caught.value.reason
