@@ -172,9 +172,9 @@ def test_hours_are_those_of_the_zones_own_clock() -> None:
 
 
 def test_the_machines_own_time_zone_plays_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = us("2026-11-22 02:00")  # which is the day before where the machine is
+    at = us("2026-11-22 20:00")  # read as a time of the machine's zone, it would be the next day here
     expected = {per: window(at, per, AMSTERDAM) for per in PERIODS}
-    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
         assert {per: window(at, per, AMSTERDAM) for per in PERIODS} == expected
