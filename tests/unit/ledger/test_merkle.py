@@ -251,3 +251,14 @@ def test_a_tree_holds_as_many_leaves_as_verifiers_can_count_and_no_more() -> Non
         full.append_many([leaf_hash(b"one more")])
     assert caught.value.code == "tree-full"
     assert str(MAX_SIZE + 1) in caught.value.reason
+
+
+@pytest.mark.parametrize("size", range(1, 18))
+def test_every_leaf_of_a_small_tree_is_proven_at_its_place_alone(naive: Any, size: int) -> None:
+    leaves = [bytes([each]) for each in range(size)]
+    root = naive.root(leaves)
+    for index in range(size):
+        path = naive.path(index, leaves)
+        assert inclusion_path(index, size, naive.hash_at(leaves)) == path
+        proven = [at for at in range(size) if verify_inclusion(leaf_hash(leaves[index]), at, size, path, root)]
+        assert proven == [index]
