@@ -166,9 +166,9 @@ BASE = decode_point((4 * pow(5, P - 2, P) % P).to_bytes(32, "little")) or NEUTRA
 
 
 def good_key(public: bytes) -> bool:
-    """Whether a public key is a canonical point that is not of small order (with which anyone could sign)."""
+    """Whether a public key is a canonical point of the large prime order (for small ones anyone could sign)."""
     point = decode_point(public)
-    return point is not None and not is_neutral(multiply(point, 8))
+    return point is not None and not is_neutral(point) and is_neutral(multiply(point, ORDER))
 
 
 def signed(public: bytes, message: bytes, signature: bytes) -> bool:

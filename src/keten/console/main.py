@@ -106,7 +106,7 @@ def listen(bind: str) -> tuple[str, socket.socket]:
     Raises `Invalid` ("bind"), `Unavailable` ("cannot-listen").
     """
     host, colon, port = bind.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65_535:
         raise Invalid("bind", f"{bind!r} is not HOST:PORT.")
     host = host.strip("[]")
     try:

@@ -13,7 +13,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-from nacl.bindings import crypto_sign_BYTES, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
+from nacl.bindings import (
+    crypto_core_ed25519_is_valid_point,
+    crypto_sign_BYTES,
+    crypto_sign_open,
+    crypto_sign_PUBLICKEYBYTES,
+)
 from nacl.exceptions import BadSignatureError
 
 from keten.core.errors import Corrupt, Denied
@@ -44,6 +49,14 @@ def ed25519_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     except BadSignatureError:
         return False
     return True
+
+
+def is_ed25519_key(public: bytes) -> bool:
+    """Whether 32 bytes are a key that only its owner can sign for (RFC 8032 §5.1.5).
+
+    A point of the curve in its canonical encoding, of the large prime order: a private key gives no other.
+    """
+    return len(public) == crypto_sign_PUBLICKEYBYTES and bool(crypto_core_ed25519_is_valid_point(public))
 
 
 class Wrapper:

@@ -17,6 +17,8 @@ from keten.core.errors import Invalid, Unavailable
 _WEB = ("https", "http")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])\Z")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+# Beside what TOML itself refuses: what is not UTF-8, numbers of thousands of digits, brackets in thousands of brackets.
+_NOT_TOML = (ValueError, RecursionError)
 
 
 class Geo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,7 +199,7 @@ def load_settings(home: Path, environment: Mapping[str, str]) -> Settings:
     if path.exists():
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except _NOT_TOML as error:
             raise Invalid("settings", f"{path} is not valid TOML: {error}") from error
     variables = [name for name in environment if name.startswith("KETEN_") and "__" in name]
     for name in variables:
@@ -209,7 +211,7 @@ def load_settings(home: Path, environment: Mapping[str, str]) -> Settings:
     tree["home"] = str(home)
     try:
         settings = msgspec.convert(tree, Settings, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise Invalid("settings", f"{where}: {error}") from error
     _check(settings, where)
     return settings
@@ -227,7 +229,7 @@ def _parsed(value: str) -> object:
     """A variable's value: TOML syntax (lists, numbers, true) where it is that, else the text itself."""
     try:
         return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except _NOT_TOML:
         return value
 
 

@@ -61,7 +61,7 @@ _answers: dict[str, Callable[[Any], Any]] = {
     verb: msgspec.msgpack.Decoder(answer).decode for verb, (_body, answer) in GATEWAY_VERBS.items()
 }
 _pushes: dict[str, Callable[[Any], Any]] = {name: msgspec.msgpack.Decoder(body).decode for name, body in PUSHES.items()}
-_DAMAGED = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
+_DAMAGED = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
 
 
 def data_of(error: KetenError) -> dict[str, str]:

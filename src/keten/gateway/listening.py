@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,7 @@ PROXY_SECONDS = 5.0
 NOT_SENT_BYTES = 256 * 1024  # what the kernel takes ahead of what it can send
 _LONGER_SECONDS = 15  # the kernel gives a peer up after the gateway would have
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python 3.11 has no name for it
+_PORT = re.compile(r"[0-9]{1,5}\Z")
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 Serve = Callable[[Connection], Awaitable[None]]
@@ -170,7 +172,7 @@ async def _exactly(sock: socket.socket, count: int) -> bytes:
 def split_bind(bind: str) -> tuple[str, int]:
     """HOST:PORT or [IPv6]:PORT; raises `Invalid`."""
     host, colon, port = bind.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65_535 or (":" in host and not host.startswith("[")):
+    if not colon or not _PORT.match(port) or int(port) > 65_535 or (":" in host and not host.startswith("[")):
         raise Invalid("bind", f"{bind!r} is not HOST:PORT.")
     return host.strip("[]"), int(port)
 

@@ -7,9 +7,11 @@ could fall back to is answered here, and `operations.SFTP` lists them all.
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol, cast
 
@@ -22,6 +24,7 @@ from asyncssh.constants import (
     FXP_DATA,
     FXP_FSETSTAT,
     FXP_FSTAT,
+    FXP_INIT,
     FXP_LINK,
     FXP_LSTAT,
     FXP_MKDIR,
@@ -39,7 +42,7 @@ from asyncssh.constants import (
     FXP_SYMLINK,
     FXP_WRITE,
 )
-from asyncssh.packet import SSHPacket
+from asyncssh.packet import PacketDecodeError, SSHPacket
 from asyncssh.sftp import (
     SFTPBadMessage,
     SFTPEOFError,
@@ -60,6 +63,8 @@ from keten.gateway.sftp_session import SftpSession
 from keten.gateway.ssh_sent import ChannelSent, Taken
 from keten.keeper.protocol import ObjectInfo
 
+log = logging.getLogger(__name__)
+
 VERSION = 3
 MAX_READ = 255 * 1024  # with its header within one packet of 256 KiB, as OpenSSH has it
 MAX_PACKET = 256 * 1024
@@ -69,6 +74,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _HEAD = struct.Struct(">IB")  # length, type
 _DATA_HEAD = _HEAD.size + 4 + 4  # and in an answer to a read: id, length of the content, which follows
 _HALF_YEAR = 182 * 86_400
+_Answering = Callable[[SFTPServerHandler, SSHPacket], Awaitable[object]]
 
 
 SPOKEN = frozenset(
@@ -317,6 +323,14 @@ class Handler(SFTPServerHandler):
         super().__init__(server, reader, writer, VERSION)
         self._session = session
         self._files = server
+        self._greeted = False
+
+    async def run(self) -> None:
+        """Serve until the channel ends; also when it does so before its first packet, which the library forgot."""
+        try:
+            await super().run()
+        except EOFError:
+            await self._cleanup(None)
 
     async def recv_packet(self) -> SSHPacket:
         """The next request, of at most `MAX_PACKET` bytes."""
@@ -328,6 +342,9 @@ class Handler(SFTPServerHandler):
             raise SFTPBadMessage("The packet is too large")
         packet = SSHPacket(await reader.readexactly(length))
         self._session.heard()
+        if not self._greeted:
+            self._greeted = True
+            _check_version(packet)
         return packet
 
     async def _process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> None:
@@ -352,6 +369,9 @@ class Handler(SFTPServerHandler):
 
     def _log_packet(self, *_logged: object) -> None:
         """Packets are not logged."""
+
+    def _log_extensions(self, _extensions: object) -> None:
+        """Nor is what a client says of itself, which the library would take apart for that, outside its own guard."""
 
     async def _process_opendir(self, packet: SSHPacket) -> bytes:
         """Open a folder: it counts as a handle, and must be there at once."""
@@ -391,10 +411,33 @@ class Handler(SFTPServerHandler):
         return len(self._file_handles) + len(self._dir_handles)
 
 
+def _check_version(first: SSHPacket) -> None:
+    """Raises `SFTPBadMessage` for a client that speaks less than version 3: the library would try, and stumble."""
+    begins = first.get_remaining_payload()[:5]
+    if begins[:1] == bytes([FXP_INIT]) and int.from_bytes(begins[1:], "big") < VERSION:
+        raise SFTPBadMessage("Only version 3 is spoken")
+
+
+def _guarded(handler: _Answering) -> _Answering:
+    """The handler of a request; what it stumbles over is logged here, not told to the client as the library does."""
+
+    @functools.wraps(handler)
+    async def guarded(self: SFTPServerHandler, packet: SSHPacket) -> object:
+        try:
+            return await handler(self, packet)
+        except (SFTPError, PacketDecodeError):
+            raise
+        except Exception:
+            log.exception("an SFTP request failed")
+            raise SFTPFailure("Something went wrong here") from None
+
+    return guarded
+
+
 # The library's table holds its own functions, not names: those that are overridden above must be put in anew. Left out
 # are copy-data and ranges, which want files of the machine.
 Handler._packet_handlers = {  # noqa: SLF001 - the library has no other way
-    kind: getattr(Handler, handler.__name__)
+    kind: _guarded(getattr(Handler, handler.__name__))
     for kind, handler in SFTPServerHandler._packet_handlers.items()  # noqa: SLF001 - as above
     if kind in SPOKEN and handler is not None
 }

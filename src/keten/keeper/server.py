@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _LENGTH = struct.Struct(">I")
 MAX_RUNNING = 4096  # requests of one connection at once; past that its socket is not read
 MAX_UNREAD = 4 * 1024 * 1024  # bytes of answers that a peer may leave unread before its socket is not read either
+# What a peer's bytes can raise: no MessagePack, another type, no UTF-8, nested too deeply.
+_MALFORMED = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(Request).decode
 
@@ -160,7 +162,7 @@ class Connection(asyncio.Protocol):
             at += 4 + length
             try:
                 request = _decode_request(frame)
-            except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+            except _MALFORMED as error:
                 self._abort(f"a malformed frame: {error}")
                 return
             self._run(request)
@@ -216,7 +218,7 @@ class Connection(asyncio.Protocol):
             return
         try:
             body = known.decode(request.body)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        except _MALFORMED as error:
             reply.error(Invalid("malformed", "The request is malformed.", str(error)))
             return
         try:

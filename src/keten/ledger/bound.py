@@ -15,6 +15,7 @@ from sqlalchemy import Column, Connection, LargeBinary, Select, String, Table, b
 
 from keten.core.db import Prepared, metadata
 from keten.core.errors import Corrupt
+from keten.ledger.reading import UNREADABLE
 from keten.ledger.sealing import commitment, leaf_bytes
 from keten.ledger.tables import Index, changes, entries
 
@@ -132,12 +133,13 @@ def checked(table: Table, kind: type[T], found: Sequence[Any]) -> T:
         raise _mismatch(table, row_id, "something of it is not stored as bytes")
     if newest != entry:
         raise _mismatch(table, row_id, f"it is of entry {entry}, but entry {newest} changed it last")
-    if leaf_bytes(entry_id, commitment(salt, entry_id, payload)) != leaf:
+    named = isinstance(entry_id, str) and entry_id.isascii()
+    if not named or leaf_bytes(entry_id, commitment(salt, entry_id, payload)) != leaf:
         raise _mismatch(table, row_id, f"the payload of entry {entry} is not what its leaf commits to")
     try:
         change = _decode_change(payload).details  # 2
         row: T = _decoder(kind)(body)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise _mismatch(table, row_id, str(error)) from error
     if change.table != table.name or change.row != row_id or bytes(change.after) != body:
         raise _mismatch(table, row_id, f"it differs from what entry {entry} recorded")

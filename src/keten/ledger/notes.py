@@ -13,6 +13,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from keten.core.crypto import is_ed25519_key
 from keten.core.errors import Corrupt, Invalid
 from keten.ledger.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 
@@ -129,12 +130,14 @@ class Verifier:
     def parse(cls, key: str) -> Verifier:
         """Read a verifier key line; one newline at its end is allowed.
 
-        Raises `Invalid`: "verifier-key" when malformed or its hash does not fit, "verifier-key-type" when it
-        is not an Ed25519 key.
+        Raises `Invalid`: "verifier-key" when malformed, its hash does not fit or anyone could sign for it,
+        "verifier-key-type" when it is not an Ed25519 key.
         """
         name, kind, public = split_verifier_key(key)
         if kind != ED25519 or len(public) != 32:
             raise Invalid("verifier-key-type", "Only Ed25519 verifier keys are known.", repr(key[:80]))
+        if not is_ed25519_key(public):
+            raise Invalid("verifier-key", "This verifier key is one that nobody can have made.", repr(key[:80]))
         return cls(name, public)
 
     def holds(self, text: bytes, signature: bytes) -> bool:

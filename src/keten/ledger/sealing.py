@@ -163,14 +163,23 @@ def leaf_bytes(entry_id: str, commitment_hex: str) -> bytes:
 def head_from_row(row: dict[str, object], verifier: Verifier) -> Head:
     """A stored head, checked.
 
-    1. The signature is ours and over this size and root.
-    2. The edge is of this size and hashes to this root.
+    1. Each column is of its type: a damaged SQLite row can hold any value.
+    2. The signature is ours and over this size and root.
+    3. The edge is of this size and hashes to this root.
 
-    Raises `Corrupt` ("head-damaged").
+    Raises `Corrupt` ("head-damaged", and what `parse_checkpoint` raises).
     """
-    size, root = int(str(row["size"])), bytes(row["root"])  # type: ignore[call-overload]  # a row's column is bytes
-    checkpoint = parse_checkpoint(str(row["note"]), verifier)  # 1
-    edge = Edge.decode(bytes(row["edge"]))  # type: ignore[call-overload]  # a row's column is bytes
-    if (checkpoint.size, checkpoint.root) != (size, root) or edge.size != size or edge.root() != root:  # 2
+    size, root, encoded, note, time_us = (row[name] for name in ("size", "root", "edge", "note", "time_us"))
+    if not (  # 1
+        isinstance(size, int)
+        and isinstance(root, bytes)
+        and isinstance(encoded, bytes)
+        and isinstance(note, str)
+        and isinstance(time_us, int)
+    ):
+        raise Corrupt("head-damaged", "The ledger's head is damaged.", "a column is of another type")
+    checkpoint = parse_checkpoint(note, verifier)  # 2
+    edge = Edge.decode(encoded)
+    if (checkpoint.size, checkpoint.root) != (size, root) or edge.size != size or edge.root() != root:  # 3
         raise Corrupt("head-damaged", "The ledger's head does not match its signature.", f"at size {size}")
-    return Head(size, root, edge, str(row["note"]), int(str(row["time_us"])))
+    return Head(size, root, edge, note, time_us)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -121,6 +122,67 @@ def test_a_midnight_within_what_a_clock_skipped() -> None:
     assert window(change - 1, "hour", tz).end_us == change
 
 
+@pytest.mark.parametrize("before_us", [1, 2, 3, 4, 5, 600 * SECOND, 1799 * SECOND])
+def test_a_change_within_an_hour_is_found_to_the_microsecond(before_us: int) -> None:
+    change = to_us(datetime(2026, 3, 30, 23, 30, tzinfo=UTC))
+    tz = LeapsOverMidnight()
+    assert window(change - before_us, "hour", tz).end_us == change
+    assert window(change + before_us, "hour", tz).start_us == change
+
+
+class FallsBackOverMidnight(tzinfo):
+    """A clock set back from 00:01 on a Monday, the first of a month, to 23:01 of the day before."""
+
+    CHANGE = datetime(2026, 6, 1, 0, 1, tzinfo=UTC)  # in UTC, which it shows until then
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        assert dt is not None
+        local = dt.replace(tzinfo=UTC)
+        twice = self.CHANGE - timedelta(hours=1) <= local < self.CHANGE
+        after = local >= self.CHANGE or (twice and dt.fold == 1)
+        return timedelta(hours=-1) if after else timedelta()
+
+    def fromutc(self, dt: datetime) -> datetime:
+        after = dt.replace(tzinfo=UTC) >= self.CHANGE
+        shown = dt - timedelta(hours=1) if after else dt
+        return shown.replace(fold=int(after and shown.replace(tzinfo=UTC) < self.CHANGE))
+
+    def tzname(self, _dt: datetime | None) -> str:
+        return "falls back"
+
+    def dst(self, _dt: datetime | None) -> timedelta:
+        return timedelta()
+
+
+@pytest.mark.parametrize("per", ["day", "week", "month"])
+def test_a_period_that_began_goes_on_when_the_clock_shows_the_one_before_again(per: str) -> None:
+    tz = FallsBackOverMidnight()
+    midnight = to_us(datetime(2026, 6, 1, tzinfo=UTC))
+    began = window(midnight, per, tz)
+    assert began.start_us == midnight
+    assert window(midnight + 1800 * SECOND, per, tz) == began
+    assert window(midnight - 1, per, tz).end_us == midnight
+    assert window(began.end_us - 1, per, tz) == began
+    assert window(began.end_us, per, tz).start_us == began.end_us
+
+
+def test_hours_are_those_of_the_zones_own_clock() -> None:
+    kathmandu = ZoneInfo("Asia/Kathmandu")  # 5 hours and 45 minutes ahead
+    assert spans("2026-11-22 12:30", "hour", kathmandu) == ("2026-11-22 06:15", "2026-11-22 07:15")
+
+
+def test_the_machines_own_time_zone_plays_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = us("2026-11-22 20:00")  # read as a time of the machine's zone, it would be the next day here
+    expected = {per: window(at, per, AMSTERDAM) for per in PERIODS}
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert {per: window(at, per, AMSTERDAM) for per in PERIODS} == expected
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_date_that_comes_back_for_an_hour() -> None:
     """St. John's once set its clocks back at 00:01: to the day before, which was over already."""
     newfoundland = ZoneInfo("America/St_Johns")
@@ -170,6 +232,7 @@ def test_every_moment_is_in_exactly_one_window(where: tuple[str, int], per: str)
     name, at = where
     tz = ZoneInfo(name)
     found = window(at, per, tz)
+    assert {type(found.start_us), type(found.end_us)} == {int}
     assert found.start_us <= at < found.end_us
     assert found.end_us - found.start_us <= LENGTHS[per]
     for inside in (found.start_us, found.end_us - 1, (found.start_us + found.end_us) // 2):
@@ -199,7 +262,7 @@ def test_moments_out_of_range(at: int) -> None:
     for per in PERIODS:
         with pytest.raises(Invalid) as caught:
             window(at, per, AMSTERDAM)
-        assert caught.value.code == "budget-window"
+        assert (caught.value.code, caught.value.reason) == ("budget-window", str(at))
 
 
 def test_the_first_moment_has_windows_west_of_greenwich_too() -> None:
@@ -208,8 +271,9 @@ def test_the_first_moment_has_windows_west_of_greenwich_too() -> None:
 
 @pytest.mark.parametrize("per", ["", "year", "Day", "minute"])
 def test_other_windows_are_refused(per: str) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid, match="per hour, day, week, month; not per") as caught:
         window(0, per, AMSTERDAM)
+    assert caught.value.code == "budget-window"
 
 
 @pytest.mark.parametrize(
@@ -250,6 +314,7 @@ def test_a_charge_that_is_gone_is_named_unless_it_counts_nowhere_any_more() -> N
     assert "entry 3" in found
     assert list(disagreements([charge(7, window_start=5000)], entries, 1001)) == []
     assert len(list(disagreements([], entries, 0))) == 2
+    assert len(list(disagreements([], [recorded(3, charged=1)], 0))) == 1, "one record is one too many"
 
 
 @pytest.mark.parametrize(
@@ -269,6 +334,7 @@ def test_a_charge_that_was_changed_is_named(changed: Charge) -> None:
 
 
 def test_a_charge_without_an_entry_is_named() -> None:
-    assert len(list(disagreements([charge(2), charge(3), charge(8)], [recorded(3)], 0))) == 2
+    found = list(disagreements([charge(2), charge(3), charge(8)], [recorded(3)], 0))
+    assert ["entry 2," in found[0], "entry 8," in found[1], len(found)] == [True, True, 2]
     found = list(disagreements([charge(4)], [recorded(3)], 0))
     assert ["entry 3" in found[0], "entry 4" in found[1]] == [True, True]

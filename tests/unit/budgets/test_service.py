@@ -429,3 +429,44 @@ def test_any_sequence_stays_within_the_budget(
     assert till.disagreements() == []
     house.engine.dispose()
     house.reader.dispose()
+
+
+# ---- to the record and the microsecond -------------------------------------------------------------------------------
+
+
+def test_less_than_nothing_is_refused(till: Till) -> None:
+    with pytest.raises(Invalid) as caught:
+        till.once(Grant(100), A, -1)
+    assert (caught.value.code, caught.value.reason) == ("records", "-1")
+    assert till.rows() == []
+
+
+def test_a_budget_of_one_record_is_a_budget(till: Till) -> None:
+    grant = Grant(1)
+    assert till.left(grant) == Left(1, 0, 1, END)
+    assert till.once(grant, A, 1) == Charged(1, 0, START)
+    assert till.left(grant) == Left(1, 1, 0, END)
+
+
+def test_a_charge_counts_in_the_window_of_its_moment_alone(till: Till) -> None:
+    grant = Grant(100)
+    for moment, object_id in ((START, A), (END - 1, B), (END, C)):
+        with till.transaction() as writing:
+            till.open(writing, grant, object_id, 10, at=moment)
+    with till.house.reading() as connection:
+        spent = [service.left(connection, grant, CLIENT, at, TZ) for at in (START, END - 1, END)]
+    assert [one.spent for one in spent if one is not None] == [20, 20, 10]
+
+
+def test_only_what_counts_in_no_window_is_dropped_the_oldest_first(till: Till) -> None:
+    horizon = kept_from(NOW, zone(TZ))
+    moments = [horizon - 3, horizon - 2, horizon - 1, horizon, horizon + HOUR // 2]  # the last: over in UTC, not here
+    for number, moment in enumerate(moments):
+        with till.transaction() as writing:
+            till.open(writing, Grant(100), f"{number}" * 26, 1, at=moment)
+    left_over = []
+    for limit in (2, 2, 2):
+        with till.transaction() as writing:
+            dropped = service.drop_old(writing, NOW, TZ, limit)
+        left_over.append((dropped, sorted(row.at_us for row in till.rows())))
+    assert left_over == [(2, moments[2:]), (1, moments[3:]), (0, moments[3:])]

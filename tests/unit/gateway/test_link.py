@@ -403,6 +403,7 @@ def frame(*body: object) -> bytes:
         frame(0, "explode", {}),
         frame(0, "cut", {"push": "x"}),
         frame(0, "cut", {}),
+        struct.pack(">I", 100_006) + b"\x93\x00\xa3cut" + b"\x91" * 100_000,  # nested deeper than anybody reads
     ],
 )
 def test_a_keeper_that_talks_nonsense_is_left(tmp_path: Path, damage: bytes) -> None:

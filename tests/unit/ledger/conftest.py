@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.ledger.notes import Signer
 from tests.unit.ledger.published_log import Log
+from tests.well_said import errors_are_well_said
+
+__all__ = ["errors_are_well_said"]
 
 
 def _split(count: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,9 @@ from keten.ledger.merkle import (
     consistency_path,
     inclusion_path,
     leaf_hash,
+    leaf_hashes,
     node_hash,
+    pair_up,
     verify_consistency,
     verify_inclusion,
 )
@@ -227,3 +230,35 @@ def test_proofs_in_the_largest_tree_end() -> None:
         assert len(inclusion_path(index, MAX_SIZE, hash_at)) <= 63
     assert len(consistency_path(MAX_SIZE // 3, MAX_SIZE, hash_at)) <= 64
     assert asked
+
+
+def test_several_leaves_are_hashed_as_one_by_one() -> None:
+    leaves = [b"", b"a", b"b" * 100]
+    assert leaf_hashes(leaves) == [sha256(b"\0" + leaf).digest() for leaf in leaves]
+
+
+def test_the_parents_of_an_odd_number_leave_the_last_out() -> None:
+    hashes = [leaf_hash(bytes([each])) for each in range(3)]
+    assert pair_up(hashes) == [node_hash(hashes[0], hashes[1])]
+    assert pair_up(hashes[:1]) == pair_up([]) == []
+
+
+def test_a_tree_holds_as_many_leaves_as_verifiers_can_count_and_no_more() -> None:
+    almost = Edge(MAX_SIZE - 1, (b"h" * 32,) * 62)
+    full = almost.append_many([leaf_hash(b"last")])
+    assert (full.size, Edge.decode(full.encode())) == (MAX_SIZE, full)
+    with pytest.raises(Invalid) as caught:
+        full.append_many([leaf_hash(b"one more")])
+    assert caught.value.code == "tree-full"
+    assert str(MAX_SIZE + 1) in caught.value.reason
+
+
+@pytest.mark.parametrize("size", range(1, 18))
+def test_every_leaf_of_a_small_tree_is_proven_at_its_place_alone(naive: Any, size: int) -> None:
+    leaves = [bytes([each]) for each in range(size)]
+    root = naive.root(leaves)
+    for index in range(size):
+        path = naive.path(index, leaves)
+        assert inclusion_path(index, size, naive.hash_at(leaves)) == path
+        proven = [at for at in range(size) if verify_inclusion(leaf_hash(leaves[index]), at, size, path, root)]
+        assert proven == [index]

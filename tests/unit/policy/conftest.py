@@ -10,6 +10,9 @@ from keten.policy.service import Decisions
 from tests.unit.policy.asking import Counting
 from tests.unit.policy.worlds import World
 from tests.unit.suppliers.instances import Instance
+from tests.well_said import errors_are_well_said
+
+__all__ = ["errors_are_well_said"]
 
 
 @pytest.fixture(scope="session")

@@ -260,7 +260,7 @@ def test_a_row_that_does_not_match_the_ledger_is_a_refusal(decisions: Decisions,
 def test_other_damage_is_the_callers_to_deny(
     decisions: Decisions, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for error in (Corrupt("database-damaged", "x"), Unavailable("database", "x")):
+    for error in (Corrupt("database-damaged", "It is damaged."), Unavailable("database", "It is gone.")):
 
         def failing(_id: str, error: Exception = error) -> None:
             raise error
