@@ -8,6 +8,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from keten.core.crypto import is_ed25519_key
 from keten.core.errors import Invalid
 from keten.ledger.notes import (
     SignatureWrong,
@@ -47,11 +48,14 @@ class CosignatureKey:
     def parse(cls, key: str) -> CosignatureKey:
         """Read a witness's verifier key line.
 
-        Raises `Invalid`: "verifier-key" when malformed, "verifier-key-type" when it is not one for cosignatures.
+        Raises `Invalid`: "verifier-key" when malformed or anyone could sign for it, "verifier-key-type" when it is not
+        one for cosignatures.
         """
         name, kind, public = split_verifier_key(key)
         if kind != COSIGNATURE or len(public) != 32:
             raise Invalid("verifier-key-type", "This is not a witness's verifier key (type 0x04).", repr(key[:80]))
+        if not is_ed25519_key(public):
+            raise Invalid("verifier-key", "This witness's key is one that nobody can have made.", repr(key[:80]))
         return cls(name, public)
 
     def verifier_key(self) -> str:
