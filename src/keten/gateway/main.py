@@ -26,6 +26,7 @@ from keten.gateway.http import Gateway, build
 from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import KeeperLink
 from keten.gateway.listening import Acceptor, join_host
+from keten.gateway.memory import give_back_now_and_then
 from keten.gateway.server import HttpsServer
 from keten.gateway.ssh import SftpService
 from keten.keeper.protocol import Hello
@@ -57,6 +58,7 @@ async def _serve(settings: Settings) -> None:
     """
     gc.freeze()  # what is loaded stays: keep the collector from walking it again and again
     gc.set_threshold(50_000, 20, 20)
+    give_back_now_and_then()
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -38,6 +38,7 @@ from keten.keeper.instance import make_folders, publish, write_certificate
 from keten.keeper.moving import without_database
 from keten.keeper.rootkey import RootKey
 from keten.keeper.trusted import ended_key, ledger_sealer, ledger_signer, publish_predecessors, succession
+from keten.ledger import erasing
 from keten.ledger.model import Draft
 from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
 from keten.ledger.reading import read_range
@@ -49,6 +50,7 @@ from keten.suppliers.rows import BY_WORD, grants, organisation
 from keten.vault import service as vault
 
 AFTER = "ended after the backup was made"
+ERASED_SINCE = "its key was destroyed after the backup was made"
 _WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
     "datasets": "dataset",
     "grants": "grant",
@@ -298,6 +300,7 @@ class _Opening:
             for object_id in keyless:
                 self._missing.pop(object_id, None)
             writing.record(self._first(head, ended, keyless))
+            erasing.acknowledge(writing, self._loaded.unreadable, self._wish.actor, ERASED_SINCE)
             for word, row_id in ended:
                 suppliers.end(writing, word, row_id, AFTER, self._wish.actor)
                 done.ended.append(f"{word} {row_id}")

@@ -59,6 +59,16 @@ def erase(writing: Writing, indexes: Iterable[int], actor: str, refs: dict[str, 
     return erased
 
 
+def acknowledge(writing: Writing, indexes: Sequence[int], actor: str, why: str) -> None:
+    """Record, of entries that came back from a backup without their payload, that it was erased meanwhile."""
+    for at in range(0, len(indexes), AT_ONCE):
+        some = list(indexes[at : at + AT_ONCE])
+        writing.connection.execute(delete(changes).where(changes.c.idx.in_(some)))
+        chosen = select(entries.c.idx, entries.c.kind, entries.c.time_us).where(entries.c.idx.in_(some))
+        said = [list(row) for row in writing.connection.execute(chosen.order_by(entries.c.idx))]
+        writing.record(Draft(PAYLOADS_ERASED, actor, (), {}, {"erased": said, "why": why}))
+
+
 def standing(connection: Connection, indexes: Sequence[int]) -> set[int]:
     """Those of these entries that are the last change of some row of the register."""
     found: set[int] = set()

@@ -18,6 +18,7 @@ from sqlalchemy import delete, select
 from keten.backup import age, ended, taking
 from keten.backup.keys import read_keys, renew_keys
 from keten.backup.model import Known, Place
+from keten.budgets.checking import ChargesCheck
 from keten.core.db import reading_engine, writing_engine
 from keten.core.errors import Busy, Conflict, Corrupt, Denied, Invalid
 from keten.core.files import Files
@@ -268,6 +269,9 @@ def test_erasing_reaches_a_backup_through_its_keys(made: Made, tmp_path: Path) -
                 assert "drukwerk-ops" not in str(row.payload)
         assert list(clients.each(connection))
     reader.dispose()
+    report = verify(settings.paths.database, settings.paths.ledger, checks=(ChargesCheck(),))
+    assert report.faults == (), "each payload that is gone is named by an entry"
+    assert report.checked["erased"] == done.unreadable
 
 
 def test_keys_that_are_renewed_are_overwritten(made: Made, copy: Path) -> None:
