@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from keten.core.db import Place, place_of
+from keten.core.places import Place, place_of
 
 DEBIAN = Path("/usr/lib/postgresql")
 CHOSEN = "KETEN_TESTS_ENGINE"

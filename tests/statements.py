@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from keten.core.db import Place, writing_engine
+from keten.core.db import writing_engine
+from keten.core.places import Place
 
 
 def run(place: Place, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -11,7 +11,8 @@ import pytest
 from keten.core.errors import KetenError
 
 CODE = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
-SENTENCE = re.compile(r"[A-Z'\"\[/<{(].*(?:[.?!)\"']|: .*)", re.DOTALL)  # or it ends with the name of a file
+BEGINS = r"""(?:[A-Z'"\[/<{(]|[\w./-]+:[0-9]+: )"""  # or with FILE:LINE, as editors know it
+SENTENCE = re.compile(BEGINS + r""".*(?:[.?!)"']|: .*)""", re.DOTALL)  # or it ends with the name of a file
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -16,9 +16,10 @@ from typing import TypeVar
 
 import pytest
 
-from keten.core.db import place_of, writing_engine
+from keten.core.db import writing_engine
 from keten.core.errors import Invalid, Unavailable
 from keten.core.files import EXIT_DISK_FAILED
+from keten.core.places import place_of
 from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Throwaway
 from keten.ledger.model import Draft

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 import keten.vault.tables  # noqa: F401  # declares which tables hold keys
-from keten.core.db import place_of, writing_engine
+from keten.core.db import writing_engine
 from keten.core.errors import Invalid
+from keten.core.places import place_of
 from keten.core.upgrade import REVISION, upgrade
 from keten.drills.throwaway import Command, Throwaway
 from tests.cluster import Cluster, own, shared

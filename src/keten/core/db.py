@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from sqlalchemy import Connection, CursorResult, Engine, MetaData, Select, Table, Update
 from sqlalchemy.exc import DBAPIError
 
 from keten.core import sqlite
-from keten.core.errors import FsyncFailed, Invalid, KetenError, Unavailable
+from keten.core.errors import FsyncFailed, KetenError, Unavailable
 from keten.core.files import Files
+from keten.core.places import Place
 
 metadata = MetaData(
     naming_convention={
@@ -33,31 +33,6 @@ metadata = MetaData(
 
 SECRET = {"secret": True}
 """`info` of a table that holds wrapped keys: whoever only reads, such as the console, gets nothing of it."""
-SCHEMES = ("postgresql", "postgres")
-
-
-class Server(msgspec.Struct, frozen=True, repr_omit_defaults=True):
-    """A database on a server. url: "postgresql://USER@HOST/NAME…" (libpq's form, §34.1.1.2 of its manual).
-
-    risky: also on a server that may lose or tear what it said is committed; for trying out only.
-    """
-
-    url: str
-    risky: bool = False
-
-    def __str__(self) -> str:
-        """Without a password."""
-        parts = urlsplit(self.url)
-        user = f"{parts.username}@" if parts.username else ""
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}"
-
-    __repr__ = __str__
-
-
-Place = Path | Server
-
-
 class Weakness(msgspec.Struct, frozen=True):
     """What is wrong (`grave`) or weak with a database, or with who may use it, and what to do about it."""
 
@@ -161,23 +136,6 @@ def driver(where: Place | Connection | Engine) -> Driver:
 
 def _driver_of_error(error: BaseException | None) -> Driver:
     return _driver_of("postgresql" if type(error).__module__.partition(".")[0] == "psycopg" else "sqlite")
-
-
-def place_of(url: str, *, risky: bool = False) -> Server:
-    """The place that a URL names. Raises `Invalid` ("settings") for another kind of URL."""
-    scheme = url.partition("://")[0]
-    if scheme not in SCHEMES or "://" not in url:
-        raise Invalid("settings", "[database] url: it must begin with postgresql:// (left out: a file).")
-    return Server(url, risky)
-
-
-def has_password(url: str) -> bool:
-    """Whether a URL holds a password, where a user's would be or among its parameters. Raises `Invalid`."""
-    try:
-        parts = urlsplit(url)
-        return parts.password is not None or "password" in parse_qs(parts.query)
-    except ValueError as error:
-        raise Invalid("settings", f"[database] {url!r:.60} is no URL: {error}.") from error
 
 
 def writing_engine(place: Place) -> Engine:

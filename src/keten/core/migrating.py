@@ -11,8 +11,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from keten.core.db import Place, driver
+from keten.core.db import driver
 from keten.core.errors import Invalid
+from keten.core.places import Place
 
 # It announces each of its plug-ins, which is of no use to an operator.
 logging.getLogger("alembic").setLevel(logging.WARNING)

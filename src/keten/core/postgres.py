@@ -29,9 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from keten.core.db import Server, Weakness
+from keten.core.db import Weakness
 from keten.core.errors import Corrupt, FsyncFailed, Invalid, KetenError, Unavailable
 from keten.core.files import Files
+from keten.core.places import Server
 
 try:
     import psycopg

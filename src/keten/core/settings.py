@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from keten.core.db import Place, has_password, place_of
 from keten.core.errors import Invalid, Unavailable
+from keten.core.places import Place, has_password, place_of
 
 _WEB = ("https", "http")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])\Z")

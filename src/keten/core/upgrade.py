@@ -7,9 +7,10 @@ from pathlib import Path
 from sqlalchemy import Connection, column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
-from keten.core.db import Place, database_error, driver, readable_tables, writing_engine
+from keten.core.db import database_error, driver, readable_tables, writing_engine
 from keten.core.errors import Invalid
 from keten.core.files import Files
+from keten.core.places import Place
 
 REVISION = "0005"
 """The newest revision: what a database of this version is of. A test holds it against the migrations."""

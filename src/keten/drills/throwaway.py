@@ -18,8 +18,8 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from keten.core.db import Place, place_of
 from keten.core.errors import Unavailable
+from keten.core.places import Place, place_of
 from keten.core.settings import Paths
 from keten.keeper.client import KeeperClient
 

@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from keten import __version__
 from keten.core.clock import wall_us
-from keten.core.db import Place, own_folder, reading_engine, translated, writing_engine
+from keten.core.db import own_folder, reading_engine, translated, writing_engine
 from keten.core.errors import Conflict
 from keten.core.files import Files, umask
 from keten.core.ids import new_id
+from keten.core.places import Place
 from keten.core.settings import Database, Paths, Settings
 from keten.core.upgrade import upgrade
 from keten.keeper import entries

@@ -20,7 +20,6 @@ from sqlalchemy.exc import DBAPIError
 from keten.budgets.checking import ChargesCheck
 from keten.core.clock import wall_us
 from keten.core.db import (
-    Place,
     insert_many,
     is_value,
     metadata,
@@ -32,6 +31,7 @@ from keten.core.db import (
 )
 from keten.core.errors import Conflict, Corrupt, Invalid, Unavailable
 from keten.core.files import Files
+from keten.core.places import Place
 from keten.core.settings import Database, Settings, require_database
 from keten.core.upgrade import SEALED, revision_of, upgrade
 from keten.keeper import entries

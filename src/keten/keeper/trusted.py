@@ -18,9 +18,10 @@ from keten.backup.keys import Secrets, write_keys
 from keten.budgets.service import Budgets
 from keten.core.clock import Clock, rfc3339
 from keten.core.crypto import derive
-from keten.core.db import Place, reading_engine, take, translated, writing_engine
+from keten.core.db import reading_engine, take, translated, writing_engine
 from keten.core.errors import Conflict, Corrupt, Unavailable
 from keten.core.files import Files
+from keten.core.places import Place
 from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.exchange import entries as exchange_entries

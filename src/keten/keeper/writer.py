@@ -24,9 +24,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from keten.core.clock import Clock
-from keten.core.db import Place, database_error, is_busy, keep_log, own_folder, patience
+from keten.core.db import database_error, is_busy, keep_log, own_folder, patience
 from keten.core.errors import Busy, FsyncFailed, KetenError, Unavailable
 from keten.core.files import stop_process
+from keten.core.places import Place
 from keten.keeper.transaction import Job, Participant, Prepared, Transactions, settled
 from keten.ledger import postings
 from keten.ledger.model import Sealed

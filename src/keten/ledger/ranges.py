@@ -14,7 +14,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from keten.core.clock import rfc3339
-from keten.core.db import Place, fetched, reading_engine
+from keten.core.db import fetched, reading_engine
+from keten.core.places import Place
 from keten.ledger.blocks import Block, holding, read
 from keten.ledger.derived import Expected, compare
 from keten.ledger.erasures import ERASED, Gone, read_erased

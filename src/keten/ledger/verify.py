@@ -16,8 +16,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from keten.core.db import Place, database_error, reading_engine
+from keten.core.db import database_error, reading_engine
 from keten.core.errors import Unavailable
+from keten.core.places import Place
 from keten.ledger.blame import blamed
 from keten.ledger.derived import surplus
 from keten.ledger.erasures import erasure_faults

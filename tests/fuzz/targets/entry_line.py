@@ -25,7 +25,7 @@ def check(data: bytes) -> bool:
         assert what in ("entry-malformed", "entry-other", "commitment-wrong", "payload-malformed")
         assert len(detail) <= 200
         return False
-    assert (seen.present, seen.erased) in ((1, 0), (0, 1))
+    assert (seen.present, len(seen.erased)) in ((1, 0), (0, 1))
     line = json.loads(data)
     assert (line["index"], line["id"]) == (13, ID)
     if seen.present:

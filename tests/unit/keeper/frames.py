@@ -35,12 +35,15 @@ def example(kind: Any) -> Any:  # one for each kind of type
         hints = get_type_hints(kind)
         return {one.name: example(hints[one.name]) for one in msgspec.structs.fields(kind) if one.required}
     origin = get_origin(kind) or kind
+    if origin is tuple and Ellipsis not in get_args(kind):
+        return [example(each) for each in get_args(kind)]
     if origin is tuple:
         return [example(get_args(kind)[0])]
     if origin is list:
         return [example(get_args(kind)[0])]
     if origin is dict:
-        return {"one": example(get_args(kind)[1])}
+        key, value = get_args(kind)
+        return {"one" if key is str else example(key): example(value)}
     plain: dict[Any, Any] = {str: "text", int: 7, bool: True, bytes: b"bytes", msgspec.Raw: {"raw": 1}, Any: 1}
     return plain[origin]
 

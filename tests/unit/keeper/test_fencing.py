@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from keten.core.db import Place, database_error, is_busy, place_of, take, writing_engine
+from keten.core.db import database_error, is_busy, take, writing_engine
 from keten.core.errors import FsyncFailed
 from keten.core.files import EXIT_DISK_FAILED
+from keten.core.places import Place, place_of
 from keten.ledger.model import Draft
 from keten.ledger.writing import require_head, store_head
 from tests.cluster import place_in, shared

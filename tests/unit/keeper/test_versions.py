@@ -50,7 +50,8 @@ def test_what_a_newer_process_says_besides_is_ignored(name: str) -> None:
 
 def _with_more(said: Any) -> Any:
     if isinstance(said, dict):
-        more = {} if "one" in said or "raw" in said else {"of_a_later_version": [1, {"a": 2}]}
+        free = any(each in said for each in ("one", "raw", 7))  # a mapping of any keys
+        more = {} if free else {"of_a_later_version": [1, {"a": 2}]}
         return {name: _with_more(value) for name, value in said.items()} | more
     return [_with_more(each) for each in said] if isinstance(said, list) else said
 
