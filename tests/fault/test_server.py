@@ -133,7 +133,7 @@ def test_sessions_that_the_server_ends(served: ServedTown) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", [pytest.param("fast", marks=pytest.mark.slow), pytest.param("immediate", marks=pytest.mark.slow), "kill"]
+    "how", [pytest.param(one, marks=pytest.mark.slow) for one in ("fast", "immediate", "kill")]
 )
 def test_a_server_that_stops(served: ServedTown, how: str) -> None:
     load = loaded(served)
@@ -175,6 +175,7 @@ def dies(keten: Throwaway) -> None:
     keten._up.wait()
 
 
+@pytest.mark.timeout(400)
 def test_a_second_keeper_stands_by_and_takes_over(served: ServedTown) -> None:
     second = Second(served.keten, second_home(served))
     ready = second.up()

@@ -54,6 +54,7 @@ def serves(town: Town) -> None:
         assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+@pytest.mark.timeout(400)
 def test_to_a_server_and_back(town: Town) -> None:
     before = lines(town)
     refused = town.keten.command("move", "--database", "mysql://x/y")
@@ -88,7 +89,7 @@ def test_to_a_server_and_back(town: Town) -> None:
 
 
 @pytest.mark.parametrize(
-    "when", [pytest.param("_verify", marks=pytest.mark.slow), "finish", pytest.param("_seal", marks=pytest.mark.slow)]
+    "when", [pytest.param(one, marks=pytest.mark.slow) for one in ("_verify", "finish", "_seal")]
 )
 def test_killed(town: Town, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the switch nothing has changed, and it is begun again; after it, the next start does the rest."""
