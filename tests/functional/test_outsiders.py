@@ -25,7 +25,7 @@ from tests.architecture.checkout import ROOT
 from tests.authority import Authority
 from tests.outsiders import WitnessProcess, policy, size_of, until
 
-# Long: an authority, two witnesses and an instance at rest. `test_fork.py` has three that witness each other, every day.
+# Long: an authority, two witnesses and an instance at rest. `test_fork.py` has three that witness each other, daily.
 pytestmark = [pytest.mark.needs("openssl"), pytest.mark.timeout(600), pytest.mark.slow]
 
 
