@@ -105,6 +105,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:  # noqa:
         path = next(one["path"] for one in listed if one["path"].endswith("/voters.csv"))
         got = made.supplier("get", path, "-o", str(made.folder / "before.csv"))
         assert got.returncode == 0, got.stderr
+        (made.folder / "streets.csv").write_text("street\nMarkt\n")
+        town.keten.run("put", "voters", str(made.folder / "streets.csv"))
         made.backup()
         printer, carrier = town.printer(), town.carrier()
         stop = threading.Event()
@@ -257,10 +259,9 @@ def test_the_auditor_follows_the_chain_across(story: Story) -> None:
 def test_a_supplier_goes_on_knowingly_and_brings_back_what_was_lost(story: Story) -> None:
     keten = story.town.keten
     keten.run("restore", "--confirm")
-    (story.folder / "more.csv").exists()
     listed = story.supplier("ls")
     assert listed.returncode == 0, listed.stderr
-    name = json.loads(listed.stdout)[0]["path"]
+    name = next(one["path"] for one in json.loads(listed.stdout) if one["path"].endswith("/streets.csv"))
     refused = story.supplier("get", name, "-o", str(story.folder / "y.csv"))
     assert refused.returncode == 1
     got = story.supplier("get", name, "-o", str(story.folder / "y.csv"), "--accept-successor")
