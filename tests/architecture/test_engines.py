@@ -10,6 +10,7 @@ from tests.architecture.checkout import SOURCE, nodes, python_files, relative
 
 ENGINES = ("sqlite", "postgres", "psycopg")
 KNOWING = (
+    "src/keten/core/places.py",
     "src/keten/core/db.py",
     "src/keten/core/sqlite.py",
     "src/keten/core/wal.py",
