@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from keten.backup import age
 from keten.backup.model import KEY_TABLES, Blob, Keys, Manifest, Place
-from keten.backup.stream import ENTRIES, Blinds, Loader, Loading
+from keten.backup.stream import ENTRIES, Blinds, Loading
 from keten.core.db import database_error
 from keten.core.errors import Corrupt
 from keten.ledger.merkle import Edge, leaf_hash
@@ -19,7 +19,7 @@ from keten.ledger.notes import Checkpoint
 _AT_ONCE = 20_000
 
 
-class Loaded(Loader):
+class Loaded:
     """Writes rows; what it could not open is named.
 
     edge: the tree over the entries. unreadable: indexes of entries whose payload is gone with a subject's key. gone:

@@ -20,7 +20,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -215,24 +215,20 @@ class Loading:
             raise _malformed(str(error)) from error
 
 
-class Loader:
+class Loader(Protocol):
     """What a loading gives its content to."""
 
     def table(self, name: str, columns: Sequence[str]) -> None:
         """Rows of this table follow."""
-        raise NotImplementedError
 
     def rows(self, rows: Sequence[Sequence[Any]]) -> None:
         """Rows of the table named last."""
-        raise NotImplementedError
 
     def opened(self, row: Sequence[Any] | None, bare: Sequence[Any] | None, subjects: tuple[str, ...]) -> None:
         """A row that was sealed; None when a subject's key is gone: then `bare` is what is left of it, if anything."""
-        raise NotImplementedError
 
     def blobs(self, blobs: Sequence[Blob]) -> None:
         """Ciphertext that belongs to the backup."""
-        raise NotImplementedError
 
 
 def frame(letter: str, *parts: Any) -> bytes:

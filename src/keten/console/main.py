@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -19,7 +19,7 @@ from keten.console.page import Pages
 from keten.console.proof import Looking
 from keten.console.web import build
 from keten.core.db import reading_engine
-from keten.core.errors import Invalid, Unavailable
+from keten.core.listening import listen
 from keten.core.settings import Settings
 
 CONNECTIONS = 200
@@ -62,7 +62,7 @@ async def _serve(settings: Settings) -> None:
     3. Serve, and say where.
     4. On SIGTERM or SIGINT: let answers finish for a moment, and end.
     """
-    host, listening = listen(settings.console.bind or DEFAULT_BIND)  # 1
+    host, listening = listen(settings.console.bind or DEFAULT_BIND, BACKLOG)  # 1
     engine = reading_engine(settings.console_state)
     history = History(engine)
     looking = Looking(settings, history)
@@ -98,30 +98,6 @@ def _configured(settings: Settings, host: str, pages: Pages) -> uvicorn.Config:
         ssl_certfile=listener.certificate or None,
         ssl_keyfile=listener.certificate_key or None,
     )
-
-
-def listen(bind: str) -> tuple[str, socket.socket]:
-    """The host of HOST:PORT, and a socket that listens there; port 0 picks one.
-
-    Raises `Invalid` ("bind"), `Unavailable` ("cannot-listen").
-    """
-    host, colon, port = bind.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65_535:
-        raise Invalid("bind", f"{bind!r} is not HOST:PORT.")
-    host = host.strip("[]")
-    try:
-        found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _kind, _protocol, _name, where = found[0]
-        with ExitStack() as stack:
-            listening = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(where)
-            listening.listen(BACKLOG)
-            stack.pop_all()
-    except OSError as error:
-        raise Unavailable("cannot-listen", f"The console cannot listen on {bind}: {error.strerror}.") from error
-    listening.setblocking(False)
-    return host, listening
 
 
 def _url(settings: Settings, host: str, listening: socket.socket) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-import re
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from keten.core.errors import Invalid, Unavailable
+from keten.core.listening import listen
 from keten.core.settings import Listener
 from keten.gateway.addresses import (
     PROXY_HEADER_BYTES,
@@ -30,7 +29,6 @@ PROXY_SECONDS = 5.0
 NOT_SENT_BYTES = 256 * 1024  # what the kernel takes ahead of what it can send
 _LONGER_SECONDS = 15  # the kernel gives a peer up after the gateway would have
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python 3.11 has no name for it
-_PORT = re.compile(r"[0-9]{1,5}\Z")
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 Serve = Callable[[Connection], Awaitable[None]]
@@ -59,19 +57,7 @@ class Acceptor:
 
     def bind(self) -> tuple[str, int]:
         """Listen; returns host and port (0 picks a port). Raises `Invalid` or `Unavailable` ("cannot-listen")."""
-        host, port = split_bind(self._listener.bind)
-        try:
-            found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, _kind, _protocol, _name, where = found[0]
-            listening = socket.socket(family, socket.SOCK_STREAM)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            listening.bind(where)
-            listening.listen(BACKLOG)
-        except OSError as error:
-            raise Unavailable("cannot-listen", f"Cannot listen on {self._listener.bind}: {error}") from error
-        listening.setblocking(False)
+        host, listening = listen(self._listener.bind, BACKLOG)
         self._socket = listening
         return host, listening.getsockname()[1]
 
@@ -167,16 +153,3 @@ async def _exactly(sock: socket.socket, count: int) -> bytes:
             raise ProxyError("the connection ended in the PROXY header")
         found += part
     return bytes(found)
-
-
-def split_bind(bind: str) -> tuple[str, int]:
-    """HOST:PORT or [IPv6]:PORT; raises `Invalid`."""
-    host, colon, port = bind.rpartition(":")
-    if not colon or not _PORT.match(port) or int(port) > 65_535 or (":" in host and not host.startswith("[")):
-        raise Invalid("bind", f"{bind!r} is not HOST:PORT.")
-    return host.strip("[]"), int(port)
-
-
-def join_host(host: str, port: int) -> str:
-    """HOST:PORT, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -15,6 +15,7 @@ import uvloop
 
 from keten import __version__
 from keten.core.errors import Invalid
+from keten.core.listening import join_host
 from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.gateway.accesses import Accesses
@@ -25,7 +26,7 @@ from keten.gateway.content import Contents
 from keten.gateway.http import Gateway, build
 from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import KeeperLink
-from keten.gateway.listening import Acceptor, join_host
+from keten.gateway.listening import Acceptor
 from keten.gateway.memory import give_back_now_and_then
 from keten.gateway.server import HttpsServer
 from keten.gateway.ssh import SftpService

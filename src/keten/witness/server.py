@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.concurrency import run_in_threadpool
@@ -15,8 +15,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
-from keten.core.errors import FsyncFailed, Invalid, KetenError, Unavailable
+from keten.core.errors import FsyncFailed, KetenError
 from keten.core.files import stop_process
+from keten.core.listening import listen
 from keten.witness.folder import WitnessFolder
 from keten.witness.service import Answer, Service
 
@@ -49,7 +50,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(
-    folder: WitnessFolder, listen: str, ready: Callable[[str], None], certificate: str = "", key: str = ""
+    folder: WitnessFolder, bind: str, ready: Callable[[str], None], certificate: str = "", key: str = ""
 ) -> None:
     """Serve until SIGTERM or SIGINT. `ready` is told the address once it listens.
 
@@ -59,7 +60,8 @@ def serve(
     """
     with folder.held():
         service = Service(folder)
-        with _listening(listen) as listening:
+        _host, listening = listen(bind, BACKLOG)
+        with listening:
             asyncio.run(_serve(service, listening, ready, certificate, key))
 
 
@@ -140,25 +142,3 @@ def _response(answer: Answer) -> Response:
 
 def _text(status: int, text: str) -> Response:
     return _response(Answer(status, f"{text}\n"))
-
-
-@contextmanager
-def _listening(bind: str) -> Iterator[socket.socket]:
-    """A socket that listens at HOST:PORT; port 0 picks one."""
-    host, colon, port = bind.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise Invalid("bind", f"{bind!r} is not HOST:PORT.")
-    with ExitStack() as stack:
-        try:
-            found = socket.getaddrinfo(
-                host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-            family, _kind, _protocol, _name, where = found[0]
-            listening = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(where)
-            listening.listen(BACKLOG)
-            listening.setblocking(False)
-        except OSError as error:
-            raise Unavailable("cannot-listen", f"The witness cannot listen on {bind}: {error.strerror}.") from error
-        yield listening

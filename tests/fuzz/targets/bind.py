@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keten.core.errors import Invalid
-from keten.gateway.listening import join_host, split_bind
+from keten.core.listening import join_host, split_bind
 from tests.fuzz.target import Target, refused, text_of
 
 

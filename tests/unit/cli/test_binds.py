@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from keten.app import with_binds
-from keten.cli.up.binds import binds, split
+from keten.cli.up.binds import binds
 from keten.core.errors import Invalid
+from keten.core.listening import split_bind
 from keten.core.settings import Listener, Settings
 
 
@@ -23,8 +24,8 @@ def test_what_is_off_is_not_bound() -> None:
 
 @pytest.mark.parametrize("bind", ["", "host", ":", "host:", "host:x", "host:65536", "host:-1", "::1:80", "host:٣"])
 def test_what_is_no_bind(bind: str) -> None:
-    with pytest.raises(ValueError, match=r"HOST:PORT|brackets"):
-        split(bind)
+    with pytest.raises(Invalid, match=r"HOST:PORT|brackets"):
+        split_bind(bind)
     if bind:
         with pytest.raises(Invalid, match="--gateway"):
             binds(Settings(), bind, "", "")
@@ -34,4 +35,4 @@ def test_what_is_no_bind(bind: str) -> None:
     ("bind", "expected"), [("[::1]:0", ("::1", 0)), (":8443", ("", 8443)), ("example.org:1", ("example.org", 1))]
 )
 def test_host_and_port(bind: str, expected: tuple[str, int]) -> None:
-    assert split(bind) == expected
+    assert split_bind(bind) == expected

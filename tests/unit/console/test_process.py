@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from keten.console.main import listen
 from keten.core.errors import Invalid, Unavailable
+from keten.core.listening import listen
 from tests.unit.console.house import House
 
 
@@ -99,14 +99,14 @@ def test_an_address_that_is_taken_is_said(house: House) -> None:
 @pytest.mark.parametrize("bind", ["", "localhost", ":x", "127.0.0.1:70000", "127.0.0.1:-1", "127.0.0.1:٣"])
 def test_what_is_no_address(bind: str) -> None:
     with pytest.raises(Invalid) as caught:
-        listen(bind)
+        listen(bind, 1)
     assert caught.value.code == "bind"
 
 
 @pytest.mark.parametrize("bind", ["192.0.2.1:0", "no-such-host.invalid:0"])
 def test_an_address_that_is_not_here(bind: str) -> None:
     with pytest.raises(Unavailable) as caught:
-        listen(bind)
+        listen(bind, 1)
     assert caught.value.code == "cannot-listen"
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
-from keten.cli.up.binds import OFF, binds, split
+from keten.cli.up.binds import OFF, binds
 from keten.core.certificates import RENEWED_BEFORE, missing, read
 from keten.core.db import translated
+from keten.core.listening import split_bind
 from keten.keeper.certificates import gateway_hosts
 from keten.suppliers.rows import contracts
 
@@ -23,13 +24,13 @@ def listeners(case: Case) -> Iterator[Finding]:
     """Whether suppliers can reach the gateway at all, and whether outsiders can reach the console."""
     where = binds(case.settings, "", "", "")
     for name, bind in (("gateway", where.gateway), ("sftp", where.sftp)):
-        if bind != OFF and _is_loopback(split(bind)[0]):
+        if bind != OFF and _is_loopback(split_bind(bind)[0]):
             yield note(
                 f"{name}-loopback",
                 f"By its settings {name} listens on {bind}: only this machine reaches it.",
                 f"Set [{name}] bind in keten.toml, or start with --{name} HOST:PORT.",
             )
-    if where.console != OFF and not _is_loopback(split(where.console)[0]):
+    if where.console != OFF and not _is_loopback(split_bind(where.console)[0]):
         yield weak(
             "console-open",
             f"The console listens on {where.console}, beyond this machine.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from keten.core.errors import Invalid
+from keten.core.listening import split_bind
 from keten.core.settings import Settings
 
 OFF = "off"
@@ -28,23 +29,11 @@ def binds(settings: Settings, gateway: str, sftp: str, console: str) -> Binds:
     )
 
 
-def split(bind: str) -> tuple[str, int]:
-    """Host and port of HOST:PORT or [IPv6]:PORT. Raises `ValueError`."""
-    host, colon, port = bind.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65_535:
-        raise ValueError("write HOST:PORT, such as 127.0.0.1:8443; port 0 picks a free one; 'off' leaves it out")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError("an IPv6 address stands in brackets: [::1]:8443")
-    return host, int(port)
-
-
 def _bind(option: str, value: str) -> str:
     if value == OFF:
         return OFF
     try:
-        split(value)
-    except ValueError as error:
-        raise Invalid("bind", f"{option} {value!r}: {error}.") from error
+        split_bind(value)
+    except Invalid as error:
+        raise Invalid("bind", f"{option} {error.public}") from error
     return value
