@@ -295,9 +295,11 @@ def test_a_server_that_may_lose_is_refused() -> None:
         with pytest.raises(Unavailable) as refused, writing_engine(place_of(url)).connect():
             pass
         assert (refused.value.code, refused.value.reason) == ("database-not-durable", "fsync = off")
-        with writing_engine(place_of(url, risky=True)).connect() as connection:
+        engine = writing_engine(place_of(url, risky=True))
+        with engine.connect() as connection:
             shown = connection.exec_driver_sql("SHOW synchronous_commit").scalar()
             assert shown == "on", "set for this session, where the server's default is weaker"
+        engine.dispose()
 
 
 def test_an_order_of_text_that_may_change_is_refused(cluster: Cluster) -> None:

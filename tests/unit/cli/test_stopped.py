@@ -25,7 +25,12 @@ from tests.unit.cli.town import estate
 
 def command(home: Path, *words: str) -> subprocess.Popen[str]:
     line = [sys.executable, "-m", "keten", *words, "--home", str(home)]
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs, and what they start, ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
