@@ -60,17 +60,23 @@ def measure(size: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
         fill(place.settings, size)
 
     with Place(CLIENTS, before=before) as place:
-        place.start()
-        found = place.put(1024)
-        first = place.size()
-        keeper = place.keten.pid("keeper")
-        used = machine.cpu_seconds(keeper)
-        ours = uvloop.run(load_keeper(place, found, seconds))
-        ours["keeper_cpu_us_per_entry"] = round((machine.cpu_seconds(keeper) - used) / ours.pop("entries") * 1e6, 1)
+        first, ours = loaded(place, seconds)
         ours["fdatasync_ms"] = round(machine.fsync_ms(place.folder), 2)
         place.keten.down()
         peer = plain(place.keten.paths.database, first, place.folder / "plain.db")
     return ours, peer
+
+
+def loaded(place: Place, seconds: float) -> tuple[int, dict[str, Any]]:
+    """How many entries there were before the load, and what the load measured."""
+    place.start()
+    found = place.put(1024)
+    first = place.size()
+    keeper = place.keten.pid("keeper")
+    used = machine.cpu_seconds(keeper)
+    ours = uvloop.run(load_keeper(place, found, seconds))
+    ours["keeper_cpu_us_per_entry"] = round((machine.cpu_seconds(keeper) - used) / ours.pop("entries") * 1e6, 1)
+    return first, ours
 
 
 async def load_keeper(place: Place, found: str, seconds: float) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import uvloop
 from sqlalchemy import select
 
-from bench import machine
-from bench.entries import CLIENTS, load_keeper
+from bench.entries import CLIENTS, loaded
 from bench.figure import Figure
 from bench.place import Place
 from bench.prefill import fill
@@ -55,13 +53,7 @@ def measure(cluster: Cluster, size: int, seconds: float) -> tuple[dict[str, Any]
 
     name = cluster.fresh()
     with Place(CLIENTS, before=before, database=cluster.url(name)) as place:
-        place.start()
-        found = place.put(1024)
-        first = place.size()
-        keeper = place.keten.pid("keeper")
-        used = machine.cpu_seconds(keeper)
-        ours = uvloop.run(load_keeper(place, found, seconds))
-        ours["keeper_cpu_us_per_entry"] = round((machine.cpu_seconds(keeper) - used) / ours.pop("entries") * 1e6, 1)
+        first, ours = loaded(place, seconds)
         place.keten.down()
         rows = _rows(place, first)
     peer = copied(cluster, rows)

@@ -156,10 +156,6 @@ class Writer:
         """The newest head that is durable."""
         return self._transactions.head
 
-    async def empty_log(self) -> bool:
-        """Leave nothing of what was deleted in the database's log; whether that is so. In order, as any job."""
-        return await self._between(self._log.empty)
-
     async def scrub(self, traces: Collection[bytes] | None) -> bool:
         """Leave nothing of what was deleted in the database's files; whether that is so (`WriteAheadLog.scrub`)."""
         return await self._between(lambda: self._log.scrub(traces))
@@ -179,7 +175,7 @@ class Writer:
 
     @property
     def remains(self) -> str:
-        """Why `empty_log` may not do, for an operator."""
+        """Why `scrub` may not do, for an operator."""
         return self._log.remains
 
     @property
