@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 from keten.core.db import writing_engine
@@ -58,3 +59,4 @@ def fill(settings: Settings, count: int, clients: int = 1000, seed: int = 1) -> 
                 break
             posted = now
     engine.dispose()
+    os.sync()  # or the measurement that follows pays for writing back what was filled in here
