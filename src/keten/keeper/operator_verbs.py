@@ -18,6 +18,7 @@ from keten.datasets.rows import datasets
 from keten.identity.model import EndableRow
 from keten.keeper import entries
 from keten.keeper import protocol as said
+from keten.keeper.follow_verbs import FollowVerbs
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.subject_verbs import SubjectVerbs
@@ -49,6 +50,7 @@ class OperatorVerbs:
     def __init__(self, trusted: Trusted, gateways: GatewayVerbs) -> None:
         self._trusted = trusted
         self._gateways = gateways
+        self._following = FollowVerbs(trusted)
         self._outside = WitnessVerbs(trusted)
         self.subjects = SubjectVerbs(trusted, gateways, self)
 
@@ -66,6 +68,7 @@ class OperatorVerbs:
             "revocation.revoke": waiting_verb(said.Revoke, self.revoke),
             "ledger.locate": waiting_verb(said.Locate, self.locate),
             "ledger.exported": waiting_verb(said.Exported, self.exported),
+            **self._following.verbs(),
             **self._outside.verbs(),
             **self.subjects.verbs(),
         }

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from keten.keeper.follow_protocol import FOLLOW_VERBS
 from keten.keeper.subject_protocol import SUBJECT_VERBS
 from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
@@ -468,6 +469,7 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "revocation.revoke": (Revoke, Revoked),
     "ledger.locate": (Locate, Recorded),
     "ledger.exported": (Exported, Recorded),
+    **FOLLOW_VERBS,
     **WITNESS_VERBS,
     **SUBJECT_VERBS,
 }
