@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from keten.budgets.model import Limit
 from keten.core.clock import rfc3339
-from keten.datasets.model import Dataset
+from keten.datasets.model import Column, Dataset
 from keten.identity.keys import parse_line
 from keten.identity.model import Client, EndableRow, Person
 from keten.ledger.bound import BoundRow
@@ -29,6 +30,11 @@ _LEFT_OUT = {
     "budget": "no limit",
     "notify_within_hours": "not agreed",
     "retention_days": "no end",
+    "budgets": "one window",
+    "columns": "all of a table",
+    "caseload": "anybody's records",
+    "table": "files",
+    "breaker": "no limit",
 }
 _COUNTED = {DECLARED: "to declare", CHANGED: "to change", ENDED: "to end", KEPT_ENDED: "stay ended"}
 _DONE = {DECLARED: "declared", CHANGED: "changed", ENDED: "ended", KEPT_ENDED: "stay ended"}
@@ -145,7 +151,12 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
         case Organisation():
             return {"name": row.name, "country": row.country, "timezone": row.timezone}
         case Supplier():
-            return {"name": row.title, "country": row.country, "tier": row.tier}
+            return {
+                "name": row.title,
+                "country": row.country,
+                "tier": row.tier,
+                "budget": _limit(row.budget),
+            }
         case Person():
             of = {"supplier": names.get(row.supplier, row.supplier)} if row.supplier else {}
             return of | {"roles": list(row.roles)}
@@ -168,17 +179,36 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
                 "owner": names.get(row.owner, row.owner),
                 "classification": row.classification,
                 "retention_days": row.retention_days,
+                "table": {"key": row.key, "columns": [_column(one) for one in row.columns]} if row.columns else None,
+                "breaker": _limit(row.breaker),
             }
         case Grant():
-            budget = {"records": row.budget_records, "per": row.budget_per}
+            limits = [_limit(one) for one in row.limits]
             return {
                 "dataset": names.get(row.dataset, row.dataset),
                 "contract": names.get(row.contract, row.contract),
                 "purpose": row.purpose,
                 "form": row.form,
                 "to": [names.get(client, client) for client in row.to] or None,
-                "budget": budget if row.budget_records else None,
+                "budget": limits[0] if limits else None,
+                "budgets": limits if len(limits) > 1 else None,
+                "columns": list(row.columns) or None,
+                "caseload": {
+                    "dataset": names.get(row.caseload.dataset, row.caseload.dataset),
+                    "column": row.caseload.column,
+                    "outside": row.caseload.outside or "refuse",
+                }
+                if row.caseload
+                else None,
                 "label": row.label,
             }
         case _:
             raise TypeError(f"no row of the register: {type(row).__name__}")
+
+
+def _limit(limit: Limit | None) -> dict[str, Any] | None:
+    return None if limit is None else {"records": limit.records, "per": limit.per}
+
+
+def _column(column: Column) -> str:
+    return f"{column.name} ({column.category})"
