@@ -90,9 +90,7 @@ def _by_entry(some: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
 
 def _compared(stored: list[Charge], said: list[Recorded], since_us: int) -> Iterator[str]:
     """The charges of one entry: those that are as it says are taken out, of what is left each is told once."""
-    left = {
-        (one.grant, one.client, one.object, one.window_us, one.charged, one.at_us): one for one in said if one.charged
-    }
+    left = {(one.grant, one.client, one.object, one.window_us, one.charged, one.at_us): one for one in said}
     wrong = [
         charge
         for charge in stored

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, delete, insert, update
 
 from keten.budgets import entries
-from keten.budgets.checking import OPENED, ChargesCheck, Opened
+from keten.budgets.checking import ANSWERED, OPENED, ChargesCheck, Opened
 from keten.budgets.model import Recorded
 from keten.budgets.tables import budget_charges
 from keten.core.clock import SECOND, from_rfc3339, rfc3339
@@ -44,7 +44,7 @@ def opened(window_us: int = 5, charged: int = 10) -> Opened:
 
 def test_it_reads_the_entries_that_open_something() -> None:
     check = ChargesCheck()
-    assert check.kinds == {OPENED, entries.WINDOW_SPENT.name}
+    assert check.kinds == {OPENED, ANSWERED, entries.WINDOW_SPENT.name}
     assert check.name == "budgets"
 
 
