@@ -36,8 +36,8 @@ class Budgeted(Protocol):
 class Scope(msgspec.Struct, frozen=True, gc=False):
     """Whose budget it is: charges are kept under `owner` and `of`. Every one of its `limits` holds.
 
-    word: "grant" (owner: its id, of: the client), "supplier" (owner: its id, of: the dataset), or "dataset" (owner: its id,
-    of: ""), the breaker of all together.
+    word: "grant" (owner: its id, of: the client), "supplier" (owner: its id, of: the dataset), or "dataset" (owner: its
+    id, of: ""), the breaker of all together.
     """
 
     word: str

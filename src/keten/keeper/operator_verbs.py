@@ -36,8 +36,9 @@ from keten.suppliers import service as suppliers
 from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
 from keten.vault import service as vault
-from keten.vault.model import Stored
+from keten.vault.model import Ready, Stored
 from keten.vault.personal import Seals
+from keten.vault.sealed_table import MEDIA_TYPE
 
 log = logging.getLogger(__name__)
 ACKNOWLEDGE_SECONDS = 5.0
@@ -200,21 +201,27 @@ class OperatorVerbs:
             raise Invalid("unknown-name", public)
         if body.replace:
             self.subjects.require_unheld(dataset.id)  # what is replaced is destroyed
-        ready, _batch = await trusted.writer.run(
-            lambda writing: vault.begin_put(
+
+        def begin(writing: Writing) -> tuple[Ready, bytes]:
+            ready = vault.begin_put(
                 writing,
                 trusted.keys,
                 _standing(writing, dataset.id),
                 name=body.name,
-                media_type=body.media_type,
-                digest=body.digest,
-                size=body.size,
+                media_type=MEDIA_TYPE if dataset.is_table else body.media_type,
+                digest="" if dataset.is_table else body.digest,  # of the source: its sealed form has another
+                size=-1 if dataset.is_table else body.size,
                 replace=body.replace,
                 actor=_actor(connection),
-            ),
-            alone=True,
-        )
-        return said.PutReady(ready.object, ready.storage, ready.key, ready.unchanged)
+            )
+            return ready, vault.stored_key(writing.connection, dataset.id) or b""
+
+        (ready, wrapped), _batch = await trusted.writer.run(begin, alone=True)
+        shape = None
+        if dataset.is_table:
+            names = tuple(column.name for column in dataset.columns)
+            shape = said.TableShape(names, dataset.key, trusted.keys.records_key(dataset.id, wrapped))
+        return said.PutReady(ready.object, ready.storage, ready.key, ready.unchanged, shape)
 
     async def put_commit(self, connection: Connection, body: said.PutCommit) -> said.Recorded:
         """The content is durable in the store: from here on it is there."""

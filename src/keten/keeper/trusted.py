@@ -30,6 +30,7 @@ from keten.exchange.cursors import Cursors
 from keten.exchange.objects import Objects
 from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
+from keten.exchange.sealed_tables import SealedTables
 from keten.identity.service import SignIn
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
@@ -118,12 +119,13 @@ class Trusted:
         self.addresses = Addresses(self.keys)
         self.register = Register(self.reader)
         self.objects = Objects(self.reader)
+        self.store = LocalStore(paths.store)
+        self.tables = SealedTables(self.reader, self.store, self.keys)
         self.cursors = Cursors(derive(root.key, "cursors"))
         self.engine = Engine()
         self.decisions = Decisions(self.register, self.engine)
         self.budgets = Budgets()
         self.countries = Countries(settings.geo)
-        self.store = LocalStore(paths.store)
         self.accesses = Accesses()
         self.sign_in = SignIn(
             derive(root.key, of_log("identity", self.origin)),
