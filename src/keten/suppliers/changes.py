@@ -9,12 +9,12 @@ import msgspec
 
 from keten.budgets.model import Limit
 from keten.core.clock import rfc3339
-from keten.datasets.model import Column, Dataset
+from keten.datasets.model import Dataset
 from keten.identity.keys import parse_line
 from keten.identity.model import Client, EndableRow, Person
 from keten.ledger.bound import BoundRow
 from keten.suppliers.mistakes import plain
-from keten.suppliers.model import Contract, Grant, Organisation, Supplier
+from keten.suppliers.model import Caseload, Contract, Grant, Organisation, Supplier
 
 DECLARED = "declared"
 CHANGED = "changed"
@@ -129,7 +129,11 @@ def _fields(change: Change, names: Mapping[str, str]) -> dict[str, list[Any]]:
         return {}
     old = _view(before, names) if before is not None else {}
     new = _view(after, names)
-    fields = {name: [old.get(name), value] for name, value in new.items() if before is None or old.get(name) != value}
+    fields = {
+        name: [old.get(name), new.get(name)]
+        for name in {**new, **old}
+        if before is None or old.get(name) != new.get(name)
+    }
     if change.email:
         fields["email"] = [_HIDDEN if before is not None else None, _HIDDEN]
     if isinstance(before, Contract) and isinstance(after, Contract):
@@ -151,12 +155,8 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
         case Organisation():
             return {"name": row.name, "country": row.country, "timezone": row.timezone}
         case Supplier():
-            return {
-                "name": row.title,
-                "country": row.country,
-                "tier": row.tier,
-                "budget": _limit(row.budget),
-            }
+            own = {"name": row.title, "country": row.country, "tier": row.tier}
+            return own | _given(budget=_limit(row.budget))
         case Person():
             of = {"supplier": names.get(row.supplier, row.supplier)} if row.supplier else {}
             return of | {"roles": list(row.roles)}
@@ -179,9 +179,7 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
                 "owner": names.get(row.owner, row.owner),
                 "classification": row.classification,
                 "retention_days": row.retention_days,
-                "table": {"key": row.key, "columns": [_column(one) for one in row.columns]} if row.columns else None,
-                "breaker": _limit(row.breaker),
-            }
+            } | _given(table=_table(row), breaker=_limit(row.breaker))
         case Grant():
             limits = [_limit(one) for one in row.limits]
             return {
@@ -191,17 +189,12 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
                 "form": row.form,
                 "to": [names.get(client, client) for client in row.to] or None,
                 "budget": limits[0] if limits else None,
-                "budgets": limits if len(limits) > 1 else None,
-                "columns": list(row.columns) or None,
-                "caseload": {
-                    "dataset": names.get(row.caseload.dataset, row.caseload.dataset),
-                    "column": row.caseload.column,
-                    "outside": row.caseload.outside or "refuse",
-                }
-                if row.caseload
-                else None,
                 "label": row.label,
-            }
+            } | _given(
+                budgets=limits if len(limits) > 1 else None,
+                columns=list(row.columns) or None,
+                caseload=_caseload(row.caseload, names),
+            )
         case _:
             raise TypeError(f"no row of the register: {type(row).__name__}")
 
@@ -210,5 +203,19 @@ def _limit(limit: Limit | None) -> dict[str, Any] | None:
     return None if limit is None else {"records": limit.records, "per": limit.per}
 
 
-def _column(column: Column) -> str:
-    return f"{column.name} ({column.category})"
+def _table(row: Dataset) -> dict[str, Any] | None:
+    if not row.columns:
+        return None
+    return {"key": row.key, "columns": ", ".join(f"{one.name} ({one.category})" for one in row.columns)}
+
+
+def _caseload(caseload: Caseload | None, names: Mapping[str, str]) -> dict[str, Any] | None:
+    if caseload is None:
+        return None
+    dataset = names.get(caseload.dataset, caseload.dataset)
+    return {"dataset": dataset, "column": caseload.column, "outside": caseload.outside or "refuse"}
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """What most rows do not have is shown of those that have it."""
+    return {name: value for name, value in fields.items() if value is not None}
