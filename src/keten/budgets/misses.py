@@ -1,44 +1,74 @@
 """Telling who guesses at keys from who mistypes now and then, with a bound on how seldom that is wrong.
 
-A one-sided cumulative sum (Page 1954, "Continuous inspection schemes", Biometrika 41) of the log-likelihood ratio of a
-fifth of misses against the two per cent of people at work. What it takes to reach the threshold hardly depends on how
-long somebody worked well before: the sum never goes below nought.
+Two one-sided cumulative sums (Page 1954, "Continuous inspection schemes", Biometrika 41) of log-likelihood ratios
+against the two per cent of misses of people at work: a quick one for guessing wildly, a patient one for guessing with
+care. What it takes to reach the threshold hardly depends on how long somebody worked well before, for a sum never goes
+below nought; on average an honest client makes at least five million lookups before one of them does
+(docs/decisions/0018-lookups.md).
 """
 
 from __future__ import annotations
 
 import math
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from keten.budgets.tables import lookup_scores
 
-USUAL, GUESSING = 0.02, 0.2
-"""Shares of lookups that find nothing: of people at work, and from which on it is guessing."""
+USUAL = 0.02
+"""The share of lookups that find nothing, of people at work."""
 UNIT = 1_000_000  # scores are whole numbers of millionths, so that whoever replays them gets the same
-STOP = round(math.log(1e6) * UNIT)
-MISS = round(math.log(GUESSING / USUAL) * UNIT)
-HIT = round(math.log((1 - GUESSING) / (1 - USUAL)) * UNIT)
+STOP = round(math.log(1e7) * UNIT)
 STOPPED_US = 3_600_000_000
 """How long lookups of one client under one grant are refused after that: an hour."""
 
 
-def scored(score: int, found: int, missed: int) -> int:
+class Score(msgspec.Struct, frozen=True, gc=False):
+    """Both sums, in millionths; and until when lookups are refused (microseconds; 0: they are not)."""
+
+    quick: int = 0
+    patient: int = 0
+    stopped_until_us: int = 0
+
+    @property
+    def guesses(self) -> bool:
+        """Whether one of them has reached the threshold."""
+        return self.quick >= STOP or self.patient >= STOP
+
+
+class _Step(msgspec.Struct, frozen=True):
+    miss: int
+    hit: int
+
+    def scored(self, score: int, found: int, missed: int) -> int:
+        return max(0, max(0, score + self.hit * found) + self.miss * missed)
+
+
+def _step(guessing: float) -> _Step:
+    """What a miss and a hit add, against so large a share of misses."""
+    return _Step(round(math.log(guessing / USUAL) * UNIT), round(math.log((1 - guessing) / (1 - USUAL)) * UNIT))
+
+
+QUICK, PATIENT = _step(0.3), _step(0.15)
+
+
+def scored(score: Score, found: int, missed: int) -> Score:
     """The score after a lookup of so many keys, in the order that scores highest: the misses last."""
-    return max(0, max(0, score + HIT * found) + MISS * missed)
+    return Score(QUICK.scored(score.quick, found, missed), PATIENT.scored(score.patient, found, missed))
 
 
-def read_score(connection: Connection, grant: str, client: str) -> tuple[int, int]:
-    """The score of a client under a grant, and until when it is stopped (microseconds; 0: it is not)."""
-    row = connection.execute(
-        select(lookup_scores.c.score, lookup_scores.c.stopped_until_us).where(_of(grant, client))
-    ).first()
-    return (row.score, row.stopped_until_us) if row is not None else (0, 0)
+def read_score(connection: Connection, grant: str, client: str) -> Score:
+    """The score of a client under a grant."""
+    table = lookup_scores.c
+    columns = select(table.quick, table.patient, table.stopped_until_us)
+    row = connection.execute(columns.where(_of(grant, client))).first()
+    return Score(*row) if row is not None else Score()
 
 
-def write_score(connection: Connection, grant: str, client: str, score: int, stopped_until_us: int) -> None:
+def write_score(connection: Connection, grant: str, client: str, score: Score) -> None:
     """Remember a score, in the transaction of the entry that says it."""
-    values = {"score": score, "stopped_until_us": stopped_until_us}
+    values = msgspec.structs.asdict(score)
     changed = connection.execute(update(lookup_scores).where(_of(grant, client)).values(values))
     if changed.rowcount == 0:
         connection.execute(insert(lookup_scores).values(grant=grant, client=client, **values))

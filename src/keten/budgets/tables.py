@@ -26,7 +26,8 @@ lookup_scores = Table(
     metadata,
     Column("grant", String(26), primary_key=True),
     Column("client", String(26), primary_key=True),
-    Column("score", BigInteger, nullable=False),
+    Column("quick", BigInteger, nullable=False),
+    Column("patient", BigInteger, nullable=False),
     Column("stopped_until_us", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )

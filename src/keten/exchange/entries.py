@@ -62,7 +62,7 @@ LOOKUP_ANSWERED = kind(
         "records": "how many the table has",
         "charged": "records charged to the client's budget by this lookup",
         "charges": "each charge: whose budget (two ids), the record, the start of the window, for how many records",
-        "score": "how near the client is to guessing at keys, in millionths; above 13815511 it is stopped",
+        "score": "how near the client is to guessing at keys, by two measures, in millionths; 16118096 stops it",
     },
 )
 LOOKUP_REFUSED = kind(
@@ -74,7 +74,7 @@ LOOKUP_REFUSED = kind(
         "missed": "how many there were not, when that is why",
         "outside": "how many are not in the grant's caseload, when that is why",
         "scope": "whose budget is spent: grant, supplier or dataset",
-        "score": "how near the client is to guessing at keys, in millionths",
+        "score": "how near the client is to guessing at keys, by two measures, in millionths",
         "stopped_until_us": "until when its lookups are refused",
         "count": "how many alike, where several were counted into one",
     },

@@ -218,11 +218,11 @@ class _Committing:
         found = [self._present(writing, one) for one in self._found]
         given = list({one.record: one for one in found if one.values is not None}.values())
         missed = sum(one.values is None for one in found)
-        score, until_us = misses.read_score(writing.connection, grant.id, lookup.client)  # 2
-        if until_us > writing.time_us:
-            return self._refuse(writing, ("guessing",), stopped_until_us=until_us)
-        score = misses.scored(score if not until_us else 0, len(given), missed)
-        if score >= misses.STOP:
+        before = misses.read_score(writing.connection, grant.id, lookup.client)  # 2
+        if before.stopped_until_us > writing.time_us:
+            return self._refuse(writing, ("guessing",), stopped_until_us=before.stopped_until_us)
+        score = misses.scored(misses.Score() if before.stopped_until_us else before, len(given), missed)
+        if score.guesses:
             return self._stop(writing, grant, score, missed)
         outside = sum(one.outside for one in given)
         cost = grant.caseload.outside if grant.caseload is not None else 0
@@ -235,7 +235,7 @@ class _Committing:
         taken = self._door.charge_all(writing, ready.scopes, items, ready.timezone)  # 4
         if isinstance(taken, Spent):
             return self._refuse(writing, ("budget-spent",), spent=taken, scope=taken.scope)
-        misses.write_score(writing.connection, grant.id, lookup.client, score, 0)
+        misses.write_score(writing.connection, grant.id, lookup.client, score)
         details |= {
             "found": len(found) - missed,
             "missed": missed,
@@ -245,7 +245,7 @@ class _Committing:
             "records": ready.version.table.records if ready.version is not None else 0,
             "charged": sum(one.records for one in taken if one.word == "grant"),
             "charges": charges_of(taken),
-            "score": score,
+            "score": [score.quick, score.patient],
         }
         index = writing.record(draft)  # 5
         return Answered(index, records=tuple(self._shown(one) for one in found))
@@ -262,13 +262,13 @@ class _Committing:
         names = self._ready.version.table.columns.names
         return {name: one.values[names.index(name)] for name in self._ready.columns}
 
-    def _stop(self, writing: Writing, grant: Grant, score: int, missed: int) -> Answered | None:
+    def _stop(self, writing: Writing, grant: Grant, score: misses.Score, missed: int) -> Answered | None:
         """Too many misses: nothing is given, and nothing for an hour."""
         until_us = writing.time_us + misses.STOPPED_US
-        misses.write_score(writing.connection, grant.id, self._ready.lookup.client, score, until_us)
-        return self._refuse(
-            writing, ("guessing",), always=True, stopped_until_us=until_us, missed=missed, score=score
-        )
+        stopped = msgspec.structs.replace(score, stopped_until_us=until_us)
+        misses.write_score(writing.connection, grant.id, self._ready.lookup.client, stopped)
+        both = [score.quick, score.patient]
+        return self._refuse(writing, ("guessing",), always=True, stopped_until_us=until_us, missed=missed, score=both)
 
     def _refuse(
         self,
@@ -278,7 +278,7 @@ class _Committing:
         spent: Spent | None = None,
         stopped_until_us: int = 0,
         always: bool = False,
-        **more: int | str,
+        **more: int | str | list[int],
     ) -> Answered | None:
         lookup = self._ready.lookup
         admitted = self._refusals.admit(lookup.client, reasons, writing.time_us)

@@ -322,6 +322,8 @@ def build(gateway: Gateway) -> routing.Router:
         Route(one.path, Endpoint(getattr(gateway, one.handler)), methods=list(one.methods), name=one.name)
         for one in HTTPS
     ]
+    for route, one in zip(routes, HTTPS, strict=True):
+        route.methods = set(one.methods)  # Starlette adds HEAD by itself
     return routing.Router(routes, redirect_slashes=False, default=_refusing(Problem("not-found")))
 
 

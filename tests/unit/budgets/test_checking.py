@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -20,14 +19,6 @@ from tests.unit.vault.house import NOW, House
 
 DAY_US = 86_400 * SECOND
 KIND = Kind(OPENED, "Only to be charged for.", {})
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.engine.dispose()
-    made.reader.dispose()
 
 
 def opened(window_us: int = 5, charged: int = 10) -> Opened:
