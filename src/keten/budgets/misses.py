@@ -10,9 +10,10 @@ below nought; on average an honest client makes at least five million lookups be
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from keten.budgets.tables import lookup_scores
 
@@ -22,6 +23,7 @@ UNIT = 1_000_000  # scores are whole numbers of millionths, so that whoever repl
 STOP = round(math.log(1e7) * UNIT)
 STOPPED_US = 3_600_000_000
 """How long lookups of one client under one grant are refused after that: an hour."""
+MAX_KNOWN = 50_000
 
 
 class Score(msgspec.Struct, frozen=True, gc=False):
@@ -58,25 +60,48 @@ def scored(score: Score, found: int, missed: int) -> Score:
     return Score(QUICK.scored(score.quick, found, missed), PATIENT.scored(score.patient, found, missed))
 
 
-def read_score(connection: Connection, grant: str, client: str) -> Score:
-    """The score of a client under a grant."""
-    table = lookup_scores.c
-    columns = select(table.quick, table.patient, table.stopped_until_us)
-    row = connection.execute(columns.where(_of(grant, client))).first()
-    return Score(*row) if row is not None else Score()
+class Scores:
+    """Scores over `lookup_scores`, within the writer's transaction, which ends with `commit` or `rollback`.
 
+    The table is the truth; what is remembered only spares reading it, and what does not change is not written.
+    """
 
-def write_score(connection: Connection, grant: str, client: str, score: Score) -> None:
-    """Remember a score, in the transaction of the entry that says it."""
-    values = msgspec.structs.asdict(score)
-    changed = connection.execute(update(lookup_scores).where(_of(grant, client)).values(values))
-    if changed.rowcount == 0:
-        connection.execute(insert(lookup_scores).values(grant=grant, client=client, **values))
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], Score] = OrderedDict()
+        self._touched: set[tuple[str, str]] = set()
 
+    def read(self, connection: Connection, grant: str, client: str) -> Score:
+        """The score of a client under a grant."""
+        found = self._known.get((grant, client))
+        if found is None:
+            table = lookup_scores.c
+            columns = select(table.quick, table.patient, table.stopped_until_us)
+            row = connection.execute(columns.where(_of(grant, client))).first()
+            found = self._known[grant, client] = Score(*row) if row is not None else Score()
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
+        return found
 
-def forget_score(connection: Connection, grant: str, client: str) -> None:
-    """Begin anew: somebody looked, and it was fine."""
-    connection.execute(delete(lookup_scores).where(_of(grant, client)))
+    def write(self, connection: Connection, grant: str, client: str, score: Score) -> None:
+        """Remember a score, in the transaction of the entry that says it."""
+        if score == self.read(connection, grant, client):
+            return
+        self._touched.add((grant, client))
+        self._known[grant, client] = score
+        values = msgspec.structs.asdict(score)
+        changed = connection.execute(update(lookup_scores).where(_of(grant, client)).values(values))
+        if changed.rowcount == 0:
+            connection.execute(insert(lookup_scores).values(grant=grant, client=client, **values))
+
+    def commit(self) -> None:
+        """The transaction is durable."""
+        self._touched.clear()
+
+    def rollback(self) -> None:
+        """The transaction did not happen: what it touched is read from the table again."""
+        for key in self._touched:
+            self._known.pop(key, None)
+        self._touched.clear()
 
 
 def _of(grant: str, client: str) -> ColumnElement[bool]:

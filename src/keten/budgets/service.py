@@ -127,11 +127,11 @@ class Budgets:
                 if wanted > available:  # 3
                     return Spent(available, limit.records, counter.window.end_us, scope.word)
             fresh.append((scope, counters, [one for one in needed if one.counters]))
-        return [  # 4
-            taken
-            for scope, counters, needed in fresh
-            for taken in self._take(writing, scope, counters, needed, at_us)
-        ]
+        taken = [one for scope, counters, needed in fresh for one in self._take(scope, counters, needed)]
+        if taken:  # 4
+            rows = [_row(one, at_us, writing.next_index) for one in taken]
+            writing.connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+        return taken
 
     def commit(self) -> None:
         """The transaction is durable."""
@@ -143,35 +143,18 @@ class Budgets:
             self._drop(key)
         self._touched.clear()
 
-    def _take(
-        self, writing: Writing, scope: Scope, counters: tuple[_Counter, ...], needed: list[_Needed], at_us: int
-    ) -> list[Taken]:
+    def _take(self, scope: Scope, counters: tuple[_Counter, ...], needed: list[_Needed]) -> list[Taken]:
+        """Count what is charged in one scope."""
         if not needed:
             return []
         self._touched.add((scope.owner, scope.of))
-        index = writing.next_index
-        rows = [
-            {
-                "grant": scope.owner,
-                "client": scope.of,
-                "object": one.item,
-                "window_start_us": one.start_us,
-                "records": one.records,
-                "at_us": at_us,
-                "idx": index,
-            }
-            for one in needed
-        ]
-        writing.connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
         before = sum(counter.remembered for counter in counters)
         for one in needed:
             for counter in one.counters:
                 counter.add(one.item, one.records)
         self._remembered += sum(counter.remembered for counter in counters) - before
         self._trim()
-        return [
-            Taken(scope.word, scope.owner, scope.of, one.item, one.start_us, one.records) for one in needed
-        ]
+        return [Taken(scope.word, scope.owner, scope.of, one.item, one.start_us, one.records) for one in needed]
 
     def _window(self, at_us: int, per: str, tz: str) -> Window:
         found = self._windows.get((per, tz))
@@ -293,3 +276,15 @@ def _has(connection: Connection, counter: _Counter, scope: Scope, object_id: str
     key = (scope.owner, scope.of)
     statement = select(budget_charges.c.idx).where(_of(key, counter.window), budget_charges.c.object == object_id)
     return connection.execute(statement.limit(1)).first() is not None
+
+
+def _row(taken: Taken, at_us: int, index: int) -> dict[str, str | int]:
+    return {
+        "grant": taken.owner,
+        "client": taken.of,
+        "object": taken.object,
+        "window_start_us": taken.window_start_us,
+        "records": taken.records,
+        "at_us": at_us,
+        "idx": index,
+    }

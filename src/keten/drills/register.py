@@ -80,12 +80,25 @@ def key_of(person: int) -> str:
 
 
 class Register:
-    """A running instance with a register of `people`, and `clients` systems of one partner."""
+    """A running instance with a register of `people`, and `clients` systems of one partner.
 
-    def __init__(self, people: int, clients: int, say: Callable[[str], None], folder: Path | None = None) -> None:
+    limits: records a day of a client, of the partner, and of everybody. settings: more of keten.toml.
+    """
+
+    def __init__(
+        self,
+        people: int,
+        clients: int,
+        say: Callable[[str], None],
+        folder: Path | None = None,
+        *,
+        limits: tuple[int, int, int] = (BUDGET, SUPPLIER_BUDGET, BREAKER),
+        settings: str = "",
+    ) -> None:
+        self._limits = limits
         self.people = people
         self._say = say
-        self.keten = Throwaway(folder, settings='[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n')
+        self.keten = Throwaway(folder, settings='[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n' + settings)
         self._keys = [Key(self.keten.folder / f"adviser-{number}") for number in range(clients)]
         self.sealing_seconds = 0.0
         self._share = ""
@@ -95,9 +108,8 @@ class Register:
         self._say(f"An instance with a register of {self.people:,} people, and {len(self._keys)} advisers' systems …")
         self.keten.up()
         clients = ", ".join(f'{{id: adviser-{n}, keys: ["{key.line}"]}}' for n, key in enumerate(self._keys))
-        self.keten.apply(
-            _ESTATE.format(clients=clients, budget=BUDGET, supplier=SUPPLIER_BUDGET, breaker=BREAKER)
-        )
+        budget, supplier, breaker = self._limits
+        self.keten.apply(_ESTATE.format(clients=clients, budget=budget, supplier=supplier, breaker=breaker))
         source = self.keten.folder / "register.csv"
         self._write(source)
         began = time.monotonic()
@@ -124,7 +136,11 @@ class Register:
 
     def look_up(self, system: SupplierSystem, key: str) -> Answer:
         """One lookup over HTTPS."""
-        return system.get(f"/v1/lookups/{self._share}?key={quote(key)}&case=DRILL")
+        return system.get(self.path_of(key))
+
+    def path_of(self, key: str) -> str:
+        """Where a key is looked up, once somebody has signed in."""
+        return f"/v1/lookups/{self._share}?key={quote(key)}&case=DRILL"
 
     def take(self, system: SupplierSystem, keys: Iterable[str], at_once: int = _AT_ONCE) -> Taken:
         """Ask for key after key, many at once, until nothing more is given; what is not answered is tried again."""

@@ -29,8 +29,7 @@ from keten.policy.model import Allow
 from keten.policy.service import Decisions, Outcome
 from keten.suppliers.model import Grant
 from keten.suppliers.register import Register
-from keten.vault.keys import Keys
-from keten.vault.personal import seal_for, subject_erased
+from keten.vault.personal import subject_erased
 from keten.vault.record_ids import normal_key
 from keten.vault.sealed_table import Value
 
@@ -38,7 +37,6 @@ MOST_KEYS = 50
 MAX_CASE = 200
 NEAR = 8  # keys that are numbers so close to each other are neighbours
 _REMEMBERED, _CLIENTS = 64, 10_000
-_encode = msgspec.json.Encoder().encode
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -90,12 +88,19 @@ class Answered(msgspec.Struct, frozen=True):
 class Lookups:
     """Evaluates and records lookups."""
 
-    def __init__(self, door: Door, register: Register, decisions: Decisions, tables: SealedTables, keys: Keys) -> None:
+    def __init__(
+        self,
+        door: Door,
+        register: Register,
+        decisions: Decisions,
+        tables: SealedTables,
+        scores: misses.Scores,
+    ) -> None:
         self._door = door
         self._register = register
         self._decisions = decisions
         self._tables = tables
-        self._keys = keys
+        self._scores = scores
         self._recent: OrderedDict[str, deque[int]] = OrderedDict()
         self._seen = -1
 
@@ -166,7 +171,7 @@ class Lookups:
         self, ready: Ready, found: Sequence[Found], refusals: Refusals
     ) -> Callable[[Writing], Answered | None]:
         """Steps 4 and 5, to be run by the writer; None when a refusal was only counted."""
-        return _Committing(self._door, self._keys, ready, found, refusals)
+        return _Committing(self._door, self._scores, ready, found, refusals)
 
 
 def find(ready: Ready) -> list[Found]:
@@ -191,10 +196,10 @@ class _Committing:
     """One lookup, in the writer's transaction."""
 
     def __init__(
-        self, door: Door, keys: Keys, ready: Ready, found: Sequence[Found], refusals: Refusals
+        self, door: Door, scores: misses.Scores, ready: Ready, found: Sequence[Found], refusals: Refusals
     ) -> None:
         self._door = door
-        self._keys = keys
+        self._scores = scores
         self._ready = ready
         self._found = found
         self._refusals = refusals
@@ -218,7 +223,7 @@ class _Committing:
         found = [self._present(writing, one) for one in self._found]
         given = list({one.record: one for one in found if one.values is not None}.values())
         missed = sum(one.values is None for one in found)
-        before = misses.read_score(writing.connection, grant.id, lookup.client)  # 2
+        before = self._scores.read(writing.connection, grant.id, lookup.client)  # 2
         if before.stopped_until_us > writing.time_us:
             return self._refuse(writing, ("guessing",), stopped_until_us=before.stopped_until_us)
         score = misses.scored(misses.Score() if before.stopped_until_us else before, len(given), missed)
@@ -235,7 +240,7 @@ class _Committing:
         taken = self._door.charge_all(writing, ready.scopes, items, ready.timezone)  # 4
         if isinstance(taken, Spent):
             return self._refuse(writing, ("budget-spent",), spent=taken, scope=taken.scope)
-        misses.write_score(writing.connection, grant.id, lookup.client, score)
+        self._scores.write(writing.connection, grant.id, lookup.client, score)
         details |= {
             "found": len(found) - missed,
             "missed": missed,
@@ -266,7 +271,7 @@ class _Committing:
         """Too many misses: nothing is given, and nothing for an hour."""
         until_us = writing.time_us + misses.STOPPED_US
         stopped = msgspec.structs.replace(score, stopped_until_us=until_us)
-        misses.write_score(writing.connection, grant.id, self._ready.lookup.client, stopped)
+        self._scores.write(writing.connection, grant.id, self._ready.lookup.client, stopped)
         both = [score.quick, score.patient]
         return self._refuse(writing, ("guessing",), always=True, stopped_until_us=until_us, missed=missed, score=both)
 
@@ -300,9 +305,7 @@ class _Committing:
             "policy_hash": outcome.policy_hash,
             "attributes": outcome.attributes,
         }
-        personal = self._door.sealed_address(writing, lookup.client, lookup.address)
-        for one in given:
-            personal[one.record] = seal_for(writing, self._keys, one.record, _encode({"case": lookup.case}))
+        personal = self._door.sealed_address(writing, lookup.client, f"{lookup.address} case {lookup.case}".strip())
         subjects = (lookup.client, *(one.record for one in given))
         refs = refs_of(outcome, version.found if version is not None else None)
         if outcome.attributes.dataset:

@@ -12,8 +12,9 @@ from sqlalchemy import Engine
 from keten.core.db import translated
 from keten.core.storage import Store
 from keten.vault import service as vault
-from keten.vault.frames import FRAME_SIZE, FrameReader
+from keten.vault.frames import FrameReader
 from keten.vault.keys import Keys
+from keten.vault.layouts import frame_size
 from keten.vault.model import Object
 from keten.vault.paging import newest
 from keten.vault.record_ids import record_id, record_tag
@@ -70,7 +71,7 @@ class SealedTables:
             version = self._open.get(dataset)
             if version is None or version.found != found:
                 blob = self._store.open(found.storage)
-                layout = _Layout(found.size, FRAME_SIZE, vault.header_of(found))
+                layout = _Layout(found.size, frame_size(found.media_type), vault.header_of(found))
                 table = SealedTable(FrameReader(blob, self._keys.content_key(wrapped), layout))
                 weakref.finalize(table, blob.close)  # whoever reads in it now has it for as long as that takes
                 version = Version(found, table, self._keys.records_key(wrapped.dataset, wrapped.dataset_key))

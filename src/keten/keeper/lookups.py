@@ -22,7 +22,7 @@ class LookupVerb:
 
     def __init__(self, trusted: Trusted) -> None:
         self._trusted = trusted
-        self._lookups = Lookups(trusted.door, trusted.register, trusted.decisions, trusted.tables, trusted.keys)
+        self._lookups = Lookups(trusted.door, trusted.register, trusted.decisions, trusted.tables, trusted.scores)
 
     async def answer(
         self, body: said.LookUp, principal: Principal, country: str, still: Callable[[], None]

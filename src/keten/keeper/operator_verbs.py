@@ -36,9 +36,9 @@ from keten.suppliers import service as suppliers
 from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
 from keten.vault import service as vault
+from keten.vault.layouts import TABLE_TYPE
 from keten.vault.model import Ready, Stored
 from keten.vault.personal import Seals
-from keten.vault.sealed_table import MEDIA_TYPE
 
 log = logging.getLogger(__name__)
 ACKNOWLEDGE_SECONDS = 5.0
@@ -199,6 +199,8 @@ class OperatorVerbs:
         if not isinstance(dataset, Dataset):
             public = f"There is no dataset {body.dataset!r} in the register; declare it and apply."
             raise Invalid("unknown-name", public)
+        if body.media_type == TABLE_TYPE and not dataset.is_table:
+            raise Invalid("media-type", "Content of this type goes into datasets that are tables only.")
         if body.replace:
             self.subjects.require_unheld(dataset.id)  # what is replaced is destroyed
 
@@ -208,7 +210,7 @@ class OperatorVerbs:
                 trusted.keys,
                 _standing(writing, dataset.id),
                 name=body.name,
-                media_type=MEDIA_TYPE if dataset.is_table else body.media_type,
+                media_type=TABLE_TYPE if dataset.is_table else body.media_type,
                 digest="" if dataset.is_table else body.digest,  # of the source: its sealed form has another
                 size=-1 if dataset.is_table else body.size,
                 replace=body.replace,

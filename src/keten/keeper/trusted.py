@@ -15,6 +15,7 @@ from keten import __version__
 from keten.backup import ended
 from keten.backup import service as backups
 from keten.backup.keys import Secrets, write_keys
+from keten.budgets.misses import Scores
 from keten.budgets.service import Budgets
 from keten.core.clock import Clock, rfc3339
 from keten.core.crypto import derive
@@ -125,6 +126,7 @@ class Trusted:
         self.engine = Engine()
         self.decisions = Decisions(self.register, self.engine)
         self.budgets = Budgets()
+        self.scores = Scores()
         self.countries = Countries(settings.geo)
         self.accesses = Accesses()
         self.sign_in = SignIn(
@@ -145,7 +147,7 @@ class Trusted:
             head,
             self.clock,
             open_indexes=[one.index for one in self.accesses],
-            participants=(self.budgets, self.addresses, self.sign_ins.refusals),
+            participants=(self.budgets, self.scores, self.addresses, self.sign_ins.refusals),
             on_commit=self._committed,
             disk=Disk(place, settings.keeper.reserve_bytes),
         )

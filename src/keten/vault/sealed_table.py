@@ -5,7 +5,7 @@ lookup opens one frame. Nothing tells how the source was ordered, and without th
 record is whose. Byte by byte: docs/formats/table.md.
 
     content   = block 0 ‖ … ‖ block n-1 ‖ directory ‖ trailer
-    block     = count (4) ‖ end (4) ‖ count × (tag (16) ‖ where (4)) ‖ records ‖ zeros, to FRAME_SIZE; the last one too
+    block     = count (4) ‖ end (4) ‖ count × (tag (16) ‖ where (4)) ‖ records ‖ zeros, to BLOCK; the last one too
     record    = MessagePack array of the columns' values
     directory = n × the first tag of a block (16) ‖ MessagePack of the columns' names and the key's place
     trailer   = "KTT1" ‖ blocks (4) ‖ records (8) ‖ bytes of the columns (4)                                20 bytes
@@ -21,12 +21,13 @@ from typing import Any
 import msgspec
 
 from keten.core.errors import Corrupt, Invalid
-from keten.vault.frames import FRAME_SIZE, FrameReader
+from keten.vault.frames import FrameReader
+from keten.vault.layouts import TABLE_EXPONENT
 from keten.vault.record_ids import ID_BYTES
 
 MAGIC = b"KTT1"
-MEDIA_TYPE = "application/vnd.keten.table"
-MAX_RECORD = 256 * 1024
+BLOCK = 1 << TABLE_EXPONENT
+MAX_RECORD = BLOCK // 2
 MAX_COLUMNS = 1000
 _HEAD = struct.Struct(">II")
 _PLACE = struct.Struct(f">{ID_BYTES}sI")
@@ -83,7 +84,7 @@ class _Packing:
         return self._places[0][0]
 
     def fits(self, record: bytes) -> bool:
-        return _HEAD.size + (len(self._places) + 1) * _PLACE.size + len(self._records) + len(record) <= FRAME_SIZE
+        return _HEAD.size + (len(self._places) + 1) * _PLACE.size + len(self._records) + len(record) <= BLOCK
 
     def add(self, tag: bytes, record: bytes) -> None:
         self._places.append((tag, len(self._records)))
@@ -93,7 +94,7 @@ class _Packing:
         start = _HEAD.size + len(self._places) * _PLACE.size
         places = b"".join(_PLACE.pack(tag, start + at) for tag, at in self._places)
         head = _HEAD.pack(len(self._places), start + len(self._records))
-        return bytes((head + places + self._records).ljust(FRAME_SIZE, b"\0"))
+        return bytes((head + places + self._records).ljust(BLOCK, b"\0"))
 
 
 class SealedTable:
@@ -109,7 +110,7 @@ class SealedTable:
             magic, self._blocks, self.records, named = _TRAILER.unpack(trailer)
         except struct.error as error:
             raise _damaged("the trailer is cut off") from error
-        end = self._blocks * FRAME_SIZE
+        end = self._blocks * BLOCK
         directory = b"".join(reader.read(end)) if end <= reader.size else b""
         if magic != MAGIC or len(directory) != self._blocks * ID_BYTES + named + _TRAILER.size:
             raise _damaged("it is no table")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
-from sqlalchemy import Connection
 
 from keten.budgets import misses
 from keten.budgets.misses import Score
@@ -72,20 +71,33 @@ def test_several_keys_at_once_score_no_less_than_one_by_one() -> None:
         assert together.patient >= one_by_one.patient
 
 
-@pytest.fixture
-def connection(house: House) -> Iterator[Connection]:
-    with house.writing() as writing:
-        yield writing.connection
-
-
-def test_scores_are_kept_for_each_grant_and_client(connection: Connection) -> None:
+def test_scores_are_kept_for_each_grant_and_client(house: House) -> None:
     grant, client, other = new_id(), new_id(), new_id()
-    assert misses.read_score(connection, grant, client) == Score()
-    misses.write_score(connection, grant, client, Score(5, 6))
-    misses.write_score(connection, grant, client, Score(7, 8, 9))
-    misses.write_score(connection, grant, other, Score(1))
-    assert misses.read_score(connection, grant, client) == Score(7, 8, 9)
-    assert misses.read_score(connection, grant, other) == Score(1)
-    misses.forget_score(connection, grant, client)
-    assert misses.read_score(connection, grant, client) == Score()
-    assert misses.read_score(connection, grant, other) == Score(1)
+    scores = misses.Scores()
+
+    def kept(whose: str) -> Score:
+        with house.reader.connect() as connection:
+            return misses.Scores().read(connection, grant, whose)
+
+    with house.writing() as writing:
+        assert scores.read(writing.connection, grant, client) == Score()
+        scores.write(writing.connection, grant, client, Score(5, 6))
+        scores.write(writing.connection, grant, client, Score(7, 8, 9))
+        scores.write(writing.connection, grant, other, Score(1))
+        assert scores.read(writing.connection, grant, client) == Score(7, 8, 9)
+    scores.commit()
+    assert (kept(client), kept(other)) == (Score(7, 8, 9), Score(1))
+
+
+def test_what_was_rolled_back_was_not_scored(house: House) -> None:
+    grant, client = new_id(), new_id()
+    scores = misses.Scores()
+    with house.writing() as writing:
+        scores.write(writing.connection, grant, client, Score(5, 6))
+    scores.commit()
+    with suppress(InterruptedError), house.writing() as writing:
+        scores.write(writing.connection, grant, client, Score(7, 8))
+        raise InterruptedError  # as when the disk fails before the commit
+    scores.rollback()
+    with house.writing() as writing:
+        assert scores.read(writing.connection, grant, client) == Score(5, 6)

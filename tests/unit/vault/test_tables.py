@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from keten.core.errors import Corrupt, Invalid
 from keten.core.ids import is_id, new_id
 from keten.vault import frames
+from keten.vault.layouts import TABLE_EXPONENT
 from keten.vault.record_ids import MAX_KEY, normal_key, record_id, record_tag
-from keten.vault.sealed_table import MAX_RECORD, Columns, SealedTable, Value
+from keten.vault.sealed_table import BLOCK, MAX_RECORD, Columns, SealedTable, Value
 from keten.vault.table_building import TableBuilder
 from keten.vault.table_rows import TableRows, kind_of
 
@@ -52,8 +53,8 @@ class Layout(msgspec.Struct, frozen=True):
 def opened(content: bytes) -> SealedTable:
     """The content, encrypted and opened again."""
     object_id, key = new_id(), os.urandom(32)
-    blob = Memory(b"".join(frames.encrypt([content], key, frames.new_header(object_id))))
-    layout = Layout(len(content), frames.FRAME_SIZE, frames.fixed_header(object_id))
+    blob = Memory(b"".join(frames.encrypt([content], key, frames.new_header(object_id, TABLE_EXPONENT))))
+    layout = Layout(len(content), BLOCK, frames.fixed_header(object_id, TABLE_EXPONENT))
     return SealedTable(frames.FrameReader(blob, key, layout))
 
 

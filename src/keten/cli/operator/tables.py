@@ -30,6 +30,7 @@ def write_table(
     """
     from keten.core.storage import LocalStore
     from keten.vault import frames
+    from keten.vault.layouts import TABLE_EXPONENT
     from keten.vault.rules import digest_text
     from keten.vault.sealed_table import Columns
     from keten.vault.table_building import TableBuilder
@@ -53,7 +54,8 @@ def write_table(
                 building.add(number, [values[place] for place in places])  # 2
                 if number % _SHOWN_EVERY == 0:
                     shown.move_to(number - 1)
-            blob = frames.encrypt(counted(building.content()), ready.key, frames.new_header(ready.object))  # 3
+            header = frames.new_header(ready.object, TABLE_EXPONENT)  # 3
+            blob = frames.encrypt(counted(building.content()), ready.key, header)
             stored = LocalStore(settings.paths.store).put(ready.storage, blob)
             records = building.records
     return Content(size, digest_text(hashed.digest()), records), stored
