@@ -129,6 +129,10 @@ def test_one_record_of_the_granted_columns(office: Office) -> None:
     shown = json.dumps(entry)
     assert "Naam 7" not in shown
     assert key(7) not in shown
+    record = office.keten.run("subject", "record", "jobseekers", f" {key(7)} ")["id"]
+    assert record in entry["subjects"]
+    custody = office.keten.run("ledger", "custody", "--subject", record)["entries"]
+    assert [one["id"] for one in custody] == [document["entry"]]
     again = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7&columns=phone")
     assert json.loads(again.body)["records"] == [{"phone": "0600000007"}]
     charged = [one for one in office.entries() if one["id"] == again.headers["keten-entry"]]

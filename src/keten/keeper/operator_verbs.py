@@ -20,6 +20,7 @@ from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.follow_verbs import FollowVerbs
 from keten.keeper.gateway_verbs import GatewayVerbs
+from keten.keeper.record_verbs import RecordVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.subject_verbs import SubjectVerbs
 from keten.keeper.trusted import Trusted
@@ -52,6 +53,7 @@ class OperatorVerbs:
         self._trusted = trusted
         self._gateways = gateways
         self._following = FollowVerbs(trusted)
+        self._records = RecordVerbs(trusted)
         self._outside = WitnessVerbs(trusted)
         self.subjects = SubjectVerbs(trusted, gateways, self)
 
@@ -70,6 +72,7 @@ class OperatorVerbs:
             "ledger.locate": waiting_verb(said.Locate, self.locate),
             "ledger.exported": waiting_verb(said.Exported, self.exported),
             **self._following.verbs(),
+            **self._records.verbs(),
             **self._outside.verbs(),
             **self.subjects.verbs(),
         }

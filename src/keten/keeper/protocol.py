@@ -18,6 +18,7 @@ from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # a
 from keten.keeper.put_protocol import PutCommit as PutCommit  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import PutReady as PutReady  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import TableShape as TableShape  # noqa: PLC0414  # as above
+from keten.keeper.record_protocol import RECORD_VERBS
 from keten.keeper.subject_protocol import SUBJECT_VERBS
 from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
@@ -460,6 +461,7 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "ledger.locate": (Locate, Recorded),
     "ledger.exported": (Exported, Recorded),
     **FOLLOW_VERBS,
+    **RECORD_VERBS,
     **WITNESS_VERBS,
     **SUBJECT_VERBS,
 }
