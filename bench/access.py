@@ -22,13 +22,13 @@ CONNECTIONS = 64
 CLIENTS = 16
 PROOFS_A_SECOND = 6000
 REACH = "≥ 3,000/s, p99 ≤ 40 ms"
-_SAFE_SECONDS = 40.0  # a proof holds for a minute either way
-_LUA = """\
+SAFE_SECONDS = 40.0  # a proof holds for a minute either way
+PROOFS_LUA = """\
 local requests, at = {}, 0
 function init(args)
   for line in io.lines(args[1]) do
-    local token, proof = line:match("^(%S+) (%S+)$")
-    requests[#requests + 1] = wrk.format("GET", nil, {Authorization = "DPoP " .. token, DPoP = proof})
+    local token, proof, path = line:match("^(%S+) (%S+) (%S+)$")
+    requests[#requests + 1] = wrk.format("GET", path, {Authorization = "DPoP " .. token, DPoP = proof})
   end
 end
 function request()
@@ -67,7 +67,7 @@ def measure(content: int, seconds: int) -> tuple[dict[str, Any], dict[str, Any]]
         found = place.put(content)
         path = f"/v1/objects/{found}"
         script = place.folder / "proofs.lua"
-        script.write_text(_LUA, encoding="utf-8")
+        script.write_text(PROOFS_LUA, encoding="utf-8")
         systems = [place.system(number) for number in range(CLIENTS)]
         for system in systems:
             answer = system.get(path)
@@ -78,8 +78,8 @@ def measure(content: int, seconds: int) -> tuple[dict[str, Any], dict[str, Any]]
         with proofs.open("w", encoding="ascii") as file:
             for number in range(PROOFS_A_SECOND * seconds):
                 system = systems[number % CLIENTS]
-                file.write(f"{system.token} {system.proof('GET', system.url + path, system.token)}\n")
-        if time.monotonic() - began > _SAFE_SECONDS:
+                file.write(f"{system.token} {system.proof('GET', system.url + path, system.token)} {path}\n")
+        if time.monotonic() - began > SAFE_SECONDS:
             raise RuntimeError("making the proofs took so long that the first ones have expired")
         before = place.cpu_seconds("gateway", "keeper")
         size = place.size()
@@ -105,9 +105,11 @@ def measure(content: int, seconds: int) -> tuple[dict[str, Any], dict[str, Any]]
 CIPHER = "TLS_AES_256_GCM_SHA384"
 
 
-def wrk(url: str, seconds: int, script: Path | None = None, *arguments: Path) -> dict[str, Any]:
-    """Run wrk with one thread until it is done."""
-    line = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", url]
+def wrk(
+    url: str, seconds: int, script: Path | None = None, *arguments: Path, at: int = CONNECTIONS
+) -> dict[str, Any]:
+    """Run wrk with one thread until it is done. `at`: how many connections."""
+    line = ["wrk", "-t1", f"-c{at}", f"-d{seconds}s", "--latency", url]
     if script is not None:
         line[-1:-1] = ["-s", str(script)]
     done = subprocess.run([*line, "--", *map(str, arguments)], capture_output=True, text=True, check=True).stdout

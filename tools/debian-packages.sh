@@ -8,5 +8,6 @@ sh "$here/apt-install.sh" \
     openssh-client openssh-server openssh-sftp-server lftp rclone sshfs curl \
     golang-go golang-golang-x-mod-dev postgresql \
     chromium fonts-dejavu-core \
-    nginx-light wrk faketime strace procps ||
+    nginx-light wrk faketime strace procps \
+    rsyslog rsyslog-gnutls ||
     echo 'Not all Debian packages could be installed; tests that need one of them will be skipped.' >&2

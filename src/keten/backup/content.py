@@ -18,7 +18,8 @@ from keten.core.files import Files, disk_error
 from keten.core.storage import Blob as Open
 from keten.core.storage import LocalStore
 from keten.vault import service as vault
-from keten.vault.frames import HEADER_BYTES, fixed_header, stored_size
+from keten.vault.frames import HEADER_BYTES
+from keten.vault.layouts import blob_size, header_of
 from keten.vault.model import Object
 
 INDEX = "digests.jsonl"
@@ -64,7 +65,8 @@ class Copying:
         """
         known = self._known.get(found.storage)
         path = self._place / found.storage[:2] / found.storage
-        if known is not None and known.size == stored_size(found.size) and _size(path) == known.size:  # 1
+        whole = blob_size(found.size, found.media_type)
+        if known is not None and known.size == whole == _size(path):  # 1
             if age.digest_of(path, self._told).digest == known.digest:
                 self.kept += 1
                 self.bytes += known.size
@@ -166,10 +168,11 @@ def bring_back(blob: Blob, source: Path, store: LocalStore, told: Callable[[int]
 
 
 def _wrong(source: Open, found: Object) -> str:
-    if source.size != stored_size(found.size):
-        return f"its content is {source.size} bytes instead of {stored_size(found.size)}"
-    begins = source.read_at(0, HEADER_BYTES)
-    return "" if begins.startswith(fixed_header(found.id)) else "its content begins with another header"
+    expected = blob_size(found.size, found.media_type)
+    if source.size != expected:
+        return f"its content is {source.size} bytes instead of {expected}"
+    begun = source.read_at(0, HEADER_BYTES).startswith(header_of(found.id, found.media_type))
+    return "" if begun else "its content begins with another header"
 
 
 def _size(path: Path) -> int:

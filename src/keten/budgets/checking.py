@@ -16,6 +16,7 @@ from keten.ledger.faults import Fault
 from keten.ledger.reading import last_time
 
 OPENED = "exchange.object.opened"
+ANSWERED = "exchange.lookup.answered"
 _DAY_US = 86_400 * 1_000_000
 
 
@@ -28,6 +29,7 @@ class _Refs(msgspec.Struct, frozen=True, gc=False):
 class _Details(msgspec.Struct, frozen=True, gc=False):
     window_us: int = 0
     charged: int = 0
+    charges: tuple[tuple[str, str, str, int, int], ...] = ()  # owner, of, object, start of the window, records
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
@@ -43,24 +45,12 @@ class ChargesCheck:
     """Compares `budget_charges` with the entries of accesses. Someone who deletes charges would refill a budget."""
 
     name = "budgets"
-    kinds = frozenset({OPENED, WINDOW_SPENT.name})
+    kinds = frozenset({OPENED, ANSWERED, WINDOW_SPENT.name})
     reads: type[msgspec.Struct] = Opened
 
     def gather(self, entries: Sequence[tuple[int, Opened]]) -> list[Recorded]:
         """What these entries charged, where there was a budget."""
-        return [
-            Recorded(
-                index,
-                said.refs.grant,
-                said.refs.client or said.actor,
-                said.refs.object,
-                said.details.window_us,
-                said.details.charged,
-                from_rfc3339(said.time),
-            )
-            for index, said in entries
-            if said.details.window_us
-        ]
+        return [one for index, said in entries for one in _recorded(index, said)]
 
     def faults(self, connection: Connection, gathered: Sequence[list[Recorded]]) -> Iterator[Fault]:
         """Where charges and entries differ. Charges of windows that are long over need not be stored any more."""
@@ -68,3 +58,13 @@ class ChargesCheck:
         recorded = (one for some in gathered for one in some)
         for what in disagreements(charges(connection), recorded, since):
             yield Fault(self.name, what, table="budget_charges")
+
+
+def _recorded(index: int, said: Opened) -> Iterator[Recorded]:
+    refs, details, at_us = said.refs, said.details, from_rfc3339(said.time)
+    if details.window_us:
+        yield Recorded(
+            index, refs.grant, refs.client or said.actor, refs.object, details.window_us, details.charged, at_us
+        )
+    for owner, of, item, window_us, records in details.charges:
+        yield Recorded(index, owner, of, item, window_us, records, at_us)

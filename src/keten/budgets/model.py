@@ -10,6 +10,13 @@ Per = Literal["hour", "day", "week", "month"]
 UNLIMITED = -1
 
 
+class Limit(msgspec.Struct, frozen=True, gc=False):
+    """The most distinct records in a window: hour, day, week (ISO 8601, from Monday) or month."""
+
+    records: int
+    per: str
+
+
 class Budgeted(Protocol):
     """What budgets need to know of a grant (the type itself lives in a room above)."""
 
@@ -24,6 +31,19 @@ class Budgeted(Protocol):
     @property
     def budget_per(self) -> str:
         """The window: hour, day, week (ISO 8601, from Monday) or month."""
+
+
+class Scope(msgspec.Struct, frozen=True, gc=False):
+    """Whose budget it is: charges are kept under `owner` and `of`. Every one of its `limits` holds.
+
+    word: "grant" (owner: its id, of: the client), "supplier" (owner: its id, of: the dataset), or "dataset" (owner: its
+    id, of: ""), the breaker of all together.
+    """
+
+    word: str
+    owner: str
+    of: str
+    limits: tuple[Limit, ...]
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):
@@ -45,11 +65,26 @@ class Charged(msgspec.Struct, frozen=True, gc=False):
 
 
 class Spent(msgspec.Struct, frozen=True, gc=False):
-    """The object is refused whole: it has more records than are `left` of `budget` until `resets_us`."""
+    """The object is refused whole: it has more records than are `left` of `budget` until `resets_us`.
+
+    scope: the word of the scope whose budget that is.
+    """
 
     left: int
     budget: int
     resets_us: int
+    scope: str = "grant"
+
+
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """What was charged in one scope for one object, as it is stored (`Charge`) and recorded."""
+
+    word: str
+    owner: str
+    of: str
+    object: str
+    window_start_us: int
+    records: int
 
 
 class Left(msgspec.Struct, frozen=True, gc=False):

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
+from itertools import groupby
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from keten.budgets.model import Charge, Recorded, Window
 from keten.core.clock import SECOND, to_us
 from keten.core.errors import Invalid
 
+T = TypeVar("T", Charge, Recorded)
 PERIODS = ("hour", "day", "week", "month")
 LONGEST_DAYS = 32  # no window is longer: a month of 31 days and a clock set back
 _HOUR_US = 3600 * SECOND
@@ -63,28 +66,51 @@ def disagreements(charges: Iterable[Charge], recorded: Iterable[Recorded], since
 
     `recorded` holds every opening under a budget; what was charged before `since_us` need not be stored any more.
     """
-    entries = iter(recorded)
-    entry = next(entries, None)
-    for charge in charges:
-        while entry is not None and entry.idx < charge.idx:
-            yield from _unstored(entry, since_us)
-            entry = next(entries, None)
-        if entry is None or entry.idx != charge.idx:
-            yield f"a charge of object {charge.object} names entry {charge.idx}, which opened nothing under a budget"
+    said = _by_entry(recorded)
+    entry = next(said, None)
+    for index, stored in _by_entry(charges):
+        while entry is not None and entry[0] < index:
+            yield from _unstored(entry[1], since_us)
+            entry = next(said, None)
+        if entry is None or entry[0] != index:
+            for charge in stored:
+                yield f"a charge of object {charge.object} names entry {index}, which opened nothing under a budget"
             continue
-        said = (entry.grant, entry.client, entry.object, entry.window_us, entry.charged, entry.at_us)
-        stored = (charge.grant, charge.client, charge.object, charge.window_start_us, charge.records, charge.at_us)
-        if said != stored:
-            yield f"the charge of object {charge.object} differs from what entry {charge.idx} says"
-        entry = next(entries, None)
+        yield from _compared(stored, entry[1], since_us)
+        entry = next(said, None)
     while entry is not None:
-        yield from _unstored(entry, since_us)
-        entry = next(entries, None)
+        yield from _unstored(entry[1], since_us)
+        entry = next(said, None)
 
 
-def _unstored(entry: Recorded, since_us: int) -> Iterator[str]:
-    if entry.charged > 0 and entry.window_us >= since_us:
-        yield f"what entry {entry.idx} charged for object {entry.object} is not stored"
+def _by_entry(some: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+    for index, each in groupby(some, key=lambda one: one.idx):
+        yield index, list(each)
+
+
+def _compared(stored: list[Charge], said: list[Recorded], since_us: int) -> Iterator[str]:
+    """The charges of one entry: those that are as it says are taken out, of what is left each is told once."""
+    left = {(one.grant, one.client, one.object, one.window_us, one.charged, one.at_us): one for one in said}
+    wrong = [
+        charge
+        for charge in stored
+        if left.pop(
+            (charge.grant, charge.client, charge.object, charge.window_start_us, charge.records, charge.at_us), None
+        )
+        is None
+    ]
+    rest = list(left.values())
+    for charge in wrong:
+        if rest:
+            rest.pop()
+        yield f"the charge of object {charge.object} differs from what entry {charge.idx} says"
+    yield from _unstored(rest, since_us)
+
+
+def _unstored(said: Iterable[Recorded], since_us: int) -> Iterator[str]:
+    for entry in said:
+        if entry.charged > 0 and entry.window_us >= since_us:
+            yield f"what entry {entry.idx} charged for object {entry.object} is not stored"
 
 
 def _hour(at_us: int, tz: tzinfo) -> Window:

@@ -7,12 +7,12 @@ transaction that is rolled back is undone by letting go of the counters it touch
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from keten.budgets import entries
-from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Spent, Window
+from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Limit, Scope, Spent, Taken, Window
 from keten.budgets.rules import LONGEST_DAYS, kept_from, window, zone
 from keten.budgets.tables import budget_charges
 from keten.core.errors import Invalid
@@ -27,10 +27,11 @@ MAX_OBJECTS = 10_000  # remembered per counter; past that, whether an object was
 MAX_REMEMBERED = 500_000  # objects remembered by all counters together
 _LONGEST_US = LONGEST_DAYS * 86_400_000_000
 _INSERT = insert(budget_charges)
+_Key = tuple[str, str]
 
 
 class _Counter:
-    """What one client has spent of one grant in one window. `objects` None: too many to remember."""
+    """What was spent in one window of a scope. `objects` None: too many to remember."""
 
     __slots__ = ("objects", "spent", "window")
 
@@ -51,13 +52,29 @@ class _Counter:
         return 0 if self.objects is None else len(self.objects)
 
 
+class _Needed:
+    """An object that is asked for, and the counters in whose windows it was not charged yet."""
+
+    __slots__ = ("counters", "item", "records")
+
+    def __init__(self, item: str, records: int) -> None:
+        self.item = item
+        self.records = records
+        self.counters: list[_Counter] = []
+
+    @property
+    def start_us(self) -> int:
+        """The start of the window that begins last: an earlier charge of it, in a longer window, was before that."""
+        return max(counter.window.start_us for counter in self.counters)
+
+
 class Budgets:
     """Counters over `budget_charges`, within the writer's transaction, which ends with `commit` or `rollback`."""
 
     def __init__(self) -> None:
-        self._counters: OrderedDict[tuple[str, str], _Counter] = OrderedDict()
+        self._counters: OrderedDict[_Key, tuple[_Counter, ...]] = OrderedDict()  # one for each limit of a scope
         self._remembered = 0
-        self._touched: set[tuple[str, str]] = set()
+        self._touched: set[_Key] = set()
         self._windows: dict[tuple[str, str], Window] = {}
 
     def charge(
@@ -70,45 +87,51 @@ class Budgets:
         at_us: int,
         tz: str,
     ) -> Charged | Spent:
-        """Charge an access that is about to be recorded: the caller's next entry must be the one that opens the object.
-
-        A refusal changes nothing. Raises `Invalid` (records, budget-window, timezone-unknown).
-
-        1. No limit: nothing to charge.
-        2. The window that this moment falls in, and what this client has spent in it under this grant.
-        3. An object that was charged in it costs nothing again: a resumed download, another range.
-        4. Whole or not at all: an object of more records than are left is refused.
-        5. The charge is stored in the transaction of the entry that follows.
-        """
+        """`charge_all` of one object in the one scope of a grant and a client."""
         if records < 0:
             raise Invalid("records", "The number of records is 0 or more.", str(records))
-        budget = grant.budget_records
-        if budget <= 0:  # 1
+        if grant.budget_records <= 0:
             return Charged(0, UNLIMITED, 0)
-        counted = self._window(at_us, grant.budget_per, tz)  # 2
-        key = (grant.id, client_id)
-        counter = self._counter(writing.connection, key, counted)
-        available = max(0, budget - counter.spent)
-        if _has(writing.connection, counter, key, object_id):  # 3
-            return Charged(0, available, counted.start_us)
-        if records > available:  # 4
-            return Spent(available, budget, counted.end_us)
-        self._touched.add(key)  # 5
-        row = {
-            "grant": grant.id,
-            "client": client_id,
-            "object": object_id,
-            "window_start_us": counted.start_us,
-            "records": records,
-            "at_us": at_us,
-            "idx": writing.next_index,
-        }
-        writing.connection.execute(_INSERT, row)
-        before = counter.remembered
-        counter.add(object_id, records)
-        self._remembered += counter.remembered - before
-        self._trim()
-        return Charged(records, available - records, counted.start_us)
+        scope = Scope("grant", grant.id, client_id, (Limit(grant.budget_records, grant.budget_per),))
+        taken = self.charge_all(writing, (scope,), ((object_id, records),), at_us, tz)
+        if isinstance(taken, Spent):
+            return taken
+        (counter,) = self._counters[grant.id, client_id]
+        new = taken[0].records if taken else 0
+        return Charged(new, max(0, grant.budget_records - counter.spent), counter.window.start_us)
+
+    def charge_all(
+        self, writing: Writing, scopes: Sequence[Scope], items: Sequence[tuple[str, int]], at_us: int, tz: str
+    ) -> list[Taken] | Spent:
+        """Charge an access that is about to be recorded: the caller's next entry must be the one that says so.
+
+        items: objects, or records by their ids, each once, and for how many records each counts.
+        A refusal changes nothing. Raises `Invalid` (budget-window, timezone-unknown).
+
+        1. The windows that this moment falls in, and what was spent in them.
+        2. What was charged in a window costs nothing again in it: a resumed download, a record that is known.
+        3. Whole or not at all: what has more records than are left of any of the budgets is refused.
+        4. The charges are stored in the transaction of the entry that follows.
+        """
+        fresh: list[tuple[Scope, tuple[_Counter, ...], list[_Needed]]] = []
+        for scope in scopes:
+            counters = self._counters_of(writing.connection, scope, at_us, tz)  # 1
+            needed = [_Needed(item, records) for item, records in items]
+            for limit, counter in zip(scope.limits, counters, strict=True):
+                wanted = 0
+                for one in needed:
+                    if not _has(writing.connection, counter, scope, one.item):  # 2
+                        wanted += one.records
+                        one.counters.append(counter)
+                available = max(0, limit.records - counter.spent)
+                if wanted > available:  # 3
+                    return Spent(available, limit.records, counter.window.end_us, scope.word)
+            fresh.append((scope, counters, [one for one in needed if one.counters]))
+        taken = [one for scope, counters, needed in fresh for one in self._take(scope, counters, needed)]
+        if taken:  # 4
+            rows = [_row(one, at_us, writing.next_index) for one in taken]
+            writing.connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
+        return taken
 
     def commit(self) -> None:
         """The transaction is durable."""
@@ -120,6 +143,19 @@ class Budgets:
             self._drop(key)
         self._touched.clear()
 
+    def _take(self, scope: Scope, counters: tuple[_Counter, ...], needed: list[_Needed]) -> list[Taken]:
+        """Count what is charged in one scope."""
+        if not needed:
+            return []
+        self._touched.add((scope.owner, scope.of))
+        before = sum(counter.remembered for counter in counters)
+        for one in needed:
+            for counter in one.counters:
+                counter.add(one.item, one.records)
+        self._remembered += sum(counter.remembered for counter in counters) - before
+        self._trim()
+        return [Taken(scope.word, scope.owner, scope.of, one.item, one.start_us, one.records) for one in needed]
+
     def _window(self, at_us: int, per: str, tz: str) -> Window:
         found = self._windows.get((per, tz))
         if found is None or not found.start_us <= at_us < found.end_us:
@@ -127,25 +163,29 @@ class Budgets:
             self._windows[per, tz] = found
         return found
 
-    def _counter(self, connection: Connection, key: tuple[str, str], counted: Window) -> _Counter:
+    def _counters_of(self, connection: Connection, scope: Scope, at_us: int, tz: str) -> tuple[_Counter, ...]:
+        key = (scope.owner, scope.of)
+        windows = [self._window(at_us, limit.per, tz) for limit in scope.limits]
         found = self._counters.get(key)
-        if found is not None and found.window == counted:
+        if found is not None and [counter.window for counter in found] == windows:
             self._counters.move_to_end(key)
             return found
         self._drop(key)
-        if found is not None and found.window.end_us <= counted.start_us:
-            counter = _Counter(counted)  # every charge passes here, so none was made since that window ended
-        else:
-            counter = _load(connection, key, counted)
-        self._counters[key] = counter
-        self._remembered += counter.remembered
+        over = found is not None and max(counter.window.end_us for counter in found)
+        counters = tuple(
+            # every charge passes here, so none was made since the last of those windows ended
+            _Counter(counted) if over and over <= counted.start_us else _load(connection, key, counted)
+            for counted in windows
+        )
+        self._counters[key] = counters
+        self._remembered += sum(counter.remembered for counter in counters)
         self._trim()
-        return counter
+        return counters
 
-    def _drop(self, key: tuple[str, str]) -> None:
+    def _drop(self, key: _Key) -> None:
         dropped = self._counters.pop(key, None)
         if dropped is not None:
-            self._remembered -= dropped.remembered
+            self._remembered -= sum(counter.remembered for counter in dropped)
 
     def _trim(self) -> None:
         """Let go of the counters used longest ago; the newest stays, whatever it holds."""
@@ -207,7 +247,7 @@ def drop_old(writing: Writing, at_us: int, tz: str, limit: int = 10_000) -> int:
     return int(writing.connection.execute(delete(budget_charges).where(condition)).rowcount)
 
 
-def _of(key: tuple[str, str], counted: Window) -> ColumnElement[bool]:
+def _of(key: _Key, counted: Window) -> ColumnElement[bool]:
     """The charges that count in a window: by when they were made, so that redefining a budget does not refill it."""
     table = budget_charges.c
     grant, client = key
@@ -220,7 +260,7 @@ def _of(key: tuple[str, str], counted: Window) -> ColumnElement[bool]:
     )
 
 
-def _load(connection: Connection, key: tuple[str, str], counted: Window) -> _Counter:
+def _load(connection: Connection, key: _Key, counted: Window) -> _Counter:
     counter = _Counter(counted)
     table = budget_charges.c
     # An object is counted once, also where the budget's window was redefined and it was charged in both.
@@ -230,8 +270,21 @@ def _load(connection: Connection, key: tuple[str, str], counted: Window) -> _Cou
     return counter
 
 
-def _has(connection: Connection, counter: _Counter, key: tuple[str, str], object_id: str) -> bool:
+def _has(connection: Connection, counter: _Counter, scope: Scope, object_id: str) -> bool:
     if counter.objects is not None:
         return object_id in counter.objects
+    key = (scope.owner, scope.of)
     statement = select(budget_charges.c.idx).where(_of(key, counter.window), budget_charges.c.object == object_id)
     return connection.execute(statement.limit(1)).first() is not None
+
+
+def _row(taken: Taken, at_us: int, index: int) -> dict[str, str | int]:
+    return {
+        "grant": taken.owner,
+        "client": taken.of,
+        "object": taken.object,
+        "window_start_us": taken.window_start_us,
+        "records": taken.records,
+        "at_us": at_us,
+        "idx": index,
+    }

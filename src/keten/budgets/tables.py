@@ -1,4 +1,4 @@
-"""The budgets' table: what was charged in the windows that still count."""
+"""The budgets' tables: what was charged in the windows that still count, and who is near to guessing."""
 
 from __future__ import annotations
 
@@ -17,5 +17,17 @@ budget_charges = Table(
     Column("records", BigInteger, nullable=False),
     Column("at_us", BigInteger, nullable=False, index=True),
     Column("idx", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How near a client's lookups under a grant are to guessing at keys (`misses`), and until when they are refused.
+lookup_scores = Table(
+    "lookup_scores",
+    metadata,
+    Column("grant", String(26), primary_key=True),
+    Column("client", String(26), primary_key=True),
+    Column("quick", BigInteger, nullable=False),
+    Column("patient", BigInteger, nullable=False),
+    Column("stopped_until_us", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -35,6 +35,7 @@ COMMANDS = (
     "keten.cli.operator.witnessing",
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",
+    "keten.cli.supplier.looking_up",
     "keten.cli.demo.command",
 )
 

@@ -38,8 +38,17 @@ OTHERS: dict[str, Reason] = {
         "De SFTP-sessie is voorbij.",
     ),
     "budget-spent": Reason(
-        "The object has more records than are left of the budget in this window.",
-        "Het object heeft meer records dan er in dit tijdvak van het budget over zijn.",
+        "There are more records in it than are left of the budget in this window.",
+        "Er zitten meer records in dan er in dit tijdvak van het budget over zijn.",
+    ),
+    "guessing": Reason(
+        "Too many keys were asked for that there are not; lookups of this client are stopped for an hour.",
+        "Er is naar te veel sleutels gevraagd die er niet zijn; "
+        "bevragingen van dit systeemaccount zijn een uur gestopt.",
+    ),
+    "outside-caseload": Reason(
+        "A record is not in the client's caseload.",
+        "Een gegeven hoort niet bij de zaken van dit systeemaccount.",
     ),
     "key-destroyed": Reason(
         "The dataset's key was destroyed, and its content with it.",

@@ -38,7 +38,8 @@ OBJECT_OPENED = kind(
         "start": "first byte asked for",
         "length": "bytes asked for",
         "charged": "records charged to the budget by this access",
-        "window_us": "start of the budget's window that was charged, when there is a budget",
+        "window_us": "start of the budget's window that was charged, when there is one budget",
+        "charges": "where there are several: whose (two ids), the object, the start of the window, how many records",
         "valid_until": "when this access ends by itself",
     },
 )
@@ -46,6 +47,37 @@ OBJECT_REFUSED = kind(
     "exchange.object.refused",
     "A client was refused an object.",
     _DECISION | {"count": "how many alike, where several were counted into one"},
+)
+LOOKUP_ANSWERED = kind(
+    "exchange.lookup.answered",
+    "Records of a table were given to a client, one by one, by their keys: recorded and charged before that.",
+    _DECISION
+    | {
+        "asked": "for how many keys",
+        "found": "how many of them there were: the records are the subjects beside the client",
+        "missed": "how many there were not",
+        "near": "how many lay next to one asked for shortly before",
+        "outside": "how many are not in the grant's caseload",
+        "columns": "which columns were given",
+        "records": "how many the table has",
+        "charged": "records charged to the client's budget by this lookup",
+        "charges": "each charge: whose budget (two ids), the record, the start of the window, for how many records",
+        "score": "how near the client is to guessing at keys, by two measures, in millionths; 16118096 stops it",
+    },
+)
+LOOKUP_REFUSED = kind(
+    "exchange.lookup.refused",
+    "A client was refused a lookup.",
+    _DECISION
+    | {
+        "asked": "for how many keys",
+        "missed": "how many there were not, when that is why",
+        "outside": "how many are not in the grant's caseload, when that is why",
+        "scope": "whose budget is spent: grant, supplier or dataset",
+        "score": "how near the client is to guessing at keys, by two measures, in millionths",
+        "stopped_until_us": "until when its lookups are refused",
+        "count": "how many alike, where several were counted into one",
+    },
 )
 OBJECT_DELIVERED = kind(
     "exchange.object.delivered",

@@ -117,13 +117,15 @@ async def page(
         if filling.full():
             return filling.done(filling.last)
         if question.is_about_object:
+            if grant.form != "file":
+                continue  # what is looked up is no object to anybody
             found = _checked(objects.named, grant.dataset, question.name) if question.name else about
             if found is not None and found.dataset == grant.dataset and not _is_over(found, now_us):
                 filling.begin(share)
                 filling.take(found)
             continue
         filling.begin(share)
-        more = not question.bare
+        more = not question.bare and grant.form == "file"
         while more:
             some = objects.after(grant.dataset, after, min(CHUNK, limit - filling.read))
             for found in some.objects:

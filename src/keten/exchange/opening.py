@@ -9,14 +9,16 @@ Steps 3 to 5 of a request's way (docs/architecture.md); the keeper does 1 (proof
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from keten.budgets.service import Budgets, Spent
+from keten.budgets.model import Scope, Spent, Taken
+from keten.budgets.service import Budgets
 from keten.core.clock import rfc3339
 from keten.core.errors import Conflict, Corrupt
+from keten.datasets.model import Dataset
 from keten.exchange import entries
 from keten.exchange.addresses import Addresses
 from keten.exchange.objects import Objects
@@ -25,7 +27,7 @@ from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.policy.model import Allow, Attributes
 from keten.policy.service import Decisions, Outcome
-from keten.suppliers.model import Grant
+from keten.suppliers.model import Grant, Supplier
 from keten.suppliers.register import Register
 from keten.vault.model import Object
 
@@ -181,16 +183,36 @@ class Door:
 
     def _charge(self, writing: Writing, grant: Grant, found: Object, client: str) -> dict[str, Any] | Spent:
         """Step 4. Records of an object that this client already received in the window cost nothing again."""
-        if not grant.budget_records:
+        supplier, dataset = self._register.supplier(grant.supplier), self._register.dataset(grant.dataset)
+        scopes = scopes_of(grant, client, supplier, dataset)
+        if not scopes:
             return {"charged": found.records}
         organisation = self._register.organisation()
         zone = organisation.timezone if organisation else "UTC"
-        charge = self._budgets.charge(
-            writing, grant, client, found.id, found.records, writing.time_us, zone
-        )
-        if isinstance(charge, Spent):
-            return charge
-        return {"charged": charge.new, "window_us": charge.window_start_us}
+        if len(scopes) == 1 and len(grant.limits) == 1:
+            charge = self._budgets.charge(writing, grant, client, found.id, found.records, writing.time_us, zone)
+            if isinstance(charge, Spent):
+                return charge
+            return {"charged": charge.new, "window_us": charge.window_start_us}
+        taken = self.charge_all(writing, scopes, ((found.id, found.records),), zone)
+        if isinstance(taken, Spent):
+            return taken
+        new = sum(one.records for one in taken if one.word == "grant")
+        return {"charged": new if grant.limits else found.records, "charges": charges_of(taken)}
+
+    def charge_all(
+        self, writing: Writing, scopes: Sequence[Scope], items: Sequence[tuple[str, int]], zone: str
+    ) -> list[Taken] | Spent:
+        """Step 4, for the budgets of an access that may give several records (`Budgets.charge_all`)."""
+        return self._budgets.charge_all(writing, scopes, items, writing.time_us, zone)
+
+    def holds(self, epoch: int) -> bool:
+        """Whether the register is as it was in this epoch."""
+        return epoch == self._epoch()
+
+    def sealed_address(self, writing: Writing, client: str, address: str) -> dict[str, str]:
+        """The personal part of an entry: where its client came from."""
+        return self._addresses.seal(writing, client, address)
 
     def _refuse(
         self, writing: Writing, evaluated: Evaluated, reasons: tuple[str, ...], refusals: Refusals
@@ -230,6 +252,21 @@ def refs_of(outcome: Outcome, found: Object | None, asked: str = "") -> dict[str
         "supplier": attributes.supplier,
     }
     return {word: value for word, value in refs.items() if value}
+
+
+def scopes_of(grant: Grant, client: str, supplier: Supplier | None, dataset: Dataset | None) -> tuple[Scope, ...]:
+    """Whose budgets an access is charged to: client × grant, supplier × dataset, and the dataset's breaker."""
+    scopes = [Scope("grant", grant.id, client, grant.limits)] if grant.budget_records else []
+    if supplier is not None and supplier.budget is not None:
+        scopes.append(Scope("supplier", supplier.id, grant.dataset, (supplier.budget,)))
+    if dataset is not None and dataset.breaker is not None:
+        scopes.append(Scope("dataset", dataset.id, "", (dataset.breaker,)))
+    return tuple(scopes)
+
+
+def charges_of(taken: Sequence[Taken]) -> list[list[str | int]]:
+    """Charges as an entry says them."""
+    return [[one.owner, one.of, one.object, one.window_start_us, one.records] for one in taken]
 
 
 def _span(request: Request, size: int) -> tuple[int, int, bool]:

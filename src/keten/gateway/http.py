@@ -26,6 +26,7 @@ from keten.gateway.health import Health
 from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.ledger_page import page
 from keten.gateway.link import data_of
+from keten.gateway.lookups import serve_lookup
 from keten.gateway.objects import serve_object
 from keten.gateway.operations import HTTPS
 from keten.gateway.problems import (
@@ -219,6 +220,10 @@ class Gateway:
         """One object, or a range of it."""
         await serve_object(call, self._accesses, self._caller(call))
 
+    async def lookup(self, call: Call) -> None:
+        """Records of a table by their keys: one in the query, or a few in the content."""
+        await serve_lookup(call, self._accesses.link, self._caller(call))
+
     # ---- public ------------------------------------------------------------------------------------------------
 
     async def openapi(self, call: Call) -> None:
@@ -317,6 +322,8 @@ def build(gateway: Gateway) -> routing.Router:
         Route(one.path, Endpoint(getattr(gateway, one.handler)), methods=list(one.methods), name=one.name)
         for one in HTTPS
     ]
+    for route, one in zip(routes, HTTPS, strict=True):
+        route.methods = set(one.methods)  # Starlette adds HEAD by itself
     return routing.Router(routes, redirect_slashes=False, default=_refusing(Problem("not-found")))
 
 
@@ -360,4 +367,4 @@ def _share(share: Share) -> dict[str, Any]:
             for one in share.objects
         ],
         "upload_url": None,
-    }
+    } | ({"key": share.key, "columns": list(share.columns)} if share.form == "lookup" else {})

@@ -116,6 +116,20 @@ KINDS: dict[str, Text] = {
         "Te veel tegelijk",
         "Er wordt te veel tegelijk gevraagd; probeer het zo weer.",
     ),
+    "budget-spent": Text(
+        429,
+        "The budget is used up",
+        "The records that may be received in this period are used up. Ask the owner of the data for more.",
+        "Het budget is op",
+        "De gegevens die in deze periode mogen worden ontvangen, zijn op. Vraag de eigenaar van de gegevens om meer.",
+    ),
+    "guessing": Text(
+        429,
+        "Lookups are stopped",
+        "Too many keys were asked for that there are not, so lookups are stopped for a while.",
+        "Bevragingen zijn gestopt",
+        "Er is naar te veel sleutels gevraagd die er niet zijn; bevragingen zijn daarom een tijd gestopt.",
+    ),
     "headers-too-large": Text(
         431,
         "Headers too large",
@@ -158,17 +172,24 @@ BY_CATEGORY = {
 
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")  # RFC 9110 §12.4.2
 RETRY_SECONDS = {"busy": b"1", "unavailable": b"2"}
-_BY_CODE = {"range-unsatisfiable": "range"}
+_BY_CODE = {"range-unsatisfiable": "range", "budget-spent": "budget-spent", "guessing": "guessing"}
+_TOLD = ("scope", "budget", "left", "until")  # of a limit of the principal's own (law 8)
 
 
 class Problem(Exception):
-    """A request's failure as it is shown. `code`: a stable word of docs/formats/reasons.md, for sign-in only."""
+    """A request's failure as it is shown.
 
-    def __init__(self, kind: str, code: str = "", headers: Headers | None = None) -> None:
+    code: a stable word of docs/formats/reasons.md, for sign-in and the principal's own limits only. told: more of them.
+    """
+
+    def __init__(
+        self, kind: str, code: str = "", headers: Headers | None = None, told: dict[str, str] | None = None
+    ) -> None:
         super().__init__(kind, code)
         self.kind = kind
         self.code = code
         self.headers = headers or []
+        self.told = told or {}
 
     @property
     def status(self) -> int:
@@ -192,6 +213,8 @@ def problem_of(error: KetenError) -> Problem:
         headers = challenge(code, data.get("nonce", ""))
     elif kind == "range":
         headers = [(b"content-range", b"bytes */" + data.get("size", "*").encode("ascii"))]
+    elif kind in ("budget-spent", "guessing"):
+        return Problem(kind, error.code, told={word: data[word] for word in _TOLD if word in data})
     elif kind == "internal":
         log.error("a request failed: %s", error)
     if data.get("entry"):
@@ -242,4 +265,5 @@ def body_of(problem: Problem, instance: str, request_id: str, *, dutch: bool) ->
     }
     if problem.code:
         document["code"] = problem.code
+    document |= problem.told
     return msgspec.json.encode(document)

@@ -17,6 +17,7 @@ from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.certifying import Certifying
 from keten.keeper.listings import MAX_ATTEMPTS, Listings, info_of
+from keten.keeper.lookups import LookupVerb
 from keten.keeper.server import Connection, Reply, Verb, internal, verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import Job, sealed_in
@@ -50,6 +51,7 @@ class GatewayVerbs:
         self._sessions: dict[str, int] = {}
         self._certifying = Certifying(trusted)
         self._listings = Listings(trusted)
+        self._lookups = LookupVerb(trusted)
         self.last_change = (0, 0)
         trusted.on_change = self.changed
 
@@ -64,6 +66,7 @@ class GatewayVerbs:
             "identity.ssh_end": verb(said.SessionEnd, self.ssh_end),
             "exchange.shares": waiting_verb(said.ShareQuery, self.shares),
             "exchange.open": verb(said.OpenObject, self.open),
+            "exchange.lookup": waiting_verb(said.LookUp, self.lookup),
             "exchange.progress": verb(said.Progress, self.progress),
             "exchange.delivered": verb(said.Delivered, self.delivered),
         }
@@ -296,12 +299,17 @@ class GatewayVerbs:
         """A page of what the caller may see: decided, recorded, told."""
         self._trusted.clock.now()  # raises once it has jumped
         principal, country = self._who(body.caller)
-        session = body.caller.session.session if body.caller.session else ""
+        return await self._listings.answer(body, principal, country, self._standing(body.caller, principal))
 
-        def still() -> None:
-            self._still(principal.client_id, principal.key, session, self._trusted.clock.now())
+    async def lookup(self, _connection: Connection, body: said.LookUp) -> said.LookedUp:
+        """Records of a table by their keys: decided, charged, recorded, told."""
+        self._trusted.clock.now()  # raises once it has jumped
+        principal, country = self._who(body.caller)
+        return await self._lookups.answer(body, principal, country, self._standing(body.caller, principal))
 
-        return await self._listings.answer(body, principal, country, still)
+    def _standing(self, caller: said.Caller, principal: Principal) -> Callable[[], None]:
+        session = caller.session.session if caller.session else ""
+        return lambda: self._still(principal.client_id, principal.key, session, self._trusted.clock.now())
 
     def open(self, connection: Connection, body: said.OpenObject, reply: Reply) -> None:
         """The way of one request.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from keten.core.errors import Busy, NotFound, Unavailable
+from keten.datasets.model import Dataset
 from keten.exchange.cursors import Position
 from keten.exchange.listing import MAX_PAGE, Page, Question, Visible, allowed, listing, page
 from keten.exchange.opening import Stale
@@ -55,7 +56,7 @@ class Listings:
             until = found.valid_until_us
             holds_us = NOTHING_HOLDS_US if until is None else until - self._trusted.clock.recording_time()
             following = cursors.seal(found.next, client, about) if found.next else ""
-            shares = tuple(_share(one) for one in found.shares)
+            shares = tuple(_share(one, self._trusted.register.dataset(one.grant.dataset)) for one in found.shares)
             return said.Shares(sealed.id, sealed.index, shares, holds_us, following)
         raise Busy("register-changing", "The register is changing; try again in a moment.")
 
@@ -99,7 +100,12 @@ def info_of(found: Object) -> said.ObjectInfo:
     )
 
 
-def _share(one: Visible) -> said.Share:
+def _share(one: Visible, dataset: Dataset | None) -> said.Share:
     grant = one.grant
     objects = tuple(info_of(found) for found in one.objects)
-    return said.Share(grant.id, grant.form, one.label, grant.purpose, one.valid_until_us, objects)
+    key = ""
+    columns: tuple[str, ...] = ()
+    if grant.form == "lookup" and dataset is not None:
+        key = dataset.key
+        columns = tuple(each.name for each in dataset.columns if not grant.columns or each.name in grant.columns)
+    return said.Share(grant.id, grant.form, one.label, grant.purpose, one.valid_until_us, objects, key, columns)

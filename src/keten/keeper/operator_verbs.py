@@ -18,7 +18,9 @@ from keten.datasets.rows import datasets
 from keten.identity.model import EndableRow
 from keten.keeper import entries
 from keten.keeper import protocol as said
+from keten.keeper.follow_verbs import FollowVerbs
 from keten.keeper.gateway_verbs import GatewayVerbs
+from keten.keeper.record_verbs import RecordVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.subject_verbs import SubjectVerbs
 from keten.keeper.trusted import Trusted
@@ -35,7 +37,8 @@ from keten.suppliers import service as suppliers
 from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
 from keten.vault import service as vault
-from keten.vault.model import Stored
+from keten.vault.layouts import TABLE_TYPE
+from keten.vault.model import Ready, Stored
 from keten.vault.personal import Seals
 
 log = logging.getLogger(__name__)
@@ -49,6 +52,8 @@ class OperatorVerbs:
     def __init__(self, trusted: Trusted, gateways: GatewayVerbs) -> None:
         self._trusted = trusted
         self._gateways = gateways
+        self._following = FollowVerbs(trusted)
+        self._records = RecordVerbs(trusted)
         self._outside = WitnessVerbs(trusted)
         self.subjects = SubjectVerbs(trusted, gateways, self)
 
@@ -66,6 +71,8 @@ class OperatorVerbs:
             "revocation.revoke": waiting_verb(said.Revoke, self.revoke),
             "ledger.locate": waiting_verb(said.Locate, self.locate),
             "ledger.exported": waiting_verb(said.Exported, self.exported),
+            **self._following.verbs(),
+            **self._records.verbs(),
             **self._outside.verbs(),
             **self.subjects.verbs(),
         }
@@ -195,23 +202,31 @@ class OperatorVerbs:
         if not isinstance(dataset, Dataset):
             public = f"There is no dataset {body.dataset!r} in the register; declare it and apply."
             raise Invalid("unknown-name", public)
+        if body.media_type == TABLE_TYPE and not dataset.is_table:
+            raise Invalid("media-type", "Content of this type goes into datasets that are tables only.")
         if body.replace:
             self.subjects.require_unheld(dataset.id)  # what is replaced is destroyed
-        ready, _batch = await trusted.writer.run(
-            lambda writing: vault.begin_put(
+
+        def begin(writing: Writing) -> tuple[Ready, bytes]:
+            ready = vault.begin_put(
                 writing,
                 trusted.keys,
                 _standing(writing, dataset.id),
                 name=body.name,
-                media_type=body.media_type,
-                digest=body.digest,
-                size=body.size,
+                media_type=TABLE_TYPE if dataset.is_table else body.media_type,
+                digest="" if dataset.is_table else body.digest,  # of the source: its sealed form has another
+                size=-1 if dataset.is_table else body.size,
                 replace=body.replace,
                 actor=_actor(connection),
-            ),
-            alone=True,
-        )
-        return said.PutReady(ready.object, ready.storage, ready.key, ready.unchanged)
+            )
+            return ready, vault.stored_key(writing.connection, dataset.id) or b""
+
+        (ready, wrapped), _batch = await trusted.writer.run(begin, alone=True)
+        shape = None
+        if dataset.is_table:
+            names = tuple(column.name for column in dataset.columns)
+            shape = said.TableShape(names, dataset.key, trusted.keys.records_key(dataset.id, wrapped))
+        return said.PutReady(ready.object, ready.storage, ready.key, ready.unchanged, shape)
 
     async def put_commit(self, connection: Connection, body: said.PutCommit) -> said.Recorded:
         """The content is durable in the store: from here on it is there."""

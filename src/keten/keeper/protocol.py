@@ -12,6 +12,13 @@ from typing import Any
 
 import msgspec
 
+from keten.keeper.follow_protocol import FOLLOW_VERBS
+from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # as above
+from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # as above
+from keten.keeper.put_protocol import PutCommit as PutCommit  # noqa: PLC0414  # as above
+from keten.keeper.put_protocol import PutReady as PutReady  # noqa: PLC0414  # as above
+from keten.keeper.put_protocol import TableShape as TableShape  # noqa: PLC0414  # as above
+from keten.keeper.record_protocol import RECORD_VERBS
 from keten.keeper.subject_protocol import SUBJECT_VERBS
 from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
@@ -202,7 +209,7 @@ class ObjectInfo(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """One grant as its recipient sees it."""
+    """One grant as its recipient sees it. key, columns: of a table that is looked up, those that are granted."""
 
     id: str
     form: str
@@ -210,6 +217,8 @@ class Share(msgspec.Struct, frozen=True):
     purpose: str
     valid_until_us: int
     objects: tuple[ObjectInfo, ...]
+    key: str = ""
+    columns: tuple[str, ...] = ()
 
 
 class Shares(msgspec.Struct, frozen=True):
@@ -233,6 +242,24 @@ class OpenObject(msgspec.Struct, frozen=True):
     start: int = 0
     length: int = -1
     describe: bool = False
+
+
+class LookUp(msgspec.Struct, frozen=True):
+    """Records of a table by their keys, for a case, under the grant (share) of this id. columns: none for all."""
+
+    caller: Caller
+    share: str
+    keys: tuple[str, ...]
+    case: str
+    columns: tuple[str, ...] = ()
+
+
+class LookedUp(msgspec.Struct, frozen=True):
+    """What was recorded and charged. records: one for each key, None where there is none; each column → its value."""
+
+    entry: str
+    index: int
+    records: tuple[dict[str, str | int | float | bool | None] | None, ...]
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -321,42 +348,6 @@ class Applied(msgspec.Struct, frozen=True):
     changes: list[dict[str, Any]]
     ids: dict[str, dict[str, str]]
     cut: int = 0
-
-
-class PutBegin(msgspec.Struct, frozen=True):
-    """Ask for a key and a place for new content. `dataset`: name or id."""
-
-    dataset: str
-    name: str
-    media_type: str
-    digest: str  # lets the keeper say "already there" before anything is written
-    size: int
-    replace: bool = False
-
-
-class PutReady(msgspec.Struct, frozen=True):
-    """`unchanged`: the same content is there under that name; nothing to do, `object` is its id."""
-
-    object: str
-    storage: str
-    key: bytes
-    unchanged: bool = False
-
-
-class PutCommit(msgspec.Struct, frozen=True):
-    """The ciphertext is durable in the store. `records`: rows of a tabular file, else 1."""
-
-    object: str
-    size: int
-    stored: int
-    digest: str
-    records: int
-
-
-class PutAbort(msgspec.Struct, frozen=True):
-    """Forget a put that was begun."""
-
-    object: str
 
 
 class Decide(msgspec.Struct, frozen=True):
@@ -451,6 +442,7 @@ GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "identity.ssh_end": (SessionEnd, Nothing),
     "exchange.shares": (ShareQuery, Shares),
     "exchange.open": (OpenObject, Opened),
+    "exchange.lookup": (LookUp, LookedUp),
     "exchange.progress": (Progress, Nothing),
     "exchange.delivered": (Delivered, Recorded),
     "keeper.acknowledge": (Acknowledge, Nothing),
@@ -468,6 +460,8 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "revocation.revoke": (Revoke, Revoked),
     "ledger.locate": (Locate, Recorded),
     "ledger.exported": (Exported, Recorded),
+    **FOLLOW_VERBS,
+    **RECORD_VERBS,
     **WITNESS_VERBS,
     **SUBJECT_VERBS,
 }

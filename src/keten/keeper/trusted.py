@@ -15,6 +15,7 @@ from keten import __version__
 from keten.backup import ended
 from keten.backup import service as backups
 from keten.backup.keys import Secrets, write_keys
+from keten.budgets.misses import Scores
 from keten.budgets.service import Budgets
 from keten.core.clock import Clock, rfc3339
 from keten.core.crypto import derive
@@ -30,6 +31,7 @@ from keten.exchange.cursors import Cursors
 from keten.exchange.objects import Objects
 from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
+from keten.exchange.sealed_tables import SealedTables
 from keten.identity.service import SignIn
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
@@ -118,12 +120,14 @@ class Trusted:
         self.addresses = Addresses(self.keys)
         self.register = Register(self.reader)
         self.objects = Objects(self.reader)
+        self.store = LocalStore(paths.store)
+        self.tables = SealedTables(self.reader, self.store, self.keys)
         self.cursors = Cursors(derive(root.key, "cursors"))
         self.engine = Engine()
         self.decisions = Decisions(self.register, self.engine)
         self.budgets = Budgets()
+        self.scores = Scores()
         self.countries = Countries(settings.geo)
-        self.store = LocalStore(paths.store)
         self.accesses = Accesses()
         self.sign_in = SignIn(
             derive(root.key, of_log("identity", self.origin)),
@@ -143,7 +147,7 @@ class Trusted:
             head,
             self.clock,
             open_indexes=[one.index for one in self.accesses],
-            participants=(self.budgets, self.addresses, self.sign_ins.refusals),
+            participants=(self.budgets, self.scores, self.addresses, self.sign_ins.refusals),
             on_commit=self._committed,
             disk=Disk(place, settings.keeper.reserve_bytes),
         )

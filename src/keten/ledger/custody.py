@@ -24,6 +24,7 @@ OPENED = "exchange.object.opened"
 DELIVERED = "exchange.object.delivered"
 KINDS = (  # what may say who had something, since and until when
     "exchange.object",
+    "exchange.lookup",
     "vault",
     "datasets",
     "suppliers",

@@ -18,7 +18,7 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     # What is asked. `purpose`: the purpose asked for, or else the purpose of the grant that was found.
-    action: str = ""  # open, list
+    action: str = ""  # open, list, lookup
     time_us: int = 0
     country: str = ""  # ISO 3166 letters of where the request comes from
     purpose: str = ""

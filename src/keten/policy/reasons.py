@@ -75,6 +75,10 @@ REASONS: dict[str, Reason] = {
         "The grant is not for whole files.",
         "De toekenning geldt niet voor hele bestanden.",
     ),
+    "form-not-lookup": Reason(
+        "The grant is not for lookups.",
+        "De toekenning geldt niet voor bevragingen.",
+    ),
     "classification-not-allowed": Reason(
         "Data of this classification is not shared as a file.",
         "Gegevens met deze classificatie worden niet als bestand gedeeld.",

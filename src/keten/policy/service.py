@@ -117,6 +117,7 @@ class Decisions:
         at_us: int,
         purpose: str = "",
         object_expires_us: int = 0,
+        grant: str = "",
     ) -> Outcome:
         """Decide one access to a dataset, or to content of it.
 
@@ -127,16 +128,17 @@ class Decisions:
         5. None allows: the refusal is that of the grant that comes closest, or `no-grant`.
         6. A row does not hold, or contradicts another: `register-mismatch`.
 
-        client_id: a client or a person. dataset_id: "" when the content asked for is absent. action: open, list.
-        country: "" when unknown. purpose: "" for the grant's own. object_expires_us: 0 when nothing expires.
+        client_id: a client or a person. dataset_id: "" when the content asked for is absent. action: open, list,
+        lookup. country: "" when unknown. purpose: "" for the grant's own. object_expires_us: 0 when nothing expires.
+        grant: the only one that may allow it; "" for any.
         Raises `KetenError` when the register could not be read at all; the caller denies.
         """
-        key = (client_id, dataset_id, action, country, purpose, object_expires_us)
+        key = (client_id, dataset_id, action, country, purpose, object_expires_us, grant)
         self._forget_the_past()
         held = self._allows.get(key, at_us) or self._denies.get(key, at_us)
         if held is not None:  # 1
             return _at(held.outcomes[0], at_us)
-        asked = Asked(client_id, dataset_id, action, country, at_us, purpose, object_expires_us)
+        asked = Asked(client_id, dataset_id, action, country, at_us, purpose, object_expires_us, grant)
         epoch = self._epoch
         try:
             with self._register.moment():

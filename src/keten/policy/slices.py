@@ -18,7 +18,10 @@ Principal = Client | Person
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """What is asked, of whom and of what; ids as the caller gave them. `expires_us` 0: no end of retention."""
+    """What is asked, of whom and of what; ids as the caller gave them. `expires_us` 0: no end of retention.
+
+    grant: the only one that may answer it; "": any.
+    """
 
     principal: str
     dataset: str
@@ -27,6 +30,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     at_us: int
     purpose: str = ""
     expires_us: int = 0
+    grant: str = ""
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -130,6 +134,8 @@ def most_promising(asked: Asked, grants: Iterable[Grant]) -> list[Grant]:
     """
     found: dict[tuple[bool, ...], list[Grant]] = {}
     for grant in grants:
+        if asked.grant and grant.id != asked.grant:
+            continue
         found.setdefault(_promise(asked, grant), []).append(grant)
     return found[max(found)] if found else []
 
@@ -142,7 +148,7 @@ def by_contract(asked: Asked, candidates: Iterable[Candidate]) -> list[Candidate
 def _promise(asked: Asked, grant: Grant) -> tuple[bool, ...]:
     return (
         grant.ended is None,
-        grant.form == "file",
+        grant.form == ("lookup" if asked.action == "lookup" else "file"),
         not grant.to or asked.principal in grant.to,
         asked.purpose in ("", grant.purpose),
     )

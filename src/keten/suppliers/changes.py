@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
+from keten.budgets.model import Limit
 from keten.core.clock import rfc3339
 from keten.datasets.model import Dataset
 from keten.identity.keys import parse_line
 from keten.identity.model import Client, EndableRow, Person
 from keten.ledger.bound import BoundRow
 from keten.suppliers.mistakes import plain
-from keten.suppliers.model import Contract, Grant, Organisation, Supplier
+from keten.suppliers.model import Caseload, Contract, Grant, Organisation, Supplier
 
 DECLARED = "declared"
 CHANGED = "changed"
@@ -29,6 +30,11 @@ _LEFT_OUT = {
     "budget": "no limit",
     "notify_within_hours": "not agreed",
     "retention_days": "no end",
+    "budgets": "one window",
+    "columns": "all of a table",
+    "caseload": "anybody's records",
+    "table": "files",
+    "breaker": "no limit",
 }
 _COUNTED = {DECLARED: "to declare", CHANGED: "to change", ENDED: "to end", KEPT_ENDED: "stay ended"}
 _DONE = {DECLARED: "declared", CHANGED: "changed", ENDED: "ended", KEPT_ENDED: "stay ended"}
@@ -123,7 +129,11 @@ def _fields(change: Change, names: Mapping[str, str]) -> dict[str, list[Any]]:
         return {}
     old = _view(before, names) if before is not None else {}
     new = _view(after, names)
-    fields = {name: [old.get(name), value] for name, value in new.items() if before is None or old.get(name) != value}
+    fields = {
+        name: [old.get(name), new.get(name)]
+        for name in {**new, **old}
+        if before is None or old.get(name) != new.get(name)
+    }
     if change.email:
         fields["email"] = [_HIDDEN if before is not None else None, _HIDDEN]
     if isinstance(before, Contract) and isinstance(after, Contract):
@@ -145,7 +155,8 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
         case Organisation():
             return {"name": row.name, "country": row.country, "timezone": row.timezone}
         case Supplier():
-            return {"name": row.title, "country": row.country, "tier": row.tier}
+            own = {"name": row.title, "country": row.country, "tier": row.tier}
+            return own | _given(budget=_limit(row.budget))
         case Person():
             of = {"supplier": names.get(row.supplier, row.supplier)} if row.supplier else {}
             return of | {"roles": list(row.roles)}
@@ -168,17 +179,43 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
                 "owner": names.get(row.owner, row.owner),
                 "classification": row.classification,
                 "retention_days": row.retention_days,
-            }
+            } | _given(table=_table(row), breaker=_limit(row.breaker))
         case Grant():
-            budget = {"records": row.budget_records, "per": row.budget_per}
+            limits = [_limit(one) for one in row.limits]
             return {
                 "dataset": names.get(row.dataset, row.dataset),
                 "contract": names.get(row.contract, row.contract),
                 "purpose": row.purpose,
                 "form": row.form,
                 "to": [names.get(client, client) for client in row.to] or None,
-                "budget": budget if row.budget_records else None,
+                "budget": limits[0] if limits else None,
                 "label": row.label,
-            }
+            } | _given(
+                budgets=limits if len(limits) > 1 else None,
+                columns=list(row.columns) or None,
+                caseload=_caseload(row.caseload, names),
+            )
         case _:
             raise TypeError(f"no row of the register: {type(row).__name__}")
+
+
+def _limit(limit: Limit | None) -> dict[str, Any] | None:
+    return None if limit is None else {"records": limit.records, "per": limit.per}
+
+
+def _table(row: Dataset) -> dict[str, Any] | None:
+    if not row.columns:
+        return None
+    return {"key": row.key, "columns": ", ".join(f"{one.name} ({one.category})" for one in row.columns)}
+
+
+def _caseload(caseload: Caseload | None, names: Mapping[str, str]) -> dict[str, Any] | None:
+    if caseload is None:
+        return None
+    dataset = names.get(caseload.dataset, caseload.dataset)
+    return {"dataset": dataset, "column": caseload.column, "outside": caseload.outside or "refuse"}
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """What most rows do not have is shown of those that have it."""
+    return {name: value for name, value in fields.items() if value is not None}

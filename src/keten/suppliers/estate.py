@@ -29,6 +29,13 @@ class PersonSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     line: int = 0
 
 
+class BudgetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `budget:`, a `breaker:`, or an item of `budgets:`."""
+
+    records: int
+    per: str
+
+
 class ClientSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An item of a supplier's `clients:`."""
 
@@ -46,6 +53,7 @@ class SupplierSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tier: str
     people: tuple[PersonSpec, ...] = ()
     clients: tuple[ClientSpec, ...] = ()
+    budget: BudgetSpec | None = None
     line: int = 0
 
 
@@ -62,6 +70,21 @@ class ContractSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     line: int = 0
 
 
+class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of a table's `columns:`."""
+
+    name: str
+    category: str
+    meaning: str = ""
+
+
+class TableSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A dataset's `table:`."""
+
+    key: str
+    columns: tuple[ColumnSpec, ...]
+
+
 class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An item of `datasets:`."""
 
@@ -69,18 +92,24 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     owner: str
     classification: str
     retention_days: int
+    table: TableSpec | None = None
+    breaker: BudgetSpec | None = None
     line: int = 0
 
 
-class BudgetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A grant's `budget:`."""
+class CaseloadSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A grant's `caseload:`. outside: "refuse", or how many records one outside of it counts for."""
 
-    records: int
-    per: str
+    dataset: str
+    column: str
+    outside: str
 
 
 class GrantSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An item of `grants:`. to None: everyone of the supplier. label "": the purpose."""
+    """An item of `grants:`. to None: everyone of the supplier. label "": the purpose. columns None: all.
+
+    budgets: instead of one budget, one for each window.
+    """
 
     id: str
     dataset: str
@@ -89,6 +118,9 @@ class GrantSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     form: str
     to: tuple[str, ...] | None = None
     budget: BudgetSpec | None = None
+    budgets: tuple[BudgetSpec, ...] = ()
+    columns: tuple[str, ...] | None = None
+    caseload: CaseloadSpec | None = None
     label: str = ""
     line: int = 0
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from keten.budgets.model import Limit
 from keten.identity.model import EndableRow
 from keten.ledger.bound import BoundRow
 
@@ -18,11 +21,15 @@ class Organisation(BoundRow, frozen=True, kw_only=True):
 
 
 class Supplier(EndableRow, frozen=True, kw_only=True):
-    """A third party. `title` is what people call it (the estate file's `name`), `tier` one of `TIERS`."""
+    """A third party. `title` is what people call it (the estate file's `name`), `tier` one of `TIERS`.
+
+    budget: the most records of each dataset that all its principals together may receive; None: no limit of its own.
+    """
 
     title: str
     country: str
     tier: str
+    budget: Limit | None = None
 
 
 class Contract(EndableRow, frozen=True, kw_only=True):
@@ -42,12 +49,24 @@ class Contract(EndableRow, frozen=True, kw_only=True):
     notify_within_hours: int = 0
 
 
+class Caseload(msgspec.Struct, frozen=True, gc=False):
+    """Whose records a principal works on: a table (random id) of keys and the clients (`column`) that work on each.
+
+    outside: how many records one outside of it counts for; 0: it is refused.
+    """
+
+    dataset: str
+    column: str
+    outside: int = 0
+
+
 class Grant(EndableRow, frozen=True, kw_only=True):
     """One dataset, under one contract, for one purpose, in one of `FORMS`, within limits.
 
     dataset, contract, supplier: random ids; the supplier is the contract's. to: random ids of the clients that it
     is addressed to, sorted; none: everyone of the supplier. budget_records: the most distinct records that one
-    principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. label: the name of its folder, safe in a path.
+    principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. more_budgets: further limits, over other
+    windows. label: the name of its folder, safe in a path. columns: of a lookup, those that it may see; none: all.
     """
 
     dataset: str
@@ -59,3 +78,12 @@ class Grant(EndableRow, frozen=True, kw_only=True):
     to: tuple[str, ...] = ()
     budget_records: int = 0
     budget_per: str = ""
+    more_budgets: tuple[Limit, ...] = ()
+    columns: tuple[str, ...] = ()
+    caseload: Caseload | None = None
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Its budget, over each window that it has."""
+        first = (Limit(self.budget_records, self.budget_per),) if self.budget_records else ()
+        return (*first, *self.more_budgets)

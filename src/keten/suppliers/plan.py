@@ -12,17 +12,28 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from keten.budgets.model import Limit
 from keten.core.errors import Corrupt, NotFound
 from keten.core.ids import new_id
-from keten.datasets.model import Dataset
+from keten.datasets.model import Column, Dataset
 from keten.identity.keys import normalised
 from keten.identity.model import Client, EndableRow, Person
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
-from keten.suppliers.estate import ClientSpec, ContractSpec, DatasetSpec, Estate, GrantSpec, PersonSpec, SupplierSpec
+from keten.suppliers.estate import (
+    BudgetSpec,
+    CaseloadSpec,
+    ClientSpec,
+    ContractSpec,
+    DatasetSpec,
+    Estate,
+    GrantSpec,
+    PersonSpec,
+    SupplierSpec,
+)
 from keten.suppliers.mistakes import Mistakes, shown
-from keten.suppliers.model import Contract, Grant, Organisation, Supplier
+from keten.suppliers.model import Caseload, Contract, Grant, Organisation, Supplier
 from keten.suppliers.moments import end_us, start_us, zone
-from keten.suppliers.rules import purpose_label
+from keten.suppliers.rules import REFUSE, purpose_label
 
 R = TypeVar("R", bound=EndableRow)
 S = TypeVar("S", bound="_Spec")
@@ -211,7 +222,14 @@ class _Planner:
     # ---- a row from its spec ---------------------------------------------------------------------------------
 
     def _supplier(self, spec: SupplierSpec, row_id: str, _before: Supplier | None) -> Supplier:
-        return Supplier(id=row_id, name=spec.id, title=spec.name, country=spec.country, tier=spec.tier)
+        return Supplier(
+            id=row_id,
+            name=spec.id,
+            title=spec.name,
+            country=spec.country,
+            tier=spec.tier,
+            budget=_limit(spec.budget),
+        )
 
     def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:
         """`sealed` stays as it is while the address does; "" asks for a new one."""
@@ -245,10 +263,14 @@ class _Planner:
             owner=self.ids["person"][spec.owner],
             classification=spec.classification,
             retention_days=spec.retention_days,
+            key=spec.table.key if spec.table else "",
+            columns=tuple(Column(*msgspec.structs.astuple(one)) for one in spec.table.columns) if spec.table else (),
+            breaker=_limit(spec.breaker),
         )
 
     def _grant(self, spec: GrantSpec, row_id: str, _before: Grant | None) -> Grant:
         clients = self.ids["client"]
+        limits = [Limit(one.records, one.per) for one in (spec.budget, *spec.budgets) if one is not None]
         return Grant(
             id=row_id,
             name=spec.id,
@@ -259,9 +281,18 @@ class _Planner:
             form=spec.form,
             label=purpose_label(spec),
             to=tuple(sorted(clients[name] for name in spec.to or ())),
-            budget_records=spec.budget.records if spec.budget else 0,
-            budget_per=spec.budget.per if spec.budget else "",
+            budget_records=limits[0].records if limits else 0,
+            budget_per=limits[0].per if limits else "",
+            more_budgets=tuple(limits[1:]),
+            columns=tuple(sorted(spec.columns or ())),
+            caseload=self._caseload(spec.caseload),
         )
+
+    def _caseload(self, spec: CaseloadSpec | None) -> Caseload | None:
+        if spec is None:
+            return None
+        outside = 0 if spec.outside == REFUSE else int(spec.outside)
+        return Caseload(self.ids["dataset"][spec.dataset], spec.column, outside)
 
     def _supplier_id(self, name: str) -> str:
         return self.ids["supplier"][name] if name else ""
@@ -273,6 +304,10 @@ class _Planner:
             raise _Erased from error
         except msgspec.MsgspecError as error:
             raise Corrupt("personal-damaged", "Stored personal data is damaged.", f"person {row.id}") from error
+
+
+def _limit(spec: BudgetSpec | None) -> Limit | None:
+    return None if spec is None else Limit(spec.records, spec.per)
 
 
 class _Erased(Exception):

@@ -12,7 +12,9 @@ from keten.suppliers import rules
 from keten.suppliers.document import MAX_BYTES, Document, List, Map, Node, Text, read_document
 from keten.suppliers.estate import (
     BudgetSpec,
+    CaseloadSpec,
     ClientSpec,
+    ColumnSpec,
     ContractSpec,
     DatasetSpec,
     Estate,
@@ -20,6 +22,7 @@ from keten.suppliers.estate import (
     OrganisationSpec,
     PersonSpec,
     SupplierSpec,
+    TableSpec,
 )
 from keten.suppliers.mistakes import Mistakes, Place, plain, shown
 
@@ -40,7 +43,15 @@ _ORGANISATION = {"name": True, "country": True, "timezone": True}
 _PERSON = {"id": True, "email": True, "roles": False}
 _SUPPLIERS_PERSON = {"id": True, "email": True}
 _CLIENT = {"id": True, "keys": True}
-_SUPPLIER = {"id": True, "name": True, "country": True, "tier": True, "people": False, "clients": False}
+_SUPPLIER = {
+    "id": True,
+    "name": True,
+    "country": True,
+    "tier": True,
+    "people": False,
+    "clients": False,
+    "budget": False,
+}
 _CONTRACT = {
     "id": True,
     "supplier": True,
@@ -50,7 +61,17 @@ _CONTRACT = {
     "countries": False,
     "notify_within_hours": False,
 }
-_DATASET = {"id": True, "owner": True, "classification": True, "retention_days": True}
+_DATASET = {
+    "id": True,
+    "owner": True,
+    "classification": True,
+    "retention_days": True,
+    "table": False,
+    "breaker": False,
+}
+_TABLE = {"key": True, "columns": True}
+_COLUMN = {"name": True, "category": True, "meaning": False}
+_CASELOAD = {"dataset": True, "column": True, "outside": True}
 _GRANT = {
     "id": True,
     "dataset": True,
@@ -59,6 +80,9 @@ _GRANT = {
     "form": True,
     "to": False,
     "budget": False,
+    "budgets": False,
+    "columns": False,
+    "caseload": False,
     "label": False,
 }
 _BUDGET = {"records": True, "per": True}
@@ -243,6 +267,7 @@ def _supplier(item: _Item) -> SupplierSpec:
         tier=item.text("tier"),
         people=item.items("people", _SUPPLIERS_PERSON, _suppliers_person),
         clients=item.items("clients", _CLIENT, _client),
+        budget=_budget(item, "budget"),
         line=item.line,
     )
 
@@ -266,12 +291,40 @@ def _dataset(item: _Item) -> DatasetSpec:
         owner=item.text("owner"),
         classification=item.text("classification"),
         retention_days=item.number("retention_days"),
+        table=_table(item),
+        breaker=_budget(item, "breaker"),
         line=item.line,
     )
 
 
+def _table(item: _Item) -> TableSpec | None:
+    table = item.item("table", _TABLE)
+    if table is None:
+        return None
+    return TableSpec(key=table.text("key"), columns=table.items("columns", _COLUMN, _column))
+
+
+def _column(item: _Item) -> ColumnSpec:
+    return ColumnSpec(name=item.text("name"), category=item.text("category"), meaning=item.text("meaning"))
+
+
+def _budget(item: _Item, key: str) -> BudgetSpec | None:
+    budget = item.item(key, _BUDGET)
+    return None if budget is None else _limit(budget)
+
+
+def _limit(item: _Item) -> BudgetSpec:
+    return BudgetSpec(records=item.number("records"), per=item.text("per"))
+
+
+def _caseload(item: _Item) -> CaseloadSpec | None:
+    found = item.item("caseload", _CASELOAD)
+    if found is None:
+        return None
+    return CaseloadSpec(dataset=found.text("dataset"), column=found.text("column"), outside=found.text("outside"))
+
+
 def _grant(item: _Item) -> GrantSpec:
-    budget = item.item("budget", _BUDGET)
     return GrantSpec(
         id=item.text("id"),
         dataset=item.text("dataset"),
@@ -279,7 +332,10 @@ def _grant(item: _Item) -> GrantSpec:
         purpose=item.text("purpose"),
         form=item.text("form"),
         to=item.texts("to"),
-        budget=None if budget is None else BudgetSpec(records=budget.number("records"), per=budget.text("per")),
+        budget=_budget(item, "budget"),
+        budgets=item.items("budgets", _BUDGET, _limit),
+        columns=item.texts("columns"),
+        caseload=_caseload(item),
         label=item.text("label"),
         line=item.line,
     )

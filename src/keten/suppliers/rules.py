@@ -8,10 +8,21 @@ from zoneinfo import ZoneInfo
 
 from keten.core.errors import Invalid
 from keten.core.ids import is_id
-from keten.datasets.model import CLASSIFICATIONS
+from keten.datasets.model import CATEGORIES, CLASSIFICATIONS
 from keten.identity.keys import normalised
 from keten.suppliers.countries import COUNTRIES, meant
-from keten.suppliers.estate import ClientSpec, ContractSpec, DatasetSpec, Estate, GrantSpec, PersonSpec, SupplierSpec
+from keten.suppliers.estate import (
+    BudgetSpec,
+    CaseloadSpec,
+    ClientSpec,
+    ContractSpec,
+    DatasetSpec,
+    Estate,
+    GrantSpec,
+    PersonSpec,
+    SupplierSpec,
+    TableSpec,
+)
 from keten.suppliers.mistakes import Mistakes, Place, shown
 from keten.suppliers.model import BUDGET_WINDOWS, FORMS, TIERS
 from keten.suppliers.moments import end_us, start_us, zone, zone_names
@@ -35,6 +46,9 @@ _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9_-])?\Z")
 _LABEL_SHAPE = "letters, digits, spaces, '.', '_' and '-', at most 100; it becomes the name of a folder"
 _EMAIL = re.compile(r"[^\s@<>(),;:\\\"\[\]]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])\Z")
 _NEEDS_BUDGET = {"release", "lookup"}
+REFUSE = "refuse"
+MAX_OUTSIDE = 1000
+_COST = re.compile(r"[1-9][0-9]{0,3}\Z")
 
 
 def check(estate: Estate, mistakes: Mistakes) -> None:
@@ -88,6 +102,7 @@ class _Checker:
         self._keys: dict[str, Place] = {}
         self._contracts: dict[str, ContractSpec] = {}
         self._datasets: dict[str, Place] = {}
+        self._tables: dict[str, TableSpec | None] = {}
 
     def run(self) -> None:
         """All of it."""
@@ -138,6 +153,7 @@ class _Checker:
                 self._mistakes.add((*place, "people", at, "roles"), "only people of the organisation have roles")
         for at, client in enumerate(supplier.clients):
             self._client(client, supplier, (*place, "clients", at))
+        self._limit(supplier.budget, (*place, "budget"))
 
     def _client(self, client: ClientSpec, supplier: SupplierSpec, place: Place) -> None:
         self._own_id("client", client.id, place, self._clients)
@@ -183,6 +199,24 @@ class _Checker:
             self._known(dataset.owner, self._own_people, (*place, "owner"), "person")
         self._one_of(dataset.classification, CLASSIFICATIONS, (*place, "classification"), "classification")
         self._between(dataset.retention_days, 0, MAX_DAYS, (*place, "retention_days"))
+        self._limit(dataset.breaker, (*place, "breaker"))
+        self._tables.setdefault(dataset.id, dataset.table)
+        if dataset.table is not None:
+            self._table(dataset.table, (*place, "table"))
+
+    def _table(self, table: TableSpec, place: Place) -> None:
+        names = tuple(column.name for column in table.columns)
+        if not names:
+            self._mistakes.add((*place, "columns"), "a table has at least one column")
+        self._distinct(names, (*place, "columns"))
+        for at, column in enumerate(table.columns):
+            where = (*place, "columns", at)
+            self._title(column.name, (*where, "name"))
+            self._one_of(column.category, CATEGORIES, (*where, "category"), "category")
+            if column.meaning:
+                self._title(column.meaning, (*where, "meaning"))
+        if names:
+            self._known(table.key, names, (*place, "key"), "column")
 
     def _grant(self, grant: GrantSpec, place: Place, seen: dict[str, Place]) -> None:
         self._own_id("grant", grant.id, place, seen)
@@ -200,6 +234,7 @@ class _Checker:
         if grant.to is not None:
             self._addressees(grant.to, contract, (*place, "to"))
         self._budget(grant, place)
+        self._lookup(grant, place)
         if grant.label and not _LABEL.match(grant.label):
             self._mistakes.add((*place, "label"), f"a label has {_LABEL_SHAPE}")
 
@@ -218,12 +253,55 @@ class _Checker:
                 )
 
     def _budget(self, grant: GrantSpec, place: Place) -> None:
-        if grant.budget is None:
-            if grant.form in _NEEDS_BUDGET:
-                self._mistakes.add((*place, "budget"), f"a grant of form '{grant.form}' needs a budget")
+        if grant.budget is not None and grant.budgets:
+            self._mistakes.add((*place, "budgets"), "give one 'budget', or several 'budgets', not both")
+        if grant.budget is None and not grant.budgets and grant.form in _NEEDS_BUDGET:
+            self._mistakes.add((*place, "budget"), f"a grant of form '{grant.form}' needs a budget")
+        self._limit(grant.budget, (*place, "budget"))
+        for at, limit in enumerate(grant.budgets):
+            self._limit(limit, (*place, "budgets", at))
+        self._distinct((limit.per for limit in grant.budgets), (*place, "budgets"))
+
+    def _limit(self, limit: BudgetSpec | None, place: Place) -> None:
+        if limit is not None:
+            self._between(limit.records, 1, MAX_NUMBER, (*place, "records"))
+            self._one_of(limit.per, BUDGET_WINDOWS, (*place, "per"), "period")
+
+    def _lookup(self, grant: GrantSpec, place: Place) -> None:
+        """What goes with lookups, and only with them; a table is shared in no other way."""
+        table = self._tables.get(grant.dataset)
+        if grant.form != "lookup":
+            self._no_lookup(grant, table, place)
             return
-        self._between(grant.budget.records, 1, MAX_NUMBER, (*place, "budget", "records"))
-        self._one_of(grant.budget.per, BUDGET_WINDOWS, (*place, "budget", "per"), "period")
+        if grant.dataset in self._tables and table is None:
+            self._mistakes.add((*place, "form"), f"dataset {shown(grant.dataset)} is no table: give it a 'table'")
+        if grant.columns is not None:
+            self._some(grant.columns, (*place, "columns"), "all columns are meant")
+            for at, name in enumerate(grant.columns):
+                if table is not None:
+                    self._known(name, [one.name for one in table.columns], (*place, "columns", at), "column")
+        if grant.caseload is not None:
+            self._caseload(grant.caseload, (*place, "caseload"))
+
+    def _no_lookup(self, grant: GrantSpec, table: TableSpec | None, place: Place) -> None:
+        for key, value in (("columns", grant.columns), ("caseload", grant.caseload)):
+            if value is not None:
+                self._mistakes.add((*place, key), f"only a grant of form 'lookup' has '{key}'")
+        if table is not None and grant.form == "file":
+            public = f"dataset {shown(grant.dataset)} is a table: its records are looked up, not given as a file"
+            self._mistakes.add((*place, "form"), public)
+
+    def _caseload(self, caseload: CaseloadSpec, where: Place) -> None:
+        self._known(caseload.dataset, self._datasets, (*where, "dataset"), "dataset")
+        cases = self._tables.get(caseload.dataset)
+        if caseload.dataset in self._tables and cases is None:
+            self._mistakes.add((*where, "dataset"), f"dataset {shown(caseload.dataset)} is no table")
+        if cases is not None:
+            self._known(caseload.column, [one.name for one in cases.columns], (*where, "column"), "column")
+        cost = _COST.match(caseload.outside)
+        if caseload.outside != REFUSE and (cost is None or int(cost[0]) > MAX_OUTSIDE):
+            public = f"'outside' is {REFUSE}, or for how many records one outside counts: 1 to {MAX_OUTSIDE}"
+            self._mistakes.add((*where, "outside"), public)
 
     # ---- what they have in common ----------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ from keten.core.errors import KetenError
 from keten.core.storage import LocalStore
 from keten.ledger.faults import Fault
 from keten.ledger.model import Payload
-from keten.vault.frames import HEADER_BYTES, fixed_header, stored_size
+from keten.vault.frames import HEADER_BYTES
+from keten.vault.layouts import blob_size, header_of
 from keten.vault.model import Object
 from keten.vault.tables import content_keys, dataset_keys, objects
 
@@ -82,9 +83,11 @@ def _wrong(store: LocalStore, object_id: str, body: object) -> str:
     except OSError as error:
         return f"its content cannot be read: {error.strerror}"
     try:
-        if blob.size != stored_size(found.size):
-            return f"its content is {blob.size} bytes instead of {stored_size(found.size)}"
+        expected = blob_size(found.size, found.media_type)
+        if blob.size != expected:
+            return f"its content is {blob.size} bytes instead of {expected}"
         begins = blob.read_at(0, HEADER_BYTES)
     finally:
         blob.close()
-    return "" if begins.startswith(fixed_header(object_id)) else "its content begins with another header"
+    begun = begins.startswith(header_of(object_id, found.media_type))
+    return "" if begun else "its content begins with another header"

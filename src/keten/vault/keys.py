@@ -72,6 +72,13 @@ class Keys:
         opened = self._dataset(wrapped.dataset, wrapped.dataset_key)
         return _unwrap(opened, wrapped.content_key, _context("content-key", wrapped.dataset, wrapped.object))
 
+    def records_key(self, dataset: str, dataset_key: bytes) -> bytes:
+        """What makes ids of the keys of a dataset's records: it follows from the dataset's key, and goes with it.
+
+        Raises `Corrupt` ("key-damaged").
+        """
+        return derive(_unwrap(self._over_datasets, dataset_key, _context("dataset-key", dataset)), "records")
+
     def forget(self, dataset: str) -> None:
         """Let go of a dataset's opened key."""
         self._datasets.forget(dataset)

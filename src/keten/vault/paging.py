@@ -59,3 +59,18 @@ def named(connection: Connection, dataset: str, name: str) -> Object | None:
     """
     found = bound.find(connection, objects, Object, dataset=dataset, state="present", name=name)
     return found[0] if found else None
+
+
+def newest(connection: Connection, dataset: str) -> Object | None:
+    """The object put last of those present in a dataset; None when it has none.
+
+    Raises `Corrupt` ("register-mismatch").
+    """
+    statement = (
+        bound.checked_select(objects)
+        .where(objects.c.dataset == dataset, objects.c.state == "present")
+        .order_by(objects.c.entry.desc())
+        .limit(1)
+    )
+    row = connection.execute(statement).first()
+    return None if row is None else bound.checked(objects, Object, row)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
+from keten.core.db import Prepared
 from keten.core.errors import NotFound, Unavailable
 from keten.ledger.writing import Writing
 from keten.vault.keys import Keys
 from keten.vault.tables import subject_keys
+
+_IS = subject_keys.c.subject == bindparam("subject_")
+_ERASED = Prepared(select(subject_keys.c.subject).where(_IS, subject_keys.c.wrapped.is_(None)), ["subject_"])
 
 
 def seal_for(writing: Writing, keys: Keys, subject: str, plain: bytes) -> str:
@@ -33,9 +37,7 @@ def subject_key(connection: Connection, subject: str) -> bytes | None:
 
 def subject_erased(connection: Connection, subject: str) -> bool:
     """Whether a subject's key was destroyed."""
-    gone = subject_keys.c.wrapped.is_(None)
-    statement = select(subject_keys.c.subject).where(subject_keys.c.subject == subject, gone)
-    return connection.execute(statement).scalar() is not None
+    return bool(_ERASED.rows(connection, (subject,)))
 
 
 def destroy_subject_key(writing: Writing, keys: Keys, subject: str) -> bool:

@@ -18,8 +18,8 @@ from keten.core.storage import Store
 from keten.ledger import bound
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
-from keten.vault import entries, rules
-from keten.vault.frames import FRAME_SIZE, HEADER_BYTES, fixed_header, stored_size
+from keten.vault import entries, layouts, rules
+from keten.vault.frames import FRAME_SIZE, HEADER_BYTES
 from keten.vault.keys import Keys
 from keten.vault.model import Destroyed, HoldsContent, Object, Put, Ready, Stored, Swept, WrappedKey
 from keten.vault.tables import content_keys, dataset_keys, objects, puts
@@ -117,7 +117,7 @@ def blobs_of(connection: Connection, dataset: str) -> tuple[str, ...]:
 
 def header_of(found: Object) -> bytes:
     """What an object's blob must begin with."""
-    return fixed_header(found.id)
+    return layouts.header_of(found.id, found.media_type)
 
 
 def key_of(connection: Connection, found: Object) -> WrappedKey:
@@ -239,8 +239,8 @@ def check_stored(store: Store, put: Put, size: int) -> None:
         raise Unavailable("content-unreadable", "The content cannot be read at this moment.", str(error)) from error
     finally:
         blob.close()
-    expected = stored_size(rules.check_size(size))
-    if blob.size != expected or not begins.startswith(fixed_header(put.object)):
+    expected = layouts.blob_size(rules.check_size(size), put.media_type)
+    if blob.size != expected or not begins.startswith(layouts.header_of(put.object, put.media_type)):
         what = f"object {put.object}: the blob has {blob.size} bytes instead of {expected}, or another header"
         raise Corrupt("content-damaged", "The content of an object is damaged.", what)
 

@@ -55,6 +55,8 @@ class Asked(msgspec.Struct):
 class Rounds:
     """Brings heads out and signatures in. `monotonic`: seconds."""
 
+    name = "outside signatures"
+
     def __init__(self, settings: Settings, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._monotonic = monotonic
@@ -74,8 +76,8 @@ class Rounds:
         """Seconds between two rounds."""
         return float(duration(self._settings.witnesses.every))
 
-    def run(self, client: KeeperClient) -> None:
-        """One round. Raises `Unavailable` when the keeper or the public ledger cannot be reached."""
+    def run(self, client: KeeperClient) -> float:
+        """One round; seconds until the next. Raises `Unavailable`: keeper or public ledger cannot be reached."""
         state = client.call("ledger.outside", AskOutside(), OutsideState)
         checkpoint = self._published()
         if self._policy is not None:
@@ -83,6 +85,7 @@ class Rounds:
         if self._settings.timestamps.url:
             self._stamp(client, checkpoint, state)
         self._watch(client.call("ledger.outside", AskOutside(), OutsideState))
+        return self.pause
 
     def _published(self) -> Checkpoint:
         return parse_checkpoint(read_file(self._folder, CHECKPOINT, MAX_NOTE_BYTES), self._verifier)

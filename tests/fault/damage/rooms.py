@@ -117,6 +117,8 @@ def object_body(victim: Victim) -> list[Named]:
 def object_revived(victim: Victim) -> list[Named]:
     """One that was destroyed is present again."""
     rows = victim.rows("SELECT id, body FROM objects WHERE state = 'destroyed' ORDER BY id")
+    if not rows:  # another damage was there first
+        return []
     row_id, body = rows[0]
     if not victim.take(("row", row_id)):
         return []

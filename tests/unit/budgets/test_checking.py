@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 import pytest
 from sqlalchemy import Connection, delete, insert, update
 
 from keten.budgets import entries
-from keten.budgets.checking import OPENED, ChargesCheck, Opened
+from keten.budgets.checking import ANSWERED, OPENED, ChargesCheck, Opened
 from keten.budgets.model import Recorded
 from keten.budgets.tables import budget_charges
 from keten.core.clock import SECOND, from_rfc3339, rfc3339
@@ -20,14 +19,6 @@ from tests.unit.vault.house import NOW, House
 
 DAY_US = 86_400 * SECOND
 KIND = Kind(OPENED, "Only to be charged for.", {})
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.engine.dispose()
-    made.reader.dispose()
 
 
 def opened(window_us: int = 5, charged: int = 10) -> Opened:
@@ -44,7 +35,7 @@ def opened(window_us: int = 5, charged: int = 10) -> Opened:
 
 def test_it_reads_the_entries_that_open_something() -> None:
     check = ChargesCheck()
-    assert check.kinds == {OPENED, entries.WINDOW_SPENT.name}
+    assert check.kinds == {OPENED, ANSWERED, entries.WINDOW_SPENT.name}
     assert check.name == "budgets"
 
 

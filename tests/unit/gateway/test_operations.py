@@ -147,5 +147,6 @@ def test_the_gateway_loads_nothing_that_decides_or_remembers() -> None:
     assert not loaded & forbidden
     rooms = {name.split(".")[1] for name in loaded if name.startswith("keten.")}
     assert rooms <= {"core", "gateway", "keeper", "ledger", "vault"}
-    said = {f"keten.keeper.{one}" for one in ("protocol", "subject_protocol", "witness_protocol")}
+    bodies = ("protocol", "follow_protocol", "put_protocol", "record_protocol", "subject_protocol", "witness_protocol")
+    said = {f"keten.keeper.{one}" for one in bodies}
     assert {name for name in loaded if name.startswith("keten.keeper.")} == said

@@ -32,7 +32,12 @@ ABOUT_THE_GRANT: tuple[Rule, ...] = (
         {"purpose-not-covered"},
     ),
     (lambda a: not a.grant_to_all and a.principal not in a.grant_to, {"not-addressed"}),
-    (lambda a: a.grant_form != "file", {"form-not-file"}),
+    (
+        lambda a: (a.action == "open" and a.grant_form != "file")
+        or (a.action == "list" and a.grant_form not in {"file", "lookup"}),
+        {"form-not-file"},
+    ),
+    (lambda a: a.action == "lookup" and a.grant_form != "lookup", {"form-not-lookup"}),
     (lambda a: not a.contract_any_country and not a.country, {"country-unknown"}),
     (
         lambda a: not a.contract_any_country and bool(a.country) and a.country not in a.contract_countries,
@@ -43,7 +48,7 @@ ABOUT_THE_GRANT: tuple[Rule, ...] = (
 
 def refused(a: Attributes) -> set[str] | None:
     """The reasons for a refusal, or None when access is allowed."""
-    if a.action not in ("open", "list") or a.time_us <= 0:
+    if a.action not in ("open", "list", "lookup") or a.time_us <= 0:
         return {"policy-error"}
     reasons: set[str] = set()
     if not a.checked:

@@ -20,7 +20,7 @@ PURPOSES = ["", "election-cards", "care"]
 
 # Values that meet each other: equal, next to each other, empty, unknown.
 VALUES: dict[str, list[Any]] = {
-    "action": ["open", "list", "open", "list", "", "delete"],
+    "action": ["open", "list", "lookup", "open", "list", "lookup", "", "delete"],
     "time_us": MOMENTS,
     "country": COUNTRIES,
     "purpose": PURPOSES,
@@ -88,7 +88,7 @@ def test_the_values_are_of_every_attribute_that_decides() -> None:
 def test_both_evaluators_agree(engine: Engine, part: int) -> None:
     allowed, reasons = compare(engine, random.SystemRandom().randrange(2**32), 25_000)
     assert allowed > 1_000, part
-    assert len(reasons) == 18
+    assert len(reasons) == 19
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def test_the_sample_estate(asking: Asking) -> None:
     assert outcome.decision == Allow(ends_us, ("file-grant",))
     assert asking.ask(country="US").decision == Deny(("country-not-allowed",), ("country-not-allowed",))
     assert asking.ask(country="").decision == Deny(("country-unknown",), ("country-unknown",))
-    assert asking.ask("vervoer-app").decision == Deny(("no-grant",), ("file-grant",))
+    assert asking.ask("vervoer-app").decision == Deny(("no-grant",), ("file-grant", "lookup-grant"))
     assert asking.ask(at_us=ends_us).decision == Deny(("contract-ended",), ("contract-ended",))
     assert isinstance(asking.ask(at_us=ends_us - 1).decision, Allow)
     (share,) = asking.decisions.shares(asking.id("client", "drukwerk-batch"), "BE", MAY)

@@ -8,11 +8,13 @@ import msgspec
 import yaml
 from hypothesis import strategies as st
 
-from keten.datasets.model import CLASSIFICATIONS
+from keten.datasets.model import CATEGORIES, CLASSIFICATIONS
 from keten.suppliers.countries import COUNTRIES
 from keten.suppliers.estate import (
     BudgetSpec,
+    CaseloadSpec,
     ClientSpec,
+    ColumnSpec,
     ContractSpec,
     DatasetSpec,
     Estate,
@@ -20,6 +22,7 @@ from keten.suppliers.estate import (
     OrganisationSpec,
     PersonSpec,
     SupplierSpec,
+    TableSpec,
 )
 from keten.suppliers.model import BUDGET_WINDOWS, TIERS
 from keten.suppliers.rules import ROLES
@@ -29,16 +32,18 @@ SUPPLIERS = ("drukwerk", "vervoer", "archief")
 PURPOSES = ("election-cards", "rides", "storage.2026")
 # What makes a row what it is follows from its name, so that no estate is refused after another.
 CONTRACTS = {"vwo-1": "drukwerk", "vwo-2": "drukwerk", "vwo-3": "vervoer", "vwo-4": "archief"}
-DATASETS = ("voters", "patients")
+DATASETS = {"voters": ("file", "intake"), "patients": ("lookup", "release")}  # and in which forms each is granted
+COLUMNS = ("bsn", "name", "ward")
 GRANTS = {
     f"{dataset}-{contract}-{form}": (dataset, contract, form)
-    for dataset in DATASETS
+    for dataset, forms in DATASETS.items()
     for contract in CONTRACTS
-    for form in ("file", "lookup")
+    for form in forms
 }
 CLIENTS = {f"{supplier}-{part}": supplier for supplier in SUPPLIERS for part in ("batch", "app")}
 PEOPLE = {f"{supplier}-ops": supplier for supplier in SUPPLIERS}
 TITLES = st.sampled_from(["Drukwerk BV", "Zorgvervoer Zuid", "Ärchief & Zn: #1", "yes", "2026-01-01", "- x", "'q'"])
+BUDGETS = st.builds(BudgetSpec, records=st.integers(1, 10**9), per=st.sampled_from(BUDGET_WINDOWS))
 COUNTRY = st.sampled_from(sorted(COUNTRIES))
 
 
@@ -66,6 +71,8 @@ def estates(draw: st.DrawFn) -> Estate:
             owner=draw(st.sampled_from(["dpo", "archivist"])),
             classification=draw(st.sampled_from(CLASSIFICATIONS)),
             retention_days=draw(st.integers(0, 3650)),
+            table=_table(draw) if "lookup" in DATASETS[name] else None,
+            breaker=draw(st.none() | BUDGETS),
         )
         for name in draw(some(DATASETS))
     )
@@ -108,7 +115,16 @@ def _supplier(draw: st.DrawFn, name: str) -> SupplierSpec:
             ClientSpec(id=one, keys=tuple(key_line(f"{one}-{seed}") for seed in draw(_SEEDS)))
             for one in draw(some([one for one, of in CLIENTS.items() if of == name]))
         ),
+        budget=draw(st.none() | BUDGETS),
     )
+
+
+def _table(draw: st.DrawFn) -> TableSpec:
+    columns = tuple(
+        ColumnSpec(name=name, category=draw(st.sampled_from(CATEGORIES)), meaning=draw(st.sampled_from(["", "a: b"])))
+        for name in draw(st.permutations(COLUMNS))
+    )
+    return TableSpec(key="bsn", columns=columns)
 
 
 _SEEDS = st.lists(st.integers(0, 2), min_size=1, max_size=2, unique=True)
@@ -133,9 +149,15 @@ def _grant(draw: st.DrawFn, name: str, contract: ContractSpec, clients: dict[str
     everyone: bool = draw(st.booleans())
     if own and not everyone:
         to = tuple(draw(st.lists(st.sampled_from(own), min_size=1, unique=True)))
-    budget = None
-    if form == "lookup" or draw(st.booleans()):
-        budget = BudgetSpec(records=draw(st.integers(1, 10**9)), per=draw(st.sampled_from(BUDGET_WINDOWS)))
+    budget = draw(BUDGETS) if form in ("lookup", "release") or draw(st.booleans()) else None
+    budgets: tuple[BudgetSpec, ...] = ()
+    columns, caseload = None, None
+    if form == "lookup":
+        columns = draw(st.none() | st.lists(st.sampled_from(COLUMNS), min_size=1, unique=True).map(tuple))
+        outside = draw(st.sampled_from(["refuse", "1", "1000"]))
+        caseload = draw(st.none() | st.just(CaseloadSpec(dataset=dataset, column="ward", outside=outside)))
+        if draw(st.booleans()):
+            budgets, budget = tuple(draw(st.lists(BUDGETS, min_size=1, unique_by=lambda one: one.per))), None
     return GrantSpec(
         id=name,
         dataset=dataset,
@@ -144,6 +166,9 @@ def _grant(draw: st.DrawFn, name: str, contract: ContractSpec, clients: dict[str
         form=form,
         to=to,
         budget=budget,
+        budgets=budgets,
+        columns=columns,
+        caseload=caseload,
         label=draw(st.sampled_from(["", "Cards 2026", "x"])),
     )
 
@@ -165,7 +190,12 @@ def written(estate: Estate) -> str:
 def _clean(value: Any) -> Any:
     """Without lines, and without what is left out."""
     if isinstance(value, dict):
-        return {key: _clean(item) for key, item in value.items() if key != "line" and item is not None}
+        left_out = {"budgets": (), "meaning": ""}
+        return {
+            key: _clean(item)
+            for key, item in value.items()
+            if key != "line" and item is not None and item != left_out.get(key)
+        }
     if isinstance(value, (list, tuple)):
         return [_clean(item) for item in value]
     return value

@@ -37,6 +37,7 @@ def test_every_key_is_documented_and_bold_where_it_must_be_there() -> None:
         "suppliers": reading._SUPPLIER,
         "contracts": reading._CONTRACT,
         "datasets": reading._DATASET,
+        "table": reading._TABLE,
         "grants": reading._GRANT,
     }
     assert {name: keys[name] for name in known} == known

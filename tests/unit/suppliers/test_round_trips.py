@@ -148,7 +148,8 @@ def agrees(instance: Instance, estate: Estate, live: set[Key], over: set[Key]) -
                 grant = register.named("grant", spec.id)
                 assert isinstance(grant, Grant)
                 assert grant in register.grants(grant.dataset, grant.supplier)
-                assert grant.budget_records == (spec.budget.records if spec.budget else 0)
+                limits = [one for one in (spec.budget, *spec.budgets) if one is not None]
+                assert [(one.records, one.per) for one in grant.limits] == [(one.records, one.per) for one in limits]
                 addressed = {client.name for client in map(register.client, grant.to) if client}
                 assert addressed == set(spec.to or ())
                 assert grant.label == (spec.label or spec.purpose)

@@ -65,6 +65,8 @@ def put(
     """Put files into a dataset: encrypted here, each under a key of its own, readable only once all of it is there.
 
     Rows of CSV and Parquet are counted, for budgets. Content that is there already under that name is left as it is.
+    Into a dataset that is a table go CSV, Parquet or XLSX: its declared columns only, sealed so that one record is
+    found by its key; what was put last is what is looked up.
     Only the user that owns the instance may, for this writes into its store.
 
     Example: keten put voters voters-2026.csv --home keten
@@ -134,9 +136,10 @@ def _put(settings: Settings, client: KeeperClient, dataset: str, source: Source,
 
     1. Read it once, for its digest and its records: what is there already is not written again.
     2. Ask the keeper for a place and a key.
-    3. Encrypt into the store, durably; the digest of what is really read must be the same.
+    3. Encrypt into the store, durably; the digest of what is really read must be the same. Of a table its sealed form.
     4. The keeper makes it visible. When anything fails before that, nothing of it can be seen.
     """
+    from keten.cli.operator.tables import write_table
     from keten.keeper.protocol import PutBegin, PutCommit, PutReady, Recorded
 
     with _opened(source.path) as stream:
@@ -146,7 +149,10 @@ def _put(settings: Settings, client: KeeperClient, dataset: str, source: Source,
         if ready.unchanged:
             return _result(source, ready.object, content, "", unchanged=True)
         try:
-            stored = _write(settings, source, stream, ready, content)  # 3
+            if ready.table is not None:  # 3
+                content, stored = write_table(settings, source, stream, ready, ready.table)
+            else:
+                stored = _write(settings, source, stream, ready, content)
             commit = PutCommit(ready.object, content.size, stored, content.digest, content.records)
             recorded = client.call("exchange.put_commit", commit, Recorded)  # 4
         except BaseException:

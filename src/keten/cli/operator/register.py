@@ -45,6 +45,10 @@ class Names:
                 return found
         raise Invalid("unknown-name", f"There is no client or person {text!r} in the register.")
 
+    def subject(self, text: str) -> str:
+        """The id of whom an entry is about: a client or person by name or id, or a record of a table by its id."""
+        return text if is_id(text) else self.principal(text)
+
     def object(self, text: str) -> str:
         """The id of an object, by id or as DATASET/FILE."""
         dataset, slash, name = text.partition("/")

@@ -33,7 +33,7 @@ _RECEIVED = ("supplier", "contract", "dataset", "object", "opened", "bytes", "fi
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     subject = typer.Typer(no_args_is_help=True, help="One person or client: what went where, and erasing it.")
-    for command in (trace, erase, requests, approve, refuse):
+    for command in (trace, record, erase, requests, approve, refuse):
         subject.command()(command)
     app.add_typer(subject, name="subject")
 
@@ -71,6 +71,28 @@ def trace(
         return
     output.result(told.as_json())
     told.print(output)
+
+
+def record(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A table: its name or id.", show_default=False)],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The key of a record.", show_default=False)],
+    home: Home = "",
+    json: Json = False,
+) -> None:
+    """What a record of a table is called: by that id the ledger knows who looked it up. Not whether there is one.
+
+    Example: keten ledger custody --subject $(keten subject record jobseekers 1850175123456)
+    """
+    from keten.cli.operator.keeping import keeper
+    from keten.keeper.record_protocol import AskRecord, RecordId
+
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    with keeper(surroundings.instance(home)) as client:
+        found = client.call("subjects.record", AskRecord(dataset, key), RecordId)
+    output.result({"id": found.id})
+    output.line(found.id)
 
 
 def _addresses(client: Any, connection: Any, subject: str) -> dict[int, str]:

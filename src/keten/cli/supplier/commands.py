@@ -68,7 +68,7 @@ def login(
         ca=_authority(ca),
         ledger_key="",
     )
-    session = _session(ctx, made)
+    session = session_of(ctx, made)
     session.sign_in()
     ledger_key = fetched(session.fetch, "key.pub").decode("utf-8", "replace").strip()
     verifier = Verifier.parse(ledger_key)
@@ -95,8 +95,8 @@ def ls(ctx: typer.Context, instance: Instance = "", json: Json = False) -> None:
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
-    chosen, _logins = _login(surroundings, instance)
-    found = remotes(_session(ctx, chosen))
+    chosen, _logins = login_of(surroundings, instance)
+    found = remotes(session_of(ctx, chosen))
     output.result(
         [
             {"path": one.path, "id": one.id, "size": one.size, "digest": one.digest, "valid_until": one.valid_until}
@@ -143,8 +143,8 @@ def get(
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
-    chosen, logins = _login(surroundings, instance)
-    session = _session(ctx, chosen, PATIENCE)
+    chosen, logins = login_of(surroundings, instance)
+    session = session_of(ctx, chosen, PATIENCE)
     chosen = follow(logins, chosen, session.fetch, accept=accept_successor)
     wanted = looked_up(session, remote)
     target = _target(wanted, out)
@@ -188,20 +188,21 @@ def logout(ctx: typer.Context, instance: Instance = "", json: Json = False) -> N
     """
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
-    chosen, logins = _login(surroundings, instance)
+    chosen, logins = login_of(surroundings, instance)
     logins.remove(chosen.url)
     output.result({"instance": chosen.url})
     output.line(f"Forgot the login to {chosen.url}.")
 
 
-def _login(surroundings: Surroundings, instance: str) -> tuple[Login, Logins]:
+def login_of(surroundings: Surroundings, instance: str) -> tuple[Login, Logins]:
+    """The login that is meant, and where all are kept."""
     from keten.cli.supplier.logins import Logins
 
     logins = Logins(surroundings.config)
     return logins.choose(instance), logins
 
 
-def _session(ctx: typer.Context, login: Login, patience: float = 0.0) -> Session:
+def session_of(ctx: typer.Context, login: Login, patience: float = 0.0) -> Session:
     """A session for the command that runs; its connection is closed when the command ends."""
     from keten.cli.supplier.keys import load_key
     from keten.cli.supplier.proofs import Prover

@@ -116,7 +116,9 @@ class Session:
         self._take_nonce(answer.headers)
         return answer
 
-    def open(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> http.client.HTTPResponse:
+    def open(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> http.client.HTTPResponse:
         """A signed-in request; the caller reads the body. Every status but a need for proof comes back as it is.
 
         1. A token that holds for a while; a new one when there is none.
@@ -131,7 +133,7 @@ class Session:
             url = self.wire.url + path.partition("?")[0]
             proof = self._prover.proof(method, url, token=self._token, nonce=self._nonce)  # 2
             authorised = {"Authorization": f"DPoP {self._token}", "DPoP": proof} | dict(headers or {})
-            response = self.wire.request(method, path, authorised)
+            response = self.wire.request(method, path, authorised, body)
             self._take_nonce({name.lower(): value for name, value in response.getheaders()})
             if response.status != HTTPStatus.UNAUTHORIZED:
                 return response
@@ -143,11 +145,13 @@ class Session:
                 self._token = ""
         raise Denied("sign-in", "The instance keeps asking for another proof.")
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
         """A signed-in request whose answer, with content, is read whole. Raises what any other answer means."""
 
         def once() -> Answer:
-            answer = read_whole(self.open(method, path, headers))
+            answer = read_whole(self.open(method, path, headers, body))
             if answer.status != HTTPStatus.OK:
                 raise failed(answer)
             return answer

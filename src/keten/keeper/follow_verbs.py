@@ -1,0 +1,79 @@
+"""Followers in other processes read the ledger through the keeper: they need no database, and see nothing personal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from keten.core.db import translated
+from keten.core.errors import Corrupt
+from keten.identity.model import EndableRow
+from keten.keeper.follow_protocol import LONGEST_WAIT_US, MOST_FOLLOWED, Follow, Followed, Following
+from keten.keeper.server import Connection, Verb, waiting_verb
+from keten.keeper.trusted import Trusted
+from keten.ledger.model import Entry
+from keten.ledger.reading import read_range
+
+_LOOK_SECONDS = 0.05
+
+
+class FollowVerbs:
+    """Reading the ledger as it grows."""
+
+    def __init__(self, trusted: Trusted) -> None:
+        self._trusted = trusted
+        register = trusted.register
+        self._named: dict[str, Callable[[str], EndableRow | None]] = {
+            "supplier": register.supplier,
+            "contract": register.contract,
+            "dataset": register.dataset,
+            "grant": register.grant,
+            "client": register.client,
+        }
+
+    def verbs(self) -> dict[str, Verb]:
+        """Verb → what it does, for the socket."""
+        return {"ledger.follow": waiting_verb(Follow, self.follow)}
+
+    async def follow(self, _connection: Connection, body: Follow) -> Following:
+        """The next entries. Raises `Corrupt` ("entry-missing", "entry-damaged") for one that does not hold."""
+        trusted = self._trusted
+        start = max(0, body.after)
+        limit = min(body.limit, MOST_FOLLOWED) if body.limit > 0 else MOST_FOLLOWED
+        loop = asyncio.get_running_loop()
+        until = loop.time() + min(max(0, body.wait_us), LONGEST_WAIT_US) / 1e6
+        while trusted.writer.head.size <= start and loop.time() < until:  # noqa: ASYNC110 - the writer tells nobody
+            await asyncio.sleep(_LOOK_SECONDS)
+        size = trusted.writer.head.size
+        found = await asyncio.to_thread(self._read, start, min(start + limit, size)) if start < size else ()
+        return Following(size, found, self._names(found))
+
+    def _read(self, start: int, stop: int) -> tuple[Followed, ...]:
+        with translated(), self._trusted.reader.connect() as connection:
+            return tuple(_shown(entry) for entry in read_range(connection, start, stop))
+
+    def _names(self, entries: Iterable[Followed]) -> dict[str, str]:
+        """Names of rows as they are now; of one that is not there, or does not match its entry, there is none."""
+        self._trusted.door.fresh()
+        names: dict[str, str] = {}
+        for entry in entries:
+            if entry.payload is None:
+                continue
+            for word, row_id in (*entry.payload.refs.items(), ("client", entry.payload.actor)):
+                look = self._named.get(word)
+                if look is None or row_id in names:
+                    continue
+                try:
+                    row = look(row_id)
+                except Corrupt:
+                    continue
+                if row is not None:
+                    names[row_id] = row.name
+        return names
+
+
+def _shown(entry: Entry) -> Followed:
+    payload = entry.payload and msgspec.structs.replace(entry.payload, personal={})
+    return Followed(entry.index, entry.id, entry.time_us, entry.kind, payload)

@@ -1,0 +1,71 @@
+"""What the watch sees, and what it says. Nothing personal, no content: detectors look at conduct alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+What = Literal["sign-in", "list", "describe", "open", "lookup", "delivered"]
+Severity = Literal["low", "medium", "high"]
+SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
+Fact = int | float | str
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One thing that a principal did, or was refused, as its entry says. Zero values mean "not known".
+
+    index, id, time_us: of the entry (effective time, microseconds since 1970 UTC). allowed: what was decided.
+    records: newly charged, distinct within the budget's window. For lookups, of how many keys were `asked`: `missed`
+    are not there, `near` lie next to one asked shortly before, `outside` are not in the grant's caseload.
+    network: a pseudonym of the caller's network (of its /24 or /48). listed: it is on the organisation's list of bad
+    networks. key: fingerprint of the key signed in with. dataset_records: how many the dataset has.
+    contract_ends_us: the end of the contract that it happened under.
+    """
+
+    index: int
+    id: str
+    time_us: int
+    what: What
+    allowed: bool
+    principal: str
+    supplier: str = ""
+    dataset: str = ""
+    grant: str = ""
+    contract: str = ""
+    purpose: str = ""
+    object: str = ""
+    reasons: tuple[str, ...] = ()
+    records: int = 0
+    asked: int = 0
+    missed: int = 0
+    near: int = 0
+    outside: int = 0
+    bytes: int = 0
+    count: int = 1  # how many alike, where several were counted into one entry
+    country: str = ""
+    network: str = ""
+    listed: bool = False
+    channel: str = ""
+    key: str = ""
+    dataset_records: int = 0
+    contract_ends_us: int = 0
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something that a detector saw. `detector`: its stable code. What it is about: ids, "" where it is not one's.
+
+    facts: what was seen and what is usual, by names that the detector documents; its explanation is made of them.
+    first, last: ids of the first and the last entry that it rests on.
+    """
+
+    detector: str
+    severity: Severity
+    time_us: int
+    principal: str = ""
+    supplier: str = ""
+    dataset: str = ""
+    grant: str = ""
+    facts: dict[str, Fact] = {}
+    first: str = ""
+    last: str = ""

@@ -1,0 +1,104 @@
+"""Records of a table, one by one: what is granted and no more, each recorded, charged and bounded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from keten.drills.supplier import SupplierSystem
+from tests.office import ROWS, Office, key
+from tests.town import PRINTER
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    made = Office(tmp_path_factory.mktemp("office"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.keten.down()
+
+
+def shares(system: SupplierSystem) -> dict[str, dict[str, Any]]:
+    answer = system.get("/v1/shares")
+    assert answer.status == HTTPStatus.OK
+    return {one["label"]: one for one in json.loads(answer.body)["shares"]}
+
+
+def test_one_record_of_the_granted_columns(office: Office) -> None:
+    system = office.town.printer()
+    share = shares(system)["jobseekers"]
+    assert (share["form"], share["key"], share["columns"], share["objects"]) == ("lookup", "nir", ["name", "phone"], [])
+    answer = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7")
+    assert answer.status == HTTPStatus.OK, answer.body
+    document = json.loads(answer.body)
+    assert document["records"] == [{"name": "Naam 7", "phone": "0600000007"}]
+    assert answer.headers["keten-entry"] == document["entry"]
+    (entry,) = [one for one in office.entries() if one["id"] == document["entry"]]
+    assert entry["kind"] == "exchange.lookup.answered"
+    assert entry["actor"] == office.keten.ids["client"][PRINTER]
+    details = entry["details"]
+    assert (details["asked"], details["found"], details["missed"], details["charged"]) == (1, 1, 0, 1)
+    assert details["records"] == ROWS
+    shown = json.dumps(entry)
+    assert "Naam 7" not in shown
+    assert key(7) not in shown
+    record = office.keten.run("subject", "record", "jobseekers", f" {key(7)} ")["id"]
+    assert record in entry["subjects"]
+    custody = office.keten.run("ledger", "custody", "--subject", record)["entries"]
+    assert [one["id"] for one in custody] == [document["entry"]]
+    again = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7&columns=phone")
+    assert json.loads(again.body)["records"] == [{"phone": "0600000007"}]
+    charged = [one for one in office.entries() if one["id"] == again.headers["keten-entry"]]
+    assert charged[0]["details"]["charged"] == 0, "a record that is known costs nothing again"
+    absent = system.get(f"/v1/lookups/{share['id']}?key=none&case=INTAKE-7")
+    hidden = system.get(f"/v1/lookups/{'a' * 26}?key={key(7)}&case=INTAKE-7")
+    assert absent.status == hidden.status == HTTPStatus.NOT_FOUND
+    for said in (absent, hidden):
+        assert json.loads(said.body)["detail"] == "There is nothing here for you."
+    columns = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7&columns=debt")
+    assert columns.status == HTTPStatus.BAD_REQUEST, "a column that is not granted"
+    assert office.keten.command("ledger", "verify").returncode == 0
+
+
+def test_the_table_is_no_file(office: Office) -> None:
+    system = office.town.printer()
+    dataset = office.keten.ids["dataset"]["jobseekers"]
+    (stored,) = office.entries("--kind", "vault.object.stored", "--dataset", dataset)
+    assert system.get(f"/v1/objects/{stored['object']}").status == HTTPStatus.NOT_FOUND
+
+
+def test_own_cases_only(office: Office) -> None:
+    system = office.town.carrier()
+    share = shares(system)["own-cases"]
+    mine = system.get(f"/v1/lookups/{share['id']}?key={key(1)}&case=A-1")
+    assert json.loads(mine.body)["records"][0]["debt"] == "10"
+    for other in (key(2), key(3)):
+        assert system.get(f"/v1/lookups/{share['id']}?key={other}&case=A-1").status == HTTPStatus.NOT_FOUND
+    refused = [one for one in office.entries() if one["kind"] == "exchange.lookup.refused"]
+    assert [one["reasons"] for one in refused][-2:] == [["outside-caseload"]] * 2
+
+
+def test_the_budget_is_the_bound(office: Office) -> None:
+    system = office.town.printer()
+    share = shares(system)["jobseekers"]
+    assert system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7").status == HTTPStatus.OK
+    given = 1
+    for number in range(20, 40):
+        answer = system.get(f"/v1/lookups/{share['id']}?key={key(number)}&case=B")
+        if answer.status == HTTPStatus.OK:
+            given += 1
+            continue
+        assert answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        told = json.loads(answer.body)
+        assert (told["code"], told["scope"], told["budget"], told["left"]) == ("budget-spent", "grant", "10", "0")
+        assert told["until"]
+    assert given == 10
+    known = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7")
+    assert known.status == HTTPStatus.OK, "what was received in this hour costs nothing again"
+    assert office.keten.command("ledger", "verify").returncode == 0
