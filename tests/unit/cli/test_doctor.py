@@ -17,9 +17,9 @@ from keten.cli.doctor.findings import Case, Check
 from keten.core.db import reading_engine
 from keten.core.errors import Unavailable
 from keten.core.settings import Paths
+from keten.drills.neighbours import until
 from keten.keeper.certificates import create_authority, issue
 from keten.ledger.cosignatures import Cosigner
-from tests.outsiders import until
 from tests.unit.cli.conftest import Done, Keten
 from tests.unit.cli.town import estate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ from keten.core.errors import Invalid
 if TYPE_CHECKING:
     from keten.drills.scoreboard import Scoreboard
 
-DRILLS = ("contract-end",)
+DRILLS = ("contract-end", "fork")
 
 
 def register(app: typer.Typer) -> None:
@@ -24,23 +25,43 @@ def register(app: typer.Typer) -> None:
 
 def drill(
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"Which: {', '.join(DRILLS)}.", show_default=False)],
+    evidence: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="fork: keep the evidence that was found, and the ledger's key.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Replay an incident as real attacks on a throwaway instance, and see what got out.
+    """Replay an incident as real attacks on throwaway instances, and see what got out and who noticed.
 
     contract-end: a contract ends during downloads; then a gateway in the attacker's hands, and a row changed in the
-    database. Your own instances are not touched. Takes about a minute. Exit code 1 when something did not hold.
+    database. fork: three institutions witness each other, and one rewrites its ledger with its own key. Your own
+    instances are not touched. Each takes a minute or two. Exit code 1 when something did not hold, or somebody did not
+    notice.
 
     Example: keten drill contract-end
     """
     if name not in DRILLS:
         raise Invalid("drill", f"There is no drill {name!r}; there is: {', '.join(DRILLS)}.")
-    from keten.drills.contract_end import ContractEnd
-
-    board = ContractEnd(say).run()
+    if evidence is not None and name != "fork":
+        raise Invalid("options", "--evidence goes with the drill fork.")
+    board = _fork(evidence) if name == "fork" else _contract_end()
     _show(Output(json=json), board)
     if not board.held:
         raise typer.Exit(exits.NO)
+
+
+def _contract_end() -> Scoreboard:
+    from keten.drills.contract_end import ContractEnd
+
+    return ContractEnd(say).run()
+
+
+def _fork(evidence: Path | None) -> Scoreboard:
+    from tempfile import TemporaryDirectory
+
+    from keten.drills.fork import Fork
+
+    with TemporaryDirectory(prefix="keten-drill-") as folder:
+        return Fork(say, Path(folder)).run(evidence)
 
 
 def _show(output: Output, board: Scoreboard) -> None:
