@@ -42,11 +42,14 @@ class Story:
         self.serve()
         self.town.apply()
         self.keten.run("put", "voters", str(self.town.voters))
-        client = self.keten.ids["client"][PRINTER]
-        login = ("--client", client, "--key", str(self.town.printer_key.path), "--ca", str(self.keten.paths.ca))
-        signed_in = self.supplier("login", self.keten.ready["gateway"], *login)
+        signed_in = self.sign_in()
         assert signed_in.returncode == 0, signed_in.stderr
         assert self.get().returncode == 0
+
+    def sign_in(self) -> subprocess.CompletedProcess[str]:
+        client = self.keten.ids["client"][PRINTER]
+        login = ("--client", client, "--key", str(self.town.printer_key.path), "--ca", str(self.keten.paths.ca))
+        return self.supplier("login", self.keten.ready["gateway"], *login)
 
     def supplier(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.keten.command(*words, home=False)
@@ -115,6 +118,10 @@ def test_one_backup_restored_twice(story: Story, tmp_path_factory: pytest.TempPa
     go = build("evidence", tmp_path_factory.mktemp("go"))
     names = [one.partition("+")[0] for one in (first, second)]
     assert " and ".join(names) in proves(story.evidence()[0], old_key, go)
+
+    # Told that the first one was given up, it signs in anew, and goes on.
+    assert story.sign_in().returncode == 0
+    assert story.get().returncode == 0
 
     # An auditor who has an export of the first one, on the second.
     kept = story.folder / "first" / "ledger" / "predecessors"
