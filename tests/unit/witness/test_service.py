@@ -191,8 +191,8 @@ def test_a_fork_from_a_power_of_two(old: int, tmp_path: Path, folder: WitnessFol
     sizes = (old, 9, 12)
     log, fork = history(tmp_path / "one", sizes), history(tmp_path / "other", sizes, changed=0)
     assert service.add_checkpoint(body(log, 0, old)).status == 200
+    hash_at = Naive().hash_at(fork.leaves)
     for new in (9, 12):
-        hash_at = Naive().hash_at(fork.leaves[:new])
         path = consistency_path(old, new, hash_at)
         assert service.add_checkpoint(body(fork, old, new, path)).status == 422
         own = consistency_path(old, new, Naive().hash_at(log.leaves[:new]))
@@ -200,7 +200,8 @@ def test_a_fork_from_a_power_of_two(old: int, tmp_path: Path, folder: WitnessFol
             assert service.add_checkpoint(body(fork, old, new, wrong)).status == 422
         assert service.add_checkpoint(body(log, old, new, [log.roots[old], *own])).status == 422
     assert evidence(folder) == []
-    assert service.add_checkpoint(body(fork, old, 12, named_path(old, path, hash_at))).status == 422
+    shown = named_path(old, consistency_path(old, 12, hash_at), hash_at)
+    assert service.add_checkpoint(body(fork, old, 12, shown)).status == 422
     (file,) = evidence(folder)
     found = decode(file.read_bytes())
     assert (found.kept_checkpoint, found.shown_checkpoint) == (log.notes[old], fork.notes[12])
