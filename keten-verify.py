@@ -343,13 +343,18 @@ def read_before(data: bytes, where: str) -> list[Before]:
             raise Fault("succession-wrong", where, f"a line is malformed: {error}"[:200]) from error
         if key is None:
             raise Fault("succession-wrong", where, "a key is not an Ed25519 verifier key")
-        head = open_checkpoint(note, key, where)  # 2
-        lines = open_note(link, key, where).lines
-        root = base64.b64encode(head.root).decode("ascii")
-        if len(lines) != 5 or lines[:4] != ["keten.successor/v1", key.name, str(head.size), root]:
-            raise Fault("succession-wrong", where, f"the link of {key.name} is about another head")
-        found.append(Before(key, head.size, head.root, lines[4]))
+        found.append(continued(note, link, key, where))  # 2
     return found
+
+
+def continued(note: bytes, link: bytes, key: Key, where: str) -> Before:
+    """Where the key's log is continued: its head, and a link about that very head; raises `Fault`."""
+    head = open_checkpoint(note, key, where)
+    lines = open_note(link, key, where).lines
+    root = base64.b64encode(head.root).decode("ascii")
+    if len(lines) != 5 or lines[:4] != ["keten.successor/v1", key.name, str(head.size), root]:
+        raise Fault("succession-wrong", where, f"the link of {key.name} is about another head")
+    return Before(key, head.size, head.root, lines[4])
 
 
 def chained(before: Sequence[Before], own: Key, where: str) -> None:
@@ -1435,7 +1440,8 @@ def read_evidence(data: bytes, where: str) -> dict[str, Any]:
         raise Fault("evidence-malformed", where, "this is not a file of evidence")
     path = found.get("path", [])
     texts = [found.get(name) for name in EVIDENCE_TEXTS]
-    if not all(isinstance(each, str) for each in [*texts, found.get("other_root", "")]) or not isinstance(path, list):
+    others = [found.get(name, "") for name in ("other_root", "kept_link", "shown_link")]
+    if not all(isinstance(each, str) for each in [*texts, *others]) or not isinstance(path, list):
         raise Fault("evidence-malformed", where, "a part of it is missing")
     if len(path) > 130 or not all(isinstance(each, str) for each in path):
         raise Fault("evidence-malformed", where, "its hashes are malformed")
@@ -1448,7 +1454,25 @@ def judge(evidence: dict[str, Any], key: Key) -> tuple[bool, str]:
     1. Both checkpoints are signed by the key.
     2. Of one size, and with different roots: that alone proves it.
     3. Else the hashes lead from another root, at the smaller size, to the larger checkpoint's root.
+    4. Or else the key signed, beside each checkpoint, which log goes on from there, and those are two.
     """
+    fork, why = judge_heads(evidence, key)
+    if fork or not evidence.get("kept_link") or not evidence.get("shown_link"):
+        return fork, why
+    named = []
+    for side in ("kept", "shown"):  # 4
+        note, link = (evidence[f"{side}_{what}"].encode("utf-8", "surrogatepass") for what in ("checkpoint", "link"))
+        try:
+            named.append(continued(note, link, key, side).following)
+        except Fault as fault:
+            return False, f"{side}: {fault.detail}"
+    if named[0] == named[1]:
+        return False, "both links name the same log"
+    return True, "the key named two logs that go on from it: " + " and ".join(each.split("+")[0] for each in named)
+
+
+def judge_heads(evidence: dict[str, Any], key: Key) -> tuple[bool, str]:
+    """Steps 1 to 3 of `judge`."""
     heads = []
     for name in ("kept_checkpoint", "shown_checkpoint"):  # 1
         try:
@@ -1484,7 +1508,7 @@ def check_evidence(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="the result as one JSON object")
     options = parser.parse_args(arguments)
     try:
-        evidence = read_evidence(read_file("", options.file, 4 * MAX_NOTE), options.file)
+        evidence = read_evidence(read_file("", options.file, 6 * MAX_NOTE), options.file)
     except (Fault, Unreadable) as error:
         print(f"UNREADABLE  {error.where}: {error.detail}")
         return 4

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from keten.drills.neighbours import WitnessProcess, until
 from keten.ledger.merkle import Edge, HashAt, consistency_path, leaf_hash
 from keten.ledger.notes import Signer, to_base64, unverified_checkpoint
-from tests.outsiders import WitnessProcess, until
 from tests.unit.ledger.published_log import Log
 
 SIGNER = Signer("ledger.example/log", Ed25519PrivateKey.from_private_bytes(b"\x51" * 32))

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
+from keten.drills.neighbours import WitnessProcess, policy, size_of, until
 from keten.drills.throwaway import Throwaway
 from keten.keeper.protocol import Exported, Nothing, Recorded, Status
 from keten.keeper.witness_protocol import AskOutside, OutsideState
 from tests.architecture.checkout import ROOT
 from tests.authority import Authority
-from tests.outsiders import WitnessProcess, policy, size_of, until
 
 # Long: an authority, two witnesses and an instance at rest. `test_fork.py` has three that witness each other, daily.
 pytestmark = [pytest.mark.needs("openssl"), pytest.mark.timeout(600), pytest.mark.slow]

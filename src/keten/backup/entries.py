@@ -55,7 +55,12 @@ CONTINUED_KIND = kind(
 CONFIRMED = kind(
     "keeper.restore.confirmed",
     "An operator looked at what a restored instance would give out, and let it serve.",
-    {"live": "how many rows were live by then, by kind", "recovered": "entries recovered from proofs by then"},
+    {
+        "live": "how many rows were live by then, by kind",
+        "recovered": "entries recovered from proofs by then",
+        "outside": "witnesses that were asked and checkpoints that were given: who, what it says of the head at which "
+        "this log goes on (continues, older, contradicts, unknown), and how many entries it knows",
+    },
 )
 RECOVERED = kind(
     "ledger.entry.recovered",

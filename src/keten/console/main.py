@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import uvicorn
-
+from keten import serving
 from keten.console.history import History
 from keten.console.overview import Reader
 from keten.console.page import Pages
@@ -22,34 +17,13 @@ from keten.core.db import reading_engine
 from keten.core.listening import listen
 from keten.core.settings import Settings
 
-CONNECTIONS = 200
-KEEP_ALIVE_SECONDS = 10
-STOP_SECONDS = 2
+LIMITS = serving.Limits(connections=200, keep_alive_seconds=10, stop_seconds=2)
 BACKLOG = 128
 DEFAULT_BIND = "127.0.0.1:8080"
 
 
-class _Server(uvicorn.Server):
-    """Stops when this process's own loop is told to; uvicorn would pass the signal on and end by it."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
-
-
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; prints one JSON line when it listens. Returns the exit code."""
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a malformed request is no news
     asyncio.run(_serve(settings))
     return 0
 
@@ -68,36 +42,16 @@ async def _serve(settings: Settings) -> None:
     looking = Looking(settings, history)
     pages = Pages(Reader(settings, engine, history, looking).read)
     looking.start()  # 2
-    server = _Server(_configured(settings, host, pages))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, setattr, server, "should_exit", True)
-    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-    await server.listening.wait()
-    sys.stdout.write(json.dumps({"console": _url(settings, host, listening)}) + "\n")  # 3
-    sys.stdout.flush()
-    await serving  # 4
+    listener = settings.console
+
+    def ready() -> None:
+        sys.stdout.write(json.dumps({"console": _url(settings, host, listening)}) + "\n")  # 3
+        sys.stdout.flush()
+
+    application = build(settings, host, pages)
+    await serving.serve(application, listening, LIMITS, ready, listener.certificate, listener.certificate_key)  # 4
     looking.stop()
     engine.dispose()
-
-
-def _configured(settings: Settings, host: str, pages: Pages) -> uvicorn.Config:
-    listener = settings.console
-    return uvicorn.Config(
-        build(settings, host, pages),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=STOP_SECONDS,
-        ssl_certfile=listener.certificate or None,
-        ssl_keyfile=listener.certificate_key or None,
-    )
 
 
 def _url(settings: Settings, host: str, listening: socket.socket) -> str:

@@ -6,6 +6,7 @@ And Ed25519 signatures (RFC 8032) of callers: by libsodium, which takes half the
 
 from __future__ import annotations
 
+import functools
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -51,10 +52,12 @@ def ed25519_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
+@functools.lru_cache(maxsize=4096)
 def is_ed25519_key(public: bytes) -> bool:
     """Whether 32 bytes are a key that only its owner can sign for (RFC 8032 §5.1.5).
 
-    A point of the curve in its canonical encoding, of the large prime order: a private key gives no other.
+    A point of the curve in its canonical encoding, of the large prime order: a private key gives no other. The answers
+    are remembered: it costs as much as a signature, and callers show the same keys again and again.
     """
     return len(public) == crypto_sign_PUBLICKEYBYTES and bool(crypto_core_ed25519_is_valid_point(public))
 

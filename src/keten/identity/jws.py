@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from keten.core.crypto import ed25519_verifies
+from keten.core.crypto import ed25519_verifies, is_ed25519_key
 from keten.identity.errors import invalid
-from keten.identity.keys import ec_thumbprint, is_weak, okp_thumbprint
+from keten.identity.keys import ec_thumbprint, okp_thumbprint
 
 MAX_COMPACT = 4096
 MAX_NUMBER_TEXT = 24
@@ -168,7 +168,7 @@ def jwk_key(jwk: object, alg: object, what: str) -> JwkKey:
     x = text_claim(jwk, "x", what)  # 3
     x_raw = decode_base64url(x, what)
     if alg in EDDSA and (jwk.get("kty"), jwk.get("crv")) == ("OKP", "Ed25519"):
-        if len(x_raw) != COORDINATE_BYTES or is_weak(x_raw):
+        if not is_ed25519_key(x_raw):
             raise invalid(f"{what}: jwk is no Ed25519 key")
         return JwkKey(okp_thumbprint(x), x_raw)
     if alg == "ES256" and (jwk.get("kty"), jwk.get("crv")) == ("EC", "P-256"):

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import msgspec
 
-from keten.core.crypto import ed25519_verifies
+from keten.core.crypto import ed25519_verifies, is_ed25519_key
 from keten.core.errors import Invalid
 
 KEY_TYPE = "ssh-ed25519"
@@ -19,13 +19,6 @@ FINGERPRINT_PREFIX = "SHA256:"
 MAX_LINE = 1024
 _TYPE = KEY_TYPE.encode()
 _BLOB_HEAD = struct.pack(">I", len(_TYPE)) + _TYPE + struct.pack(">I", RAW_BYTES)
-
-# Edwards25519 (RFC 8032 §5.1): coordinates are modulo P; the sign of x is the highest bit of the encoding of y.
-_P = 2**255 - 19
-_Y_BITS = 2**255 - 1
-# y of the points whose order divides 8: under such a "key" anyone can make a signature. Checked in the tests.
-_ORDER_8_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
-_WEAK_Y = frozenset({0, 1, _P - 1, _ORDER_8_Y, _P - _ORDER_8_Y})
 
 
 class PublicKey(msgspec.Struct, frozen=True):
@@ -51,7 +44,7 @@ def parse_line(line: str) -> PublicKey:
     1. One line of printable text, at most `MAX_LINE` characters; no private key, no options before the type.
     2. The type is ssh-ed25519.
     3. The base64 is canonical and holds that type and 32 bytes, nothing more.
-    4. The key is a canonical encoding, and not one of the weak points.
+    4. The key is one that only its owner can sign for.
 
     Raises `Invalid`: "key-private", "key-malformed", "key-type", "key-weak". No message repeats the line.
     """
@@ -84,9 +77,10 @@ def from_blob(blob: bytes) -> PublicKey:
 
 
 def from_raw(raw: bytes) -> PublicKey:
-    """A key of 32 bytes (RFC 8032 §5.1.5). Raises `Invalid`: "key-weak", also for an encoding that is not canonical."""
-    if is_weak(raw):
-        raise Invalid("key-weak", "Anyone could sign for this key; make another with 'ssh-keygen -t ed25519'.")
+    """A key of 32 bytes (RFC 8032 §5.1.5). Raises `Invalid` ("key-weak") for what no private key gives."""
+    if not is_ed25519_key(raw):
+        public = "This is no key that only its owner can sign for; make another with 'ssh-keygen -t ed25519'."
+        raise Invalid("key-weak", public)
     blob = _BLOB_HEAD + raw
     line = f"{KEY_TYPE} {base64.b64encode(blob).decode()}"
     return PublicKey(line, raw, fingerprint(blob))
@@ -95,12 +89,6 @@ def from_raw(raw: bytes) -> PublicKey:
 def normalised(line: str) -> str:
     """A public key line as the register keeps it: type and base64 only. Raises what `parse_line` raises."""
     return parse_line(line).line
-
-
-def is_weak(raw: bytes) -> bool:
-    """Whether 32 bytes are no canonical Ed25519 key, or one of the points under which anyone can sign."""
-    y = int.from_bytes(raw, "little") & _Y_BITS
-    return y >= _P or y in _WEAK_Y
 
 
 @functools.lru_cache(maxsize=4096)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from keten.keeper.protocol import Nothing, Recorded
@@ -69,10 +71,26 @@ class Renewed(msgspec.Struct, frozen=True):
     unreached: tuple[tuple[str, str], ...]
 
 
+Says = Literal["continues", "older", "contradicts", "unknown"]
+
+
+class Outsider(msgspec.Struct, frozen=True):
+    """What a witness, or a checkpoint that was kept, says of the head at which a restored ledger goes on.
+
+    who: the witness's name in the policy, or the file's. says: that it continues what is known there; is older than
+    that; contradicts it; or that this is not known. size: how many entries are known there.
+    """
+
+    who: str
+    says: Says
+    size: int = 0
+
+
 class Confirm(msgspec.Struct, frozen=True):
-    """Let a restored instance serve. `plan_only`: say what it would give out."""
+    """Let a restored instance serve. `plan_only`: say what it would give out. `outside`: what the operator was told."""
 
     plan_only: bool = False
+    outside: tuple[Outsider, ...] = ()
 
 
 class Confirmed(msgspec.Struct, frozen=True):

@@ -131,7 +131,10 @@ class BackupVerbs:
             return said.Confirmed(needed=False, live=live, evidence=evidence)
         if body.plan_only:
             return said.Confirmed(needed=True, live=live, evidence=evidence)
-        details: dict[str, object] = {"live": {kind: len(names) for kind, names in live.items()}}
+        details: dict[str, object] = {
+            "live": {kind: len(names) for kind, names in live.items()},
+            "outside": [msgspec.to_builtins(one) for one in body.outside[:MOST_NAMED]],
+        }
 
         def run(writing: Writing) -> int:
             counted = details | {"recovered": service.recovered_count(writing.connection)}

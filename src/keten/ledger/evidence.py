@@ -2,18 +2,20 @@
 
 One JSON file holds both signed heads as they came and, where their sizes differ, the way out of the larger tree that
 shows which root it has at the smaller size. Whoever has the log's key can judge it without the one who kept it: both
-heads carry the log's own signature, and no log that only grows can have signed both (docs/formats/witness.md).
+heads carry the log's own signature, and no log that only grows can have signed both (docs/formats/witness.md). Or it
+holds two links by which the log's key named two logs that go on from it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from keten.core.errors import Corrupt, Invalid, KetenError
-from keten.ledger.merkle import HashAt, consistency_path, proven_root, root_at, verify_consistency
+from keten.ledger.merkle import HashAt, consistency_path, is_complete, proven_root, root_at, verify_consistency
 from keten.ledger.notes import (
     MAX_NOTE_BYTES,
     Checkpoint,
@@ -24,9 +26,10 @@ from keten.ledger.notes import (
     to_base64,
     unverified_checkpoint,
 )
+from keten.ledger.succession import Predecessor, SuccessionWrong, linked_key
 
 FORMAT = "keten-evidence-1"
-MAX_EVIDENCE_BYTES = 4 * MAX_NOTE_BYTES
+MAX_EVIDENCE_BYTES = 6 * MAX_NOTE_BYTES
 MOST_HASHES = 130
 By = Literal["supplier", "witness", "auditor"]
 
@@ -37,6 +40,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     what: one sentence. time: RFC 3339. by: who noticed. source: where the shown checkpoint came from.
     other_root, path: the root that the tree with more entries has at the size of the other one, and the consistency
     proof from there to its own root. entry, index, leaf, leaf_path: an entry that is not what it must be.
+    kept_link, shown_link: notes by which the log's key named a log that goes on from the head beside it (`succession`).
     """
 
     format: str = FORMAT
@@ -53,6 +57,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     index: int | None = None
     leaf: str = ""
     leaf_path: tuple[str, ...] = ()
+    kept_link: str = ""
+    shown_link: str = ""
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -91,17 +97,31 @@ def compare(older: Checkpoint, newer: Checkpoint, hash_at: HashAt) -> Compared:
 
 
 def compare_by_proof(older: Checkpoint, newer: Checkpoint, path: tuple[bytes, ...]) -> Compared:
-    """As `compare`, by a proof that somebody sent. Raises `Invalid` ("proof-range") unless 1 ≤ older ≤ newer."""
+    """As `compare`, by a proof that somebody sent, which may be a `named_path`.
+
+    Raises `Invalid` ("proof-range") unless 1 ≤ older ≤ newer.
+    """
     if verify_consistency(older.size, newer.size, path, older.root, newer.root):
         return Compared(holds=True)
     if older.size == newer.size:
         return Compared(holds=False)
+    if is_complete(older.size) and path:
+        other, rest = path[0], path[1:]
+        if other != older.root and verify_consistency(older.size, newer.size, rest, other, newer.root):
+            return Compared(False, other, rest)
     return Compared(False, proven_root(older.size, newer.size, path, newer.root) or b"", path)
 
 
-def make(
-    compared: Compared, *, what: str, by: By, source: str, ledger_key: str, kept: str, shown: str
-) -> Evidence:
+def named_path(size: int, path: list[bytes], hash_at: HashAt) -> list[bytes]:
+    """A consistency proof from `size`, a power of two, with the root before it that it leads from (RFC 6962 §2.1.2).
+
+    Such a proof leaves that root out. No verifier takes this for a proof, and it says by itself what it leads from.
+    Raises what `hash_at`, which gives the larger tree, raises.
+    """
+    return [root_at(size, hash_at), *path]
+
+
+def make(compared: Compared, *, what: str, by: By, source: str, ledger_key: str, kept: str, shown: str) -> Evidence:
     """Evidence of a comparison that did not hold. `kept`, `shown`: the notes."""
     return Evidence(
         what=what,
@@ -114,6 +134,37 @@ def make(
         other_root=to_base64(compared.other_root) if compared.other_root else "",
         path=tuple(map(to_base64, compared.path)),
     )
+
+
+def two_successors(
+    kept: Sequence[Predecessor], shown: Sequence[Predecessor], *, by: By, source: str
+) -> Evidence | None:
+    """Evidence that a log's key named two logs that go on from it, out of two lists of predecessors; or None.
+
+    So it is when one backup was restored twice, and one of the two was shown to somebody who knew the other one.
+    Links that do not hold show nothing.
+    """
+    known = {one.key: one for one in kept}
+    for one in shown:
+        before = known.get(one.key)
+        if before is None:
+            continue
+        try:
+            same = linked_key(before) == linked_key(one)
+        except SuccessionWrong:
+            continue
+        if not same:
+            evidence = make(
+                Compared(holds=False),
+                what="the log's key named two logs that go on from it: a backup was restored twice",
+                by=by,
+                source=source,
+                ledger_key=one.key,
+                kept=before.note,
+                shown=one.note,
+            )
+            return msgspec.structs.replace(evidence, kept_link=before.link, shown_link=one.link)
+    return None
 
 
 def encode(evidence: Evidence) -> bytes:
@@ -146,6 +197,7 @@ def judge(evidence: Evidence, key: str = "") -> Verdict:
     1. Both heads are signed by the log's key: `key`, which the caller knows, or else the one in the file.
     2. Their sizes are equal and their roots are not: that alone proves it.
     3. Otherwise the way leads from another root, at the smaller size, to the root of the larger head.
+    4. Or else: the log's key signed, beside each head, that a log goes on from there, and those are two logs.
 
     Raises `Invalid` for a malformed `key`; what is wrong with the evidence is the verdict.
     """
@@ -157,6 +209,8 @@ def judge(evidence: Evidence, key: str = "") -> Verdict:
         shown = parse_checkpoint(evidence.shown_checkpoint, verifier)
         older, newer = sorted((kept, shown), key=lambda one: one.size)
         fork, why = _judged(evidence, older, newer)
+        if not fork and evidence.kept_link and evidence.shown_link:
+            fork, why = _linked(evidence, key or evidence.ledger_key)
         return Verdict(fork, why, verifier.name, kept.size, shown.size)
     except KetenError as error:
         why = f"not both checkpoints are signed by the log's key: {error.public}"
@@ -187,6 +241,19 @@ def _judged(evidence: Evidence, older: Checkpoint, newer: Checkpoint) -> tuple[b
         f"the log's key signed one root for {older.size} entries, and a checkpoint of {newer.size} entries that begins "
         "with another one"
     )
+
+
+def _linked(evidence: Evidence, key: str) -> tuple[bool, str]:
+    """Step 4 of `judge`."""
+    try:
+        kept = linked_key(Predecessor(key, evidence.kept_checkpoint, evidence.kept_link))
+        shown = linked_key(Predecessor(key, evidence.shown_checkpoint, evidence.shown_link))
+    except SuccessionWrong as error:
+        return False, f"its links do not hold: {error.public}"
+    if kept == shown:
+        return False, "both links name the same log"
+    names = " and ".join(one.partition("+")[0] for one in (kept, shown))
+    return True, f"the log's key named two logs that go on from it: {names}"
 
 
 def _size(note: str) -> int:

@@ -63,6 +63,15 @@ def next_origin(origin: str) -> str:
     return f"{_PREFIX}{first}/{generation(origin) + 1}.{new_id()[:8]}"
 
 
+def rivals(one: str, other: str) -> bool:
+    """Whether two origins are of one institution's logs that were both restored, equally often: at most one is its log.
+
+    That some backup was restored twice then follows from the names: each name goes on from one of the number before it.
+    """
+    same = one != other and one.startswith(_PREFIX) and one.split("/")[:2] == other.split("/")[:2]
+    return same and generation(one) == generation(other) > 1
+
+
 def link(signer: Signer, size: int, root: bytes, successor_key: str) -> str:
     """The note by which a log's key says which key goes on from its head of `size` entries and this root."""
     return signer.sign(f"{LINK_LINE}\n{signer.name}\n{size}\n{to_base64(root)}\n{successor_key}\n")
@@ -128,6 +137,11 @@ def decode(data: bytes) -> tuple[Predecessor, ...]:
         return tuple(_decode(Predecessor).decode(line) for line in lines if line)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise SuccessionWrong("succession-wrong", "The list of predecessors is malformed.", str(error)) from error
+
+
+def is_chain(data: bytes) -> bool:
+    """Whether this looks like the content of a file `predecessors` that names a log."""
+    return data.lstrip()[:1] == b"{" and b'"link"' in data.partition(b"\n")[0]
 
 
 def read(folder: Path) -> tuple[Predecessor, ...]:

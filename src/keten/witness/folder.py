@@ -18,11 +18,12 @@ from typing import TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from keten.core.errors import Busy, Conflict, Corrupt, Invalid, Unavailable
+from keten.core.errors import Busy, Conflict, Corrupt, Denied, Invalid, Unavailable
 from keten.core.files import Files, disk_error
 from keten.ledger.cosignatures import Cosigner
 from keten.ledger.evidence import Evidence, encode
 from keten.ledger.notes import Checkpoint, Verifier, from_base64, parse_checkpoint, to_base64
+from keten.ledger.succession import rivals
 
 MOST_EVIDENCE = 1000  # files: whoever could make more has the key of a log, and is known by the first
 T = TypeVar("T")
@@ -82,10 +83,12 @@ class WitnessFolder:
             raise Corrupt("witness-damaged", f"{path} is damaged.")
         return Cosigner(kept.name, Ed25519PrivateKey.from_private_bytes(raw))
 
-    def add(self, key: str) -> Watched:
+    def add(self, key: str, *, second: bool = False) -> Watched:
         """Watch a log from now on, by its verifier key. Twice is fine.
 
-        Raises `Invalid` for a malformed key, `Conflict` ("other-key") when another key is known for that origin.
+        Raises `Invalid` for a malformed key; `Conflict` ("other-key") when another key is known for that origin; and
+        `Denied` ("two-successors") for a log that was restored while another restored one of that institution is
+        watched: with `second` both are.
         """
         log = Verifier.parse(key)
         known = self.watched(log.name)
@@ -93,6 +96,14 @@ class WitnessFolder:
             if known.key != key.strip():
                 raise Conflict("other-key", f"Another key is known for the log {log.name!r}; nothing was changed.")
             return known
+        rival = next((one.verifier.name for one in self.logs() if rivals(one.verifier.name, log.name)), None)
+        if rival is not None and not second:
+            raise Denied(
+                "two-successors",
+                f"{log.name} and {rival}, which is watched here, both go on from a log of one institution: one of its "
+                "backups was restored twice. Nothing was changed. Call it at a number that you know; if it says that "
+                "the other one is given up: keten witness add --second.",
+            )
         added = Watched(key.strip())
         self.keep(added)
         return added

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-import uvicorn
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from keten import serving
 from keten.core.errors import FsyncFailed, KetenError
 from keten.core.files import stop_process
 from keten.core.listening import listen
@@ -25,28 +23,8 @@ log = logging.getLogger(__name__)
 DEFAULT_LISTEN = "127.0.0.1:8090"
 MAX_BODY = 512 * 1024
 BODY_SECONDS = 15.0
-CONNECTIONS = 200
-KEEP_ALIVE_SECONDS = 60
-STOP_SECONDS = 5
+LIMITS = serving.Limits(connections=200, keep_alive_seconds=60, stop_seconds=5)
 BACKLOG = 128
-
-
-class _Server(uvicorn.Server):
-    """Stops when this process's own loop is told to; uvicorn would pass the signal on and end by it."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
-        await super().startup(sockets)
-        self.listening.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
 
 
 def serve(
@@ -68,33 +46,10 @@ def serve(
 async def _serve(
     service: Service, listening: socket.socket, ready: Callable[[str], None], certificate: str, key: str
 ) -> None:
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # a malformed request is no news
-    server = _Server(
-        uvicorn.Config(
-            build(service),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=CONNECTIONS,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=STOP_SECONDS,
-            ssl_certfile=certificate or None,
-            ssl_keyfile=key or None,
-        )
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, setattr, server, "should_exit", True)
-    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-    await server.listening.wait()
     host, port = listening.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    ready(f"{'https' if certificate else 'http'}://{shown}:{port}")
-    await serving
+    url = f"{'https' if certificate else 'http'}://{shown}:{port}"
+    await serving.serve(build(service), listening, LIMITS, lambda: ready(url), certificate, key)
 
 
 def build(service: Service) -> Router:

@@ -131,7 +131,8 @@ class Service:
     def _accuse(self, watched: Watched, newest: Checkpoint, shown: Checkpoint, compared: Compared) -> None:
         """Keep evidence of two heads that the log signed, where they alone or the proof show that they do not agree.
 
-        A proof that only does not hold shows nothing: anybody can send one, with a checkpoint that is fine.
+        A proof that only does not hold shows nothing: anybody can send one, with a checkpoint that is fine. From a size
+        that is a power of two, a proof shows it when the root that it leads from stands before it (`named_path`).
         """
         equal = newest.size == shown.size
         if not equal and not compared.other_root:

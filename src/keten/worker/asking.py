@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ssl
 from collections.abc import Callable
@@ -14,13 +15,15 @@ from keten import __version__
 from keten.core.errors import Corrupt, Invalid, Unavailable
 from keten.keeper.witness_protocol import Heard
 from keten.ledger.cosignatures import cosignatures
-from keten.ledger.merkle import HashAt, consistency_path
+from keten.ledger.evidence import named_path
+from keten.ledger.merkle import HashAt, consistency_path, is_complete
 from keten.ledger.notes import Checkpoint, parse_number, to_base64
 from keten.ledger.quorum import Witness
 
 ANSWER_SECONDS = 10.0
 MAX_ANSWER = 256 * 1024
 SIZE_TYPE = "text/x.tlog.size"
+_TEXT = "text/plain; charset=utf-8"
 _TURNS = 3  # a witness may have cosigned a newer head between two of them
 
 
@@ -33,11 +36,15 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """What a witness gave: its signature line, or else what it answered. `there`: the size that it has now."""
+    """What a witness gave: its signature line, or else what it answered.
+
+    there: the size that it has now. had: the size that it had before, as it said or as was right.
+    """
 
     line: str
     heard: Heard | None
     there: int
+    had: int = 0
 
 
 def post(url: str, body: bytes, kind: str, context: ssl.SSLContext) -> Reply:
@@ -93,7 +100,8 @@ def ask(
     1. Send the proof from that size, and take its cosignature, which must hold.
     2. It has another size: go on from there.
     3. It has a larger one than we have published: an alarm, for then it has seen another history, or we were set back.
-    4. It refuses a proof that holds by our tree, or has another root at our size: an alarm too.
+    4. It refuses a proof that holds by our tree, or has another root at our size: an alarm too. The root that the proof
+       left out is shown to it, so that it can keep evidence of its own.
 
     Raises `Unavailable` when it can't be asked, and as `hash_at`.
     """
@@ -106,19 +114,27 @@ def ask(
             return _heard(witness, "ahead", what, checkpoint, there)
         path = consistency_path(there, checkpoint.size, hash_at) if there else []
         url = f"{witness.url.rstrip('/')}/add-checkpoint"
-        reply = post(url, request(there, path, checkpoint.note), "text/plain; charset=utf-8", context)
+        reply = post(url, request(there, path, checkpoint.note), _TEXT, context)
         status = reply.status
         if reply.status == http.client.OK:  # 1
-            return _taken(witness, checkpoint, reply)
+            return msgspec.structs.replace(_taken(witness, checkpoint, reply), had=there)
         known = _size(reply) if reply.status == http.client.CONFLICT else None
         if known is not None and known != there:  # 2
             there = known
             continue
         if known is not None or reply.status == http.client.UNPROCESSABLE_ENTITY:  # 4
+            if known is None and is_complete(there):
+                _show(url, there, named_path(there, path, hash_at), checkpoint, context)
             what = f"it does not take {checkpoint.size} entries as a continuation of the {there} that it cosigned"
             return _heard(witness, "fork", what, checkpoint, there)
         break
     return _heard(witness, "refused", f"it answered {status}", checkpoint, there)
+
+
+def _show(url: str, there: int, path: list[bytes], checkpoint: Checkpoint, context: ssl.SSLContext) -> None:
+    """Show a witness the root that its proof left out. What it answers changes nothing: it has refused already."""
+    with contextlib.suppress(Unavailable):
+        post(url, request(there, path, checkpoint.note), _TEXT, context)
 
 
 def _taken(witness: Witness, checkpoint: Checkpoint, reply: Reply) -> Given:

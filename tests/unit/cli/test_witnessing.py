@@ -52,11 +52,13 @@ def test_a_witness_is_made_and_told_what_to_watch(tmp_path: Path, keten: Keten) 
         (("run", "{w}3"), 3, "not a witness"),
         (("run", "{w}", "--listen", "nonsense"), 2, "HOST:PORT"),
         (("run", "{w}", "--certificate", "x"), 2, "together"),
+        (("run", "{w}", "--certificate", "{w}/witness.json", "--certificate-key", "{w}/witness.json"), 2, "be used"),
     ],
 )
 def test_wrong_use(words: tuple[str, ...], code: int, said: str, tmp_path: Path, keten: Keten) -> None:
     folder = str(tmp_path / "w")
     assert keten("witness", "init", folder, "--name", "witness.example/w").code == 0
+    words = (*words, "--listen", "127.0.0.1:0") if words[0] == "run" and "--listen" not in words else words
     done = keten("witness", *(word.replace("{w}", folder) for word in words))
     assert (done.code, said in done.err) == (code, True), done.err
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from keten.core.crypto import (
     Wrapper,
     derive,
     ed25519_verifies,
+    is_ed25519_key,
     is_sealed,
     new_key,
     open_by_passphrase,
@@ -22,6 +24,62 @@ from keten.core.crypto import (
 from keten.core.errors import Corrupt, Denied
 
 KEY = b"\x01" * KEY_BYTES
+P = 2**255 - 19
+D = -121665 * pow(121666, -1, P) % P
+ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
+
+Point = tuple[int, int]
+
+
+def add(one: Point, other: Point) -> Point:
+    """Edwards25519 addition (RFC 8032 §5.1.4, affine)."""
+    (x1, y1), (x2, y2) = one, other
+    both = D * x1 * x2 * y1 * y2 % P
+    x = (x1 * y2 + x2 * y1) * pow(1 + both, -1, P) % P
+    y = (y1 * y2 + x1 * x2) * pow(1 - both, -1, P) % P
+    return x, y
+
+
+def on_curve(y: int) -> list[Point]:
+    """The points with this y."""
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    root = pow(square, (P + 3) // 8, P)
+    if root * root % P != square:
+        root = root * ROOT_OF_MINUS_ONE % P
+    return [(root, y), (-root % P, y)] if root * root % P == square else []
+
+
+def torsion() -> set[Point]:
+    """The points whose order divides 8: every point times the prime order L, until all eight are found."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    found: set[Point] = set()
+    y = 2
+    while len(found) < 8:
+        for point in on_curve(y):
+            total: Point = (0, 1)
+            power, left = point, order
+            while left:
+                if left & 1:
+                    total = add(total, power)
+                power, left = add(power, power), left >> 1
+            multiple: Point = (0, 1)
+            for _ in range(8):
+                found.add(multiple)
+                multiple = add(multiple, total)
+        y += 1
+    return found
+
+
+def encoded(point: Point) -> bytes:
+    """RFC 8032 §5.1.2."""
+    x, y = point
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def decoded(public: bytes) -> Point:
+    """The point of a valid key."""
+    number = int.from_bytes(public, "little")
+    return next(point for point in on_curve(number & 2**255 - 1) if point[0] & 1 == number >> 255)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=60))
@@ -146,3 +204,32 @@ def test_a_signature_has_one_spelling_and_no_key_of_small_order_signs() -> None:
     assert not ed25519_verifies(key, signed[:32] + other.to_bytes(32, "little"), text)  # RFC 8032 §5.1.7
     neutral = (1).to_bytes(32, "little")
     assert not ed25519_verifies(neutral, neutral + bytes(32), b"whatever")
+
+
+def test_every_point_under_which_anyone_can_sign_is_no_key() -> None:
+    points = torsion()
+    assert len(points) == 8
+    assert not any(is_ed25519_key(encoded(point)) for point in points)
+
+
+def test_a_key_is_what_a_private_key_gives_and_nothing_near_it() -> None:
+    """With a point of small order added, one signature holds for some verifiers and not for others."""
+    public = Ed25519PrivateKey.from_private_bytes(KEY).public_key().public_bytes_raw()
+    assert is_ed25519_key(public)
+    assert encoded(decoded(public)) == public
+    for point in torsion():
+        shifted = encoded(add(decoded(public), point))
+        assert is_ed25519_key(shifted) is (shifted == public)
+    assert not is_ed25519_key(public[:-1])
+    assert not is_ed25519_key(public + b"\0")
+
+
+@pytest.mark.parametrize("y", [P, P + 1, 2**255 - 1])
+@pytest.mark.parametrize("sign", [0, 1])
+def test_an_encoding_that_is_not_canonical_is_no_key(y: int, sign: int) -> None:
+    assert not is_ed25519_key((y | sign << 255).to_bytes(32, "little"))
+
+
+def test_what_is_not_on_the_curve_is_no_key() -> None:
+    beside = next(y for y in range(2, 100) if not on_curve(y))
+    assert not is_ed25519_key(beside.to_bytes(32, "little"))

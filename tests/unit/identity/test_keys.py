@@ -17,65 +17,6 @@ from keten.core.errors import Invalid
 from keten.identity import keys
 from tests.unit.identity.signing import ClientKey, EcKey
 
-P = 2**255 - 19
-D = -121665 * pow(121666, -1, P) % P
-ROOT_OF_MINUS_ONE = pow(2, (P - 1) // 4, P)
-
-Point = tuple[int, int]
-
-
-def add(one: Point, other: Point) -> Point:
-    """Edwards25519 addition (RFC 8032 §5.1.4, affine)."""
-    (x1, y1), (x2, y2) = one, other
-    both = D * x1 * x2 * y1 * y2 % P
-    x = (x1 * y2 + x2 * y1) * pow(1 + both, -1, P) % P
-    y = (y1 * y2 + x1 * x2) * pow(1 - both, -1, P) % P
-    return x, y
-
-
-def on_curve(y: int) -> list[Point]:
-    """The points with this y."""
-    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-    root = pow(square, (P + 3) // 8, P)
-    if root * root % P != square:
-        root = root * ROOT_OF_MINUS_ONE % P
-    return [(root, y), (-root % P, y)] if root * root % P == square else []
-
-
-def torsion() -> set[Point]:
-    """The points whose order divides 8: every point times the prime order L, until all eight are found."""
-    order = 2**252 + 27742317777372353535851937790883648493
-    found: set[Point] = set()
-    y = 2
-    while len(found) < 8:
-        for point in on_curve(y):
-            total: Point = (0, 1)
-            power, left = point, order
-            while left:
-                if left & 1:
-                    total = add(total, power)
-                power, left = add(power, power), left >> 1
-            multiple: Point = (0, 1)
-            for _ in range(8):
-                found.add(multiple)
-                multiple = add(multiple, total)
-        y += 1
-    return found
-
-
-def test_every_point_under_which_anyone_can_sign_is_weak() -> None:
-    points = torsion()
-    assert len(points) == 8
-    encodings = {(y | (x & 1) << 255).to_bytes(32, "little") for x, y in points}
-    assert all(keys.is_weak(encoding) for encoding in encodings)
-    assert {y for _, y in points} == keys._WEAK_Y
-
-
-@pytest.mark.parametrize("y", [P, P + 1, 2**255 - 1])
-@pytest.mark.parametrize("sign", [0, 1])
-def test_an_encoding_that_is_not_canonical_is_weak(y: int, sign: int) -> None:
-    assert keys.is_weak((y | sign << 255).to_bytes(32, "little"))
-
 
 def test_the_identity_as_a_key_is_refused() -> None:
     """Under the identity, R = identity and S = 0 is a signature over everything: OpenSSL accepts it."""

@@ -14,9 +14,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.core.errors import Corrupt, Invalid
-from keten.ledger.evidence import Evidence, compare, compare_by_proof, decode, encode, file_name, judge, kept_note, make
+from keten.ledger.evidence import (
+    Evidence,
+    compare,
+    compare_by_proof,
+    decode,
+    encode,
+    file_name,
+    judge,
+    kept_note,
+    make,
+    two_successors,
+)
 from keten.ledger.merkle import consistency_path, leaf_hash, proven_root, root_at
 from keten.ledger.notes import Checkpoint, Signer, Verifier, parse_checkpoint
+from keten.ledger.succession import Predecessor, link
 from tests.architecture.checkout import ROOT
 from tests.unit.ledger.conftest import Naive
 from tests.unit.ledger.published_log import Log
@@ -127,6 +139,41 @@ def test_what_does_not_prove_it(honest: History, forked: History, tool: ModuleTy
     assert judge(replace(good, ledger_key=stranger.verifier_key()), KEY).fork
     with pytest.raises(Invalid):
         judge(good, "nonsense")
+
+
+def restored(one: History, size: int, following: str) -> Predecessor:
+    """How that history says that the log with this key goes on from it."""
+    return Predecessor(KEY, one.notes[size], link(SIGNER, size, one.roots[size], following))
+
+
+def successor_key(name: str) -> str:
+    return Signer(f"ledger.example/{name}", Ed25519PrivateKey.generate()).verifier_key()
+
+
+@pytest.mark.parametrize(("kept", "shown"), [(13, 13), (5, 13), (13, 5)])
+def test_two_logs_that_go_on_from_one(kept: int, shown: int, honest: History, tool: ModuleType) -> None:
+    one, other = successor_key("one"), successor_key("other")
+    known, seen = restored(honest, kept, one), restored(honest, shown, other)
+    found = two_successors((known,), (seen,), by="supplier", source="here")
+    assert found is not None
+    assert both(found, tool)
+    assert "ledger.example/one and ledger.example/other" in judge(found).why
+    assert two_successors((known,), (known,), by="supplier", source="here") is None
+    assert two_successors((), (seen,), by="supplier", source="here") is None
+    replace = msgspec.structs.replace
+    stranger = Signer(SIGNER.name, Ed25519PrivateKey.generate())
+    for wrong in (
+        replace(found, shown_link=found.kept_link, shown_checkpoint=found.kept_checkpoint),  # one log
+        replace(found, shown_link=""),
+        replace(found, shown_link=found.shown_link.replace("other", "third")),
+        replace(found, shown_link=link(stranger, shown, honest.roots[shown], other)),
+        replace(found, shown_link=link(SIGNER, 33, honest.roots[33], other)),  # of another head
+        replace(found, shown_link=honest.notes[shown]),
+        replace(found, kept_checkpoint=honest.notes[33]),
+    ):
+        assert not both(wrong, tool)
+    forged = replace(seen, link=link(stranger, shown, honest.roots[shown], other))
+    assert two_successors((known,), (forged,), by="supplier", source="here") is None
 
 
 def test_cosignatures_do_not_disturb(honest: History, forked: History, tool: ModuleType) -> None:

@@ -119,7 +119,7 @@ MISTAKES = [
     (BATCH, BATCH[:-6], "drukwerk-batch", "This is not an OpenSSH public key"),
     (BATCH, "ssh-ed25519 !!!!", "!!!!", "This is not an OpenSSH public key"),
     (BATCH, "ssh-ed25519", "drukwerk-batch", "This is not an OpenSSH public key"),
-    (BATCH, digest_line(bytes(32)), "drukwerk-batch", "Anyone could sign for this key"),
+    (BATCH, digest_line(bytes(32)), "drukwerk-batch", "no key that only its owner can sign for"),
     (BATCH, "-----BEGIN OPENSSH PRIVATE KEY-----", "PRIVATE", "This is a private key"),
     (key_line("vervoer"), BATCH + " other comment", "vervoer-app", "this key is in use already, first at line 10"),
     # contracts

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keten.core.errors import Busy, Conflict, Corrupt, FsyncFailed, Invalid, Unavailable
+from keten.core.errors import Busy, Conflict, Corrupt, Denied, FsyncFailed, Invalid, Unavailable
 from keten.core.files import Files
 from keten.ledger.cosignatures import cosignatures
-from keten.ledger.evidence import decode, judge
+from keten.ledger.evidence import decode, judge, named_path
 from keten.ledger.merkle import consistency_path
 from keten.ledger.notes import Signer, checkpoint_text, to_base64
 from keten.witness.folder import WitnessFolder, checked_name
@@ -185,6 +185,30 @@ def test_a_fork_is_kept_as_evidence(new: int, log: Log, fork: Log, folder: Witne
     assert service.add_checkpoint(body(log, 5, 12)).status == 200  # the log itself goes on
 
 
+@pytest.mark.parametrize("old", [1, 2, 4, 8])
+def test_a_fork_from_a_power_of_two(old: int, tmp_path: Path, folder: WitnessFolder, service: Service) -> None:
+    """The proof leaves out the root that it leads from; when that root stands before it, it is evidence."""
+    sizes = (old, 9, 12)
+    log, fork = history(tmp_path / "one", sizes), history(tmp_path / "other", sizes, changed=0)
+    assert service.add_checkpoint(body(log, 0, old)).status == 200
+    hash_at = Naive().hash_at(fork.leaves)
+    for new in (9, 12):
+        path = consistency_path(old, new, hash_at)
+        assert service.add_checkpoint(body(fork, old, new, path)).status == 422
+        own = consistency_path(old, new, Naive().hash_at(log.leaves[:new]))
+        for wrong in ([log.roots[old], *path], [b"x" * 32, *path], [fork.roots[old]], [fork.roots[old], *path[:-1]]):
+            assert service.add_checkpoint(body(fork, old, new, wrong)).status == 422
+        assert service.add_checkpoint(body(log, old, new, [log.roots[old], *own])).status == 422
+    assert evidence(folder) == []
+    shown = named_path(old, consistency_path(old, 12, hash_at), hash_at)
+    assert service.add_checkpoint(body(fork, old, 12, shown)).status == 422
+    (file,) = evidence(folder)
+    found = decode(file.read_bytes())
+    assert (found.kept_checkpoint, found.shown_checkpoint) == (log.notes[old], fork.notes[12])
+    assert judge(found, KEY).fork
+    assert service.add_checkpoint(body(log, old, 12)).status == 200
+
+
 @pytest.mark.parametrize("old", [0, 3, 5])
 def test_two_heads_of_one_size(old: int, log: Log, fork: Log, folder: WitnessFolder, service: Service) -> None:
     assert service.add_checkpoint(body(log, 0, 5)).status == 200
@@ -272,3 +296,19 @@ def test_a_damaged_head_is_not_gone_on_from(log: Log, folder: WitnessFolder, ser
     file.write_text(file.read_text().replace(r"\n3\n", r"\n2\n"))
     with pytest.raises(Corrupt):
         service.add_checkpoint(body(log, 2, 5))
+
+
+def test_a_second_log_that_goes_on_from_one_is_not_watched_unasked(folder: WitnessFolder) -> None:
+    def key(origin: str) -> str:
+        return Signer(origin, Ed25519PrivateKey.generate()).verifier_key()
+
+    first, second = "keten/abc/2.aaaaaaaa", "keten/abc/2.bbbbbbbb"
+    for origin in ("keten/abc", "keten/xyz", first, "keten/abc/3.cccccccc", "keten/xyz/2.dddddddd", "keten/abcd/2.x"):
+        folder.add(key(origin))
+    with pytest.raises(Denied, match="restored twice") as caught:
+        folder.add(key(second))
+    assert caught.value.code == "two-successors"
+    assert first in caught.value.public
+    assert folder.watched(second) is None
+    folder.add(key(second), second=True)
+    assert folder.watched(second) is not None

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.core.errors import Invalid, Unavailable
 from keten.ledger.cosignatures import Cosigner
-from keten.ledger.notes import Checkpoint, Signer, Verifier, parse_checkpoint
+from keten.ledger.evidence import decode, judge
+from keten.ledger.notes import Checkpoint, Signer, Verifier, parse_checkpoint, to_base64
 from keten.ledger.quorum import Witness
 from keten.witness.folder import WitnessFolder
 from keten.witness.service import SIZE_TYPE, Answer, Service
@@ -31,7 +32,8 @@ class Town:
         self.log = Log(folder / "log", SIGNER)
         for size in SIZES:
             self.log.seal(size)
-        opened = WitnessFolder(folder / "w")
+        self.folder = folder / "w"
+        opened = WitnessFolder(self.folder)
         self.cosigner: Cosigner = opened.create("witness.example/w")
         opened.add(SIGNER.verifier_key())
         self.service = Service(opened)
@@ -112,6 +114,29 @@ def test_a_witness_that_holds_another_root_is_an_alarm(town: Town) -> None:
     assert heard(town.ask(9, 5)) == ("fork", 5)
     town.answer = Answer(409, "9\n", SIZE_TYPE)
     assert heard(town.ask(9, 9)) == ("fork", 9)
+
+
+def test_a_witness_is_shown_the_root_that_a_proof_leaves_out(town: Town) -> None:
+    """From a power of two; so that it has evidence. That it can't be reached by then hides no alarm."""
+    town.log.seal(16)
+    town.log.seal(20)
+    assert town.ask(16, 0).line
+    town.log.leaves[0] = b"another"
+    town.log.seal_anew()
+    assert heard(town.ask(20, 16)) == ("fork", 16)
+    (evidence,) = (town.folder / "evidence").iterdir()
+    assert judge(decode(evidence.read_bytes()), SIGNER.verifier_key()).fork
+    asked = len(town.asked)
+    assert town.asked[-1].startswith(b"old 16\n" + to_base64(Naive().root(town.log.leaves[:16])).encode())
+
+    def once(body: bytes) -> Answer:
+        if len(town.asked) > asked + 1:
+            raise ConnectionResetError
+        return town.service.add_checkpoint(body)
+
+    town.answers = once
+    assert heard(town.ask(20, 16)) == ("fork", 16)
+    assert len(town.asked) == asked + 2
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from keten.core.errors import Invalid
 
 if TYPE_CHECKING:
     from keten.core.settings import Settings
+    from keten.ledger.evidence import Evidence
     from keten.ledger.faults import Fault
 
 EVIDENCE_FOLDER = "keten-evidence"
@@ -40,7 +41,7 @@ def evidence(
     from keten.ledger.evidence import decode, judge
 
     output = Output(json=json)
-    found = decode(_content(file))
+    found = decode(content_of(file))
     verdict = judge(found, key)
     output.result(
         {"fork": verdict.fork, "why": verdict.why, "origin": verdict.origin, "key": key or found.ledger_key}
@@ -92,7 +93,8 @@ def signature_faults(settings: Settings, key: str) -> tuple[list[Fault], int]:
 def against(settings: Settings, files: list[Path], key: str) -> list[Fault]:
     """Whether the published ledger goes on from each of these kept checkpoints; evidence is written where not.
 
-    A kept file is a checkpoint, a witnessed note, or evidence. Raises `Invalid` ("no-checkpoint").
+    A kept file is a checkpoint, a witnessed note, evidence, or another ledger's `predecessors`: then no log that both
+    go on from may have named both. Raises `Invalid` ("no-checkpoint").
     """
     faults: list[Fault] = []
     for file in files:
@@ -102,17 +104,20 @@ def against(settings: Settings, files: list[Path], key: str) -> list[Fault]:
 
 def _against(settings: Settings, file: Path, key: str) -> list[Fault]:
     from keten.core.errors import Corrupt
-    from keten.core.files import Files
-    from keten.ledger.evidence import compare, encode, file_name, kept_note, make
+    from keten.ledger.evidence import compare, kept_note, make
     from keten.ledger.faults import Fault
     from keten.ledger.notes import MAX_NOTE_BYTES, Verifier, parse_checkpoint
     from keten.ledger.publish import CHECKPOINT
+    from keten.ledger.succession import is_chain
     from keten.ledger.tiles import TileReader, read_file
 
     folder = settings.paths.ledger
     own = key or (folder / "key.pub").read_text(encoding="utf-8").strip()
     verifier = Verifier.parse(own)
-    note = kept_note(_content(file))
+    content = content_of(file)
+    if is_chain(content):
+        return _against_chain(folder, own, content, file)
+    note = kept_note(content)
     try:
         kept = parse_checkpoint(note, verifier)
         shown = parse_checkpoint(read_file(folder, CHECKPOINT, MAX_NOTE_BYTES), verifier)
@@ -131,13 +136,40 @@ def _against(settings: Settings, file: Path, key: str) -> list[Fault]:
     found = make(
         compared, what=what, by="auditor", source=str(folder), ledger_key=own, kept=kept.note, shown=shown.note
     )
+    return [Fault("against", f"{what}; evidence is in {keep_evidence(found)}", file=str(file))]
+
+
+def _against_chain(folder: Path, own: str, content: bytes, file: Path) -> list[Fault]:
+    """Whether a log that both this ledger and another one go on from named only one of them; `own`: this one's key."""
+    from keten.core.errors import Corrupt
+    from keten.ledger.evidence import two_successors
+    from keten.ledger.faults import Fault
+    from keten.ledger.succession import check_chain, decode, read
+
+    try:
+        here = read(folder)
+        check_chain(here, own)
+        found = two_successors(decode(content), here, by="auditor", source=str(folder))
+    except Corrupt as error:
+        return [Fault("against", f"{error.public} {error.reason}".strip(), file=str(file))]
+    if found is None:
+        return []
+    return [Fault("against", f"{found.what}; evidence is in {keep_evidence(found)}", file=str(file))]
+
+
+def keep_evidence(found: Evidence) -> Path:
+    """Write evidence into a folder of this one; where it is. Raises `Unavailable`."""
+    from keten.core.files import Files
+    from keten.ledger.evidence import encode, file_name
+
     target = Path(EVIDENCE_FOLDER).absolute() / file_name(found)
     Files().make_folder(target.parent, 0o700)
     Files().write(target, encode(found), mode=0o600)
-    return [Fault("against", f"{what}; evidence is in {target}", file=str(file))]
+    return target
 
 
-def _content(file: Path) -> bytes:
+def content_of(file: Path) -> bytes:
+    """The content of a file that somebody kept. Raises `Invalid` ("file")."""
     try:
         if file.stat().st_size > LARGEST:
             raise Invalid("file", f"{file} is too large to be that.")

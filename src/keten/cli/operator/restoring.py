@@ -13,7 +13,7 @@ from keten.cli import exits
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
-from keten.core.errors import Invalid
+from keten.core.errors import Denied, Invalid
 
 if TYPE_CHECKING:
     from keten.core.settings import Settings
@@ -61,12 +61,20 @@ def restore(
     confirm: Annotated[
         bool, typer.Option("--confirm", help="You looked at what a restored instance will give out: let it serve.")
     ] = False,
+    seen: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="With --confirm: a checkpoint that somebody kept; may be repeated."),
+    ] = None,
+    despite: Annotated[
+        bool, typer.Option("--despite", help="With --confirm: also when a witness or such a file contradicts it.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make an instance again from a backup, in a new folder. It serves nobody until you said --confirm.
 
     Its ledger goes on under another name and key, signed for by the old key. What ended stays ended, and what was under
-    way is recorded as unknown. With --confirm: shows what will be live, and lets the instance serve.
+    way is recorded as unknown. With --confirm: shows what will be live, asks the policy's witnesses what they know of
+    the ledger before, and lets the instance serve; not when one of them contradicts it (exit code 1).
 
     Example: keten restore /mnt/backups/20261128T030000Z --identity key.txt --home keten
     """
@@ -75,8 +83,10 @@ def restore(
     if confirm:
         if backup is not None:
             raise Invalid("options", "--confirm is about the instance: it goes without a backup.")
-        _confirm(surroundings.instance(home), output)
+        _confirm(surroundings.instance(home), output, seen or [], despite=despite)
         return
+    if seen or despite:
+        raise Invalid("options", "--seen and --despite go with --confirm.")
     if backup is None:
         raise Invalid("no-backup", "Say which backup: keten restore DIR/STAMP.")
     from keten.backup.age import identities
@@ -147,11 +157,12 @@ def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None
         raise typer.Exit(exits.NO)
 
 
-def _confirm(settings: Settings, output: Output) -> None:
-    """Show what will be live, then let it serve; on a terminal, after a question."""
+def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: bool) -> None:
+    """Show what will be live and what outsiders know, then let it serve; on a terminal, after a question."""
     import sys
 
     from keten.cli.operator.keeping import keeper
+    from keten.cli.operator.looking_back import remembered
     from keten.cli.output import say
     from keten.keeper.backup_protocol import Confirm, Confirmed
 
@@ -159,21 +170,30 @@ def _confirm(settings: Settings, output: Output) -> None:
         planned = client.call("backup.confirm", Confirm(plan_only=True), Confirmed)
         for kind, names in planned.live.items():
             say(f"{kind:10} {len(names)} live: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}")
-        for sentence in planned.evidence:
+        found = remembered(settings, seen) if planned.needed else []
+        for sentence in (*planned.evidence, *(one.sentence for one in found)):
             say(sentence)
+        outside = tuple(one.outsider for one in found)
+        if any(one.says == "contradicts" for one in outside) and not despite:
+            raise Denied(
+                "contradicted",
+                "It serves nobody yet: what outsiders signed contradicts the backup. Somebody forked the ledger, or "
+                "changed the backup. Find out first; to let it serve all the same, add --despite.",
+            )
         if planned.needed and sys.stdin.isatty() and sys.stderr.isatty():
             sys.stderr.write("End first what must not be live (keten revoke …). Let it serve? Type yes: ")
             sys.stderr.flush()
             if sys.stdin.readline().strip() != "yes":
                 say("It serves nobody yet.")
                 raise typer.Exit(exits.NO)
-        done = client.call("backup.confirm", Confirm(), Confirmed) if planned.needed else planned
+        done = client.call("backup.confirm", Confirm(outside=outside), Confirmed) if planned.needed else planned
     output.result(
         {
             "confirmed": planned.needed,
             "entry": done.entry or None,
             "live": {kind: list(names) for kind, names in done.live.items()},
-            "evidence": list(done.evidence),
+            "evidence": [*done.evidence, *(one.sentence for one in found)],
+            "outside": [{"who": one.who, "says": one.says, "size": one.size} for one in outside],
         }
     )
     if planned.needed:

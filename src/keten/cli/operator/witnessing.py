@@ -89,15 +89,21 @@ def add(
     log_keys: Annotated[
         list[str], typer.Argument(metavar="KEY…", help="Ledgers' verifier keys (each its key.pub).", show_default=False)
     ],
+    *,
+    second: Annotated[
+        bool, typer.Option("--second", help="Also a ledger that was restored where another restored one is watched.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Watch ledgers from now on, also while the witness runs. Twice is fine; another key for it is refused.
+
+    So is a second ledger that goes on from one of the same institution: then a backup of it was restored twice.
 
     Example: keten witness add witness "$(cat key.pub)"
     """
     output = Output(json=json)
     opened = _there(folder)
-    added = [opened.add(log_key) for log_key in log_keys]
+    added = [opened.add(log_key, second=second) for log_key in log_keys]
     output.result([{"origin": one.verifier.name, "key": one.key} for one in added])
     for one in added:
         output.line(f"The ledger {one.verifier.name} is watched.")

@@ -51,6 +51,7 @@ def login(
 
     Example: keten login https://files.gemeente.example:8443 --client 4kq… --key ~/.ssh/id_ed25519 --ca ca.pem
     """
+    from keten.cli.supplier.following import keep_chain
     from keten.cli.supplier.logins import Login, Logins
     from keten.cli.supplier.tiles import fetched
     from keten.cli.supplier.wire import checked_url
@@ -75,6 +76,7 @@ def login(
     earlier = [one for one in logins.all() if one.url == made.url and one.ledger_key != ledger_key]
     made = Login(**{name: getattr(made, name) for name in made.__struct_fields__} | {"ledger_key": ledger_key})
     checkpoint = Witness(logins, made, session.fetch).verify()
+    keep_chain(logins, ledger_key, session.fetch)
     logins.add(made)
     if earlier:
         output.say(

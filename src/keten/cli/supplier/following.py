@@ -13,10 +13,12 @@ import msgspec
 
 from keten.cli.supplier.logins import Login, Logins, Pending, Seen
 from keten.cli.supplier.tiles import HttpTiles, fetched
+from keten.cli.supplier.witness import mismatch
 from keten.core.errors import Corrupt, Denied, KetenError
+from keten.ledger.evidence import encode, file_name, two_successors
 from keten.ledger.merkle import consistency_path, verify_consistency
 from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
-from keten.ledger.succession import PREDECESSORS, check_chain, decode
+from keten.ledger.succession import PREDECESSORS, Predecessor, check_chain, decode
 
 _PROOFS = "It can record again that what is missing existed, from the proofs in"
 
@@ -24,11 +26,12 @@ _PROOFS = "It can record again that what is missing existed, from the proofs in"
 class Successor(msgspec.Struct, frozen=True):
     """A log that goes on from the one that was seen. `heads`: where each log was continued, that one's first.
 
-    checkpoint: its newest. kept: what was seen last of the old one, None if nothing. missing: own entries that are not
-    in it, as far as they are known here.
+    chain: those logs, as it lists them. checkpoint: its newest. kept: what was seen last of the old one, None if
+    nothing. missing: own entries that are not in it, as far as they are known here.
     """
 
     key: str
+    chain: tuple[Predecessor, ...]
     heads: tuple[Checkpoint, ...]
     checkpoint: Checkpoint
     kept: Checkpoint | None
@@ -56,14 +59,16 @@ def follow(logins: Logins, login: Login, fetch: Callable[[str], bytes | None], *
     """The login to go on with: this one, or one onto the ledger that goes on from its ledger, if that is accepted.
 
     A key that cannot be shown to go on from the known one changes nothing here: verifying then fails, with evidence.
-    Raises `Denied` ("successor") when there is one and it is not accepted, `Unavailable`.
+    Raises `Denied` ("successor") when there is one and it is not accepted, `Unavailable`, and `Mismatch` with evidence
+    when the ledger that was seen, and this one, both go on from one before them: a backup was restored twice.
     """
     key = fetched(fetch, "key.pub").decode("utf-8", "replace").strip()
     if key == login.ledger_key:
         return login
     try:
         found = successor(logins, login, key, fetch)
-    except Corrupt:
+    except Corrupt as error:
+        _refuse_second(logins, login, key, fetch, error)
         return login
     if not accept:
         raise Denied(
@@ -74,10 +79,21 @@ def follow(logins: Logins, login: Login, fetch: Callable[[str], bytes | None], *
     with logins.locked(key):
         before = logins.seen(login.ledger_key)
         left = tuple(one for one in before.pending if one.index < found.heads[0].size)
-        logins.keep(Seen(key, found.checkpoint.note, left))
+        logins.keep(Seen(key, found.checkpoint.note, left, (*before.before, *found.chain)))
     followed = msgspec.structs.replace(login, ledger_key=key)
     logins.add(followed)
     return followed
+
+
+def keep_chain(logins: Logins, key: str, fetch: Callable[[str], bytes | None]) -> None:
+    """Keep what the ledger with verifier key `key` goes on from, as far as that holds; once it was verified."""
+    try:
+        chain = _chain(fetch)
+        check_chain(chain, key)
+    except Corrupt:
+        return
+    with logins.locked(key):
+        logins.keep(msgspec.structs.replace(logins.seen(key), before=chain))
 
 
 def successor(logins: Logins, login: Login, key: str, fetch: Callable[[str], bytes | None]) -> Successor:
@@ -89,8 +105,7 @@ def successor(logins: Logins, login: Login, key: str, fetch: Callable[[str], byt
 
     Raises `Corrupt` when one of these does not hold, `Unavailable`.
     """
-    data = fetch(f"/ledger/{PREDECESSORS}")
-    chain = decode(data) if data is not None else ()
+    chain = _chain(fetch)
     at = next((number for number, one in enumerate(chain) if one.key == login.ledger_key), None)
     if at is None:
         raise Corrupt("succession-wrong", "This ledger does not go on from the one that was seen.")
@@ -112,7 +127,28 @@ def successor(logins: Logins, login: Login, key: str, fetch: Callable[[str], byt
         raise Corrupt("succession-wrong", "This ledger cannot be followed.", str(error)) from error
     missing = {one.index: one for one in (*logins.proven(login.ledger_key), *seen.pending)}
     lost = tuple(missing[index] for index in sorted(missing) if index >= heads[0].size)
-    return Successor(key, heads, checkpoint, kept, lost)
+    return Successor(key, chain[at:], heads, checkpoint, kept, lost)
+
+
+def _chain(fetch: Callable[[str], bytes | None]) -> tuple[Predecessor, ...]:
+    """What the instance says that its ledger goes on from; nothing of it is believed yet. Raises `Corrupt`."""
+    data = fetch(f"/ledger/{PREDECESSORS}")
+    return decode(data) if data is not None else ()
+
+
+def _refuse_second(
+    logins: Logins, login: Login, key: str, fetch: Callable[[str], bytes | None], error: Corrupt
+) -> None:
+    """Raise `Mismatch`, with evidence, when the log that was seen and this one (`key`) go on from the same one."""
+    try:
+        chain = _chain(fetch)
+        check_chain(chain, key)
+    except Corrupt:
+        return
+    found = two_successors(logins.seen(login.ledger_key).before, chain, by="supplier", source=login.url)
+    if found is not None:
+        file = logins.evidence(file_name(found), encode(found))
+        raise mismatch(login.url, f"{found.what}, and this is not the one that you know", file) from error
 
 
 def _begins(tiles: HttpTiles, old: Checkpoint, new: Checkpoint) -> None:

@@ -23,6 +23,7 @@ import msgspec
 
 from keten.core.errors import Corrupt, Invalid
 from keten.core.files import Files
+from keten.ledger.succession import Predecessor
 
 MAX_PENDING = 10_000
 MAX_PROOFS = 1000  # of a ledger; a kilobyte each
@@ -48,11 +49,12 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """checkpoint: the newest verified signed note, "" before the first."""
+    """checkpoint: the newest verified signed note, "" before the first. before: the logs that this one goes on from."""
 
     ledger_key: str
     checkpoint: str = ""
     pending: tuple[Pending, ...] = ()
+    before: tuple[Predecessor, ...] = ()
 
 
 class Logins:

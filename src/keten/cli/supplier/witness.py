@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -27,6 +28,16 @@ _leaf = msgspec.json.Decoder(Leaf).decode
 
 class Mismatch(Corrupt):
     """The ledger is not what it must be: code "ledger-mismatch". The evidence is in a file."""
+
+
+def mismatch(url: str, what: str, evidence: Path) -> Mismatch:
+    """What to say to whoever fetches from `url`: what is wrong, and where the evidence is."""
+    return Mismatch(
+        "ledger-mismatch",
+        f"The ledger of {url} does not hold: {what}.\n"
+        f"Evidence with both signed checkpoints is in {evidence}.\n"
+        "Keep it, fetch nothing more, and call the organisation at a number that you know.",
+    )
 
 
 class Witness:
@@ -163,9 +174,4 @@ class Witness:
                 leaf_path=tuple(map(to_base64, path)),
             )
         file = self._logins.evidence(file_name(evidence), encode(evidence))
-        return Mismatch(
-            "ledger-mismatch",
-            f"The ledger of {self._login.url} does not hold: {what}.\n"
-            f"Evidence with both signed checkpoints is in {file}.\n"
-            "Keep it, fetch nothing more, and call the organisation at a number that you know.",
-        )
+        return mismatch(self._login.url, what, file)

@@ -3,7 +3,8 @@
 //
 //	evidence FILE VERIFIER-KEY
 //
-// Prints "fork" when both checkpoints are signed by the key and cannot be of one log, or exits with 1.
+// Prints "fork" when both checkpoints are signed by the key and cannot be of one log, or when it named two logs that go
+// on from them, or exits with 1.
 package main
 
 import (
@@ -23,6 +24,37 @@ type evidence struct {
 	Shown     string   `json:"shown_checkpoint"`
 	OtherRoot string   `json:"other_root"`
 	Path      []string `json:"path"`
+	KeptLink  string   `json:"kept_link"`
+	ShownLink string   `json:"shown_link"`
+}
+
+// The verifier key of the log that a link names, when the link is about this very head.
+func named(link string, head tlog.Tree, verifier note.Verifier) (string, error) {
+	opened, err := note.Open([]byte(link), note.VerifierList(verifier))
+	if err != nil {
+		return "", err
+	}
+	lines := strings.Split(opened.Text, "\n")
+	if len(lines) != 6 || lines[0] != "keten.successor/v1" || lines[1] != verifier.Name() ||
+		lines[2] != strconv.FormatInt(head.N, 10) || lines[3] != head.Hash.String() {
+		return "", errors.New("a link about another head")
+	}
+	return lines[4], nil
+}
+
+func twoSuccessors(found evidence, kept, shown tlog.Tree, verifier note.Verifier) error {
+	one, err := named(found.KeptLink, kept, verifier)
+	if err != nil {
+		return err
+	}
+	other, err := named(found.ShownLink, shown, verifier)
+	if err != nil {
+		return err
+	}
+	if one == other {
+		return errors.New("both links name one log")
+	}
+	return nil
 }
 
 func open(text string, verifier note.Verifier) (tlog.Tree, error) {
@@ -62,6 +94,9 @@ func judge(name, key string) error {
 	newer, err := open(found.Shown, verifier)
 	if err != nil {
 		return fmt.Errorf("shown: %v", err)
+	}
+	if found.KeptLink != "" && found.ShownLink != "" {
+		return twoSuccessors(found, older, newer, verifier)
 	}
 	if older.N > newer.N {
 		older, newer = newer, older

@@ -1,4 +1,4 @@
-"""Outsiders for tests: a witness's process of its own, and an instance that it is to witness."""
+"""Other institutions, for drills and tests: a witness in a process of its own, and the policy that names it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from keten.witness.folder import WitnessFolder
+from keten.core.errors import Unavailable
 
 START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 KETEN = (sys.executable, "-m", "keten")
 
 
@@ -34,26 +35,24 @@ class WitnessProcess:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self.name = name
-        self._opened = WitnessFolder(folder)
-        self.key = self._opened.create(f"witness.example/{name}").key.verifier_key()
+        self.key: str = _run("init", str(folder), "--name", f"witness.example/{name}")["key"]
         self._listen = "127.0.0.1:0"
         self.url = ""
         self.process: subprocess.Popen[str] | None = None
 
     def add(self, *log_keys: str) -> None:
-        """Watch logs."""
-        for key in log_keys:
-            self._opened.add(key)
+        """Watch logs, by their verifier keys."""
+        _run("add", str(self.folder), *log_keys)
 
     def start(self) -> None:
-        """Run; at the same address as before."""
+        """Run; at the same address as before. Raises `Unavailable` ("witness-not-ready")."""
         command = [*KETEN, "witness", "run", str(self.folder), "--listen", self._listen, "--json"]
         with (self.folder.parent / f"{self.folder.name}.log").open("a") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert self.process.stdout is not None
-        ready = json.loads(self.process.stdout.readline())
-        assert ready["ready"]
-        self.url = ready["witness"]
+        line = self.process.stdout.readline() if self.process.stdout is not None else ""
+        if not line:
+            raise Unavailable("witness-not-ready", f"The witness {self.name} did not start.")
+        self.url = json.loads(line)["witness"]
         self._listen = self.url.removeprefix("http://")
 
     def kill(self) -> None:
@@ -62,17 +61,23 @@ class WitnessProcess:
 
     def stop(self) -> None:
         """SIGTERM; in good order."""
-        if self.process is not None:
-            assert self._end(signal.SIGTERM) == 0
+        self._end(signal.SIGTERM)
 
-    def _end(self, number: signal.Signals) -> int:
+    def _end(self, number: signal.Signals) -> None:
         process, self.process = self.process, None
-        assert process is not None
+        if process is None:
+            return
         process.send_signal(number)
-        code = process.wait(30)
-        assert process.stdout is not None
-        process.stdout.close()
-        return code
+        try:
+            code = process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Unavailable("witness-not-stopped", f"The witness {self.name} did not stop in time.") from None
+        finally:
+            if process.stdout is not None:
+                process.stdout.close()
+        if number == signal.SIGTERM and code != 0:
+            raise Unavailable("witness-not-stopped", f"The witness {self.name} ended with {code}.")
 
     def evidence(self) -> list[Path]:
         """What it keeps against logs."""
@@ -82,8 +87,15 @@ class WitnessProcess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self.process is not None:
-            self._end(signal.SIGKILL)
+        self._end(signal.SIGKILL)
+
+
+def _run(*words: str) -> Any:
+    """The result of `keten witness WORDS`. Raises `Unavailable` ("witness")."""
+    done = subprocess.run([*KETEN, "witness", *words, "--json"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Unavailable("witness", "A witness could not be made.", done.stderr)
+    return json.loads(done.stdout)
 
 
 def policy(log_key: str, witnesses: list[WitnessProcess], quorum: str = "all") -> str:
