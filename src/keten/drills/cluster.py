@@ -45,7 +45,7 @@ class Cluster:
             raise Unavailable("not-installed", "PostgreSQL is not installed: initdb and pg_ctl are not found.")
         administrators_sql()  # the driver is there
         self._programs = found
-        self._port = port
+        self.port = port
         self.folder = Path(tempfile.mkdtemp(prefix="kpg-"))
         if os.geteuid() == 0:
             owner = pwd.getpwnam(_as_server()[1].removeprefix("--reuid="))
@@ -74,7 +74,7 @@ class Cluster:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = [f"-k {self.folder}", "-c fsync=on", "-c max_connections=100"]
-        options += ["-c listen_addresses=127.0.0.1", f"-p {self._port}"] if self._port else ["-c listen_addresses="]
+        options += ["-c listen_addresses=127.0.0.1", f"-p {self.port}"] if self.port else ["-c listen_addresses="]
         options += [f"-c {setting}" for setting in self.settings]
         log = str(self.folder / "log")
         self.run("pg_ctl", "-D", str(self.data), "-l", log, "-w", "-t", "60", "-o", " ".join(options), "start")
@@ -95,11 +95,11 @@ class Cluster:
         return self.url("keten")
 
     def _address(self) -> tuple[str, ...]:
-        return ("-h", str(self.folder), *(("-p", str(self._port)) if self._port else ()))
+        return ("-h", str(self.folder), *(("-p", str(self.port)) if self.port else ()))
 
     def url(self, name: str, user: str = "keten_keeper") -> str:
         """A database as a user sees it."""
-        port = f"&port={self._port}" if self._port else ""
+        port = f"&port={self.port}" if self.port else ""
         return f"postgresql://{user}@/{name}?host={self.folder}{port}"
 
     def __enter__(self) -> Self:
