@@ -1,7 +1,7 @@
 """The network between a keeper and its database is cut, in every way in which one can be: somebody else takes over.
 
-The keeper stops within ten seconds, and whoever stands by serves within twenty (the manual says so; here is only waited
-for it). Two never write: what each acknowledged is in one log, and the first one's last entry is before the second's first.
+The keeper stops within ten seconds, and whoever stands by serves within twenty (the manual says so; this only waits
+for it). Two never write: what each acknowledged is in one log, the first one's last before the second one's first.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def test_another_one_takes_over(tmp_path: Path, cluster: Cluster, network: Netwo
         wait_for(lambda: town.system(CARRIER, town.carrier_key).sign_in().status == 200)
 
 
-# ---- the short form: the parts, with less patience -----------------------------------------------------------------
+# ---- the short form: the parts, with less patience --------------------------------------------------------------
 
 
 def test_a_server_that_is_silent_is_noticed(
