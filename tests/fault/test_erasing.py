@@ -151,6 +151,35 @@ def test_on_a_full_disk_it_waits_and_says_so(stopped: Town, tmp_path: Path) -> N
     inside_of(stopped, tmp_path, testing)
 
 
+@pytest.mark.parametrize(("step", "begun"), [(2, False), (4, True)])
+def test_a_hold_that_is_set_after_the_approval(stopped: Town, tmp_path: Path, step: int, begun: bool) -> None:
+    """It waits, says why and what is gone already, and goes on by itself when the hold is released."""
+
+    async def first(inside: Inside) -> None:
+        interrupted(inside, step, step)
+        with pytest.raises(Unavailable):
+            await erase(inside)
+
+    async def second(inside: Inside) -> None:
+        (approved,) = (await inside.operator.ask("subjects.requests", _everything())).requests
+        assert "within half a minute" in approved.waits
+        hold = await inside.operator.ask("subjects.hold", SetHold(approved.kind, approved.target, "a case"))
+        await inside.operators.subjects.go_on()
+        (waiting,) = (await inside.operator.ask("subjects.requests", _everything())).requests
+        assert waiting.state == "approved"
+        assert hold.id in waiting.waits
+        assert ("gone already" in waiting.waits) is begun
+        assert "hold release" in waiting.waits
+        assert inside.entries(ERASED) == []
+        outcome = await inside.operator.ask("subjects.release", ReleaseHold(hold.id, "over"))
+        assert outcome.request is not None
+        await inside.operators.subjects.go_on()
+        assert len(inside.entries(ERASED)) == 1
+        held(inside)
+
+    inside_of(stopped, tmp_path, first, second)
+
+
 def test_what_is_held_outlives_its_retention(stopped: Town, tmp_path: Path) -> None:
     async def testing(inside: Inside) -> None:
         from keten.keeper.chores import Chores

@@ -121,7 +121,7 @@ def test_another_one_takes_over(tmp_path: Path, cluster: Cluster, network: Netwo
         wait_for(lambda: town.system(CARRIER, town.carrier_key).sign_in().status == 200)
 
 
-# ---- the short form: the parts, with less patience --------------------------------------------------------------
+# ---- the short form: the parts, with less patience ---------------------------------------------------
 
 
 def test_a_server_that_is_silent_is_noticed(

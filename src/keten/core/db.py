@@ -46,10 +46,12 @@ class Log(Protocol):
     """What is looked after beside whoever writes; see `keep_log`.
 
     remains: why `empty` may fail, for an operator. reaches: whether all that the engine keeps is within reach here.
+    doing: what keeps everybody else waiting now, for an operator; "" for nothing.
     """
 
     remains: str
     reaches: bool
+    doing: str
 
     def after_commit(self) -> None:
         """A transaction is durable and the next has not begun. In one thread at a time."""

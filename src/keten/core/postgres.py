@@ -297,6 +297,7 @@ class Session:
     """Watches the connection that writes: when the server ends it, or is silent, the keeper stops, also an idle one."""
 
     reaches = False
+    doing = ""
     remains = (
         "PostgreSQL keeps what was deleted in its pages, its log, its replicas and its backups, until your database "
         "team lets go of these"

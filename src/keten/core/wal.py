@@ -41,6 +41,7 @@ class WriteAheadLog:
     """
 
     reaches = True
+    doing = ""
     remains = "the database's log may still hold it, until the keeper stops; try again"
 
     def __init__(self, path: Path, failed: Callable[[FsyncFailed], None]) -> None:
@@ -108,16 +109,20 @@ class WriteAheadLog:
         if not self.empty():
             return False
         wanted = sorted(traces or ())
-        few = len(wanted) * self._path.stat().st_size <= _MOST_LOOKED
-        if traces is not None and few and not self._found(wanted):
-            return True
-        with self._one:
-            try:
+        size = self._path.stat().st_size
+        few = len(wanted) * size <= _MOST_LOOKED
+        try:
+            if traces is not None and few and not self._found(wanted):
+                return True
+            self.doing = f"the database's file ({size >> 20} MiB) is written anew; nothing is recorded meanwhile"
+            with self._one:
                 self._copies_stay_here()
                 self._connection.execute("VACUUM")
-            except sqlite3.Error as error:
-                self._met(error)
-                return False
+        except sqlite3.Error as error:
+            self._met(error)
+            return False
+        finally:
+            self.doing = ""
         return self.empty() and not self._found(wanted if few else wanted[:_SAMPLE])
 
     def _copies_stay_here(self) -> None:

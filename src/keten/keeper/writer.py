@@ -179,6 +179,11 @@ class Writer:
         return self._log.remains
 
     @property
+    def doing(self) -> str:
+        """What keeps every job waiting now, for an operator; "" for nothing."""
+        return self._log.doing
+
+    @property
     def reaches(self) -> bool:
         """Whether all that the database's engine keeps can be cleaned by this process."""
         return self._log.reaches

@@ -120,6 +120,11 @@ def plan(connection: Connection, row: Person | Client, copies: Sequence[str], no
     )
 
 
+def is_begun(connection: Connection, request: Request) -> bool:
+    """Whether an erasure has destroyed the subject's key and row, whatever else is left of it."""
+    return bool(find_row(connection, request.kind, request.target).erased)
+
+
 def require_free(connection: Connection, subject_id: str, now_us: int) -> None:
     """Raises `Conflict` ("held") while a legal hold keeps what is known of a subject."""
     holds.require_none(holds.on_subject(connection, subject_id, now_us))

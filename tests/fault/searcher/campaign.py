@@ -1,8 +1,8 @@
 """The campaign: plant values of many people, clients and files, erase some, and look for them by every way.
 
 The searcher also has backups and their recipient's key: one that was within reach, one in the clear, one that lay in
-a drawer meanwhile and came back. One more was said to be gone, and there is an auditor's export: what it finds by having
-a place that the command named as not erased is counted as such; anything else is recoverable: that must be nothing.
+a drawer meanwhile and came back. One more was said to be gone, and there is an auditor's export: what it finds by
+having a place that the command named as not erased is counted as such; anything else is recoverable: that must be none.
 
 `python -m tests.fault.searcher.campaign --seed 1 --subjects 40` prints a report: what was found before erasing (each
 value, by each way that it was planted for), and what is recoverable afterwards. Exit code 1 when that is not nothing.
