@@ -162,7 +162,7 @@ def test_a_lock_that_another_one_got_is_noticed(cluster: Cluster, monkeypatch: p
 
 
 def test_only_a_session_that_nobody_asks_for_is_ended(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """1. Its keeper asks: it stays. 2. There is no pulse at all: it stays. 3. Its keeper asked long ago: it is ended."""
+    """1. Its keeper asks: it stays. 2. There is no pulse: it stays. 3. Its keeper asked long ago: it is ended."""
     monkeypatch.setattr(pulse, "GONE_SECONDS", 1)
     place = Server(cluster.url(cluster.fresh()))
     holder, other = writing_engine(place), writing_engine(place)
