@@ -146,7 +146,7 @@ def test_a_server_that_stops(served: ServedTown, how: str) -> None:
     nothing_lost(served.keten, load.stop())
 
 
-def second_home(town: ServedTown) -> Path:
+def second_home(town: Town) -> Path:
     """Another keeper's home on the same database: its own sockets and gateways, the same keys, shared content."""
     home = town.keten.folder / "second"
     own_alone = shutil.ignore_patterns("store", "ledger", "*.sock", "*.lock", "*.pid")

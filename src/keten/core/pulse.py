@@ -44,10 +44,10 @@ class Pulse:
     def __init__(
         self, connect: Callable[[str], psycopg.Connection[Any]], holder: int, failed: Callable[[FsyncFailed], None]
     ) -> None:
-        self._connect = lambda: connect(f"{_NAME}{holder}")
+        self._connect = connect
         self._holder = holder
         self._failed = failed
-        self._raw: psycopg.Connection[Any] | None = self._connect()
+        self._raw: psycopg.Connection[Any] | None = connect(f"{_NAME}{holder}")
         self._answered = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._main, name="keten-pulse", daemon=True)
@@ -61,7 +61,7 @@ class Pulse:
     def _main(self) -> None:
         while True:
             try:
-                self._raw = self._raw or self._connect()
+                self._raw = self._raw or self._connect(f"{_NAME}{self._holder}")
                 row = self._raw.execute(_HELD, (self._holder,)).fetchone()
             except psycopg.Error:  # asked again on a new connection; who watches decides for how long
                 self._drop()

@@ -384,18 +384,15 @@ class SubjectVerbs:
             return ""
         if request.id == self._under_way:
             return f"it is being carried out: {self._trusted.writer.doing or 'under way'}"
-        found: list[Hold] = []
-        if request.what != "release":
-            now = self._trusted.clock.recording_time()
-            with self._trusted.reader.connect() as reading:
-                found = (
-                    holds.on_subject(reading, request.target, now)
-                    if request.what == "erase"
-                    else self._destroying.holds_against(reading, request.kind, request.target, now)
-                )
-                begun = request.what == "erase" and erasing.is_begun(reading, request)
+        found, part, now = [], "", self._trusted.clock.recording_time()
+        with self._trusted.reader.connect() as reading:
+            if request.what == "erase":
+                found = holds.on_subject(reading, request.target, now)
+                if erasing.is_begun(reading, request):
+                    part = " Its key and row are gone already; payloads that are left stay."
+            elif request.what != "release":
+                found = self._destroying.holds_against(reading, request.kind, request.target, now)
         if found:
-            part = " Its key and row are gone already; payloads that are left stay." if begun else ""
             return f"a legal hold was set after the approval: {holds.told(found[0])}.{part} {_WHEN_RELEASED}"
         left = self._left.get(request.id)
         return f"{left}; the keeper tries again every half minute" if left else "the keeper begins within half a minute"
