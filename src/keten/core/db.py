@@ -59,8 +59,11 @@ class Log(Protocol):
     def empty(self) -> bool:
         """Leave nothing of what was deleted where the engine keeps old pages; whether that is so."""
 
-    def scrub(self, traces: Collection[bytes] | None) -> bool:
-        """As `empty`, and nowhere else in its files either; traces: what is looked for, None where it is not known."""
+    def scrub(self, traces: Collection[bytes] | None, between: Callable[[Callable[[], bool]], bool]) -> bool:
+        """As `empty`, and nowhere else in its files either; traces: what is looked for, None where it is not known.
+
+        between: runs what no transaction may be open for; all else is done beside whoever writes.
+        """
 
     def close(self) -> None:
         """No more."""

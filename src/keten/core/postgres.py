@@ -336,7 +336,7 @@ class Session:
         """Nobody here can say that."""
         return False
 
-    def scrub(self, _traces: Collection[bytes] | None) -> bool:
+    def scrub(self, _traces: Collection[bytes] | None, _between: Callable[[Callable[[], bool]], bool]) -> bool:
         """Nor this."""
         return False
 
