@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from keten.core.errors import Corrupt, KetenError
 from keten.suppliers.register import Register
@@ -317,7 +317,7 @@ def test_a_revoked_row_set_back_is_noticed(instance: Instance) -> None:
     ids = instance.apply(ESTATE).ids
     client = ids["client"]["drukwerk-batch"]
     with instance.engine.connect() as connection:
-        old = connection.exec_driver_sql("SELECT body, entry FROM clients WHERE id = ?", (client,)).one()
+        old = connection.execute(text("SELECT body, entry FROM clients WHERE id = :id"), {"id": client}).one()
     instance.end("client", client)
     instance.tamper(
         "UPDATE clients SET body = :body, entry = :entry WHERE id = :id", id=client, body=old.body, entry=old.entry
