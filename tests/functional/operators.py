@@ -43,7 +43,7 @@ class Operators:
         self.folder.chmod(0o755)
         self.town = Town(self.folder)
         self.home = self.town.keten.home
-        (self.home / "keten.toml").write_text(settings, encoding="utf-8")
+        self.town.keten.configure(settings)
 
     def start(self) -> None:
         """Run it, with its content; the operators' group may reach the operator's socket."""
@@ -84,7 +84,7 @@ class Operators:
 
     def entries(self, **asked: str) -> list[dict[str, Any]]:
         """Entries of the ledger, as `keten ledger show --json` has them. asked: as of `keten.ledger.query.Filter`."""
-        engine = reading_engine(self.town.keten.paths.database)
+        engine = reading_engine(self.town.keten.place)
         try:
             with engine.connect() as connection:
                 found = [flatten(entry) for entry in find(connection, Filter(**asked))]  # type: ignore[arg-type]  # texts
@@ -94,7 +94,7 @@ class Operators:
 
     def verified(self) -> Report:
         """A verification; all of it holds."""
-        report = verify(self.town.keten.paths.database, self.town.keten.paths.ledger, processes=1)
+        report = verify(self.town.keten.place, self.town.keten.paths.ledger, processes=1)
         assert [str(fault) for fault in report.faults] == []
         return report
 
