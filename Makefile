@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault test-postgres campaigns fuzz mutants bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault test-postgres campaigns searcher fuzz mutants bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -31,6 +31,9 @@ test-postgres: packages dev ## what touches a database, on a PostgreSQL server o
 campaigns: dev ## fault campaigns, short to long: CAMPAIGN=power COUNT=200 SEED=7 MINUTES=60 RESUME=FILE JSON=1
 	@.venv/bin/python -m tests.fault.campaigns $(or $(CAMPAIGN),all) --count $(or $(COUNT),0) --seed $(or $(SEED),1) \
 		--minutes $(or $(MINUTES),60) $(if $(RESUME),--resume $(RESUME)) $(if $(JSON),--json)
+
+searcher: dev ## what is left of erased people, for whoever has every file, backup and key: SUBJECTS=40 SEED=1
+	@.venv/bin/python -m tests.fault.searcher.campaign --subjects $(or $(SUBJECTS),40) --seed $(or $(SEED),1)
 
 fuzz: dev ## hostile bytes for every parser that faces outside, a minute each; `python -m tests.fuzz --help` for one
 	@.venv/bin/python -m tests.fuzz all --seconds 60

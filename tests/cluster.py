@@ -5,11 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
-import pwd
-import shutil
 import signal
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,70 +15,24 @@ from typing import Any
 import pytest
 
 from keten.core.places import Place, place_of
+from keten.drills.cluster import Cluster as OfDrills
+from keten.drills.cluster import programs
 
-DEBIAN = Path("/usr/lib/postgresql")
 CHOSEN = "KETEN_TESTS_ENGINE"
 """An environment variable: "postgres" runs every test that makes an instance or a ledger on a server."""
 WAIT_SECONDS = 60.0
 
 
-def programs() -> Path | None:
-    """The folder of initdb and pg_ctl: of Debian's newest version, or what is in the PATH."""
-    found = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])) if DEBIAN.exists() else []
-    inside = shutil.which("initdb")
-    return found[-1].parent if found else Path(inside).parent if inside else None
-
-
-def _as_server() -> list[str]:
-    """The server runs as nobody who owns anything: root may not run it."""
-    if os.geteuid() != 0:
-        return []
-    user = "postgres" if "postgres" in {one.pw_name for one in pwd.getpwall()} else "nobody"
-    return ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups"]
-
-
-class Cluster:
+class Cluster(OfDrills):
     """A server; each test gets a database of its own, owned by keten_keeper, which keten_console may connect to."""
 
-    def __init__(self, *settings: str) -> None:
-        found = programs()
-        if found is None:
+    def __init__(self, *settings: str, port: int = 0) -> None:
+        if programs() is None:
             pytest.skip("not installed: PostgreSQL")
-        self._programs = found
-        self.folder = Path(tempfile.mkdtemp(prefix="kpg-"))
-        if os.geteuid() == 0:
-            owner = pwd.getpwnam(_as_server()[1].removeprefix("--reuid="))
-            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
-        self.folder.chmod(0o755)
-        self.data = self.folder / "data"
-        self.settings = settings
+        super().__init__(*settings, port=port)
         self._made = 0
-        self._run("initdb", "-D", str(self.data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N")
-        self.start()
         for role in ("keten_keeper", "keten_console"):
             self.execute(f"CREATE ROLE {role} LOGIN")
-
-    def _run(self, program: str, *words: str) -> None:
-        done = subprocess.run(
-            [*_as_server(), str(self._programs / program), *words],
-            cwd="/",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        options = [f"-k {self.folder}", "-c listen_addresses=", "-c fsync=on", "-c max_connections=100"]
-        options += [f"-c {setting}" for setting in self.settings]
-        log = str(self.folder / "log")
-        self._run("pg_ctl", "-D", str(self.data), "-l", log, "-w", "-t", "60", "-o", " ".join(options), "start")
-
-    def stop(self, mode: str = "fast") -> None:
-        """Stop it: "fast" (sessions are ended) or "immediate" (as a crash; the next start recovers)."""
-        self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
 
     def kill(self) -> None:
         """Kill -9 of the postmaster and everything it started, as when the machine is gone."""
@@ -107,16 +57,6 @@ class Cluster:
         """Let the server own a folder."""
         found = self.folder.stat()
         os.chown(folder, found.st_uid, found.st_gid)
-
-    def close(self) -> None:
-        """Stop it and remove its folder."""
-        if (self.data / "postmaster.pid").exists():
-            self.stop("immediate")
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def url(self, name: str, user: str = "keten_keeper") -> str:
-        """A database as a user sees it."""
-        return f"postgresql://{user}@/{name}?host={self.folder}"
 
     def fresh(self, *, collate: str = "C", tablespace: str = "pg_default") -> str:
         """The name of a new and empty database."""
@@ -204,9 +144,9 @@ def copy_in(home: Path) -> None:
 
 
 @contextmanager
-def own(*settings: str) -> Iterator[Cluster]:
-    """A server for one test, to be killed and filled."""
-    made = Cluster(*settings)
+def own(*settings: str, port: int = 0) -> Iterator[Cluster]:
+    """A server for one test, to be killed, filled and cut off; port: of 127.0.0.1 that it listens on as well."""
+    made = Cluster(*settings, port=port)
     try:
         yield made
     finally:

@@ -42,8 +42,12 @@ FILE_ONLY = (
     "fault/test_disk.py",
     "fault/test_fsync.py",
     "fault/test_reading_fails.py",
+    "functional/test_erasure.py",  # its last step; fault/test_erasing.py has the others
+    "functional/test_fork.py",  # a copy of the database's folder is what the log is set back to
+    "functional/test_searcher.py",
     "functional/test_users.py",
     "unit/keeper/test_writer.py::test_only_what_is_essential",
+    "unit/suppliers/test_register.py::test_a_database_that_is_gone",
     "unit/ledger/test_bound.py::test_a_touched_row_is_not_used",  # values of other types than their column's
     "unit/ledger/test_verify.py::test_a_rolled_back_database_is_named",
 )

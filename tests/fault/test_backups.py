@@ -136,7 +136,18 @@ def test_a_restore_that_is_killed_is_no_instance(town: Town, tmp_path: Path) -> 
     assert process.returncode == -signal.SIGKILL
     line = [sys.executable, "-m", "keten", "ledger", "verify", "--home", str(home)]
     assert subprocess.run(line, capture_output=True, check=False).returncode == 3
-    assert restored(town, made["folder"], home).returncode == 2, "it is not empty: remove it first"
+    whole = {path: path.stat().st_mtime_ns for path in (home / "store").glob("*/[!.]*")}
+    assert whole
+    other = town.keten.run("backup", str(tmp_path / "other"), "--to", recipient(town))
+    refused = restored(town, other["folder"], home)
+    assert (refused.returncode, "was begun" in refused.stderr) == (2, True)
+    again = restored(town, made["folder"], home)
+    assert again.returncode == 0, again.stderr
+    assert {path: path.stat().st_mtime_ns for path in whole} == whole, "content that was there is not copied again"
+    assert len(list((home / "store").glob("*/*"))) == FILES
+    assert subprocess.run(line, capture_output=True, check=False).returncode == 0
+    assert not list(home.glob("*restore.json*"))
+    assert restored(town, made["folder"], home).returncode == 2, "now it is an instance"
 
 
 def test_a_move_that_is_killed_is_given_again(tmp_path: Path) -> None:

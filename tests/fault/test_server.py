@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -148,7 +146,7 @@ def test_a_server_that_stops(served: ServedTown, how: str) -> None:
     nothing_lost(served.keten, load.stop())
 
 
-def second_home(town: ServedTown) -> Path:
+def second_home(town: Town) -> Path:
     """Another keeper's home on the same database: its own sockets and gateways, the same keys, shared content."""
     home = town.keten.folder / "second"
     own_alone = shutil.ignore_patterns("store", "ledger", "*.sock", "*.lock", "*.pid")
@@ -167,14 +165,6 @@ class Second(Throwaway):
         self._up = None
 
 
-def dies(keten: Throwaway) -> None:
-    """All its processes at once, as with their machine."""
-    assert keten._up is not None
-    for pid in (keten._up.pid, *map(keten.pid, ("keeper", "gateway", "console"))):
-        os.kill(pid, signal.SIGKILL)
-    keten._up.wait()
-
-
 @pytest.mark.timeout(400)
 def test_a_second_keeper_stands_by_and_takes_over(served: ServedTown) -> None:
     second = Second(served.keten, second_home(served))
@@ -187,7 +177,7 @@ def test_a_second_keeper_stands_by_and_takes_over(served: ServedTown) -> None:
     assert there.sign_in().status == 503
     load = loaded(served)
     load.served(20)
-    dies(served.keten)
+    served.keten.die()
     deadline = time.monotonic() + WAIT_SECONDS
     while there.sign_in().status == 503:
         assert time.monotonic() < deadline

@@ -35,7 +35,7 @@ def operators() -> Iterator[Operators]:
 def exported(operators: Operators, name: str) -> Path:
     """A copy for the auditor, made in this process."""
     folder = operators.folder / name
-    engine = reading_engine(operators.town.keten.paths.database)
+    engine = reading_engine(operators.town.keten.place)
     try:
         with engine.connect() as connection:
             export(connection, operators.town.keten.paths.ledger, folder)

@@ -22,6 +22,8 @@ def test_nothing_of_what_was_erased_is_left(tmp_path: Path) -> None:
     assert result.held, msgspec.json.encode(result).decode()
     assert result.erased >= 3
     assert {"utf-8", "sealed", "content"} <= set(result.control)
+    assert {"drawer", "lost", "export"} == set(result.named), "what was out of reach holds it, and is named"
+    assert result.verified == 3
 
 
 def test_the_searcher_finds_every_form_at_every_offset(tmp_path: Path) -> None:

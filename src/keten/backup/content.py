@@ -146,8 +146,11 @@ class Copying:
 def bring_back(blob: Blob, source: Path, store: LocalStore, told: Callable[[int], None]) -> str:
     """Copy ciphertext from a backup into a store; "" when that is done, else what is wrong with it.
 
-    Raises `Unavailable` ("disk-full", …), `FsyncFailed`.
+    What an earlier restore that was stopped brought there whole is not copied again. Raises `Unavailable`
+    ("disk-full", …), `FsyncFailed`.
     """
+    if _is_there(blob, store, told):
+        return ""
     path = source / blob.storage[:2] / blob.storage
     digest = sha256()
 
@@ -160,11 +163,32 @@ def bring_back(blob: Blob, source: Path, store: LocalStore, told: Callable[[int]
 
     if not path.is_file():
         return "its content is not in the backup"
+    store.delete(blob.storage)  # also what was left unfinished
     size = store.put(blob.storage, parts())
     if (size, digest.hexdigest()) == (blob.size, blob.digest):
         return ""
     store.delete(blob.storage)
     return "its content in the backup is damaged"
+
+
+def _is_there(blob: Blob, store: LocalStore, told: Callable[[int], None]) -> bool:
+    try:
+        found = store.open(blob.storage)
+    except Corrupt:
+        return False
+    try:
+        if found.size != blob.size:
+            return False
+        digest, at = sha256(), 0
+        while piece := found.read_at(at, age.CHUNK):
+            digest.update(piece)
+            at += len(piece)
+    finally:
+        found.close()
+    if digest.hexdigest() != blob.digest:
+        return False
+    told(blob.size)
+    return True
 
 
 def _wrong(source: Open, found: Object) -> str:

@@ -13,7 +13,7 @@ import hmac
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +29,6 @@ from keten.ledger.query import Filter, find
 
 log = logging.getLogger(__name__)
 PURPOSE = "backup-ended"
-WITH_KEYS = frozenset({"objects", "datasets"})
-"""Tables of which a row that ends can take a key with it."""
 _encode = msgspec.json.Encoder().encode
 
 State = Literal["whole", "shortened", "damaged", "missing"]
@@ -138,15 +136,15 @@ def append(place: Place, backup: str, key: bytes, fresh: list[Line], files: File
 class Carrying:
     """Carries ends to every reachable backup, in a thread of its own, after their commit: nothing waits for it.
 
-    backups: which there are. renew: writes a backup's keys part anew, once the key of a file or dataset is gone. What
-    could not be written is tried again with the next end, and at the next start.
+    kinds: of entry that are carried, and whether a key may be gone with one. backups: which there are. renew: writes a
+    backup's keys part anew, once one is. What could not be written is tried again whenever it is woken.
     """
 
     def __init__(
         self,
         reader: Engine,
         key: bytes,
-        kinds: frozenset[str],
+        kinds: Mapping[str, bool],
         backups: Callable[[Connection], list[Known]],
         renew: Callable[[Connection, Known], None],
     ) -> None:
@@ -207,8 +205,8 @@ class Carrying:
             raise Unavailable("backup-unreachable", f"The backup {known.folder} cannot be reached.")
         there = read(known.place, known.id, self._key)
         after = there.lines[-1].entry + 1 if there.lines else known.size
-        fresh = _ended_since(connection, after, self._kinds)
-        if any(line.table in WITH_KEYS for line in fresh) and known.place.keys.exists():
+        fresh, keys_went = _ended_since(connection, after, self._kinds)
+        if keys_went and known.place.keys.exists():
             self._renew(connection, known)  # first: the line says that it was done
         if fresh:
             append(known.place, known.id, self._key, fresh)
@@ -220,14 +218,17 @@ class Carrying:
         self._told.add(known.id)
 
 
-def _ended_since(connection: Connection, first: int, kinds: frozenset[str]) -> list[Line]:
+def _ended_since(connection: Connection, first: int, kinds: Mapping[str, bool]) -> tuple[list[Line], bool]:
+    """The lines that are to be added, and whether a key may be gone with one of them."""
     lines = []
-    for kind in kinds:
+    keys_went = False
+    for kind, with_key in kinds.items():
         for entry in find(connection, Filter(kind=kind, after=first - 1)):
             if entry.kind == kind and entry.payload is not None:
                 details = entry.payload.details
                 lines.append(Line(entry.index, str(details["table"]), str(details["row"]), rfc3339(entry.time_us)))
-    return sorted(lines, key=lambda line: line.entry)
+                keys_went = keys_went or with_key
+    return sorted(lines, key=lambda line: line.entry), keys_went
 
 
 def _mac(backup: str, key: bytes, number: int, last: str, line: Line) -> str:

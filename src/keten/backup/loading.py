@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, Table, insert, inspect, text
@@ -26,8 +26,9 @@ class Loaded:
     ids of rows that are gone likewise.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, told: Callable[[int], None]) -> None:
         self._engine = engine
+        self._told = told
         self._connection: Connection = engine.connect()
         self._tables = frozenset(inspect(self._connection).get_table_names())
         self._table: Table | None = None
@@ -57,6 +58,7 @@ class Loaded:
                 if row[at] != self.edge.size:
                     raise Corrupt("backup-damaged", f"Entry {self.edge.size} is missing from the backup.")
                 self.edge = self.edge.append_many([leaf_hash(row[leaf])])
+            self._told(self.edge.size)
         if rows:
             self._connection.execute(insert(self._table), [dict(zip(self._columns, row, strict=True)) for row in rows])
         self._written += len(rows)
@@ -84,8 +86,16 @@ class Loaded:
         self._connection.close()
 
 
-def load(engine: Engine, place: Place, manifest: Manifest, keys: Keys, head: Checkpoint, by: list[Any]) -> Loaded:
-    """Load a backup's data part and its keys into a new database of the backup's revision.
+def load(
+    engine: Engine,
+    place: Place,
+    manifest: Manifest,
+    keys: Keys,
+    head: Checkpoint,
+    by: list[Any],
+    told: Callable[[int], None] = lambda _entries: None,
+) -> Loaded:
+    """Load a backup's data part and its keys into a new database of the backup's revision; `told`: entries so far.
 
     1. The file is the one that the manifest names; it opens with the identity; it has an end.
     2. The entries have the root of `head`, which is signed.
@@ -93,7 +103,7 @@ def load(engine: Engine, place: Place, manifest: Manifest, keys: Keys, head: Che
 
     Raises `Corrupt` ("backup-damaged"), `Denied` ("wrong-identity"), `Unavailable` ("disk-full", …).
     """
-    found = Loaded(engine)
+    found = Loaded(engine, told)
     rows = keys.tables.get("subject_keys", ())
     wrapped = {str(row["subject"]): _bytes(row["wrapped"]) for row in rows if row["wrapped"] is not None}
     loading = Loading(manifest.id, Blinds(wrapped), found)

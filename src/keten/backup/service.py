@@ -54,6 +54,12 @@ def known(connection: Connection) -> list[Known]:
     return [_known(row) for row in connection.execute(chosen).mappings()]
 
 
+def forgotten(connection: Connection) -> list[Known]:
+    """Every backup of which an operator said that it is gone, oldest first."""
+    chosen = select(backups).where(backups.c.state == "forgotten").order_by(backups.c.made_us, backups.c.id)
+    return [_known(row) for row in connection.execute(chosen).mappings()]
+
+
 def one(connection: Connection, backup: str) -> Known:
     """A backup by its id, or the folder it is in. Raises `NotFound` ("unknown-backup")."""
     chosen = select(backups).where((backups.c.id == backup) | (backups.c.folder == backup))

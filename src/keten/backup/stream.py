@@ -42,11 +42,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
-class _Subjects(msgspec.Struct, frozen=True, gc=False):
+class _About(msgspec.Struct, frozen=True, gc=False):
+    actor: str = ""
     subjects: tuple[str, ...] = ()
 
 
-_subjects = msgspec.json.Decoder(_Subjects).decode
+_about = msgspec.json.Decoder(_About).decode
 
 
 class Blinds:
@@ -100,6 +101,8 @@ class Snapshot:
         keys = _reflected(connection, "subject_keys")
         wrapped = connection.execute(select(keys.c.subject, keys.c.wrapped).where(keys.c.wrapped.is_not(None)))
         self._blinds = Blinds({row.subject: bytes(row.wrapped) for row in wrapped})
+        people = _reflected(connection, "people")
+        self._people = frozenset(connection.execute(select(people.c.id)).scalars())
 
     def frames(self) -> Iterator[bytes]:
         """Every table but those that are left out."""
@@ -120,7 +123,7 @@ class Snapshot:
                 row = list(found)
                 if entries:
                     self._entry(row)
-                    subjects = self._blinds.known(_subjects_of(row[4]))
+                    subjects = self._blinds.known(self._subjects_of(row[4]))
                     bare: list[Any] | None = [*row[:4], None, None, row[6]]
                 else:
                     subjects = self._blinds.known((row[names.index("id")],)) if bound else ()
@@ -137,6 +140,14 @@ class Snapshot:
                 yield frame("r", clear)
             if entries:
                 self._told(self.edge.size, total)
+
+    def _subjects_of(self, payload: Any) -> tuple[str, ...]:
+        """Whom an entry is about, and the person who acted in it: what goes with either when it is erased."""
+        try:
+            about = _about(payload) if payload is not None else _About()
+        except (msgspec.DecodeError, msgspec.ValidationError, TypeError):
+            return ()  # named as a fault already: it is not what its leaf commits to
+        return (*about.subjects, about.actor) if about.actor in self._people else about.subjects
 
     def _entry(self, row: Sequence[Any]) -> None:
         """An entry is the next one, and its payload is what its leaf commits to."""
@@ -235,13 +246,6 @@ def frame(letter: str, *parts: Any) -> bytes:
     """One frame."""
     data = _encode((letter, *parts))
     return _LENGTH.pack(len(data)) + data
-
-
-def _subjects_of(payload: Any) -> tuple[str, ...]:
-    try:
-        return _subjects(payload).subjects if payload is not None else ()
-    except (msgspec.DecodeError, msgspec.ValidationError, TypeError):
-        return ()  # named as a fault already: it is not what its leaf commits to
 
 
 def _reflected(connection: Connection, name: str) -> Table:

@@ -36,10 +36,14 @@ _BLOBS = 500
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What is told while it runs: entries (done, all), and bytes of content that were copied or looked at."""
+    """What is told while a backup or restore runs: entries (done, all), and bytes of content copied or looked at."""
 
     entries: Callable[[int, int], None]
     content: Callable[[int], None]
+
+
+UNTOLD = Told(lambda _done, _all: None, lambda _bytes: None)
+"""Nobody is told."""
 
 
 class Taken(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ _LOOPBACK = ("127.", "[::1]", "localhost")
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What the concerns are made from."""
+    """What the concerns are made from. restored_us: when it was restored, if nobody has looked at that yet; else 0."""
 
     settings: Settings
     proof: Proof
@@ -32,11 +32,13 @@ class Seen(msgspec.Struct, frozen=True):
     mismatches: tuple[Mismatch, ...]
     countries_named: bool
     now_us: int
+    restored_us: int = 0
 
 
 def concerns(seen: Seen) -> tuple[Concern, ...]:
     """Every concern, the grave ones first."""
     found = [
+        *_restored(seen),
         *_register(seen),
         *_ledger(seen),
         *_outsiders(seen),
@@ -46,6 +48,11 @@ def concerns(seen: Seen) -> tuple[Concern, ...]:
         *_settings(seen),
     ]
     return tuple(sorted(found, key=lambda one: not one.grave))
+
+
+def _restored(seen: Seen) -> Iterator[Concern]:
+    if seen.restored_us:
+        yield Concern("restore-unconfirmed", {"since": rfc3339(seen.restored_us)}, grave=True)
 
 
 def _register(seen: Seen) -> Iterator[Concern]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from keten.backup import service as backups
 from keten.console.accesses import Names, just_ended, last_accesses
 from keten.console.health import Seen, concerns
 from keten.console.history import History
@@ -53,7 +54,8 @@ class Reader:
             accesses = last_accesses(history, names)
             endings = just_ended(history, names, contracts.values(), now_us)
             countries = any(one.countries for one in contracts.values() if one.ended is None and one.ends_us > now_us)
-            seen = Seen(self._settings, proof, history, rows.mismatches, countries, wall)
+            restored = _unconfirmed_us(connection, proof.origin)
+            seen = Seen(self._settings, proof, history, rows.mismatches, countries, wall, restored)
             return Overview(
                 at_us=wall,
                 organisation=organisation.name if organisation else "",
@@ -71,3 +73,9 @@ class Reader:
                 entries=history.entries,
                 unread=history.unread,
             )
+
+
+def _unconfirmed_us(connection: Connection, origin: str) -> int:
+    """When this instance was restored, as long as no operator has looked at it; else 0."""
+    lives = (life for life in backups.all_lives(connection) if life.origin == origin)
+    return max((life.since_us for life in lives if life.state == backups.UNCONFIRMED), default=0)

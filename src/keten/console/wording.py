@@ -75,6 +75,11 @@ _KEEP = N_("Stop everything, keep a copy of the whole instance, and look at what
 
 # Code of a concern: what is wrong, what to do about it, and the command to do it with.
 CONCERNS: dict[str, tuple[str, str, str]] = {
+    "restore-unconfirmed": (
+        N_("This instance was restored from a backup at %(since)s, and nobody has looked yet. It serves nobody."),
+        N_("End what must not be live, then let it serve:"),
+        "keten restore --confirm",
+    ),
     "entries-damaged": (
         N_("Entries of the ledger are damaged: %(indexes)s. What they recorded is not counted here."),
         _KEEP,

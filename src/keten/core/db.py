@@ -46,10 +46,12 @@ class Log(Protocol):
     """What is looked after beside whoever writes; see `keep_log`.
 
     remains: why `empty` may fail, for an operator. reaches: whether all that the engine keeps is within reach here.
+    doing: what keeps everybody else waiting now, for an operator; "" for nothing.
     """
 
     remains: str
     reaches: bool
+    doing: str
 
     def after_commit(self) -> None:
         """A transaction is durable and the next has not begun. In one thread at a time."""
@@ -57,8 +59,11 @@ class Log(Protocol):
     def empty(self) -> bool:
         """Leave nothing of what was deleted where the engine keeps old pages; whether that is so."""
 
-    def scrub(self, traces: Collection[bytes] | None) -> bool:
-        """As `empty`, and nowhere else in its files either; traces: what is looked for, None where it is not known."""
+    def scrub(self, traces: Collection[bytes] | None, between: Callable[[Callable[[], bool]], bool]) -> bool:
+        """As `empty`, and nowhere else in its files either; traces: what is looked for, None where it is not known.
+
+        between: runs what no transaction may be open for; all else is done beside whoever writes.
+        """
 
     def close(self) -> None:
         """No more."""

@@ -37,6 +37,8 @@ from keten.core.places import Server
 try:
     import psycopg
     from psycopg import sql
+
+    from keten.core.pulse import SILENT_SECONDS, Pulse, end_gone
 except ImportError as error:  # pragma: no cover  # the extra is not installed
     raise Unavailable(
         "no-driver", "PostgreSQL needs its driver: install Keten with it, as keten[postgres].", str(error)
@@ -277,29 +279,40 @@ def translate(error: BaseException | None) -> KetenError:
 
 
 def take(engine: Engine, name: str) -> bool:
-    """A session's advisory lock, keyed by the log. From then on the engine makes no other connection."""
+    """A session's advisory lock, keyed by the log. From then on the engine makes no other connection.
+
+    Where another one has it that was cut off, that one's session is ended: the next call gets it.
+    """
     key = int.from_bytes(sha256(b"keten keeper " + name.encode()).digest()[:8], "big", signed=True)
     with engine.begin() as connection:
         got = bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar())
+        if not got:
+            end_gone(connection, key)
     if got:
         _WRITING[engine].taken = True
     return got
 
 
 class Session:
-    """Watches the connection that writes: when the server ends it, so does the keeper, also one that does nothing."""
+    """Watches the connection that writes: when the server ends it, or is silent, the keeper stops, also an idle one."""
 
     reaches = False
+    doing = ""
     remains = (
         "PostgreSQL keeps what was deleted in its pages, its log, its replicas and its backups, until your database "
         "team lets go of these"
     )
 
-    def __init__(self, engine: Engine, failed: Callable[[FsyncFailed], None]) -> None:
+    def __init__(self, engine: Engine, place: Server, failed: Callable[[FsyncFailed], None]) -> None:
         self._failed = failed
         self._stopping = threading.Event()
         with engine.connect() as connection:
             self._descriptor = _raw(connection).fileno()
+            holder = _raw(connection).info.backend_pid
+        try:
+            self._pulse = Pulse(lambda name: _pulse(place, name), holder, failed)
+        except psycopg.Error as error:
+            raise translate(error) from error
         self._thread = threading.Thread(target=self._main, name="keten-session", daemon=True)
         self._thread.start()
 
@@ -311,6 +324,10 @@ class Session:
                 what = "The database ended the keeper's session; the process stops."
                 self._failed(FsyncFailed("database-lost", what))
                 return
+            if self._pulse.silent and not self._stopping.is_set():
+                what = f"The database has not answered for {SILENT_SECONDS:.0f} seconds; the process stops."
+                self._failed(FsyncFailed("database-lost", what))
+                return
 
     def after_commit(self) -> None:
         """The server looks after its log."""
@@ -319,22 +336,35 @@ class Session:
         """Nobody here can say that."""
         return False
 
-    def scrub(self, _traces: Collection[bytes] | None) -> bool:
+    def scrub(self, _traces: Collection[bytes] | None, _between: Callable[[Callable[[], bool]], bool]) -> bool:
         """Nor this."""
         return False
 
     def close(self) -> None:
-        """End the thread."""
+        """End the threads."""
         self._stopping.set()
         self._thread.join()
+        self._pulse.close()
 
     def release(self) -> None:
         """Nothing is held."""
 
 
-def keep_log(engine: Engine, _place: Server, failed: Callable[[FsyncFailed], None]) -> Session:
+def _pulse(place: Server, name: str) -> _Raw:
+    """A connection that does nothing but ask whether somebody answers."""
+    raw = _Raw.connect(place.url, application_name=name, connect_timeout=CONNECT_SECONDS, autocommit=True, **_OURS)
+    try:
+        for setting, value in _theirs(raw).items():
+            raw.execute("SELECT set_config(%s, %s, false)", (setting, value))
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def keep_log(engine: Engine, place: Server, failed: Callable[[FsyncFailed], None]) -> Session:
     """The server keeps its log; what must be looked after here is the session."""
-    return Session(engine, failed)
+    return Session(engine, place, failed)
 
 
 def alone(connection: Connection) -> None:

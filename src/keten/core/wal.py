@@ -26,10 +26,11 @@ TOO_LONG_FRAMES = 64_000  # from here on, whoever writes waits for it
 FEW_FRAMES = 400
 EMPTY_MILLISECONDS = 2000
 _ROUNDS = 8
-_PART = 1 << 20
+_PART = 1 << 17  # looking through more at once would keep the interpreter from whoever answers
 _MOST_LOOKED = 8 << 30  # bytes times traces: some seconds
 _SAMPLE = 64
 _IN_MEMORY = 128 << 20  # bytes
+Work = Callable[[], bool]
 _INDEX_HEADER = struct.Struct("=16xI")
 
 
@@ -41,6 +42,7 @@ class WriteAheadLog:
     """
 
     reaches = True
+    doing = ""
     remains = "the database's log may still hold it, until the keeper stops; try again"
 
     def __init__(self, path: Path, failed: Callable[[FsyncFailed], None]) -> None:
@@ -50,6 +52,7 @@ class WriteAheadLog:
         self._index = -1
         self._file = -1  # the database itself, to be looked through; closed with the index, for the same reason
         self._one = threading.Lock()  # a connection does one thing at a time
+        self._looking = threading.Lock()
         self._wanted = threading.Event()
         self._bringing = False  # the thread is at it, or about to be
         self._ready = False  # most is brought in: the rest can follow between two commits
@@ -97,28 +100,38 @@ class WriteAheadLog:
                 self._connection.execute("PRAGMA busy_timeout=0")
         return not busy
 
-    def scrub(self, traces: Collection[bytes] | None) -> bool:
+    def scrub(self, traces: Collection[bytes] | None, between: Callable[[Work], bool] = lambda work: work()) -> bool:
         """Leave nothing of what was deleted in the database and its log; whether that is so.
 
         Deleted values are overwritten where they stood (PRAGMA secure_delete). What SQLite moved from page to page
         before may have left a copy behind: where one of these traces is still found, when they are not known (None), or
-        when looking for all of them would take longer than that, the whole file is written anew. As `empty`, and may
-        take long then.
+        when looking for all of them would take longer than that, the whole file is written anew. That may take long.
+
+        between: runs what no transaction may be open for. It is looked through beside whoever writes: a copy that was
+        left behind stays where it is, or is overwritten, and of what is gone nothing makes another one.
         """
-        if not self.empty():
+        if not between(self.empty):
             return False
         wanted = sorted(traces or ())
-        few = len(wanted) * self._path.stat().st_size <= _MOST_LOOKED
+        size = self._path.stat().st_size
+        few = len(wanted) * size <= _MOST_LOOKED
         if traces is not None and few and not self._found(wanted):
             return True
-        with self._one:
-            try:
+        return between(lambda: self._rewrite(size)) and not self._found(wanted if few else wanted[:_SAMPLE])
+
+    def _rewrite(self, size: int) -> bool:
+        """Write the whole file anew, and bring that in; whether it is done. As `empty`."""
+        try:
+            self.doing = f"the database's file ({size >> 20} MiB) is written anew; nothing is recorded meanwhile"
+            with self._one:
                 self._copies_stay_here()
                 self._connection.execute("VACUUM")
-            except sqlite3.Error as error:
-                self._met(error)
-                return False
-        return self.empty() and not self._found(wanted if few else wanted[:_SAMPLE])
+            return self.empty()
+        except sqlite3.Error as error:
+            self._met(error)
+            return False
+        finally:
+            self.doing = ""
 
     def _copies_stay_here(self) -> None:
         """What is written anew is copied first: in memory, or when it is large beside the database, nowhere else."""
@@ -130,22 +143,25 @@ class WriteAheadLog:
         self._connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
 
     def _found(self, traces: Sequence[bytes]) -> bool:
-        """Whether one of these stands anywhere in the database's file, as it is on disk."""
+        """Whether one of these stands anywhere in the database's file, as it is on disk; or that is not known."""
         if not traces:
             return False
-        if self._file < 0:
-            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        longest = max(map(len, traces))
-        at = 0
-        while part := os.pread(self._file, _PART + longest, at):
-            if any(trace in part for trace in traces):
-                return True
-            at += _PART
+        with self._looking:
+            if self._file < 0:
+                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            longest = max(map(len, traces))
+            at = 0
+            while part := os.pread(self._file, _PART + longest, at):
+                if self._stopping.is_set() or any(trace in part for trace in traces):
+                    return True
+                at += _PART
         return False
 
     def close(self) -> None:
-        """End the thread and the connection."""
+        """End the thread and the connection; what is being looked through is left."""
         self._stopping.set()
+        with self._looking:
+            pass
         self._wanted.set()
         self._thread.join()
         self._connection.close()

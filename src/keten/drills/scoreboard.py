@@ -18,10 +18,11 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Scoreboard(msgspec.Struct):
-    """A drill's name and lines, in the order in which they happened."""
+    """A drill's name and lines, in the order in which they happened. skipped: what was not drilled, and why."""
 
     drill: str
     lines: list[Line] = []
+    skipped: str = ""
 
     @property
     def held(self) -> bool:

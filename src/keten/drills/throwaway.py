@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -87,9 +88,9 @@ class Throwaway:
         """The command, with the supplier's own settings folder kept apart."""
         return ["env", f"XDG_CONFIG_HOME={self.folder / 'config'}", sys.executable, "-m", "keten"]
 
-    def run(self, *words: str, expect: int = 0) -> Any:
+    def run(self, *words: str, expect: int = 0, home: bool = True) -> Any:
         """Run `keten WORDS --json`; its result. Raises `Command` when it does not end with the exit code `expect`."""
-        done = self.command(*words, "--json")
+        done = self.command(*words, "--json", home=home)
         if done.returncode != expect:
             said = f"keten {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
             raise Command("command", "A command of the drill failed.", said)
@@ -157,6 +158,18 @@ class Throwaway:
         finally:
             if process.stdout is not None:
                 process.stdout.close()
+
+    def die(self) -> None:
+        """All its processes at once, as with their machine (SIGKILL)."""
+        process, self._up = self._up, None
+        if process is None:
+            return
+        for pid in (process.pid, *(int(path.read_text(encoding="utf-8")) for path in self.paths.run.glob("*.pid"))):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
     def pid(self, name: str) -> int:
         """The process id of "keeper", "gateway" or "console", as the supervisor keeps it in the run folder."""

@@ -22,6 +22,7 @@ RETENTION_SECONDS = 15.0
 REFUSALS_SECONDS = 10.0
 SWEEP_SECONDS = 6 * 3600.0
 REQUESTS_SECONDS = 30.0
+CARRY_SECONDS = 60.0
 
 
 class Chores:
@@ -43,6 +44,7 @@ class Chores:
             (REFUSALS_SECONDS, self.flush_refusals),
             (SWEEP_SECONDS, self.sweep),
             (REQUESTS_SECONDS, self._operators.subjects.go_on),
+            (CARRY_SECONDS, self.carry),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
 
@@ -135,6 +137,10 @@ class Chores:
 
             # They are few, and taken out of the counting already: also on a disk that is nearly full.
             await self._trusted.writer.run(run, essential=True)
+
+    async def carry(self) -> None:
+        """A backup that is within reach again gets what ended meanwhile, and loses the keys of what was erased."""
+        self._trusted.carrying.wake()
 
     async def sweep(self) -> None:
         """Ciphertext that no object and no running put refers to (a process was killed in between) is removed."""

@@ -68,7 +68,13 @@ class Erasing:
         else:
             detail = "the database's files may still hold some of it; the keeper tries again every half minute"
             return [*steps, not_done("files", detail)], ""
-        unreached = [*beyond, *await asyncio.to_thread(self.copies.renew_keys), *(f"db/{name}" for name in beside)]  # 5
+        away = await asyncio.to_thread(self.copies.renew_keys)  # 5
+        steps += [not_done("backups", told) for told in away]
+        if not away and await asyncio.to_thread(self.copies.any):
+            steps.append(step("backups", "no backup that is known opens it any more", done=True))
+        steps += [not_done("copies", f"db/{name} holds it as it was: remove it") for name in beside]
+        unreached = [*beyond, *away, *(f"db/{name}" for name in beside)]
+        unreached += await asyncio.to_thread(self.copies.gone)
         with trusted.reader.connect() as reading:
             stays = erasing.kept(reading, request)
         _request, batch = await trusted.writer.run(  # 6

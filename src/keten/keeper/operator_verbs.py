@@ -95,6 +95,7 @@ class OperatorVerbs:
             trusted.writer.waiting,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             [trusted.clock.held.public] if trusted.clock.held is not None else [],
+            trusted.writer.doing,
         )
 
     async def accept_clock(self, connection: Connection, _body: said.Nothing) -> said.ClockAccepted:

@@ -411,7 +411,7 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The keeper's health, for doctor, overview and tests."""
+    """The keeper's health, for doctor, overview and tests. doing: what keeps everybody waiting now; "" for nothing."""
 
     origin: str
     size: int
@@ -425,6 +425,7 @@ class Status(msgspec.Struct, frozen=True):
     pending: int
     memory_bytes: int
     notes: list[str]
+    doing: str = ""
 
 
 class ClockAccepted(msgspec.Struct, frozen=True):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +22,12 @@ from keten.backup.ended import read as read_ended
 from keten.backup.keys import read_keys
 from keten.backup.loading import Loaded, in_ranges, load
 from keten.backup.model import Keys, Manifest, Place
-from keten.backup.taking import read_manifest
+from keten.backup.taking import UNTOLD, Told, read_manifest
 from keten.budgets import service as budgets
 from keten.core.clock import wall_us
 from keten.core.crypto import KEY_BYTES, is_sealed, open_by_passphrase
 from keten.core.db import reading_engine, translated, writing_engine
-from keten.core.errors import Conflict, Corrupt, Invalid, KetenError
+from keten.core.errors import Busy, Conflict, Corrupt, Invalid, KetenError
 from keten.core.files import Files, umask
 from keten.core.settings import Paths, Settings
 from keten.core.storage import LocalStore
@@ -49,6 +52,7 @@ from keten.suppliers import service as suppliers
 from keten.suppliers.rows import BY_WORD, grants, organisation
 from keten.vault import service as vault
 
+MARKER = "restore.json"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
 _WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
@@ -100,48 +104,96 @@ class Restored(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-def restore(
-    settings: Settings, source: Path, wish: Wish, told: Callable[[int], None] = lambda _count: None
-) -> Restored:
+class _Begun(msgspec.Struct, frozen=True):
+    """`restore.json` in a home that is being made: of which backup (its id), and where that was."""
+
+    backup: str
+    folder: str
+
+
+def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -> Restored:
     """Make the instance that a backup holds in the settings' home, which must be new or empty.
+
+    A home in which a restore of this backup was stopped is one that goes on: what content it has whole stays, the
+    rest is made anew.
 
     1. The backup is whole, of a version that is known, and opens; its head is signed by the key that follows from its
        root key.
-    2. Folders, the root key as it was kept, settings, the authority.
+    2. The home is marked as being made. Folders, the root key as it was kept, settings, the authority.
     3. The database, of its own revision; then of this version's.
     4. The content that the backup has.
     5. In one transaction: the successor's first entry; the end of what ended after the backup; the end, with bounds, of
        what was under way; the budgets of running windows; the life that begins, which serves nobody yet.
     6. The public tree; the gateway's keys; the verifier key, which makes it an instance.
 
-    Raises `Conflict` ("not-empty"), `Invalid`, `Denied` ("wrong-identity", "wrong-passphrase"), `Corrupt`
-    ("backup-damaged"), `Unavailable`. What is half made has no key.pub, and is to be removed.
+    Raises `Conflict` ("not-empty"), `Busy` ("restoring"), `Invalid`, `Denied` ("wrong-identity", "wrong-passphrase"),
+    `Corrupt` ("backup-damaged"), `Unavailable`. What is half made has no key.pub.
     """
     paths = settings.paths
-    if paths.home.exists() and any(paths.home.iterdir()):
-        raise Conflict("not-empty", f"{paths.home} is not empty; an instance is restored into a new folder.")
     manifest = read_manifest(source)  # 1
     _check_wish(manifest, wish)
+    _require_free(paths, manifest)
     place = Place(source, plain=not manifest.recipients)
     keys = read_keys(manifest.id, place.keys, list(wish.identities) if manifest.recipients else [])
     root = root_key(keys, wish)
     head = _head(manifest, root)
     # Nothing ends any more where nothing is recorded.
     ended = Read((), "whole") if manifest.moved else read_ended(place, manifest.id, ended_key(root))
-    with umask(0o022):
-        files = Files()
+    with umask(0o022), _marked(paths, _Begun(manifest.id, str(source))) as files:
         make_folders(paths, files)  # 2
         _write_secrets(paths, keys, files)
         make_at(paths.database, manifest.revision)  # 3
         engine = writing_engine(paths.database)
         try:
-            loaded = load(engine, place, manifest, keys, head, list(wish.identities) if manifest.recipients else [])
+            by = list(wish.identities) if manifest.recipients else []
+            size = manifest.size
+            loaded = load(engine, place, manifest, keys, head, by, lambda done: told.entries(done, size))
         finally:
             engine.dispose()
         before = upgrade(paths.database)
         _copy_of(paths.database, before).unlink(missing_ok=True)  # it holds keys, and the backup is there
-        missing = _bring_content(paths, loaded, place.content, told)  # 4
+        missing = _bring_content(paths, loaded, place.content, told.content)  # 4
         return _Opening(settings, root, manifest, wish, ended, loaded, missing).run()  # 5, 6
+
+
+def _require_free(paths: Paths, manifest: Manifest) -> None:
+    """The home is new or empty, or a restore of this backup was begun in it and not finished."""
+    if not paths.home.exists() or not any(paths.home.iterdir()):
+        return
+    marker = paths.home / MARKER
+    if (paths.ledger / "key.pub").exists() or not marker.exists():
+        raise Conflict("not-empty", f"{paths.home} is not empty; an instance is restored into a new folder.")
+    try:
+        begun = msgspec.json.decode(marker.read_bytes(), type=_Begun)
+    except msgspec.MsgspecError:
+        begun = _Begun("", "a backup that is not known")
+    if begun.backup not in ("", manifest.id):
+        public = f"A restore of {begun.folder} was begun in {paths.home}: go on with that one, or remove the folder."
+        raise Conflict("not-empty", public)
+
+
+@contextmanager
+def _marked(paths: Paths, begun: _Begun) -> Iterator[Files]:
+    """The home is being made, by this process alone; what an earlier one left there is gone, but for content.
+
+    The mark goes when the instance is whole. A home that was made for nothing, for the disk is full, keeps it.
+    """
+    files, marker = Files(), paths.home / MARKER
+    files.make_folder(paths.home)
+    with (paths.home / f".{MARKER}.lock").open("a+b") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Busy("restoring", f"Another restore is being made in {paths.home}.") from error
+        for made in (paths.keeper, paths.database_folder, paths.ledger, paths.gateway, paths.run):
+            shutil.rmtree(made, ignore_errors=True)
+        for made in (paths.settings, paths.ca):
+            made.unlink(missing_ok=True)
+        files.write(marker, msgspec.json.encode(begun), mode=0o600)
+        yield files
+        Path(held.name).unlink()
+        marker.unlink()
+        files.sync_folder(paths.home)
 
 
 def _check_wish(manifest: Manifest, wish: Wish) -> None:

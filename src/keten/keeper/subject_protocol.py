@@ -108,7 +108,10 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class RequestInfo(msgspec.Struct, frozen=True):
-    """A request. name: of what it is about, as the organisation calls it. Times are RFC 3339, "" for none."""
+    """A request. name: of what it is about, as the organisation calls it. Times are RFC 3339, "" for none.
+
+    waits: why one that was approved is not carried out yet, and what becomes of it; "" when it does not wait.
+    """
 
     id: str
     what: str
@@ -125,6 +128,7 @@ class RequestInfo(msgspec.Struct, frozen=True):
     decided_by: str = ""
     decided: str = ""
     remark: str = ""
+    waits: str = ""
 
 
 class Requests(msgspec.Struct, frozen=True):

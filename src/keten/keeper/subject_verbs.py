@@ -17,7 +17,7 @@ from keten.keeper.destroying import Destroying
 from keten.keeper.erasing import Erasing
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.server import Connection, Verb, user_ids, waiting_verb
-from keten.keeper.steps import Content, Step, is_done, step
+from keten.keeper.steps import Content, Step, is_done, not_done, step
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
 from keten.ledger.writing import Writing
@@ -29,6 +29,7 @@ from keten.vault import service as vault
 log = logging.getLogger(__name__)
 _DESTROY = "destroy-"
 _SUBJECT = "subject"
+_WHEN_RELEASED = "It goes on by itself when the hold is over (keten hold release)."
 
 
 class SubjectVerbs:
@@ -40,6 +41,8 @@ class SubjectVerbs:
         self.erasing = Erasing(trusted, gateways, content)
         self._one = asyncio.Lock()
         self._begun: set[str] = set()  # requests that this process approved: nothing of them was done before
+        self._under_way = ""
+        self._left: dict[str, str] = {}  # requests that were tried in vain, and why
 
     def verbs(self) -> dict[str, Verb]:
         """Verb → what it does, for the operator's socket."""
@@ -215,26 +218,47 @@ class SubjectVerbs:
                 log.warning("request %s waits: %s", request.id, error)
 
     async def _carry_out(self, request: Request) -> tuple[list[Step], str]:
+        """Carry out an approved request; its steps, and the last entry. What is left of it is remembered, to be told.
+
+        A legal hold that was set after the approval is no failure: it waits until that is released.
+        """
         async with self._one:
             with self._trusted.reader.connect() as reading:
                 request = requests.get(reading, request.id)
             if request.state != "approved":
                 return [], ""
-            if request.what == "erase":
-                whole = request.id in self._begun
-                self._begun.discard(request.id)
-                return await self.erasing.erase(request, self._destroying.copies(), whole=whole)
-            if request.what == "release":
-                _hold, batch = await self._trusted.writer.run(
-                    lambda writing: holds.release(writing, request), alone=True
-                )
-                entry = batch.sealed[0].id if batch is not None else ""
-                return [step("hold", "released", done=True)], entry
-            actor = f"operator:{request.decided_by}"
-            steps, entry = await self._destroying.destroy(request.kind, request.target, request.reason, actor)
-            if is_done(steps):
-                await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
+            self._under_way = request.id
+            try:
+                steps, entry = await self._tried(request)
+            except KetenError as error:
+                self._left[request.id] = error.public
+                if error.code != "held":
+                    raise
+                return [not_done("hold", f"{error.public} {_WHEN_RELEASED}")], ""
+            finally:
+                self._under_way = ""
+            self._left.pop(request.id, None)
+            if not entry and not is_done(steps):
+                self._left[request.id] = "; ".join(one["detail"] for one in steps if one["outcome"] == "not-done")
             return steps, entry
+
+    async def _tried(self, request: Request) -> tuple[list[Step], str]:
+        """As `_carry_out`; what keeps it from being done is raised."""
+        if request.what == "erase":
+            whole = request.id in self._begun
+            self._begun.discard(request.id)
+            return await self.erasing.erase(request, self._destroying.copies(), whole=whole)
+        if request.what == "release":
+            _hold, batch = await self._trusted.writer.run(
+                lambda writing: holds.release(writing, request), alone=True
+            )
+            entry = batch.sealed[0].id if batch is not None else ""
+            return [step("hold", "released", done=True)], entry
+        actor = f"operator:{request.decided_by}"
+        steps, entry = await self._destroying.destroy(request.kind, request.target, request.reason, actor)
+        if is_done(steps):
+            await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
+        return steps, entry
 
     def _two_needed(self, what: str) -> bool:
         return self._approvers(what) > 1
@@ -351,7 +375,27 @@ class SubjectVerbs:
             request.decided_by,
             rfc3339(request.decided_us) if request.decided_us else "",
             request.remark,
+            self._waits(request),
         )
+
+    def _waits(self, request: Request) -> str:
+        """Why an approved request is not done; a hold first, for nothing is tried as long as there is one."""
+        if request.state != "approved":
+            return ""
+        if request.id == self._under_way:
+            return f"it is being carried out: {self._trusted.writer.doing or 'under way'}"
+        found, part, now = [], "", self._trusted.clock.recording_time()
+        with self._trusted.reader.connect() as reading:
+            if request.what == "erase":
+                found = holds.on_subject(reading, request.target, now)
+                if erasing.is_begun(reading, request):
+                    part = " Its key and row are gone already; payloads that are left stay."
+            elif request.what != "release":
+                found = self._destroying.holds_against(reading, request.kind, request.target, now)
+        if found:
+            return f"a legal hold was set after the approval: {holds.told(found[0])}.{part} {_WHEN_RELEASED}"
+        left = self._left.get(request.id)
+        return f"{left}; the keeper tries again every half minute" if left else "the keeper begins within half a minute"
 
     def _hold_info(self, hold: Hold) -> told.HoldInfo:
         self._trusted.door.fresh()

@@ -32,6 +32,7 @@ from keten.exchange.objects import Objects
 from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
 from keten.exchange.sealed_tables import SealedTables
+from keten.identity.entries import CLIENT_ERASED, PERSON_ERASED
 from keten.identity.service import SignIn
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
@@ -51,13 +52,14 @@ from keten.policy.country import Countries
 from keten.policy.engine import Engine
 from keten.policy.service import Decisions
 from keten.suppliers.register import Register
-from keten.suppliers.rows import ENDINGS, ended_by
+from keten.suppliers.rows import BY_WORD, ENDINGS, ended_by
 from keten.vault.entries import OBJECT_DESTROYED
 from keten.vault.keys import Keys
 
 log = logging.getLogger(__name__)
-_CARRIED = ENDINGS | {OBJECT_DESTROYED.name}
-"""The kinds of entry that say that something ended for good, which no backup may revive."""
+_WITH_KEYS = {BY_WORD["dataset"].ended.name, OBJECT_DESTROYED.name, PERSON_ERASED.name, CLIENT_ERASED.name}
+_CARRIED = {kind: kind in _WITH_KEYS for kind in sorted(ENDINGS | _WITH_KEYS)}
+"""The kinds of entry that say that something ended for good, which no backup may revive; whether a key went with it."""
 
 
 def ledger_signer(root: RootKey, origin: str) -> Signer:

@@ -158,9 +158,16 @@ class Writer:
 
     async def scrub(self, traces: Collection[bytes] | None) -> bool:
         """Leave nothing of what was deleted in the database's files; whether that is so (`WriteAheadLog.scrub`)."""
-        return await self._between(lambda: self._log.scrub(traces))
+
+        def between(work: Callable[[], bool]) -> bool:
+            return asyncio.run_coroutine_threadsafe(self._between(work), self._loop).result()
+
+        return await asyncio.to_thread(self._log.scrub, traces, between)
 
     async def _between(self, work: Callable[[], bool]) -> bool:
+        """Have the writer's thread do something while no transaction is open; false when it is stopping."""
+        if self._stopping:
+            return False
         future: asyncio.Future[bool] = self._loop.create_future()
 
         def done(job: Job[bool], _batch: Batch | None) -> None:
@@ -177,6 +184,11 @@ class Writer:
     def remains(self) -> str:
         """Why `scrub` may not do, for an operator."""
         return self._log.remains
+
+    @property
+    def doing(self) -> str:
+        """What keeps every job waiting now, for an operator; "" for nothing."""
+        return self._log.doing
 
     @property
     def reaches(self) -> bool:

@@ -16,7 +16,7 @@ from keten.ledger.bound import bound_tables
 from keten.ledger.erasure_entries import PAYLOADS_ERASED
 from keten.ledger.erasures import Gone
 from keten.ledger.model import Draft
-from keten.ledger.postings import withdraw
+from keten.ledger.postings import withdraw, withdraw_unread
 from keten.ledger.reading import missing, read_indexes
 from keten.ledger.tables import changes, entries
 from keten.ledger.writing import Writing
@@ -60,7 +60,11 @@ def erase(writing: Writing, indexes: Iterable[int], actor: str, refs: dict[str, 
 
 
 def acknowledge(writing: Writing, indexes: Sequence[int], actor: str, why: str) -> None:
-    """Record, of entries that came back from a backup without their payload, that it was erased meanwhile."""
+    """Record, of entries that came back from a backup without their payload, that it was erased meanwhile.
+
+    The lists came back as they were: these entries leave them, as when they are erased (`erase`, step 3).
+    """
+    withdraw_unread(writing.connection, indexes)
     for at in range(0, len(indexes), AT_ONCE):
         some = list(indexes[at : at + AT_ONCE])
         writing.connection.execute(delete(changes).where(changes.c.idx.in_(some)))

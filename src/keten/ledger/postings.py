@@ -9,7 +9,7 @@ that are not posted yet themselves, so answers are always complete.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
@@ -187,11 +187,31 @@ def withdraw(connection: Connection, erased: Iterable[tuple[int, str, Payload]])
         for span, places in spans.items():
             here = (postings.c.ref == ref) & (postings.c.span == span)
             held = connection.execute(select(raw(postings.c.places)).where(here)).scalar()
-            left = bytes(each for each in held if each not in places) if isinstance(held, bytes) else b""
-            if left:
-                connection.execute(update(postings).where(here).values(places=left))
-            else:
-                connection.execute(delete(postings).where(here))
+            _leave(connection, ref, span, held, places)
+
+
+def withdraw_unread(connection: Connection, indexes: Iterable[int]) -> None:
+    """As `withdraw`, of entries whose payload is gone already: every list of their spans is looked through."""
+    gone: dict[int, set[int]] = {}
+    for index in indexes:
+        gone.setdefault(index // SPAN, set()).add(index % SPAN)
+    spans = sorted(gone)
+    for at in range(0, len(spans), _CHECKED_AT_ONCE):
+        some = spans[at : at + _CHECKED_AT_ONCE]
+        chosen = select(postings.c.ref, postings.c.span, raw(postings.c.places)).where(postings.c.span.in_(some))
+        for ref, span, held in connection.execute(chosen).all():
+            if not ref.startswith(_KIND) and gone[span].intersection(held if isinstance(held, bytes) else b""):
+                _leave(connection, ref, span, held, gone[span])
+
+
+def _leave(connection: Connection, ref: str, span: int, held: Any, places: Collection[int]) -> None:
+    """Take these places out of a row of a list; an empty one goes."""
+    here = (postings.c.ref == ref) & (postings.c.span == span)
+    left = bytes(each for each in held if each not in places) if isinstance(held, bytes) else b""
+    if left:
+        connection.execute(update(postings).where(here).values(places=left))
+    else:
+        connection.execute(delete(postings).where(here))
 
 
 def indexes(span: int, places: Any) -> list[int] | None:

@@ -42,6 +42,7 @@ _EXPORTED = "ledger.copy.exported"
 _EXPORTS_SHOWN = 20
 _BEYOND = (
     "copies that suppliers fetched are theirs: the contract obliges them, Keten can't reach them",
+    "copies that somebody made of the instance or of a backup without Keten, such as snapshots of a disk",
     "people inside the content of files: destroy the object or dataset (keten destroy)",
     "free blocks of the disk below the file system: only an encrypted disk protects those",
 )
@@ -52,6 +53,12 @@ class Copies(Protocol):
 
     def foreseen(self) -> Sequence[str]:
         """In sentences, what `renew_keys` will not be able to reach."""
+
+    def any(self) -> bool:
+        """Whether there is one."""
+
+    def gone(self) -> Sequence[str]:
+        """In sentences, those that somebody said do not exist any more."""
 
     def renew_keys(self) -> Sequence[str]:
         """Make copies of before unreadable; returns, in sentences, those for which that can't be done here."""
@@ -111,6 +118,11 @@ def plan(connection: Connection, row: Person | Client, copies: Sequence[str], no
         [holds.told(one) for one in holds.on_subject(connection, row.id, now_us)],
         already=bool(row.erased) and not goes,
     )
+
+
+def is_begun(connection: Connection, request: Request) -> bool:
+    """Whether an erasure has destroyed the subject's key and row, whatever else is left of it."""
+    return bool(find_row(connection, request.kind, request.target).erased)
 
 
 def require_free(connection: Connection, subject_id: str, now_us: int) -> None:

@@ -13,12 +13,14 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keten.core.crypto import derive
+from tests.fault.searcher.backups import open_backups
 
 _SEALED = re.compile(rb"[A-Za-z0-9+/]{40,}={0,2}")
 _PACKED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
@@ -57,21 +59,26 @@ def forms(value: bytes) -> dict[str, bytes]:
 
 
 class Searcher:
-    """Looks for values in an instance, and in other folders that belong to it (backups, exports)."""
+    """Looks for values in an instance, and in other folders that belong to it (backups, exports).
 
-    def __init__(self, home: Path, folders: Iterable[Path] = ()) -> None:
+    identities: keys of the backups' recipients.
+    """
+
+    def __init__(self, home: Path, folders: Iterable[Path] = (), identities: Iterable[Any] = ()) -> None:
         self._home = home
-        self._folders = (home, *folders)
+        self._others = tuple(folders)
+        self._identities = list(identities)
         root = (home / "keeper" / "root.key").read_bytes()
         wrapping = derive(root, "wrapping")
         self._over = {word: AESGCM(derive(wrapping, f"{word}-keys")) for word in ("dataset", "subject")}
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Every file, byte by byte: database, its log and index, store, ledger, settings, keys."""
-        for folder in self._folders:
+        for folder in (self._home, *self._others):
+            above = "" if folder == self._home else f"{folder.name}/"
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and not path.is_symlink():
-                    yield path.relative_to(folder).as_posix(), path.read_bytes()
+                    yield above + path.relative_to(folder).as_posix(), path.read_bytes()
 
     def stored_keys(self) -> dict[str, bytes]:
         """Every key that is stored, as it is stored: wrapped."""
@@ -92,22 +99,26 @@ class Searcher:
     def search(self, wanted: Mapping[str, bytes], noted: Mapping[str, bytes] | None = None) -> list[Found]:
         """Where these values can still be had, by every way. noted: keys as they were stored earlier, by name.
 
-        1. Literally, in every form, at every offset of every file; and in whatever unpacks there.
-        2. A key that was stored earlier is still in some file: then it opens again what it opened.
+        1. A key that was stored earlier is still in some file: then it opens again what it opened.
+        2. Literally, in every form, at every offset of every file, and of every part and row of a backup that opens;
+           and in whatever unpacks there.
         3. By every key that there is: whatever looks sealed, and every frame of content.
         """
         found: set[Found] = set()
-        keys = self.stored_keys()
-        files = list(self.files())
+        backups = open_backups(self._others, self._identities)
+        keys = backups.keys | self.stored_keys()
+        files = [*self.files(), *backups.parts]
+        for _where, content in files:  # 1
+            for name, wrapped in (noted or {}).items():
+                if wrapped in content:
+                    keys.setdefault(name, wrapped)
+        files += backups.rows(keys)
         shapes = {name: forms(value) for name, value in wanted.items()}
-        for where, content in files:  # 1
+        for where, content in files:  # 2
             for name, made in shapes.items():
                 found |= {Found(name, way, where) for way, form in made.items() if form in content}
             for plain in _unpacked(content):
                 found |= {Found(name, "packed", where) for name, value in wanted.items() if value in plain}
-            for name, wrapped in (noted or {}).items():  # 2
-                if wrapped in content:
-                    keys.setdefault(name, wrapped)
         for where, opened, way in self._opened(files, keys):  # 3
             found |= {Found(name, way, where) for name, value in wanted.items() if value in opened}
         return sorted(found)

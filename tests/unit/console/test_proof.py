@@ -10,7 +10,10 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from keten.backup import service as backups
+from keten.console import wording
 from keten.console.model import Look
+from keten.console.words import Words
 from keten.core.settings import Geo, Listener, Settings
 from keten.keeper import entries as keeper
 from keten.ledger.notes import Signer
@@ -197,3 +200,20 @@ def test_grave_concerns_come_first(house: House) -> None:
 
 def test_the_settings_that_a_house_starts_with_are_real() -> None:
     assert Settings().console.bind == ""
+
+
+def test_a_restored_instance_that_nobody_looked_at_is_said_first(house: House) -> None:
+    house.declare()
+    assert "restore-unconfirmed" not in house.codes()
+    origin = house.signer.verifier_key().partition("+")[0]
+    life = backups.Life(origin, 1, 1_790_000_000_000_000, backups.UNCONFIRMED)
+    house.write(lambda writing: backups.begin_life(writing, life))
+    found = next(one for one in house.overview().concerns if one.code == "restore-unconfirmed")
+    assert found.grave
+    for language, says in (("en", "nobody has looked yet"), ("nl", "nog niemand heeft gekeken")):
+        told = wording.concern(Words(language), found)
+        assert says in told.text
+        assert "2026-09-21" in told.text
+        assert told.command == "keten restore --confirm"
+    house.write(lambda writing: backups.confirm(writing, origin, {}, "operator:tester"))
+    assert "restore-unconfirmed" not in house.codes()

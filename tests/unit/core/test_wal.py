@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -128,6 +128,40 @@ def test_what_was_left_behind_in_the_database_is_found_and_taken_out(tmp_path: P
         assert secret not in path.read_bytes()
         with engine.connect() as connection:
             assert connection.exec_driver_sql("SELECT n, text FROM facts").all() == [(2, b"what stays")]
+
+
+def test_whoever_writes_does_not_wait_while_it_is_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done meanwhile is durable, and nothing of what was deleted came back with it."""
+    path, secret = tmp_path / "keten.db", b"a key that was destroyed, in 32 b"
+    waiting: list[bool] = []
+
+    def between(work: Callable[[], bool]) -> bool:
+        waiting.append(True)
+        try:
+            return work()
+        finally:
+            waiting.pop()
+
+    with kept_short(path, []) as (engine, log):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO facts (text) VALUES (?)", (secret,))
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE facts SET text = NULL")
+        found = log._found
+
+        def looking(traces: Sequence[bytes]) -> bool:
+            assert not waiting
+            say(engine, log)
+            return found(traces)
+
+        monkeypatch.setattr(log, "_found", looking)
+        assert log.scrub([secret], between)
+        assert log.empty()
+        assert secret not in path.read_bytes()
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM facts").scalar_one() == 2
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -79,6 +79,18 @@ def test_they_leave_every_list_but_that_of_their_kind(made: MadeLedger) -> None:
     assert checked(made).faults == ()
 
 
+def test_what_came_back_without_its_payload_leaves_the_lists_too(made: MadeLedger) -> None:
+    """As after a restore: the lists are of before the erasure, the payloads are gone."""
+    some = of_kind(made, OPENED.name)[10:40]
+    with made.writing() as writing:
+        gone = update(entries).where(entries.c.idx.in_(some)).values(payload=None, salt=None)
+        writing.connection.execute(gone)
+        erasing.acknowledge(writing, some, "operator:anna", WHY)
+    assert {fault.where for fault in checked(made).faults} == set()
+    with made.reading() as connection:
+        assert [one.index for one in find(connection, Filter(kind=OPENED.name)) if one.payload is None] == some
+
+
 def test_lists_that_were_made_anew_are_the_same(made: MadeLedger) -> None:
     erase(made, *of_kind(made, OPENED.name)[:10])
     with made.engine.begin() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -101,9 +102,22 @@ class Instance:
             return list(connection.execute(select(entries.c.payload).order_by(entries.c.idx)).scalars())
 
     def tamper(self, statement: str, **values: Any) -> int:
-        """What someone with the database file does behind the keeper's back; how many rows it touched."""
+        """What someone does behind the keeper's back, said as SQLite has it; how many rows it touched."""
+        if self.engine.dialect.paramstyle != "qmark":
+            for said, meant in _ON_A_SERVER:
+                statement = said.sub(meant, statement)
         with self.engine.begin() as connection:
             return connection.execute(text(statement), values).rowcount
+
+
+_ON_A_SERVER = (
+    (
+        re.compile(r"CAST\(replace\((\w+), (.+?), (.+?)\) AS BLOB\)"),
+        r"convert_to(replace(convert_from(\1, 'UTF8'), \2, \3), 'UTF8')",
+    ),
+    (re.compile(r"x'([0-9a-f]*)'"), r"decode('\1', 'hex')"),
+    (re.compile(r"zeroblob\((\d+)\)"), r"decode(repeat('00', \1), 'hex')"),
+)
 
 
 ESTATE = f"""\

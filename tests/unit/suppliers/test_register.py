@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from keten.core.errors import Corrupt, KetenError
 from keten.suppliers.register import Register
@@ -25,11 +25,29 @@ def reads(instance: Instance) -> Reads:
         if statement.lstrip().upper().startswith("SELECT"):
             seen.append(statement)
 
+    telling: dict[type[Any], type[Any]] = {}
+
     @event.listens_for(instance.reader, "checkout")
-    def _traced(raw: sqlite3.Connection, *_rest: Any) -> None:
-        raw.set_trace_callback(see)  # SQLite's own, which nothing goes past
+    def _traced(raw: Any, *_rest: Any) -> None:
+        if isinstance(raw, sqlite3.Connection):
+            raw.set_trace_callback(see)  # SQLite's own, which nothing goes past
+        elif raw.cursor_factory not in telling.values():
+            kind = raw.cursor_factory
+            raw.cursor_factory = telling.setdefault(kind, _telling(kind, see))
 
     return seen
+
+
+def _telling(kind: type[Any], see: Callable[[str], None]) -> type[Any]:
+    """Cursors of a server's connection that tell what they execute, but for asking whether it is there."""
+
+    class Telling(kind):  # type: ignore[misc]  # whatever kind the connection makes
+        def execute(self, statement: Any, *rest: Any, **options: Any) -> Any:
+            if str(statement) != "SELECT 1":
+                see(str(statement))
+            return super().execute(statement, *rest, **options)
+
+    return Telling
 
 
 def test_nothing_is_there_before_the_first_estate(instance: Instance) -> None:
@@ -299,7 +317,7 @@ def test_a_revoked_row_set_back_is_noticed(instance: Instance) -> None:
     ids = instance.apply(ESTATE).ids
     client = ids["client"]["drukwerk-batch"]
     with instance.engine.connect() as connection:
-        old = connection.exec_driver_sql("SELECT body, entry FROM clients WHERE id = ?", (client,)).one()
+        old = connection.execute(text("SELECT body, entry FROM clients WHERE id = :id"), {"id": client}).one()
     instance.end("client", client)
     instance.tamper(
         "UPDATE clients SET body = :body, entry = :entry WHERE id = :id", id=client, body=old.body, entry=old.entry

@@ -36,7 +36,14 @@ def waiting(case: Case) -> Iterator[Finding]:
             yield (weak if one.lapses_us - now < SOON_US else note)("request-waits", what, todo)
     for one in begun:
         what = f"A request ({one.what}) was approved at {rfc3339(one.decided_us)} and is not carried out whole."
-        yield wrong("request-begun", what, "The keeper tries every half minute while it runs; its log says why.")
+        with translated(), case.engine.connect() as connection:
+            held = holds.on_subject(connection, one.target, now)
+        if held:
+            what += f" A legal hold was set after it: {holds.told(held[0])}."
+            yield note("request-held", what, f"It goes on by itself when that is over: keten hold release {held[0].id}")
+        else:
+            todo = "The keeper tries every half minute while it runs; 'keten subject requests' says what keeps it."
+            yield wrong("request-begun", what, todo)
 
 
 def over(case: Case) -> Iterator[Finding]:

@@ -105,7 +105,7 @@ def _take(settings: Settings, target: Path, recipients: tuple[str, ...], output:
         raise Conflict("running", "Stop the instance first (keten up): a move is for one that serves nobody.")
     if move and _finish_move(settings, target, recipients, output):
         return
-    with alone(target, files), keeper(settings) as client, _Shown() as shown:
+    with alone(target, files), keeper(settings) as client, Shown() as shown:
         place = target / _stamp(target)
         files.make_folder(place, 0o700)
         try:
@@ -153,7 +153,7 @@ def _finish_move(settings: Settings, target: Path, recipients: tuple[str, ...], 
         found = unfinished_move(engine, key)
         if found is None:
             return False
-        with alone(target, files), _Shown() as shown, translated():
+        with alone(target, files), Shown() as shown, translated():
             known = replace(found, folder=str(target / _stamp(target)), recipients=recipients)
             files.make_folder(Path(known.folder), 0o700)
             taken = take(engine, key, settings.paths.store, known, shown.told(), files, moved=True)
@@ -275,17 +275,19 @@ def _know_every_table() -> None:
     import keten.vault.service  # noqa: F401
 
 
-class _Shown:
-    """Progress on a terminal: entries, then content."""
+class Shown:
+    """Progress on a terminal: entries, then content. content: bytes of it in all; 0 where that is not known."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: int = 0) -> None:
         import sys
 
         self._show = sys.stderr.isatty()
         self._shown = False
         self._content = 0
+        self._all = content
 
     def told(self) -> Told:
+        """What to call."""
         from keten.backup.taking import Told
 
         return Told(self._entries, self._bytes)
@@ -298,7 +300,11 @@ class _Shown:
         from keten.cli.progress import in_bytes
 
         self._content += count
-        self._print(f"content: {in_bytes(self._content)}")
+        if self._all:
+            percent = self._content * 100 // self._all
+            self._print(f"{percent:3d} %  {in_bytes(self._content)} of {in_bytes(self._all)} of content")
+        else:
+            self._print(f"content: {in_bytes(self._content)}")
 
     def _print(self, text: str) -> None:
         if self._show:

@@ -183,6 +183,8 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     output.line(f"key           {found.key_kind}")
     for note in found.notes:
         output.line(f"note          {note}")
+    if found.doing:
+        output.line(f"waits         {found.doing}")
     if found.clock:
         output.line(f"clock         {found.clock}")
     if signed is not None:

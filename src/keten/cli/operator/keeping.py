@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +15,48 @@ from keten.cli.progress import remark
 from keten.core.errors import Busy, KetenError, Unavailable
 from keten.core.settings import Paths, Settings
 from keten.keeper.client import KeeperClient
+from keten.keeper.protocol import Nothing, Status
 
 WAIT_SECONDS = 120.0  # for other commands that run a keeper for themselves
 START_SECONDS = 600.0  # a database of an older version is copied and upgraded first
 STOP_SECONDS = 30.0
+WATCH_SECONDS = 1.0
+
+
+@contextmanager
+def watched(paths: Paths) -> Iterator[None]:
+    """While this context lasts: what keeps a keeper busy, and for how long already, on a terminal.
+
+    Asked on a connection of its own, every second.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    watching = threading.Thread(target=_watch, args=(paths, over), daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join()
+
+
+def _watch(paths: Paths, over: threading.Event) -> None:
+    since, shown = 0.0, 0
+    try:
+        while not over.wait(WATCH_SECONDS):
+            with KeeperClient(paths.operator_socket) as client:
+                doing = client.call("keeper.status", Nothing(), Status).doing
+            since = (since or time.monotonic()) if doing else 0.0
+            text = f"{doing} ({time.monotonic() - since:.0f} s)" if doing else ""
+            sys.stderr.write(f"\r{text:<{shown}}")
+            sys.stderr.flush()
+            shown = len(text)
+    except KetenError:
+        pass  # the command itself says what is wrong
+    if shown:
+        sys.stderr.write("\n")
 
 
 @contextmanager

@@ -73,8 +73,9 @@ def restore(
     """Make an instance again from a backup, in a new folder. It serves nobody until you said --confirm.
 
     Its ledger goes on under another name and key, signed for by the old key. What ended stays ended, and what was under
-    way is recorded as unknown. With --confirm: shows what will be live, asks the policy's witnesses what they know of
-    the ledger before, and lets the instance serve; not when one of them contradicts it (exit code 1).
+    way is recorded as unknown. Stopped half-way, the same command goes on. With --confirm: shows what will be live, asks
+    the policy's witnesses what they know of the ledger before, and lets the instance serve; not when one of them
+    contradicts it (exit code 1).
 
     Example: keten restore /mnt/backups/20261128T030000Z --identity key.txt --home keten
     """
@@ -90,7 +91,10 @@ def restore(
     if backup is None:
         raise Invalid("no-backup", "Say which backup: keten restore DIR/STAMP.")
     from keten.backup.age import identities
+    from keten.backup.taking import read_manifest
+    from keten.cli.operator.backing_up import Shown
     from keten.cli.operator.instance import default_hosts
+    from keten.cli.output import say
     from keten.cli.processes import user_name
     from keten.core.db import translated
     from keten.keeper.restoring import Wish
@@ -107,8 +111,13 @@ def restore(
         moved=move,
     )
     folder = surroundings.folder(home)
-    with translated():
-        restored = restore_into(surroundings.settings(folder), backup.absolute(), wish)
+    source = backup.absolute()
+    try:
+        with translated(), Shown(read_manifest(source).content) as shown:
+            restored = restore_into(surroundings.settings(folder), source, wish, shown.told())
+    except KeyboardInterrupt:
+        say("Stopped. The same command goes on; content that is there already is not copied again.")
+        raise
     _show(output, restored, folder, move=move)
 
 

@@ -221,13 +221,14 @@ def erase(
 
     Example: keten subject erase ops-jansen --reason "asked by letter 2026-114" --basis "GDPR 17(1)(b)"
     """
-    from keten.cli.operator.keeping import keeper
+    from keten.cli.operator.keeping import keeper, watched
     from keten.keeper.subject_protocol import Erase
     from keten.keeper.subject_protocol import Outcome as Asked
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
-    with keeper(surroundings.instance(home)) as client:
+    settings = surroundings.instance(home)
+    with keeper(settings) as client, watched(settings.paths):
         planned = client.call("subjects.erase", Erase(subject, reason, basis, plan_only=True), Asked)
         if planned.already:
             output.result({"already": True, "plan": planned.plan})
@@ -275,13 +276,14 @@ def approve(ctx: typer.Context, request: RequestId, home: Home = "", yes: Yes = 
 
     Example: keten subject approve mfrggzdfmztwq2lknnwg23tpoa
     """
-    from keten.cli.operator.keeping import keeper
+    from keten.cli.operator.keeping import keeper, watched
     from keten.keeper.subject_protocol import Approve
     from keten.keeper.subject_protocol import Outcome as Approved
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
-    with keeper(surroundings.instance(home)) as client:
+    settings = surroundings.instance(home)
+    with keeper(settings) as client, watched(settings.paths):
         planned = client.call("subjects.approve", Approve(request, plan_only=True), Approved)
         if planned.request is not None and not json:
             say(_request(planned.request))
@@ -368,4 +370,5 @@ def _request(one: RequestInfo) -> str:
     parts += [f"({one.reason})"]
     parts += [f"lapses {one.lapses}"] if one.state == "waiting" else [f"{one.decided_by} at {one.decided}"]
     parts += [f"({one.remark})"] if one.remark else []
-    return "  ".join(parts)
+    waits = f"\n  not done yet: {one.waits}" if one.waits else ""
+    return "  ".join(parts) + waits
