@@ -115,7 +115,7 @@ class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the organisation's own monitoring gets. alarm_after: for how long a destination may fail without an alarm."""
+    """What the organisation's own monitoring gets. alarm_after: how long one may fail without an alarm."""
 
     alarm_after: str = "5m"
     destinations: tuple[Destination, ...] = ()

@@ -21,7 +21,7 @@ from keten.watch.export.outbox import Outbox, gap
 from keten.watch.export.sorting import left_out, sort_of
 
 log = logging.getLogger(__name__)
-IDLE_US, BUSY_US = 1_000_000, 200_000
+IDLE_US, BUSY_US = 1_000_000, 500_000
 AHEAD_PAGES = 50
 """Pages that are looked through for findings before the next page of everything is sent."""
 SHED_PAGES = 100

@@ -1,7 +1,7 @@
-"""An entry of the ledger as an event of the Open Cybersecurity Schema Framework (schema.ocsf.io). Pure and total.
+"""An entry of the ledger as an event of the Open Cybersecurity Schema Framework (schema.ocsf.io): pure and total.
 
-What goes out is chosen word by word (`_TOLD`): random ids, numbers, codes; with `names` what the organisation calls
-its suppliers, contracts, datasets, grants and clients. Never: rows of the register, free text, paths, addresses,
+What goes out is chosen word by word (`telling.py`): random ids, numbers, codes; with `names` what the organisation
+calls its suppliers, contracts, datasets, grants and clients. Never: rows of the register, free text, paths, addresses,
 anything that is sealed under a subject's key.
 
 | Kind of entry | Class |
@@ -27,105 +27,17 @@ from keten import __version__
 from keten.core.clock import rfc3339
 from keten.ledger.model import Entry, Payload
 from keten.watch.export.sorting import sort_of
+from keten.watch.export.telling import LONGEST, MOST_ITEMS, told_details
 
 NOTICED = "watch.export.noticed"
 """No kind of entry: what the export says of itself."""
 VERSIONS = ("1.8.0", "1.7.0")
-LONGEST = 1000
-MOST_ITEMS = 50
-LARGEST = 2**63 - 1
 
 INFORMATIONAL, LOW, MEDIUM, HIGH, CRITICAL = 1, 2, 3, 4, 5
 _SEVERITIES = {"low": LOW, "medium": MEDIUM, "high": HIGH, "critical": CRITICAL}
 _NAMED_SEVERITIES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
 _SUCCESS, _FAILURE = 1, 2
 
-# What may be told of an entry's details, whatever its kind. Everything that is not here stays inside.
-_TOLD = frozenset(
-    {
-        "alert",
-        "approvers",
-        "asked",
-        "at_least",
-        "at_most",
-        "authority",
-        "backup",
-        "budgets",
-        "bytes",
-        "channel",
-        "charged",
-        "count",
-        "country",
-        "destroyed",
-        "detector",
-        "digest",
-        "end",
-        "ended",
-        "ended_state",
-        "explanation",
-        "facts",
-        "first",
-        "found",
-        "goes_on",
-        "group",
-        "hash",
-        "id",
-        "index",
-        "key",
-        "key_kind",
-        "last",
-        "left_out",
-        "length",
-        "live",
-        "made",
-        "method",
-        "minute",
-        "missed",
-        "missing",
-        "near",
-        "network",
-        "objects",
-        "open",
-        "opened",
-        "opened_at",
-        "opening",
-        "origin",
-        "outcome",
-        "outside",
-        "payloads",
-        "plain",
-        "policies",
-        "policy_hash",
-        "proven",
-        "reasons",
-        "records",
-        "recovered",
-        "replaces",
-        "response",
-        "retention_days",
-        "root",
-        "row",
-        "serial",
-        "severity",
-        "sha256",
-        "shares",
-        "size",
-        "start",
-        "state",
-        "table",
-        "there",
-        "time",
-        "until",
-        "valid_until",
-        "verdict",
-        "version",
-        "vouched",
-        "window_us",
-        "witness",
-        "witnesses",
-    }
-)
-_ATTRIBUTES = ("country", "purpose", "grant_form", "dataset_classification", "principal_standing")
 _ACTIVITIES = {"declared": 1, "made": 1, "created": 1, "set": 1, "changed": 3, "ended": 4, "erased": 4}
 _API_NAMES = {1: "Create", 2: "Read", 3: "Update", 4: "Delete", 99: "Other"}
 
@@ -208,11 +120,7 @@ def _whole(case: _Case, event: dict[str, Any]) -> dict[str, Any]:
     told["severity"] = _NAMED_SEVERITIES[told["severity_id"]]
     told["type_uid"] = told["class_uid"] * 100 + told["activity_id"]
     told["category_uid"] = told["class_uid"] // 1000
-    told_words = _TOLD | {"reason"} if entry.kind == "exchange.object.delivered" else _TOLD  # elsewhere it is free text
-    details = {word: _plain(value) for word, value in case.details.items() if word in told_words}
-    attributes = case.details.get("attributes")
-    if isinstance(attributes, dict):
-        details |= {word: _plain(attributes[word]) for word in _ATTRIBUTES if attributes.get(word)}
+    details = told_details(entry.kind, case.details)
     unmapped: dict[str, Any] = {}
     if payload.refs:
         unmapped["refs"] = dict(payload.refs)
@@ -228,23 +136,6 @@ def _whole(case: _Case, event: dict[str, Any]) -> dict[str, Any]:
     if unmapped:
         told["unmapped"] = unmapped
     return told
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """A detail within bounds, so that no entry makes an event that a receiver cuts off."""
-    if isinstance(value, str):
-        return value[:LONGEST]
-    if isinstance(value, bool | float) or value is None:
-        return value
-    if isinstance(value, int):
-        return value if -LARGEST <= value <= LARGEST else str(value)[:LONGEST]
-    if depth > 2:
-        return "…"
-    if isinstance(value, dict):
-        return {str(key)[:LONGEST]: _plain(each, depth + 1) for key, each in list(value.items())[:MOST_ITEMS]}
-    if isinstance(value, list | tuple):
-        return [_plain(each, depth + 1) for each in value[:MOST_ITEMS]]
-    return str(value)[:LONGEST]
 
 
 # ---- who, where, how it ended ------------------------------------------------------------------------------------

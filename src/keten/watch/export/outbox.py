@@ -34,11 +34,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 class State(msgspec.Struct):
     """What is remembered of a destination. cursor: index of the first entry that has not settled; -1 when it is new.
 
-    anchor: id of the entry before it. delivered, left_out: events, since it is new. failing_since_us, error: what keeps
-    it; 0 and "" when nothing does. moved_us: when the cursor moved. size: of the ledger, as seen last.
+    sent: that of the first that was not sent. anchor: id of the entry before the cursor. delivered, left_out: events,
+    since it is new. failing_since_us, error: what keeps it; 0 and "" when nothing does. moved_us: when the cursor
+    moved. size: of the ledger, as seen last.
     """
 
     cursor: int = -1
+    sent: int = 0
     anchor: str = ""
     delivered: int = 0
     left_out: int = 0
@@ -97,7 +99,7 @@ class Outbox:
         """Go on at another entry: of a new destination, after a replay, on another ledger."""
         self._drop()
         self.state.cursor, self.state.anchor, self.state.moved_us = index, anchor, wall_us()
-        self.position = index
+        self.position = self.state.sent = index
         self._save()
 
     def send(self, records: Sequence[Record], upto: int, anchor: str) -> None:
@@ -116,6 +118,8 @@ class Outbox:
                 raise
             self._one_by_one(driver, records, upto, error)
         self.position = max(self.position, upto)
+        self.state.sent = self.position
+        self._unsaved = True
         if upto > (self._sent[-1].upto if self._sent else self.state.cursor):
             self._sent.append(_Sent(upto, anchor, len(records)))
         else:
@@ -123,7 +127,6 @@ class Outbox:
 
     def settle(self) -> None:
         """Move the cursor over what has arrived, and remember it. Raises what the driver raises."""
-        better = not self._sent
         if self._driver is not None and self._sent:
             settled = self._driver.settled()
             while self._sent and self._sent[0].upto <= settled:
@@ -131,8 +134,8 @@ class Outbox:
                 self.state.cursor, self.state.anchor = done.upto, done.anchor
                 self.state.delivered += done.count
                 self.state.moved_us = wall_us()
-                self._unsaved = better = True
-        if self.state.failing_since_us and better:
+                self._unsaved = True
+        if self.state.failing_since_us and self._driver is not None and self._driver.proven:
             log.info("%s takes events again", self.destination.name)
             self.state.failing_since_us, self.state.error = 0, ""
             self._unsaved = True
@@ -187,7 +190,7 @@ class Outbox:
         if driver is not None:
             driver.close()
         self._sent.clear()
-        self.position = self.state.cursor
+        self.position = self.state.sent = self.state.cursor
 
     def _one_by_one(self, driver: Driver, records: Sequence[Record], upto: int, error: Invalid) -> None:
         version = self.destination.version

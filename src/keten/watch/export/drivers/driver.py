@@ -51,6 +51,10 @@ class Driver(Protocol):
     def settled(self) -> int:
         """The largest `upto` of which everything has safely arrived; -1 before the first. Raises `Unavailable`."""
 
+    @property
+    def proven(self) -> bool:
+        """Whether the receiver has shown, since this driver was made, that it takes events."""
+
     def close(self) -> None:
         """Let go of the connection; twice is fine."""
 
@@ -95,3 +99,8 @@ class Settling:
     def settled(self) -> int:
         """The `upto` of what was answered last."""
         return self._upto
+
+    @property
+    def proven(self) -> bool:
+        """Whether anything was answered."""
+        return self._upto >= 0

@@ -91,6 +91,11 @@ class SplunkDriver:
                 raise Unavailable("export-no-ack", f"{self._web.url} has not acknowledged what it took.")
         return self._settled
 
+    @property
+    def proven(self) -> bool:
+        """Whether anything was acknowledged."""
+        return self._settled >= 0
+
     def close(self) -> None:
         """What is not acknowledged by now will be sent again."""
         self._web.close()

@@ -2,8 +2,9 @@
 
 There is no acknowledgement: what TCP took may still be lost in the receiver's queue when that is killed. So an event
 counts as arrived only when the connection has lived on for `settle_seconds` after it was sent, with nothing of it left
-in this machine's send buffer; keep-alives notice within half of that when the other machine is gone. When the
-connection breaks, everything younger is sent again: duplicates, which `metadata.uid` tells, and no loss.
+in this machine's send buffer, and `KEPT_BYTES` more were sent after it (a receiver may write in blocks, and hold back
+the last one for as long as nothing comes); keep-alives notice within half of that time when the other machine is gone.
+When the connection breaks, everything younger is sent again: duplicates, which `metadata.uid` tells, and no loss.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
 from keten import __version__
 from keten.core.clock import rfc3339
 from keten.core.destinations import Destination
@@ -31,6 +34,8 @@ _FACILITY = 13  # log audit
 _SEVERITIES = {1: 6, 2: 5, 3: 4, 4: 3, 5: 2}
 _LONGEST_ID = 32
 _TOGETHER = 0.1
+KEPT_BYTES = 128 * 1024
+PROVEN_SECONDS = 5.0
 _INT = struct.Struct("i")
 
 
@@ -45,6 +50,15 @@ def message(record: Record, destination: Destination, host: str) -> bytes:
     return head.encode("ascii", "replace") + written(record, destination)
 
 
+class _Sent(msgspec.Struct, frozen=True):
+    """Sent from one moment to another: how far, and how many bytes by then."""
+
+    began: float
+    ended: float
+    upto: int
+    bytes: int
+
+
 class SyslogDriver:
     """One TLS connection to a syslog server. `monotonic`: seconds."""
 
@@ -55,7 +69,9 @@ class SyslogDriver:
         self._context = context(home / destination.ca if destination.ca else None)
         self._monotonic = monotonic
         self._socket: ssl.SSLSocket | None = None
-        self._waiting: deque[tuple[float, float, int]] = deque()  # first and last moment of sending; how far
+        self._waiting: deque[_Sent] = deque()
+        self._bytes = 0
+        self._connected_at = 0.0
         self._settled = -1
         name = socket.gethostname()
         self._host = name if name.isascii() and name.isprintable() and " " not in name and 0 < len(name) < 256 else "-"
@@ -73,14 +89,15 @@ class SyslogDriver:
                 connection.sendall(frames)
         except (OSError, ValueError) as error:
             raise self._broken(error) from error
+        self._bytes += len(frames)
         now = self._monotonic()
         began = now
-        if self._waiting and now - self._waiting[-1][0] < _TOGETHER:  # counted as sent with the last of them
-            began = self._waiting.pop()[0]
-        self._waiting.append((began, now, upto))
+        if self._waiting and now - self._waiting[-1].began < _TOGETHER:  # counted as sent with the last of them
+            began = self._waiting.pop().began
+        self._waiting.append(_Sent(began, now, upto, self._bytes))
 
     def settled(self) -> int:
-        """What was sent `settle_seconds` ago over a connection that still lives."""
+        """What was sent `settle_seconds` and `KEPT_BYTES` ago over a connection that still lives."""
         if self._socket is None:
             return self._settled
         try:
@@ -89,9 +106,16 @@ class SyslogDriver:
         except (OSError, ValueError) as error:
             raise self._broken(error) from error
         until = self._monotonic() - self._destination.settle_seconds
-        while not unsent and self._waiting and self._waiting[0][1] <= until:
-            self._settled = self._waiting.popleft()[2]
+        while not unsent and self._waiting and self._waiting[0].ended <= until:
+            if self._bytes - self._waiting[0].bytes < KEPT_BYTES:
+                break
+            self._settled = self._waiting.popleft().upto
         return self._settled
+
+    @property
+    def proven(self) -> bool:
+        """Whether the connection has lived for some seconds."""
+        return self._socket is not None and self._monotonic() - self._connected_at >= PROVEN_SECONDS
 
     def close(self) -> None:
         """Without waiting for the other side."""
@@ -113,7 +137,7 @@ class SyslogDriver:
             plain.close()
             raise
         connection.settimeout(ANSWER_SECONDS)
-        self._socket = connection
+        self._socket, self._connected_at = connection, self._monotonic()
         return connection
 
     def _listen(self, connection: ssl.SSLSocket) -> None:
