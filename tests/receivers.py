@@ -187,7 +187,7 @@ def web(trust: Trust, answer: Callable[[Asked], Answer], port: int = 0) -> Itera
 
     server = Server(("127.0.0.1", port), Handler)
     server.socket = trust.context().wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"https://localhost:{server.server_address[1]}"

@@ -49,15 +49,15 @@ class Web:
         told = {"Content-Type": "application/json", "User-Agent": f"keten/{__version__}", **headers}
         try:
             connection = self._connected()
-            over = threading.Timer(ANSWER_SECONDS, _cut, (connection.sock,))
+            late = threading.Event()
+            over = threading.Timer(ANSWER_SECONDS, _cut, (connection.sock, late))
             over.daemon = True
             over.start()
             try:
                 connection.request("POST", path, body, told)
                 response = connection.getresponse()
                 content = response.read(MAX_ANSWER + 1)
-                if len(content) > MAX_ANSWER:
-                    raise http.client.HTTPException("the answer has no end")
+                _whole(content, late)
             finally:
                 over.cancel()
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -95,6 +95,15 @@ class Web:
         return self._connection
 
 
-def _cut(connection: socket.socket) -> None:
+def _whole(content: bytes, late: threading.Event) -> None:
+    """An answer that was cut off looks like one that came to its end."""
+    if late.is_set():
+        raise TimeoutError("the answer takes too long")
+    if len(content) > MAX_ANSWER:
+        raise http.client.HTTPException("the answer has no end")
+
+
+def _cut(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
