@@ -287,5 +287,3 @@ def exporting(settings: Settings) -> list[Exporting]:
     """A duty for each destination."""
     board = Board()
     return [Exporting(one, settings, board) for one in settings.export.destinations]
-
-

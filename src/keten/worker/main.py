@@ -14,6 +14,7 @@ from keten.core.errors import KetenError
 from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
 from keten.worker.exporting import exporting
+from keten.worker.measuring import Measuring
 from keten.worker.rounds import Rounds
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ def duties(settings: Settings) -> list[Duty]:
     """What there is to do for an instance. Raises `Invalid` when its settings cannot be used."""
     outside: list[Duty] = [Rounds(settings)] if settings.has_outside else []
     exports = exporting(settings)
-    return [*outside, *exports]
+    metrics: list[Duty] = [Measuring(settings, exports)] if settings.metrics.bind else []
+    return [*outside, *exports, *metrics]
 
 
 def run(settings: Settings) -> int:

@@ -37,6 +37,8 @@ INFORMATIONAL, LOW, MEDIUM, HIGH, CRITICAL = 1, 2, 3, 4, 5
 _SEVERITIES = {"low": LOW, "medium": MEDIUM, "high": HIGH, "critical": CRITICAL}
 _NAMED_SEVERITIES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
 _SUCCESS, _FAILURE = 1, 2
+_STILL_OPEN = ("acknowledge", "not-fine")
+"""What may be said of an alert without closing it."""
 
 _ACTIVITIES = {"declared": 1, "made": 1, "created": 1, "set": 1, "changed": 3, "ended": 4, "erased": 4}
 _API_NAMES = {1: "Create", 2: "Read", 3: "Update", 4: "Delete", 99: "Other"}
@@ -327,7 +329,7 @@ def _finding_info(case: _Case, title: str) -> dict[str, Any]:
 
 def _finding_id(case: _Case) -> str:
     """The alert's id, so that what is said about it later is found with it."""
-    found = case.ref("alert") or case.details.get("alert")
+    found = case.ref("alert") or case.details.get("row")
     return found if isinstance(found, str) and found else case.entry.id
 
 
@@ -339,7 +341,10 @@ def _severity(case: _Case, otherwise: int) -> int:
 def _alert(case: _Case) -> dict[str, Any]:
     detector = case.details.get("detector")
     title = f"Keten: {detector}" if isinstance(detector, str) and detector else "Keten: alert"
-    return _finding(case, title, _severity(case, MEDIUM), 1 if case.verb == "raised" else 3)
+    activity = {"raised": 1, "grew": 2}.get(case.verb, 3)
+    if case.details.get("action") in _STILL_OPEN:
+        activity = 2
+    return _finding(case, title, _severity(case, MEDIUM), activity)
 
 
 def _response(case: _Case) -> dict[str, Any]:
@@ -416,6 +421,7 @@ _TELL: dict[str, _Tell] = {
     "ledger.entry.recovered": _recovered,
     "keeper.clock.jumped": _jumped,
     "watch.alert.raised": _alert,
+    "watch.alert.grew": _alert,
     "watch.alert.handled": _alert,
     "watch.response.taken": _response,
     "watch.response.lifted": _response,

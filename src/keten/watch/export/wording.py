@@ -16,6 +16,7 @@ _EXPLAINING = "keten.watch.explaining"
 _TITLES = {
     "en": {
         "watch.alert.raised": "An alert was raised",
+        "watch.alert.grew": "An alert has grown",
         "watch.alert.handled": "An alert was handled",
         "watch.response.taken": "The watch took a measure",
         "watch.response.lifted": "A measure of the watch was lifted",
@@ -26,6 +27,7 @@ _TITLES = {
     },
     "nl": {
         "watch.alert.raised": "Er is een melding",
+        "watch.alert.grew": "Een melding is gegroeid",
         "watch.alert.handled": "Een melding is afgehandeld",
         "watch.response.taken": "De bewaking heeft een maatregel genomen",
         "watch.response.lifted": "Een maatregel van de bewaking is opgeheven",
@@ -35,6 +37,7 @@ _TITLES = {
         "keeper.clock.jumped": "De klok is versprongen; er wordt niets verstrekt tot een beheerder heeft gekeken",
     },
 }
+_ALERTS = ("watch.alert.raised", "watch.alert.grew")
 _DETAILS = ("severity", "detector", "response", "until")
 _REFS = ("dataset", "supplier", "client", "grant")
 _WORDS = {
@@ -67,6 +70,12 @@ _WORDS = {
         "more": "Meer",
     },
 }
+
+
+def is_note(record: Record) -> bool:
+    """Whether it is an alert that the owner's ladder only wants noted: nothing to write to anybody about."""
+    details: dict[str, Any] = record.event.get("unmapped", {}).get("details", {})
+    return record.kind in _ALERTS and details.get("wanted", details.get("response")) == "note"
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -106,7 +115,7 @@ def _explained(record: Record, language: str) -> tuple[str, ...]:
     """Title and paragraphs of the watch's own explanation; none when it has none for this event."""
     details: dict[str, Any] = record.event.get("unmapped", {}).get("details", {})
     detector = details.get("detector")
-    if record.kind != "watch.alert.raised" or not isinstance(detector, str) or find_spec(_EXPLAINING) is None:
+    if record.kind not in _ALERTS or not isinstance(detector, str) or find_spec(_EXPLAINING) is None:
         return ()
     unmapped = record.event["unmapped"]
     names = {id: unmapped.get("names", {}).get(word, "") for word, id in unmapped.get("refs", {}).items()}

@@ -23,13 +23,19 @@ from tests.ocsf import faults
 import_module("keten.keeper.main")  # registers every kind
 
 TIME_US = 1_790_000_000_123_456
-WATCH = ("watch.alert.raised", "watch.alert.handled", "watch.response.taken", "watch.response.lifted")
+WATCH = (
+    "watch.alert.raised",
+    "watch.alert.grew",
+    "watch.alert.handled",
+    "watch.response.taken",
+    "watch.response.lifted",
+)
 LOOKUPS = ("exchange.lookup.answered", "exchange.lookup.refused")
 KINDS = sorted({*kinds(), *WATCH, *LOOKUPS, "room.noun.unheard"})
 CLIENT, SUPPLIER, DATASET, OBJECT, GRANT = ("c" * 26, "s" * 26, "d" * 26, "o" * 26, "g" * 26)
 NAMES = {CLIENT: "drukwerk-batch", SUPPLIER: "drukwerk", DATASET: "voters", GRANT: "voters-for-drukwerk"}
 REFS = {"dataset": DATASET, "object": OBJECT, "supplier": SUPPLIER, "grant": GRANT}
-FREE = {"reason", "why", "what", "basis", "folder", "target", "user", "after"}
+FREE = {"note", "reason", "why", "what", "basis", "folder", "target", "user", "after"}
 SECRET = "Bewoner Jansen, 192.0.2.7, /srv/secret"
 
 
@@ -157,6 +163,7 @@ def test_the_validator_bites(mutate: Callable[[dict[str, Any]], None]) -> None:
         ("vault.object.destroyed", 6006, 4),
         ("exchange.lookup.answered", 6005, 4),
         ("watch.alert.raised", 2004, 1),
+        ("watch.alert.grew", 2004, 2),
         ("watch.alert.handled", 2004, 3),
         ("watch.response.taken", 2005, 1),
         ("watch.response.lifted", 2005, 3),

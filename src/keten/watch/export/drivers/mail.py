@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from keten.core.destinations import Destination
 from keten.core.errors import Unavailable
 from keten.watch.export.drivers.driver import ANSWER_SECONDS, Record, Settling, context, read_secret
-from keten.watch.export.wording import told
+from keten.watch.export.wording import is_note, told
 
 _SUBJECTS = {"en": "{title} and {count} more", "nl": "{title} en nog {count}"}
 _LINE = "\n\n" + "-" * 60 + "\n\n"
@@ -34,7 +34,8 @@ class MailDriver(Settling):
         self._password = read_secret(home / destination.token_file) if destination.token_file else ""
 
     def send(self, records: Sequence[Record], upto: int) -> None:
-        """One mail to everybody. Raises `Unavailable`, also when the server would not speak TLS or refused somebody."""
+        """One mail to everybody. Raises `Unavailable`, also when the server would not speak TLS or refused them all."""
+        records = [record for record in records if not is_note(record)]
         if records:
             message = message_of(records, self._destination)
             try:

@@ -42,10 +42,7 @@ _INT = struct.Struct("i")
 def message(record: Record, destination: Destination, host: str) -> bytes:
     """An RFC 5424 message: the audit facility, the kind as MSGID, uid and sequence as structured data."""
     priority = _FACILITY * 8 + _SEVERITIES.get(record.severity, 6)
-    data = (
-        f'[origin software="keten" swVersion="{__version__}"]'
-        f'[meta sequenceId="{record.index % 2_147_483_647 + 1}"]'
-    )
+    data = f'[origin software="keten" swVersion="{__version__}"][meta sequenceId="{record.index % 2_147_483_647 + 1}"]'
     head = f"<{priority}>1 {rfc3339(record.time_us)} {host} keten - {record.kind[:_LONGEST_ID]} {data} "
     return head.encode("ascii", "replace") + written(record, destination)
 
