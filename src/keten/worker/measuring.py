@@ -1,18 +1,25 @@
-"""The worker's duty for Prometheus: counts entries as they come, and answers on this machine only."""
+"""The worker's duty for Prometheus: counts entries as they come, and answers on this machine only.
+
+How far it has counted, and which alerts are open, is kept; so a ledger of millions of entries is read once.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import msgspec
 from prometheus_client import make_wsgi_app
 
 from keten.core.clock import wall_us
-from keten.core.errors import Corrupt, Unavailable
+from keten.core.errors import Corrupt, FsyncFailed, Unavailable
+from keten.core.files import Files, stop_process
 from keten.core.listening import split_bind
 from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
@@ -24,6 +31,15 @@ from keten.worker.exporting import Exporting
 
 log = logging.getLogger(__name__)
 PAUSE_SECONDS = 2.0
+REST_SECONDS = 0.1  # between full pages: who waits for a decision comes first
+SAVED_SECONDS = 10.0
+
+
+class Counted(msgspec.Struct):
+    """What is kept. position: index of the first entry that was not counted. alerts: open ones → severity."""
+
+    position: int = 0
+    alerts: dict[str, str] = {}
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -38,15 +54,26 @@ class _Quiet(WSGIRequestHandler):
 
 
 class Measuring:
-    """Reads the whole ledger once after each start, and then what is new."""
+    """Reads the whole ledger once, and then what is new."""
 
     name = "metrics"
 
-    def __init__(self, settings: Settings, exports: Sequence[Exporting]) -> None:
-        self.metrics = Metrics()
+    def __init__(
+        self,
+        settings: Settings,
+        exports: Sequence[Exporting],
+        files: Files | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._exports = exports
-        self._position = 0
+        self._files = files or Files()
+        self._monotonic = monotonic
+        self._path = settings.paths.outbox.parent / "metrics.json"
+        kept = _load(self._path)
+        self.metrics = Metrics(kept.alerts)
+        self._position = self._saved = kept.position
+        self._saved_at = monotonic()
         self._server: _Server | None = None
 
     def run(self, client: KeeperClient) -> float:
@@ -59,11 +86,15 @@ class Measuring:
         self.metrics.size.set(page.size)
         if entries:
             self._position = entries[-1].index + 1
+        elif page.size < self._position:  # the ledger was restored
+            self._position = page.size
+        self.metrics.counted.set(self._position)
+        self._save()
         now_us = wall_us()
         for export in self._exports:
             self.metrics.exported(export.destination.name, export.outbox.state, page.size, now_us)
         if len(entries) == MOST_FOLLOWED:
-            return 0.0
+            return REST_SECONDS
         state = client.call("ledger.outside", AskOutside(), OutsideState)
         self.metrics.outside(max(state.witnessed_us, state.stamped_us), state.waiting_us, now_us)
         return PAUSE_SECONDS
@@ -79,6 +110,19 @@ class Measuring:
         if server is not None:
             server.shutdown()
             server.server_close()
+
+    def _save(self) -> None:
+        """Now and then. Where it can't be kept, more is counted again after a restart."""
+        if self._position == self._saved or self._monotonic() - self._saved_at < SAVED_SECONDS:
+            return
+        self._saved_at, self._saved = self._monotonic(), self._position
+        try:
+            self._files.make_folder(self._path.parent, 0o750)
+            self._files.write(self._path, msgspec.json.encode(Counted(self._position, self.metrics.alerts)), 0o640)
+        except FsyncFailed as error:
+            stop_process(str(error))
+        except (OSError, Unavailable) as error:
+            log.warning("how far metrics are cannot be kept: %s", error)
 
     def _page(self, client: KeeperClient) -> Following:
         """The next entries; one that cannot be read is passed over, and the export says so."""
@@ -103,3 +147,11 @@ class Measuring:
         threading.Thread(target=server.serve_forever, name="metrics server", daemon=True).start()
         log.info("metrics at http://%s:%d/metrics", host, server.server_port)
         return server
+
+
+def _load(path: Path) -> Counted:
+    """What was kept; nothing where nothing was, or it is damaged: then all is counted again."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Counted)
+    except (OSError, msgspec.DecodeError):
+        return Counted()

@@ -15,9 +15,12 @@ _MOST = 2**53
 
 
 class Metrics:
-    """The metrics of one instance, in a registry of their own: nothing of the process itself goes out."""
+    """The metrics of one instance, in a registry of their own: nothing of the process itself goes out.
 
-    def __init__(self) -> None:
+    alerts: open ones, id → severity.
+    """
+
+    def __init__(self, alerts: Mapping[str, str] | None = None) -> None:
         self.registry = CollectorRegistry()
         registry = self.registry
         self.size = Gauge("keten_ledger_entries", "Entries of the ledger.", registry=registry)
@@ -44,9 +47,8 @@ class Metrics:
         self.unsigned = Gauge(
             "keten_outside_waiting_seconds", "Age of the oldest entry that nobody outside signed.", registry=registry
         )
-        self._open: dict[str, str] = {}
-        for severity in SEVERITIES:
-            self.open.labels(severity).set(0)
+        self.alerts = dict(alerts or {})
+        self._show()
 
     def count(self, entries: Iterable[Entry], names: Mapping[str, str]) -> None:
         """Count entries, each once. What is missing or damaged in one is not counted."""
@@ -98,13 +100,16 @@ class Metrics:
         known = severity if isinstance(severity, str) and severity in SEVERITIES else "medium"
         if entry.kind.endswith(".raised"):
             self.raised.labels(known).inc()
-            self._open[alert] = known
+            self.alerts[alert] = known
         elif entry.kind.endswith(".grew"):
-            self._open[alert] = known
+            self.alerts[alert] = known
         elif details.get("action") not in {"acknowledge", "not-fine"}:
-            self._open.pop(alert, None)
+            self.alerts.pop(alert, None)
+        self._show()
+
+    def _show(self) -> None:
         for severity in SEVERITIES:
-            self.open.labels(severity).set(sum(1 for each in self._open.values() if each == severity))
+            self.open.labels(severity).set(sum(1 for each in self.alerts.values() if each == severity))
 
 
 def _number(value: object) -> int:
