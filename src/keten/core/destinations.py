@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -25,6 +26,9 @@ _SCHEMES = {
     "webhook": ("https", "http"),
     "mail": ("smtps", "smtp"),
 }
+_OWN = frozenset(
+    ("keeper", "db", "store", "ledger", "gateway", "run", "worker", "keten.toml", "ca.pem")  # see settings.Paths
+)
 _SECRET = ("splunk", "webhook")
 
 
@@ -84,7 +88,7 @@ def check_destinations(found: tuple[Destination, ...], where: str) -> None:
 def _address(one: Destination) -> str:
     """What is wrong with where it leads; "" for nothing."""
     if one.kind == "file":
-        return "" if one.url and "\0" not in one.url and "://" not in one.url else "url is the path of a file"
+        return _file(one.url)
     parts = _split(one.url)
     schemes = _SCHEMES[one.kind]
     wanted = " or ".join(f"{scheme}://HOST" for scheme in schemes if scheme != "http")
@@ -94,6 +98,15 @@ def _address(one: Destination) -> str:
         return "url: http is for receivers on this machine (127.0.0.1, ::1, localhost); elsewhere it is https"
     if one.kind == "syslog" and (parts.port is None or parts.path not in {"", "/"}):
         return "url is tls://HOST:PORT"
+    return ""
+
+
+def _file(url: str) -> str:
+    parts = PurePosixPath(url).parts
+    if not parts or "\0" in url or "://" in url or url.endswith("/") or ".." in parts:
+        return "url is the path of a file"
+    if parts[0] in _OWN:
+        return f"url: {parts[0]} of the instance is Keten's own; name another place, such as export/events.jsonl"
     return ""
 
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from keten.core.clock import SECOND
 from keten.ledger.model import Entry
+from keten.watch.export.ocsf import STILL_OPEN
 from keten.watch.export.outbox import State
 
 SEVERITIES = ("low", "medium", "high")
@@ -100,11 +101,11 @@ class Metrics:
         known = severity if isinstance(severity, str) and severity in SEVERITIES else "medium"
         if entry.kind.endswith(".raised"):
             self.raised.labels(known).inc()
+        if entry.kind.endswith(".handled"):
+            if details.get("action") not in STILL_OPEN:
+                self.alerts.pop(alert, None)
+        elif details.get("wanted") != "note":  # what is only noted waits for nobody
             self.alerts[alert] = known
-        elif entry.kind.endswith(".grew"):
-            self.alerts[alert] = known
-        elif details.get("action") not in {"acknowledge", "not-fine"}:
-            self.alerts.pop(alert, None)
         self._show()
 
     def _show(self) -> None:

@@ -37,8 +37,8 @@ INFORMATIONAL, LOW, MEDIUM, HIGH, CRITICAL = 1, 2, 3, 4, 5
 _SEVERITIES = {"low": LOW, "medium": MEDIUM, "high": HIGH, "critical": CRITICAL}
 _NAMED_SEVERITIES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
 _SUCCESS, _FAILURE = 1, 2
-_STILL_OPEN = ("acknowledge", "not-fine")
-"""What may be said of an alert without closing it."""
+STILL_OPEN = ("acknowledge", "lift")
+"""What may be done about an alert without closing it."""
 
 _ACTIVITIES = {"declared": 1, "made": 1, "created": 1, "set": 1, "changed": 3, "ended": 4, "erased": 4}
 _API_NAMES = {1: "Create", 2: "Read", 3: "Update", 4: "Delete", 99: "Other"}
@@ -342,7 +342,7 @@ def _alert(case: _Case) -> dict[str, Any]:
     detector = case.details.get("detector")
     title = f"Keten: {detector}" if isinstance(detector, str) and detector else "Keten: alert"
     activity = {"raised": 1, "grew": 2}.get(case.verb, 3)
-    if case.details.get("action") in _STILL_OPEN:
+    if case.details.get("action") in STILL_OPEN:
         activity = 2
     return _finding(case, title, _severity(case, MEDIUM), activity)
 

@@ -217,6 +217,16 @@ def test_a_token_without_acknowledgement_is_said_to_be_one(rig: SplunkRig, monke
     driver.close()
 
 
+@pytest.mark.parametrize("rig", ["splunk"], indirect=True)
+def test_one_acknowledgement_for_two_requests_is_none(rig: SplunkRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rig, "take", lambda _asked: (200, b'{"text": "Success", "code": 0, "ackId": 0}'))
+    driver = driver_of(rig.destination(), rig.folder)
+    driver.send(records(0, 1), 1)
+    with pytest.raises(Unavailable, match="two requests"):
+        driver.send(records(1, 2), 2)
+    driver.close()
+
+
 @pytest.mark.parametrize("rig", ["syslog"], indirect=True)
 def test_syslog_settles_by_time_and_by_what_came_after(rig: SyslogRig) -> None:
     at = [0.0]

@@ -60,7 +60,9 @@ def test_alerts_are_open_until_they_are_handled() -> None:
     metrics.count([entry(3, "watch.alert.handled", {"alert": "b"}, action="acknowledge")], {})
     assert value(metrics, "keten_alerts_open", severity="low") == 0
     assert value(metrics, "keten_alerts_open", severity="high") == 2
-    metrics.count([entry(4, "watch.alert.handled", {"alert": "b"}, action="fine")], {})
+    metrics.count([entry(4, "watch.alert.handled", {"alert": "b"}, action="not-fine")], {})
+    metrics.count([entry(5, "watch.alert.raised", {"alert": "c"}, severity="low", wanted="note")], {})
+    assert value(metrics, "keten_alerts_open", severity="low") == 0
     assert value(metrics, "keten_alerts_open", severity="high") == 1
     assert value(metrics, "keten_alerts_raised_total", severity="high") == 1
 

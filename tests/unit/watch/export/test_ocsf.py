@@ -187,6 +187,15 @@ def test_a_refusal_is_a_failure_with_its_code() -> None:
     assert told("exchange.object.delivered", end="cut")["status_code"] == "cut"
 
 
+def test_an_alert_is_closed_by_what_closes_it() -> None:
+    for action, activity in (("acknowledge", 2), ("lift", 2), ("fine", 3), ("not-fine", 3), ("close", 3)):
+        assert told("watch.alert.handled", action=action)["activity_id"] == activity
+    refs = {**REFS, "alert": "a" * 26}
+    for kind in ("watch.alert.raised", "watch.alert.grew", "watch.alert.handled"):
+        entry = Entry(7, "e" * 26, TIME_US, kind, msgspec.structs.replace(payload(kind), refs=refs))
+        assert event_of(entry, NAMES, Telling())["finding_info"]["uid"] == "a" * 26
+
+
 def test_names_go_along_or_not() -> None:
     event = told("exchange.object.opened")
     assert event["actor"]["user"]["name"] == "drukwerk-batch"

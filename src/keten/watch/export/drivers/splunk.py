@@ -72,6 +72,8 @@ class SplunkDriver:
         if answer.ackId is None:
             public = f"{self._web.url} acknowledges nothing: switch on indexer acknowledgement for this token."
             raise Unavailable("export-no-ack", public, "or set ack = false, and know that a 200 promises nothing")
+        if answer.ackId in self._waiting:
+            raise Unavailable("export-refused", f"{self._web.url} gave one acknowledgement for two requests.")
         self._waiting[answer.ackId] = (upto, self._monotonic())
 
     def settled(self) -> int:
