@@ -19,6 +19,7 @@ from keten.watch.export.drivers.driver import Record
 from keten.watch.export.ocsf import NOTICED, Telling, event_of, notice
 from keten.watch.export.outbox import Outbox, gap
 from keten.watch.export.sorting import left_out, sort_of
+from keten.watch.export.wording import with_explanation
 
 log = logging.getLogger(__name__)
 IDLE_US, BUSY_US = 1_000_000, 500_000
@@ -172,7 +173,8 @@ class Exporting:
 
     def _record(self, entry: Followed, names: dict[str, str]) -> Record:
         told = event_of(Entry(entry.index, entry.id, entry.time_us, entry.kind, entry.payload), names, self._telling)
-        return Record(entry.id, entry.index, entry.time_us, entry.kind, sort_of(entry.kind), told)
+        made = Record(entry.id, entry.index, entry.time_us, entry.kind, sort_of(entry.kind), told)
+        return with_explanation(made, self.destination.language) if made.sort == "findings" else made
 
     # ---- sending ---------------------------------------------------------------------------------------------
 

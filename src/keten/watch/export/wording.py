@@ -11,6 +11,7 @@ import msgspec
 
 from keten.core.clock import rfc3339
 from keten.watch.export.drivers.driver import Record
+from keten.watch.export.telling import LONGEST
 
 _EXPLAINING = "keten.watch.explaining"
 _TITLES = {
@@ -92,6 +93,16 @@ def told(record: Record, language: str) -> Told:
     facts = "\n".join(_facts(record, _WORDS[language]))
     parts = [part for part in (*(explained[1:] if explained else ()), _notice(record), facts) if part]
     return Told(title.replace("\r", " ").replace("\n", " "), "\n\n".join(parts))
+
+
+def with_explanation(record: Record, language: str) -> Record:
+    """An alert with the watch's explanation as its title and description; any other event as it is."""
+    explained = _explained(record, language)
+    info = record.event.get("finding_info")
+    if not explained or not isinstance(info, dict):
+        return record
+    info = {**info, "title": explained[0][:LONGEST], "desc": "\n".join(explained[1:])[: 4 * LONGEST]}
+    return msgspec.structs.replace(record, event={**record.event, "finding_info": info})
 
 
 def _facts(record: Record, words: Mapping[str, str]) -> list[str]:
