@@ -1,4 +1,4 @@
-"""The worker is killed at random moments while events are under way: everything arrives, at least once."""
+"""The worker is killed at random moments, and disks are full: every event arrives, at least once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from pathlib import Path
 import pytest
 
 from keten.keeper.follow_protocol import Follow, Following
+from keten.watch.export.outbox import Outbox
+from keten.worker.exporting import Exporting
+from tests.fault.small_disk import small_disk
 from tests.outsiders import until
 from tests.receivers import Trust, lines
 from tests.town import SETTINGS, Town
 from tests.unit.watch.export.rigs import Rig, SplunkRig, SyslogRig, WebhookRig
+from tests.unit.worker.test_exporting import Rig as Exporter
 
 KILLS = 6
 
@@ -81,3 +85,51 @@ def _use(town: Town, stopping: threading.Event) -> None:
     printer = town.printer()
     while not stopping.wait(0.02):
         printer.get("/v1/shares")
+
+
+# ---- a disk that is really full ----------------------------------------------------------------------------------
+
+
+class OwnRig(Exporter):
+    """With the driver of the product."""
+
+    def restart(self) -> None:
+        outbox = Outbox(self.destination, self.home, self.settings.paths.outbox, monotonic=lambda: self.at)
+        self.duty = Exporting(self.destination, self.settings, self.board, outbox)
+
+
+def test_a_full_disk_under_a_file_loses_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "home", 4) as disk:
+        rig = OwnRig(tmp_path / "home", url="out/events.jsonl")
+        path = tmp_path / "home" / "out" / "events.jsonl"
+        rig.ledger.add(3000)  # 3 MB or so
+        rig.run(1)
+        arrived = len(lines(path))
+        assert arrived == 1000
+        disk.fill(64 * 1024)
+        assert rig.run() >= 1.0
+        assert "disk-full" in rig.duty.outbox.state.error
+        assert len(lines(path)) == path.read_bytes().count(b"\n") == arrived  # nothing is half there
+        disk.free()
+        rig.run(4)
+        assert [event["metadata"]["uid"] for event in lines(path)] == rig.all_ids()
+        assert rig.duty.outbox.state.error == ""
+        rig.duty.outbox.close()
+
+
+def test_a_full_disk_under_the_outbox_loses_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "home", 1) as disk:
+        rig = OwnRig(tmp_path / "home", url=str(tmp_path / "events.jsonl"))
+        rig.ledger.add(10)
+        rig.run(2)
+        disk.fill(0)
+        rig.ledger.add(1500)
+        rig.run(3)
+        uids = [event["metadata"]["uid"] for event in lines(tmp_path / "events.jsonl")]
+        assert uids == rig.all_ids()
+        assert rig.stored.cursor == 10  # so much is known after a restart
+        disk.free()
+        rig.ledger.add(1)
+        rig.run(2)
+        assert rig.stored.cursor == len(rig.ledger.entries)
+        rig.duty.outbox.close()

@@ -14,7 +14,7 @@ from tests.outsiders import until
 from tests.receivers import Rsyslog, Trust
 from tests.town import SETTINGS, Town
 
-MANY = 4000
+MANY = 2500
 
 
 def destination(rsyslog: Rsyslog, trust: Trust) -> str:
