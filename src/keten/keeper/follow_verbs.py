@@ -45,7 +45,7 @@ class FollowVerbs:
         limit = min(body.limit, MOST_FOLLOWED) if body.limit > 0 else MOST_FOLLOWED
         loop = asyncio.get_running_loop()
         until = loop.time() + min(max(0, body.wait_us), LONGEST_WAIT_US) / 1e6
-        while trusted.writer.head.size <= start and loop.time() < until:
+        while trusted.writer.head.size <= start and loop.time() < until:  # noqa: ASYNC110 - the writer tells nobody
             await asyncio.sleep(_LOOK_SECONDS)
         size = trusted.writer.head.size
         found = await asyncio.to_thread(self._read, start, min(start + limit, size)) if start < size else ()

@@ -77,7 +77,7 @@ class Rounds:
         return float(duration(self._settings.witnesses.every))
 
     def run(self, client: KeeperClient) -> float:
-        """One round; seconds until the next. Raises `Unavailable` when the keeper or the public ledger cannot be reached."""
+        """One round; seconds until the next. Raises `Unavailable`: keeper or public ledger cannot be reached."""
         state = client.call("ledger.outside", AskOutside(), OutsideState)
         checkpoint = self._published()
         if self._policy is not None:
