@@ -114,7 +114,7 @@ class Metrics:
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value <= _MOST else 0
+    return value if type(value) is int and 0 <= value <= _MOST else 0
 
 
 def _code(value: object) -> str:

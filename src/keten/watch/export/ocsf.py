@@ -190,7 +190,7 @@ def _ended(case: _Case) -> dict[str, Any]:
 
 def _count(case: _Case) -> dict[str, Any]:
     count = case.details.get("count")
-    return {"count": count} if isinstance(count, int) and 0 < count < 2**31 else {}
+    return {"count": count} if type(count) is int and 0 < count < 2**31 else {}
 
 
 # ---- each class --------------------------------------------------------------------------------------------------
@@ -275,8 +275,9 @@ def _file(case: _Case) -> dict[str, Any]:
     dataset = case.ref("dataset")
     if dataset:
         told["share"] = case.named(dataset).get("name", dataset)
-    if case.details.get("end") not in {None, "complete"}:
-        told |= {"status_id": _FAILURE, "status": "Failure", "status_code": str(case.details["end"])[:LONGEST]}
+    end = case.details.get("end")
+    if isinstance(end, str) and end != "complete":
+        told |= {"status_id": _FAILURE, "status": "Failure", "status_code": end[:LONGEST]}
     return told
 
 
