@@ -14,7 +14,7 @@ import msgspec
 from bench import machine
 from bench.figure import Figure, record, say
 
-NAMES = ("entries", "postgres", "access", "lookup", "decision", "download", "sftp", "cut", "proofs")
+NAMES = ("entries", "postgres", "access", "lookup", "decision", "download", "sftp", "cut", "proofs", "export")
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -33,6 +33,9 @@ LONG_FILES = (
     "unit/policy/test_differential.py",
     "unit/suppliers/test_round_trips.py",
     "unit/vault/test_machine.py",
+    "unit/watch/export/test_drivers.py",
+    "unit/watch/export/test_ocsf.py",
+    "unit/worker/test_exporting.py",
 )
 # Tests about the database's own file, which say nothing of a server; tests/fault/test_server.py has what corresponds.
 FILE_ONLY = (

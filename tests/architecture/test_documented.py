@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 from urllib.parse import unquote
 
 import click
@@ -40,9 +40,12 @@ def manual(language: str) -> str:
 def settings_of(kind: type[msgspec.Struct], section: str = "") -> Iterator[str]:
     """Every `section.key`; a setting outside any section is how the instance itself is named."""
     for field in msgspec.structs.fields(kind):
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from settings_of(field.type, f"{section}{field.name}.")
-        elif section:
+        inner = field.type
+        if get_origin(inner) is tuple:  # tables of which there may be several: each key, and the list itself
+            inner = get_args(inner)[0]
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            yield from settings_of(inner, f"{section}{field.name}.")
+        if section and not (isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)):
             yield f"{section}{field.name}"
 
 

@@ -33,6 +33,7 @@ COMMANDS = (
     "keten.cli.operator.moving",
     "keten.cli.operator.drilling",
     "keten.cli.operator.witnessing",
+    "keten.cli.operator.exporting",
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",
     "keten.cli.supplier.looking_up",

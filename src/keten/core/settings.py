@@ -11,10 +11,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from keten.core.destinations import Destination, check_destinations
 from keten.core.errors import Invalid, Unavailable
+from keten.core.listening import split_bind
 from keten.core.places import Place, has_password, place_of
 
 _WEB = ("https", "http")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])\Z")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 # Beside what TOML itself refuses: what is not UTF-8, numbers of thousands of digits, brackets in thousands of brackets.
@@ -111,6 +114,19 @@ class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approvers: int = 2
 
 
+class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the organisation's own monitoring gets. alarm_after: how long one may fail without an alarm."""
+
+    alarm_after: str = "5m"
+    destinations: tuple[Destination, ...] = ()
+
+
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Prometheus metrics. bind: HOST:PORT of this machine; "": none."""
+
+    bind: str = ""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -126,11 +142,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timestamps: Timestamps = Timestamps()
     backup: Backup = Backup()
     erasure: Erasure = Erasure()
+    export: Export = Export()
+    metrics: Metrics = Metrics()
 
     @property
     def paths(self) -> Paths:
         """The instance's files."""
         return Paths(Path(self.home))
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is anything for the worker to do."""
+        return self.has_outside or bool(self.export.destinations) or bool(self.metrics.bind)
 
     @property
     def has_outside(self) -> bool:
@@ -184,6 +207,7 @@ class Paths:
         self.tls_key = self.gateway / "tls.key"
         self.ssh_host_key = self.gateway / "ssh_host_ed25519_key"
         self.ca = home / "ca.pem"  # public
+        self.outbox = home / "worker" / "outbox"  # worker only: how far each destination is
         self.run = home / "run"
         self.operator_socket = self.run / "operator" / "keeper.sock"
         self.gateway_socket = self.run / "gateway" / "keeper.sock"
@@ -252,6 +276,7 @@ def _check(settings: Settings, path: str) -> None:
         for network in listener.trusted_proxies:
             _network(network, f"{path}: [{section}] trusted_proxies")
     _check_outside(settings, path)
+    _check_export(settings, path)
     if settings.erasure.approvers not in (1, 2):
         raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")
     require_database(settings.database, path)
@@ -276,6 +301,19 @@ def _check_outside(settings: Settings, path: str) -> None:
         raise Invalid("settings", f"{path}: [timestamps] 'url' and 'ca' must be set together.")
     if stamping.url and not _is_url(stamping.url, _WEB):
         raise Invalid("settings", f"{path}: [timestamps] url: {stamping.url!r} is not an address.")
+
+
+def _check_export(settings: Settings, path: str) -> None:
+    try:
+        duration(settings.export.alarm_after)
+        metrics = split_bind(settings.metrics.bind)[0] if settings.metrics.bind else ""
+    except ValueError as error:
+        raise Invalid("settings", f"{path}: [export] alarm_after: {error}.") from error
+    except Invalid as error:
+        raise Invalid("settings", f"{path}: [metrics] bind: {error.public}") from error
+    check_destinations(settings.export.destinations, path)
+    if metrics and metrics not in _LOOPBACK:
+        raise Invalid("settings", f"{path}: [metrics] bind is 127.0.0.1:PORT, [::1]:PORT or localhost:PORT.")
 
 
 def require_database(found: Database, path: str) -> None:

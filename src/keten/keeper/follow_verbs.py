@@ -17,6 +17,7 @@ from keten.ledger.model import Entry
 from keten.ledger.reading import read_range
 
 _LOOK_SECONDS = 0.05
+_AT_ONCE = 20
 
 
 class FollowVerbs:
@@ -48,29 +49,34 @@ class FollowVerbs:
             await asyncio.sleep(_LOOK_SECONDS)
         size = trusted.writer.head.size
         found = await asyncio.to_thread(self._read, start, min(start + limit, size)) if start < size else ()
-        return Following(size, found, self._names(found))
+        return Following(size, found, await self._names(found))
 
     def _read(self, start: int, stop: int) -> tuple[Followed, ...]:
         with translated(), self._trusted.reader.connect() as connection:
             return tuple(_shown(entry) for entry in read_range(connection, start, stop))
 
-    def _names(self, entries: Iterable[Followed]) -> dict[str, str]:
-        """Names of rows as they are now; of one that is not there, or does not match its entry, there is none."""
-        self._trusted.door.fresh()
-        names: dict[str, str] = {}
+    async def _names(self, entries: Iterable[Followed]) -> dict[str, str]:
+        """Names of rows as they are now; of one that is not there, or does not match its entry, there is none.
+
+        Each is looked up once, a few at a time: whoever waits for a decision must not wait for a page of names.
+        """
+        wanted: dict[str, str] = {}
         for entry in entries:
-            if entry.payload is None:
+            if entry.payload is not None:
+                for word, row_id in (*entry.payload.refs.items(), ("client", entry.payload.actor)):
+                    if word in self._named:
+                        wanted.setdefault(row_id, word)
+        names: dict[str, str] = {}
+        for number, (row_id, word) in enumerate(wanted.items()):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+                self._trusted.door.fresh()
+            try:
+                row = self._named[word](row_id)
+            except Corrupt:
                 continue
-            for word, row_id in (*entry.payload.refs.items(), ("client", entry.payload.actor)):
-                look = self._named.get(word)
-                if look is None or row_id in names:
-                    continue
-                try:
-                    row = look(row_id)
-                except Corrupt:
-                    continue
-                if row is not None:
-                    names[row_id] = row.name
+            if row is not None:
+                names[row_id] = row.name
         return names
 
 

@@ -13,6 +13,8 @@ from typing import Protocol
 from keten.core.errors import KetenError
 from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
+from keten.worker.exporting import exporting
+from keten.worker.measuring import Measuring
 from keten.worker.rounds import Rounds
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,10 @@ class Duty(Protocol):
 
 def duties(settings: Settings) -> list[Duty]:
     """What there is to do for an instance. Raises `Invalid` when its settings cannot be used."""
-    return [Rounds(settings)] if settings.has_outside else []
+    outside: list[Duty] = [Rounds(settings)] if settings.has_outside else []
+    exports = exporting(settings)
+    metrics: list[Duty] = [Measuring(settings, exports)] if settings.metrics.bind else []
+    return [*outside, *exports, *metrics]
 
 
 def run(settings: Settings) -> int:
