@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -111,6 +112,35 @@ class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approvers: int = 2
 
 
+Severity = Literal["low", "medium", "high"]
+Response = Literal["note", "alert", "slow", "step-up", "suspend", "freeze"]
+Rungs = dict[Severity, Response]
+
+
+class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the watch does about what it sees. Durations are as "10m", "4h", "7d".
+
+    window: signals of one detector, principal and dataset within it are one alert. ladder: detector (or "default") →
+    severity → response, where it differs from the built-in; datasets: the same, by the name of a dataset.
+    suspend_for, freeze_for, slow_for: how long a response lasts. slow_per_minute: requests. fine_for: how long what
+    was said to be fine is not signalled again. most_per_hour, most_per_day: principals that the watch itself may
+    suspend; most_percent: and how many of all active ones; at least one may always be.
+    """
+
+    enabled: bool = True
+    window: str = "1h"
+    ladder: dict[str, Rungs] = {}
+    datasets: dict[str, dict[str, Rungs]] = {}
+    suspend_for: str = "4h"
+    freeze_for: str = "1h"
+    slow_for: str = "1h"
+    slow_per_minute: int = 30
+    fine_for: str = "7d"
+    most_per_hour: int = 5
+    most_per_day: int = 20
+    most_percent: int = 10
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -126,11 +156,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timestamps: Timestamps = Timestamps()
     backup: Backup = Backup()
     erasure: Erasure = Erasure()
+    watch: Watch = Watch()
 
     @property
     def paths(self) -> Paths:
         """The instance's files."""
         return Paths(Path(self.home))
+
+    @property
+    def has_work(self) -> bool:
+        """Whether there is anything for the worker to do."""
+        return self.has_outside or self.watch.enabled
 
     @property
     def has_outside(self) -> bool:
@@ -252,6 +288,7 @@ def _check(settings: Settings, path: str) -> None:
         for network in listener.trusted_proxies:
             _network(network, f"{path}: [{section}] trusted_proxies")
     _check_outside(settings, path)
+    _check_watch(settings.watch, path)
     if settings.erasure.approvers not in (1, 2):
         raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")
     require_database(settings.database, path)
@@ -276,6 +313,18 @@ def _check_outside(settings: Settings, path: str) -> None:
         raise Invalid("settings", f"{path}: [timestamps] 'url' and 'ca' must be set together.")
     if stamping.url and not _is_url(stamping.url, _WEB):
         raise Invalid("settings", f"{path}: [timestamps] url: {stamping.url!r} is not an address.")
+
+
+def _check_watch(watch: Watch, path: str) -> None:
+    for key in ("window", "suspend_for", "freeze_for", "slow_for", "fine_for"):
+        try:
+            duration(getattr(watch, key))
+        except ValueError as error:
+            raise Invalid("settings", f"{path}: [watch] {key}: {error}.") from error
+    most_of = {"slow_per_minute": 60_000, "most_per_hour": 10**9, "most_per_day": 10**9, "most_percent": 100}
+    for key, most in most_of.items():
+        if not 1 <= getattr(watch, key) <= most:
+            raise Invalid("settings", f"{path}: [watch] {key} is a number of 1 to {most}.")
 
 
 def require_database(found: Database, path: str) -> None:

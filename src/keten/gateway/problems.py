@@ -162,13 +162,18 @@ _BY_CODE = {"range-unsatisfiable": "range"}
 
 
 class Problem(Exception):
-    """A request's failure as it is shown. `code`: a stable word of docs/formats/reasons.md, for sign-in only."""
+    """A request's failure as it is shown.
 
-    def __init__(self, kind: str, code: str = "", headers: Headers | None = None) -> None:
+    code: a stable word of docs/formats/reasons.md, for sign-in and for who was slowed down. retry_after: seconds, in
+    place of those of the kind.
+    """
+
+    def __init__(self, kind: str, code: str = "", headers: Headers | None = None, retry_after: str = "") -> None:
         super().__init__(kind, code)
         self.kind = kind
         self.code = code
         self.headers = headers or []
+        self.retry_after = retry_after
 
     @property
     def status(self) -> int:
@@ -197,6 +202,8 @@ def problem_of(error: KetenError) -> Problem:
     if data.get("entry"):
         headers.append((b"keten-entry", data["entry"].encode("latin-1")))
         headers.append((b"keten-entry-index", data["index"].encode("latin-1")))
+    if error.code == "slowed":  # whose proof held: it is told its own limits (law 8)
+        return Problem(kind, error.code, headers, data.get("retry_after", ""))
     return Problem(kind, code, headers)
 
 

@@ -23,6 +23,7 @@ from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.subject_verbs import SubjectVerbs
 from keten.keeper.trusted import Trusted
+from keten.keeper.watch_verbs import WatchVerbs
 from keten.keeper.witness_verbs import WitnessVerbs
 from keten.keeper.writer import sealed_in
 from keten.ledger.model import Draft
@@ -53,6 +54,7 @@ class OperatorVerbs:
         self._following = FollowVerbs(trusted)
         self._outside = WitnessVerbs(trusted)
         self.subjects = SubjectVerbs(trusted, gateways, self)
+        self._watch = WatchVerbs(trusted, self)
 
     def verbs(self) -> dict[str, Verb]:
         """Verb → what it does, for the socket."""
@@ -71,6 +73,7 @@ class OperatorVerbs:
             **self._following.verbs(),
             **self._outside.verbs(),
             **self.subjects.verbs(),
+            **self._watch.verbs(),
         }
 
     # ---- the keeper itself -----------------------------------------------------------------------------------

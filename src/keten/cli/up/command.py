@@ -99,7 +99,7 @@ def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None
             supervisor.wait_ready(supervisor.add("keeper", lambda _known: ["--gateway", where.gateway]))  # 2
             commands.give_back()
             faces = _start_faces(supervisor, where)
-            worker = [supervisor.add("worker", lambda _known: [])] if settings.has_outside else []
+            worker = [supervisor.add("worker", lambda _known: [])] if settings.has_work else []
             supervisor.wait_ready(*faces.values(), *worker)  # 3
         except Stopped:
             return
