@@ -31,7 +31,7 @@ from keten.watch import handling
 from keten.watch.alerts import CURSOR, Raised, Raising, count_of
 from keten.watch.explaining import LANGUAGES, explain
 from keten.watch.handling import Handled
-from keten.watch.model import Alert, Fact, State
+from keten.watch.model import Alert, State
 
 OPEN: tuple[State, ...] = ("open", "acknowledged")
 
@@ -136,9 +136,6 @@ class WatchVerbs:
         names = self._names(alert)
         count, last_us = count_of(reading, alert)
         now_us = self._trusted.clock.recording_time()
-        about: dict[str, Fact] = {"alert": alert.id, "principal": alert.principal, "dataset": alert.dataset}
-        about |= {"response": alert.response, "until": _when(alert.until_us), "held": alert.held}
-        facts = alert.facts | {name: value for name, value in about.items() if value}
         return AlertInfo(
             id=alert.id,
             detector=alert.detector,
@@ -165,7 +162,7 @@ class WatchVerbs:
             first_entry=alert.first,
             last_entry=alert.last,
             explanation={
-                language: msgspec.structs.asdict(explain(alert.detector, facts, names, language))
+                language: msgspec.structs.asdict(explain(alert.detector, alert.told, names, language))
                 for language in LANGUAGES
             },
         )

@@ -23,7 +23,7 @@ from keten.ledger.cursors import load_cursor, store_cursor
 from keten.ledger.writing import Writing
 from keten.watch.entries import ALERT_GREW, ALERT_RAISED
 from keten.watch.explaining import code_of
-from keten.watch.ladder import Ladder, Stopped, key_of, milder, room, stronger, topic_text
+from keten.watch.ladder import Ladder, Stopped, fits, key_of, milder, stronger, topic_text
 from keten.watch.model import SEVERITIES, STOPPING, Alert, Fact, Signal
 from keten.watch.responding import possible, take, until
 from keten.watch.tables import alerts, counts
@@ -216,10 +216,11 @@ class Raising:
             response, held = "alert", "late" if late else "nobody"
         weight = 0
         if response in STOPPING:  # 2
-            left = room(self._settings, tally.stopped, self._all_active(writing))
+            active = self._all_active(writing)
             for one in (response, *milder(response)):
                 weight = self._weight(writing, alert, one)
-                if possible(alert, one) and weight <= left:
+                after = tally.stopped.also(_stopped_by(alert, one), weight)
+                if possible(alert, one) and (one not in STOPPING or fits(self._settings, after, active)):
                     response = one
                     break
             if response != wanted:
@@ -242,7 +243,7 @@ class Raising:
             return msgspec.structs.replace(
                 alert, response=response, held=held, until_us=until_us, lifted_us=0, tried_us=tried_us
             )
-        tally.stopped = Stopped(tally.stopped.hour + weight, tally.stopped.day + weight)
+        tally.stopped = tally.stopped.also(_stopped_by(alert, response), weight)
         return msgspec.structs.replace(
             alert,
             response=response,
@@ -289,7 +290,7 @@ def said(alert: Alert) -> dict[str, Any]:
         "detector": alert.detector,
         "severity": alert.severity,
         "group": alert.topic,
-        "facts": alert.facts,
+        "facts": alert.told,
         "count": alert.count,
         "wanted": alert.wanted,
         "response": alert.response,
@@ -306,15 +307,18 @@ def count_of(connection: Connection, alert: Alert) -> tuple[int, int]:
 
 
 def stopped_lately(writing: Writing) -> Stopped:
-    """How many principals the watch has stopped by itself within the last hour and day."""
-
-    def since(span_us: int) -> int:
-        statement = select(alerts.c.id).where(alerts.c.stopped_us > writing.time_us - span_us)
-        ids = [str(found) for found in writing.connection.execute(statement).scalars()]
-        rows = (bound.get(writing.connection, alerts, Alert, row_id) for row_id in ids)
-        return sum(row.stopped for row in rows if row is not None)
-
-    return Stopped(since(HOUR_US), since(DAY_US))
+    """Whom the watch has stopped by itself within the last hour and day. Counted, not checked against the ledger."""
+    statement = select(alerts.c.body).where(alerts.c.stopped_us > writing.time_us - DAY_US)
+    stopped = Stopped({}, {})
+    for body in writing.connection.execute(statement).scalars():
+        try:
+            alert = msgspec.json.decode(body, type=Alert)
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+            continue
+        with_it = stopped.also(_stopped_by(alert, alert.response), alert.stopped)
+        recent = alert.stopped_us > writing.time_us - HOUR_US
+        stopped = Stopped(with_it.hour if recent else stopped.hour, with_it.day)
+    return stopped
 
 
 def _newest(connection: Connection, topic: str) -> Iterator[Alert]:
@@ -336,6 +340,10 @@ def _dataset(connection: Connection, dataset_id: str) -> Dataset | None:
         return datasets.get(connection, dataset_id) if is_id(dataset_id) else None
     except Corrupt:
         return None
+
+
+def _stopped_by(alert: Alert, response: Response) -> str:
+    return alert.supplier if response == "freeze" else alert.principal
 
 
 def _made_since(writing: Writing, span_us: int) -> int:

@@ -9,7 +9,7 @@ _SAID = {
     "detector": "the code of the detector",
     "severity": "low, medium or high",
     "group": "the same for signals that belong together",
-    "facts": "what was seen and what is usual, by name",
+    "facts": "what was seen and what is usual, by name; and alert, principal, dataset, response, until, held",
     "count": "how many signals so far",
     "wanted": "what the ladder asks for: note, alert, slow, step-up, suspend or freeze",
     "response": "what was done",
@@ -28,6 +28,8 @@ ALERT_HANDLED = kind(
     "Somebody looked at an alert and said what it is.",
     CHANGED
     | {
+        "detector": "the code of the detector",
+        "severity": "low, medium or high",
         "action": "acknowledge, fine, not-fine, close or lift",
         "note": "what was said about it",
         "key": "of the newest signal: detector, principal, dataset and last entry",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from keten.ledger.model import Payload
 from keten.watch.model import Fact
 
 LANGUAGES = ("en", "nl")
@@ -252,6 +250,30 @@ _TEXTS: Mapping[str, tuple[Text, Text]] = {
             "Detectoren horen niet te falen: meld het.",
         ),
     ),
+    "several": (
+        Text(
+            "Several weak signs together",
+            "{who} is not where or when it usually is, and takes what it usually does not.",
+            "One such sign means little; within a day they hardly ever come together.",
+        ),
+        Text(
+            "Verscheidene zwakke tekenen samen",
+            "{who} is niet waar of wanneer het gewoonlijk is, en haalt op wat het gewoonlijk niet ophaalt.",
+            "Eén zo'n teken zegt weinig; binnen een dag komen ze bijna nooit samen voor.",
+        ),
+    ),
+    "supplier-volume": (
+        Text(
+            "A supplier receives much more than usual",
+            "All system accounts of one supplier together received many more records than they usually do.",
+            "Compared with the supplier's own past.",
+        ),
+        Text(
+            "Een leverancier ontvangt veel meer dan gewoonlijk",
+            "Alle systeemaccounts van één leverancier samen ontvingen veel meer records dan gewoonlijk.",
+            "Vergeleken met het eigen verleden van de leverancier.",
+        ),
+    ),
     "budget-spent": (
         Text(
             "A budget is used up",
@@ -313,6 +335,25 @@ _LABELS: Mapping[str, tuple[str, str]] = {
     "before": ("before", "daarvoor"),
     "networks": ("networks", "netwerken"),
     "countries": ("countries", "landen"),
+    "network": ("network (pseudonym)", "netwerk (pseudoniem)"),
+    "other": ("other network (pseudonym)", "ander netwerk (pseudoniem)"),
+    "other_country": ("other country", "ander land"),
+    "known": ("known", "bekend"),
+    "peers": ("others like it", "vergelijkbare anderen"),
+    "low": ("low", "laag"),
+    "weight": ("weight", "gewicht"),
+    "signs": ("signs", "tekenen"),
+    "turns": ("changes of place", "wisselingen van plaats"),
+    "objects": ("files", "bestanden"),
+    "of": ("of", "van"),
+    "left": ("left", "over"),
+    "kilometres": ("kilometres", "kilometer"),
+    "strangers": ("strangers", "vreemden"),
+    "weekend": ("weekend", "weekend"),
+    "what": ("what", "wat"),
+    "key": ("key", "sleutel"),
+    "detector": ("detector", "detector"),
+    "allowed": ("allowed", "toegestaan"),
     "principals": ("principals", "accounts"),
     "purpose": ("purpose", "doel"),
     "rule": ("rule", "regel"),
@@ -367,41 +408,24 @@ def code_of(detector: str) -> str:
     return detector if detector in DETECTORS else OTHER
 
 
-def told(payload: Payload) -> dict[str, Fact]:
-    """The facts of an alert's entry (`watch.alert.raised`, `watch.alert.grew`) as `explain` takes them.
-
-    Beside those of the detector: alert, principal, dataset, response, until and held, where the entry has them.
-    """
-    details, facts = payload.details, payload.details.get("facts")
-    found: dict[str, Fact] = {}
-    if isinstance(facts, Mapping):
-        found |= {str(name): value for name, value in facts.items() if isinstance(value, int | float | str)}
-    principal = payload.subjects[0] if payload.subjects else ""
-    about: dict[str, Any] = {
-        "alert": payload.refs.get("alert"),
-        "principal": principal,
-        "dataset": payload.refs.get("dataset"),
-        **{name: details.get(name) for name in ("response", "until", "held")},
-    }
-    return found | {name: value for name, value in about.items() if isinstance(value, str) and value}
-
-
 _ABOUT = frozenset({"alert", "principal", "dataset", "response", "until", "held"})
 
 
 def explain(detector: str, facts: Mapping[str, Fact], names: Mapping[str, str], language: str) -> Explanation:
     """An alert in words, in "en" or "nl" (any other: "en"). Whatever is missing or unknown, there is a sentence.
 
-    facts: as `told` gives them. names: what ids are called; what is not in it is not named.
+    facts: of its signal, with alert, principal, dataset, response, until and held where they are known, as its entry
+    has them. names: what ids are called; what is not in it is not named.
     """
     at = LANGUAGES.index(language) if language in LANGUAGES else 0
     text = _TEXTS[code_of(detector)][at]
     principal, dataset = str(facts.get("principal", "")), str(facts.get("dataset", ""))
-    filled = {
-        "who": names.get(principal) or (_WHO if principal else _NOBODY)[at],
-        "dataset": names.get(dataset) or _DATASET[at],
-    }
-    seen = _begun(_filled(text.seen, filled))
+    somebody = (_WHO if principal else _NOBODY)[at]
+    if text.seen.startswith("{who}"):
+        somebody = somebody[0].upper() + somebody[1:]
+    seen = _filled(
+        text.seen, {"who": names.get(principal) or somebody, "dataset": names.get(dataset) or _DATASET[at]}
+    )
     listed = _listed(facts, at)
     title = text.title if code_of(detector) != OTHER else f"{text.title}: {detector[:60]}"
     return Explanation(title, f"{seen} ({listed})" if listed else seen, text.usual, _done(facts, at), _undo(facts, at))
@@ -412,10 +436,6 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         text = text.replace("{" + name + "}", value)
     return text
-
-
-def _begun(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _listed(facts: Mapping[str, Fact], at: int) -> str:

@@ -12,6 +12,7 @@ from keten.core.clock import SECOND
 from keten.core.errors import Conflict, Invalid, NotFound
 from keten.core.ids import is_id, new_id
 from keten.core.settings import Watch, duration
+from keten.identity.model import Client
 from keten.identity.restraints import MAX_REASON, principal
 from keten.ledger import bound
 from keten.ledger.writing import Writing
@@ -99,7 +100,14 @@ def handle(writing: Writing, settings: Watch, alert_id: str, action: str, note: 
         by=actor,
         quiet_us=quiet_us or alert.quiet_us,
     )
-    details = {"action": found, "note": said_of_it, "key": alert.key, "quiet_until": quiet_us}
+    details = {
+        "detector": alert.detector,
+        "severity": alert.severity,
+        "action": found,
+        "note": said_of_it,
+        "key": alert.key,
+        "quiet_until": quiet_us,
+    }
     subjects = (alert.principal,) if alert.principal else ()
     index = writing.write(alerts, alert, after, ALERT_HANDLED, actor, subjects, alert.refs, details)
     return Handled(after, index, lifted)
@@ -122,6 +130,7 @@ def suspend(writing: Writing, principal_id: str, for_us: int, reason: str, actor
         detector=OPERATOR,
         severity="high",
         principal=row.id,
+        who="client" if isinstance(row, Client) else "person",
         supplier=row.supplier,
         made_us=now_us,
         last_us=now_us,

@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, Rungs] = {
     "volume": {"low": "note", "medium": "slow", "high": "suspend"},
     "rate": {"low": "note", "medium": "slow", "high": "suspend"},
     "network-listed": {"low": "alert", "medium": "step-up", "high": "suspend"},
+    "supplier-volume": {"low": "note", "medium": "alert", "high": "alert"},
     "failed-sign-ins": {"low": "note", "medium": "alert", "high": "alert"},
     "detector-fault": {"low": "alert", "medium": "alert", "high": "alert"},
     "budget-spent": {"low": "note", "medium": "alert", "high": "alert"},
@@ -59,21 +60,29 @@ class Ladder:
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """How many principals the watch has stopped by itself, within the last hour and day."""
+    """Whom the watch has stopped by itself within the last hour and day: principal or supplier → how many that are."""
 
-    hour: int
-    day: int
+    hour: dict[str, int]
+    day: dict[str, int]
+
+    def also(self, who: str, weight: int) -> Stopped:
+        """With another one. Whoever was stopped already counts once."""
+        more = {who: weight}
+        return Stopped(_most(self.hour, more), _most(self.day, more))
 
 
-def room(settings: Watch, before: Stopped, active: int) -> int:
-    """How many more principals the watch may stop by itself now. active: how many there are that act.
+def fits(settings: Watch, stopped: Stopped, active: int) -> bool:
+    """Whether the watch may stop so many by itself. active: how many principals there are that act.
 
     A first one may always be, however few there are.
     """
     share = max(1, active * settings.most_percent // 100)
-    hour = min(settings.most_per_hour, share) - before.hour
-    day = min(settings.most_per_day, share) - before.day
-    return max(0, min(hour, day))
+    hour, day = sum(stopped.hour.values()), sum(stopped.day.values())
+    return hour <= min(settings.most_per_hour, share) and day <= min(settings.most_per_day, share)
+
+
+def _most(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {who: max(one.get(who, 0), other.get(who, 0)) for who in {**one, **other}}
 
 
 def milder(response: Response) -> tuple[Response, ...]:
