@@ -95,7 +95,7 @@ def test_what_the_ledger_has_of_an_alert_explains_it(house: House) -> None:
 
 
 def test_every_response_and_state_is_in_the_manual() -> None:
-    for page in (Path("en/administrator.md"), Path("nl/beheerder.md")):
+    for page in (Path("en/alerts.md"), Path("nl/meldingen.md")):
         text = (ROOT / "docs" / "manual" / page).read_text(encoding="utf-8")
         for word in RESPONSES:
             assert f"`{word}`" in text, (page, word)
