@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select
 
 from keten.core.clock import SECOND
 from keten.core.errors import Conflict, Invalid, NotFound
@@ -59,6 +59,11 @@ def listed(connection: Connection, states: Sequence[State], most: int) -> list[A
     statement = select(alerts.c.id).where(alerts.c.state.in_(states)).order_by(alerts.c.made_us.desc()).limit(most)
     ids = [str(found) for found in connection.execute(statement).scalars().all()]
     return [get(connection, one) for one in ids]
+
+
+def is_kept(connection: Connection) -> bool:
+    """Whether this database has alerts: one of an older version that was not upgraded has none."""
+    return inspect(connection).has_table(alerts.name)
 
 
 def how_many(connection: Connection, states: Sequence[State]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from keten.core.settings import Response, Rungs, Watch
+from keten.watch.explaining import DETECTORS
 from keten.watch.model import RESPONSES, Severity, Signal
 
 OPERATOR = "operator"
@@ -26,8 +27,8 @@ BUILT_IN: Mapping[str, Rungs] = {
 }
 
 
-NAMED_ONLY = frozenset({"failed-sign-ins", "detector-fault", "budget-spent"})
-"""Anybody can fail to sign in in another's name; a fault or a spent budget is nobody's attack."""
+NAMED_ONLY = frozenset({"failed-sign-ins", "supplier-volume", "detector-fault", "budget-spent"})
+"""Anybody can fail to sign in in another's name; the others are not about whoever happened to come last."""
 
 
 class Ladder:
@@ -57,6 +58,12 @@ class Ladder:
             if found is not None:
                 return found
         return "alert"
+
+
+def unknown_in(settings: Watch) -> tuple[str, ...]:
+    """What the settings name as a detector and is none of Keten's own."""
+    named = {*settings.ladder, *(name for rungs in settings.datasets.values() for name in rungs)}
+    return tuple(sorted(named - DETECTORS - {DEFAULT}))
 
 
 class Stopped(msgspec.Struct, frozen=True):
