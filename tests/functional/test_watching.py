@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import paramiko
 import pytest
 
 from keten.core.clock import wall_us
+from keten.core.errors import Unavailable
 from keten.drills.reader import Reader
 from keten.keeper.client import KeeperClient
 from keten.keeper.watch_protocol import Raise
+from keten.ledger.model import Payload
 from keten.watch.alerts import Raised, Seen
-from keten.watch.model import Signal
+from keten.watch.model import Event, Fact, Severity, Signal
+from keten.worker.watching import Watching
 from tests.town import CARRIER, PRINTER, SETTINGS, Town
 
 LARGE = 48 * 1024 * 1024
@@ -186,3 +190,109 @@ def test_who_is_slowed_down_is_asked_to_wait(fresh_town: Town) -> None:
     assert busy
     assert json.loads(busy[0].body)["code"] == "slowed"
     assert 1 <= int(busy[0].headers["retry-after"]) <= 60
+
+
+class Lister:
+    """Detectors of a test: whoever lists is suspicious. What it knows is as it was saved, after a "crash"."""
+
+    def __init__(self) -> None:
+        self.saved = 0
+        self.stepped: list[int] = []
+        self.heard: list[tuple[str, str]] = []
+        self.fails = False
+
+    @property
+    def cursor(self) -> int:
+        return self.saved
+
+    def step(self, event: Event) -> list[Signal]:
+        if self.fails:
+            raise Unavailable("disk-full", "There is no room.")
+        self.stepped.append(event.index)
+        facts: dict[str, Fact] = {"count": 1}
+        return [
+            Signal(
+                detector="rate",
+                severity="high",
+                time_us=event.time_us,
+                principal=event.principal,
+                facts=facts,
+                first=event.id,
+                last=event.id,
+            )
+        ]
+
+    def save(self, cursor: int) -> None:
+        self.saved = cursor
+
+    def feedback(self, signal_key: str, until_us: int, severity: Severity = "high") -> None:
+        assert until_us > wall_us()
+        self.heard.append((signal_key, severity))
+
+    def begin_anew(self) -> None:
+        self.saved = 0
+
+
+def listing(index: int, entry: str, time_us: int, kind: str, payload: Payload | None) -> Event | None:
+    """Listings as events."""
+    if kind != "exchange.shares.listed" or payload is None:
+        return None
+    return Event(index=index, id=entry, time_us=time_us, what="list", allowed=True, principal=payload.actor)
+
+
+def rounds(town: Town, duty: Watching, enough: Callable[[], object]) -> None:
+    """Let the duty do its rounds until it is enough."""
+    deadline = time.monotonic() + 60
+    with town.keten.keeper() as client:
+        while not enough():
+            assert time.monotonic() < deadline
+            duty.run(client)
+
+
+def test_the_duty_follows_raises_once_and_hears_what_was_fine(fresh_town: Town) -> None:
+    town = fresh_town
+    carrier = town.carrier()
+    engine = Lister()
+    duty = Watching(engine, listing)
+    rounds(town, duty, lambda: duty.reached >= 1)
+    assert carrier.shares()
+    rounds(town, duty, lambda: engine.stepped)
+    assert carrier.get("/v1/shares").status == 401
+    (alert,) = town.keten.run("alerts", "list")["alerts"]
+    assert (alert["detector"], alert["response"], alert["count"]) == ("rate", "suspend", 1)
+
+    # It was killed before it kept anything: all of it is seen again, and nothing is raised again.
+    again = Lister()
+    second = Watching(again, listing)
+    rounds(town, second, lambda: again.stepped)
+    (alert,) = town.keten.run("alerts", "list")["alerts"]
+    assert alert["count"] == 1
+
+    # A memory that fails sends it back to what it kept; what follows is as if nothing had happened.
+    again.fails = True
+    town.keten.run("alerts", "fine", alert["id"], "--note", "we know")
+    assert carrier.sign_in().status == 200
+    assert carrier.shares()
+    with pytest.raises(Unavailable):
+        rounds(town, second, lambda: False)
+    again.fails = False
+    seen = len(again.stepped)
+    rounds(town, second, lambda: len(again.stepped) >= seen + 2)
+    assert carrier.shares(), "it was said to be fine"
+    assert (f"rate/{town.keten.ids['client'][CARRIER]}//{alert['last_entry']}", "high") in again.heard
+    recorded = entries(town)
+    assert len(recorded["watch.alert.raised"]) == len(recorded["watch.response.taken"]) == 1
+
+
+def test_the_worker_runs_by_default_and_the_watch_can_be_switched_off(fresh_town: Town) -> None:
+    town = fresh_town
+    assert (town.keten.paths.run / "worker.pid").exists()
+    status = town.keten.run("status")
+    assert "worker" in status["up"]["pids"]
+    assert status["watch"]["alerts"] == 0
+    town.keten.down()
+    town.keten.configure(f"{SETTINGS}\n[watch]\nenabled = false\n")
+    town.keten.up()
+    assert "worker" not in town.keten.run("status")["up"]["pids"]
+    found = town.keten.command("doctor", "--json")
+    assert "watch-off" in {one["code"] for one in json.loads(found.stdout)["findings"]}

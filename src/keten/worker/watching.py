@@ -71,6 +71,11 @@ class Watching:
         self._signals.clear()
         self._told_at = self._saved_at = self._monotonic()
 
+    @property
+    def reached(self) -> int:
+        """Index of the next entry to look at."""
+        return self._cursor
+
     def run(self, client: KeeperClient) -> float:
         """One round; seconds until the next.
 
