@@ -219,6 +219,7 @@ class Paths:
         self.tls_certificate = self.gateway / "tls.pem"
         self.tls_key = self.gateway / "tls.key"
         self.ssh_host_key = self.gateway / "ssh_host_ed25519_key"
+        self.watch = home / "watch"  # worker only: what its detectors remember
         self.ca = home / "ca.pem"  # public
         self.run = home / "run"
         self.operator_socket = self.run / "operator" / "keeper.sock"
