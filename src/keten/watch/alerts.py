@@ -35,7 +35,9 @@ ACTOR = "keeper"
 LATE_US = 24 * 3600 * SECOND
 """A signal about something longer ago is an alert only."""
 MOST_ALERTS_PER_HOUR = 300
-"""New alerts; past that, those that stop nobody are counted in one alert for each detector."""
+"""New alerts; past that, those that can stop nobody are counted in one alert for each detector."""
+TENFOLD = 10
+"""How many times as many signals an alert must have had for the ledger to say so."""
 MAX_FACTS = 24
 MAX_TEXT = 200
 AGAIN_US = 600 * SECOND
@@ -102,7 +104,8 @@ class Raising:
     def _one(self, writing: Writing, signal: Signal, tally: _Tally) -> None:
         wanted = self._wanted(writing.connection, signal)
         alert = self._present(writing, signal, tally)
-        if alert is None and wanted not in STOPPING and tally.made + len(tally.new) >= MOST_ALERTS_PER_HOUR:
+        many = tally.made + len(tally.new) >= MOST_ALERTS_PER_HOUR
+        if alert is None and many and not self._may_stop(writing, signal, wanted, tally):
             signal = msgspec.structs.replace(signal, principal="", dataset="", supplier="", grant="")
             alert = self._present(writing, signal, tally)
             wanted = "note" if wanted == "note" else "alert"
@@ -112,6 +115,11 @@ class Raising:
             tally.counted += 1
             if alert.state != "closed":
                 self._more(writing, alert, signal, wanted, tally)
+
+    def _may_stop(self, writing: Writing, signal: Signal, wanted: Response, tally: _Tally) -> bool:
+        """Whether a new alert may stop somebody: then it is one of its own, however many there are."""
+        after = tally.stopped.also(signal.principal, 1)
+        return wanted in STOPPING and fits(self._settings, after, self._all_active(writing))
 
     def _wanted(self, connection: Connection, signal: Signal) -> Response:
         dataset = _dataset(connection, signal.dataset)
@@ -173,7 +181,7 @@ class Raising:
     # ---- one more --------------------------------------------------------------------------------------------
 
     def _more(self, writing: Writing, alert: Alert, signal: Signal, wanted: Response, tally: _Tally) -> None:
-        """Count it. The row and the ledger say so when it doubled, got worse, or calls for something to be done."""
+        """Count it. The row and the ledger say so when it is tenfold, got worse, or calls for something to be done."""
         connection = writing.connection
         count = count_of(connection, alert)[0] + 1
         _count(connection, alert.id, count, writing.time_us)
@@ -182,7 +190,7 @@ class Raising:
         rested = now_us - max(alert.tried_us, alert.lifted_us) > AGAIN_US
         again = rested and stronger(wanted, "alert") and not alert.holds_at(now_us)
         calls = again or stronger(wanted, alert.wanted)
-        if count < 2 * alert.count and not worse and not calls:
+        if count < TENFOLD * alert.count and not worse and not calls:
             return
         after = msgspec.structs.replace(
             alert,

@@ -29,7 +29,7 @@ LONGEST_US = 366 * 86_400 * SECOND
 _STATES: dict[Action, State] = {
     "acknowledge": "acknowledged",
     "fine": "closed",
-    "not-fine": "acknowledged",
+    "not-fine": "closed",
     "close": "closed",
 }
 _VERDICTS: dict[Action, Verdict] = {"fine": "fine", "not-fine": "not-fine"}
@@ -76,8 +76,8 @@ def handle(writing: Writing, settings: Watch, alert_id: str, action: str, note: 
     """Say what an alert is.
 
     acknowledge: somebody looks at it. fine: it was all right: the response is lifted, the alert closed, and the same
-    is not signalled again for `fine_for`. not-fine: it was not; the response stays. close: nothing more to do; the
-    response stays until its end. lift: the response ends now, and the alert stays open.
+    is not signalled again for `fine_for`. not-fine: it was not: closed, and the response stays until its end. close:
+    nothing more to do; as not-fine, without a verdict. lift: the response ends now, and the alert stays as it is.
 
     Raises `NotFound` ("absent"), `Invalid` ("action", "note"), `Conflict` ("alert-closed"), `Corrupt`.
     """

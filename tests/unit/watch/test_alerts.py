@@ -61,7 +61,7 @@ def test_a_flood_of_signals_is_one_alert_and_few_entries(house: House) -> None:
     with house.instance.reader.connect() as connection:
         assert count_of(connection, alert)[0] == 4000
     assert (len(raised.new), raised.counted) == (1, 999)
-    assert house.instance.size() - size <= 3  # once more when it doubles
+    assert house.instance.size() - size <= 3
     assert len(house.entries("identity.client.slowed")) == 1
 
 
@@ -75,6 +75,18 @@ def test_many_alerts_become_one_for_each_detector(house: House) -> None:
     ]
     assert len(house.raise_(*strangers).new) == 1
     assert len(house.alerts()) == before + 1
+
+
+def test_many_who_should_be_stopped_and_may_not_be_fill_nothing(house: House) -> None:
+    flood = [
+        Signal(detector="misses", severity="high", time_us=house.now_us, principal=new_id())
+        for _ in range(MOST_ALERTS_PER_HOUR + 400)
+    ]
+    house.raise_(house.signal())
+    assert len(house.raise_(*flood).new) == MOST_ALERTS_PER_HOUR
+    size = house.instance.size()
+    house.raise_(*flood)
+    assert house.instance.size() - size <= 3
 
 
 def test_after_its_window_the_same_is_a_new_alert(house: House) -> None:
