@@ -250,6 +250,18 @@ _TEXTS: Mapping[str, tuple[Text, Text]] = {
             "Detectoren horen niet te falen: meld het.",
         ),
     ),
+    "outside": (
+        Text(
+            "Outside its own cases",
+            "{who} asked for many records of {dataset} that are not in its caseload.",
+            "Who works on cases of its own seldom needs another's.",
+        ),
+        Text(
+            "Buiten de eigen zaken",
+            "{who} vroeg veel records van {dataset} op die niet bij de eigen zaken horen.",
+            "Wie aan eigen zaken werkt, heeft zelden die van een ander nodig.",
+        ),
+    ),
     "several": (
         Text(
             "Several weak signs together",
