@@ -7,7 +7,8 @@ import msgspec
 from keten.watch.alerts import Raised, Seen
 from keten.watch.model import Fact, Response, Severity, State, Verdict
 
-MOST_SIGNALS = 2000
+MOST_SIGNALS = 256
+"""At once: others' jobs wait for the writer meanwhile."""
 MOST_ALERTS = 1000
 
 

@@ -142,7 +142,7 @@ class Raising:
 
     def _new(self, writing: Writing, signal: Signal, wanted: Response, tally: _Tally) -> str:
         dataset = _dataset(writing.connection, signal.dataset)
-        supplier = signal.supplier or self._supplier_of(writing, signal.principal)
+        supplier = self._supplier_of(writing, signal.principal) or signal.supplier  # the register's word first
         made = Alert(
             id=(alert_id := new_id()),
             name=alert_id,
