@@ -21,7 +21,9 @@ ALERT_RAISED = kind(
     "watch.alert.raised", "The watch saw something: an alert, with what was done about it.", DECLARED | _SAID
 )
 ALERT_GREW = kind(
-    "watch.alert.grew", "More of what an alert is about: it grew tenfold, got worse, or called for more.", CHANGED | _SAID
+    "watch.alert.grew",
+    "More of what an alert is about: it grew tenfold, got worse, or called for more.",
+    CHANGED | _SAID,
 )
 ALERT_HANDLED = kind(
     "watch.alert.handled",
