@@ -27,6 +27,7 @@ COMMANDS = (
     "keten.cli.operator.destroying",
     "keten.cli.operator.subjects",
     "keten.cli.operator.holds",
+    "keten.cli.operator.alerting",
     "keten.cli.operator.ledger",
     "keten.cli.operator.backing_up",
     "keten.cli.operator.restoring",

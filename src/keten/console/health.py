@@ -135,6 +135,8 @@ def _settings(seen: Seen) -> Iterator[Concern]:
     geo = seen.settings.geo
     if seen.countries_named and not geo.database and not geo.networks:
         yield Concern("no-geo", grave=True)
+    if not seen.settings.watch.enabled:
+        yield Concern("watch-off")
     bind = seen.settings.console.bind
     if bind and not bind.startswith(_LOOPBACK):
         yield Concern("console-open", {"bind": bind})

@@ -37,6 +37,10 @@ OTHERS: dict[str, Reason] = {
         "The SFTP session is over.",
         "De SFTP-sessie is voorbij.",
     ),
+    "sign-in-again": Reason(
+        "What was signed in with is over: it was signed out. Signing in again is all it takes.",
+        "Waarmee is aangemeld, geldt niet meer: het is afgemeld. Opnieuw aanmelden volstaat.",
+    ),
     "budget-spent": Reason(
         "There are more records in it than are left of the budget in this window.",
         "Er zitten meer records in dan er in dit tijdvak van het budget over zijn.",

@@ -95,7 +95,8 @@ class Sharing:
         contents: dict[str, Content] = {}  # 3
         shares: list[Share] = []
         for one, decision in zip(ends, decisions, strict=True):
-            shares.append(self._share(connection, one, decision, _content(rows, contents, one, now_us), history))
+            content = _content(rows, contents, one, now_us)
+            shares.append(self._share(connection, one, decision, content, history, now_us))
         hidden = {row_id for row_id, _title, _supplier in suppliers} - shown
         titles = {row_id: title for row_id, title, _supplier in suppliers}
         grants = {one.grant.id for one in ends}
@@ -124,9 +125,10 @@ class Sharing:
         decision: Decision | None,
         content: Content,
         history: History,
+        now_us: int,
     ) -> Share:
         grant, contract, dataset, supplier = ends.grant, ends.contract, ends.dataset, ends.supplier
-        active = sum(one.ended is None for one in ends.clients)
+        active = sum(one.ended is None and not one.suspended_at(now_us) for one in ends.clients)
         state, reasons = _state(ends, decision)
         since_us, until_us = self._since_us(connection, history, grant, contract), _until_us(ends, decision)
         return Share(
@@ -175,13 +177,13 @@ class Sharing:
 
 
 def _slice(ends: _Ends, now_us: int) -> Attributes | None:
-    """What is decided upon: a system of the supplier, one that has not ended if there is one, opening the dataset.
+    """What is decided upon: a system of the supplier, one that may act if there is one, opening the dataset.
 
     It asks from a country that the contract names: from where it really asks is not known beforehand.
     """
     if ends.supplier is None or ends.contract is None or ends.dataset is None or not ends.clients:
         return None
-    asking = next((one for one in ends.clients if one.ended is None), ends.clients[0])
+    asking = min(ends.clients, key=lambda one: (one.ended is not None, one.suspended_at(now_us)))
     country = next(iter(ends.contract.countries), "")
     asked = Asked(asking.id, ends.dataset.id, "open", country, now_us)
     try:

@@ -129,6 +129,11 @@ CONCERNS: dict[str, tuple[str, str, str]] = {
         N_("Set [geo] in keten.toml."),
         "",
     ),
+    "watch-off": (
+        N_("The watch is switched off: nobody looks at what goes out."),
+        N_("Set enabled = true under [watch] in keten.toml."),
+        "",
+    ),
     "console-open": (
         N_("This page is open to the network at %(bind)s, without signing in."),
         N_("Let only the organisation's own network reach it, or bind it to 127.0.0.1."),

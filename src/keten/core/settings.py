@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -127,6 +128,35 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bind: str = ""
 
 
+Severity = Literal["low", "medium", "high"]
+Response = Literal["note", "alert", "slow", "step-up", "suspend", "freeze"]
+Rungs = dict[Severity, Response]
+
+
+class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the watch does about what it sees. Durations are as "10m", "4h", "7d".
+
+    window: signals of one detector, principal and dataset within it are one alert. ladder: detector (or "default") →
+    severity → response, where it differs from the built-in; datasets: the same, by the name of a dataset.
+    suspend_for, freeze_for, slow_for: how long a response lasts. slow_per_minute: requests. fine_for: how long what
+    was said to be fine is not signalled again. most_per_hour, most_per_day: principals that the watch itself may
+    suspend; most_percent: and how many of all active ones; at least one may always be.
+    """
+
+    enabled: bool = True
+    window: str = "1h"
+    ladder: dict[str, Rungs] = {}
+    datasets: dict[str, dict[str, Rungs]] = {}
+    suspend_for: str = "4h"
+    freeze_for: str = "1h"
+    slow_for: str = "1h"
+    slow_per_minute: int = 30
+    fine_for: str = "7d"
+    most_per_hour: int = 5
+    most_per_day: int = 20
+    most_percent: int = 10
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -144,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     erasure: Erasure = Erasure()
     export: Export = Export()
     metrics: Metrics = Metrics()
+    watch: Watch = Watch()
 
     @property
     def paths(self) -> Paths:
@@ -153,7 +184,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def has_work(self) -> bool:
         """Whether there is anything for the worker to do."""
-        return self.has_outside or bool(self.export.destinations) or bool(self.metrics.bind)
+        return self.has_outside or self.watch.enabled or bool(self.export.destinations) or bool(self.metrics.bind)
 
     @property
     def has_outside(self) -> bool:
@@ -206,6 +237,7 @@ class Paths:
         self.tls_certificate = self.gateway / "tls.pem"
         self.tls_key = self.gateway / "tls.key"
         self.ssh_host_key = self.gateway / "ssh_host_ed25519_key"
+        self.watch = home / "worker" / "watch"  # worker only: what its detectors remember
         self.ca = home / "ca.pem"  # public
         self.outbox = home / "worker" / "outbox"  # worker only: how far each destination is
         self.run = home / "run"
@@ -277,6 +309,7 @@ def _check(settings: Settings, path: str) -> None:
             _network(network, f"{path}: [{section}] trusted_proxies")
     _check_outside(settings, path)
     _check_export(settings, path)
+    _check_watch(settings.watch, path)
     if settings.erasure.approvers not in (1, 2):
         raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")
     require_database(settings.database, path)
@@ -314,6 +347,18 @@ def _check_export(settings: Settings, path: str) -> None:
     check_destinations(settings.export.destinations, path)
     if metrics and metrics not in _LOOPBACK:
         raise Invalid("settings", f"{path}: [metrics] bind is 127.0.0.1:PORT, [::1]:PORT or localhost:PORT.")
+
+
+def _check_watch(watch: Watch, path: str) -> None:
+    for key in ("window", "suspend_for", "freeze_for", "slow_for", "fine_for"):
+        try:
+            duration(getattr(watch, key))
+        except ValueError as error:
+            raise Invalid("settings", f"{path}: [watch] {key}: {error}.") from error
+    most_of = {"slow_per_minute": 60_000, "most_per_hour": 10**9, "most_per_day": 10**9, "most_percent": 100}
+    for key, most in most_of.items():
+        if not 1 <= getattr(watch, key) <= most:
+            raise Invalid("settings", f"{path}: [watch] {key} is a number of 1 to {most}.")
 
 
 def require_database(found: Database, path: str) -> None:

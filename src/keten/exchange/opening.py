@@ -41,7 +41,7 @@ class Stale(Conflict):
 class Request(msgspec.Struct, frozen=True, gc=False):
     """One access asked for. `start` < 0: the last -start bytes. `length` -1: to the end. `describe`: metadata only.
 
-    key: fingerprint of the key that the client signed in with.
+    key, began_us: fingerprint of the key that the client signed in with, and when.
     """
 
     client: str
@@ -53,6 +53,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     length: int = -1
     describe: bool = False
     key: str = ""
+    began_us: int = 0
 
 
 class Evaluated(msgspec.Struct, frozen=True, gc=False):

@@ -1,8 +1,9 @@
-"""Whether a client's supplier has any contract that runs now; without one, not even a token is given out."""
+"""Whether a client may sign in: not suspended, and its supplier has a contract that runs. Else there is no token."""
 
 from __future__ import annotations
 
 from keten.identity.model import Client
+from keten.suppliers.model import Supplier
 from keten.suppliers.register import Register
 
 
@@ -13,6 +14,9 @@ def reasons_against(register: Register, client: Client, now_us: int) -> tuple[st
     supplier = register.supplier(client.supplier)
     if supplier is None or supplier.ended is not None:
         return ("supplier-ended",)
+    restrained = restraints_against(client, supplier, now_us)
+    if restrained:
+        return restrained
     contracts = register.contracts_of(client.supplier)
     if any(one.ended is None and one.starts_us <= now_us < one.ends_us for one in contracts):
         return ()
@@ -21,3 +25,10 @@ def reasons_against(register: Register, client: Client, now_us: int) -> tuple[st
     if any(one.ended is None and now_us < one.starts_us for one in contracts):
         return ("contract-not-started",)
     return ("contract-ended",) if contracts else ("no-contract",)
+
+
+def restraints_against(client: Client, supplier: Supplier | None, now_us: int) -> tuple[str, ...]:
+    """Why this client, which has not ended, gets nothing for a while; empty when it may go on."""
+    if client.suspended_at(now_us):
+        return ("suspended",)
+    return ("supplier-frozen",) if supplier is not None and supplier.frozen_at(now_us) else ()

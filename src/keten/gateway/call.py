@@ -130,7 +130,7 @@ class Call:
             *problem.headers,
         ]
         if problem.kind in RETRY_SECONDS:
-            headers.append((b"retry-after", RETRY_SECONDS[problem.kind]))
+            headers.append((b"retry-after", problem.retry_after.encode("ascii") or RETRY_SECONDS[problem.kind]))
         instance = self.raw_path[:500]
         await self.answer(KINDS[problem.kind].status, headers, body_of(problem, instance, self.request_id, dutch=dutch))
 

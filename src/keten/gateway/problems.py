@@ -180,16 +180,23 @@ class Problem(Exception):
     """A request's failure as it is shown.
 
     code: a stable word of docs/formats/reasons.md, for sign-in and the principal's own limits only. told: more of them.
+    retry_after: seconds, in place of those of the kind.
     """
 
     def __init__(
-        self, kind: str, code: str = "", headers: Headers | None = None, told: dict[str, str] | None = None
+        self,
+        kind: str,
+        code: str = "",
+        headers: Headers | None = None,
+        told: dict[str, str] | None = None,
+        retry_after: str = "",
     ) -> None:
         super().__init__(kind, code)
         self.kind = kind
         self.code = code
         self.headers = headers or []
         self.told = told or {}
+        self.retry_after = retry_after
 
     @property
     def status(self) -> int:
@@ -220,6 +227,8 @@ def problem_of(error: KetenError) -> Problem:
     if data.get("entry"):
         headers.append((b"keten-entry", data["entry"].encode("latin-1")))
         headers.append((b"keten-entry-index", data["index"].encode("latin-1")))
+    if error.code == "slowed":  # whose proof held: it is told its own limits (law 8)
+        return Problem(kind, error.code, headers, data.get("retry_after", ""))
     return Problem(kind, code, headers)
 
 

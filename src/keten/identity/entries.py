@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keten.ledger.kinds import kind
+from keten.ledger.kinds import Kind, kind
 
 DECLARED = {
     "table": "the table of the register",
@@ -31,3 +31,19 @@ CLIENT_DECLARED = kind("identity.client.declared", "A supplier's system account 
 CLIENT_CHANGED = kind("identity.client.changed", "A system account changed, such as its keys.", CHANGED)
 CLIENT_ENDED = kind("identity.client.ended", "A system account's access ended, for good.", ENDED)
 CLIENT_ERASED = kind("identity.client.erased", "What the register said about a system account was erased.", ERASED)
+
+_RESTRAINED = CHANGED | {"after": "the row with `restraint`: until when (microseconds UTC), why and by whom"}
+
+
+def _restraints(noun: str, of: str) -> dict[str, Kind]:
+    """The kinds of what a principal may not for a while, by what it is."""
+    return {
+        "suspended": kind(f"identity.{noun}.suspended", f"{of} gets no access until a moment.", _RESTRAINED),
+        "slowed": kind(f"identity.{noun}.slowed", f"{of} may make so many requests a minute only.", _RESTRAINED),
+        "signed_out": kind(f"identity.{noun}.signed_out", f"{of} has to sign in anew.", _RESTRAINED),
+        "released": kind(f"identity.{noun}.released", f"{of} may again what it might not for a while.", _RESTRAINED),
+    }
+
+
+PERSON_RESTRAINED = _restraints("person", "A person")
+CLIENT_RESTRAINED = _restraints("client", "A system account")

@@ -21,7 +21,44 @@ class EndableRow(BoundRow, frozen=True, kw_only=True):
     ended: Ended | None = None
 
 
-class Person(EndableRow, frozen=True, kw_only=True):
+class Restraint(msgspec.Struct, frozen=True, gc=False):
+    """What a principal may not for a while; each part ends by itself at its moment (microseconds UTC; 0: it may).
+
+    suspended_until_us: until then it gets no access. slowed_until_us: until then at most `per_minute` requests a
+    minute. anew_us: what it signed in with up to this moment is over, and it must sign in anew. reason, by: of the
+    last change.
+    """
+
+    suspended_until_us: int = 0
+    slowed_until_us: int = 0
+    per_minute: int = 0
+    anew_us: int = 0
+    reason: str = ""
+    by: str = ""
+
+
+class PrincipalRow(EndableRow, frozen=True, kw_only=True):
+    """A row of somebody or something that acts. Being suspended is not being revoked: it ends by itself."""
+
+    restraint: Restraint | None = None
+
+    def suspended_at(self, now_us: int) -> bool:
+        """Whether it gets no access at a moment."""
+        return self.restraint is not None and now_us < self.restraint.suspended_until_us
+
+    def slowed_at(self, now_us: int) -> int:
+        """How many requests a minute it may make at a moment; 0: there is no such limit."""
+        if self.restraint is None or now_us >= self.restraint.slowed_until_us:
+            return 0
+        return self.restraint.per_minute
+
+    @property
+    def anew_us(self) -> int:
+        """Only what it signed in with after this moment holds; 0: whatever it signed in with."""
+        return self.restraint.anew_us if self.restraint is not None else 0
+
+
+class Person(PrincipalRow, frozen=True, kw_only=True):
     """A human of the organisation (`supplier` "") or of a supplier (its random id).
 
     sealed: base64 of the JSON object {"email"}, sealed under the person's own subject key (law 7).
@@ -34,7 +71,7 @@ class Person(EndableRow, frozen=True, kw_only=True):
     erased: str = ""
 
 
-class Client(EndableRow, frozen=True, kw_only=True):
+class Client(PrincipalRow, frozen=True, kw_only=True):
     """A system account of a supplier (its random id).
 
     keys: OpenSSH public keys without comment, "ssh-ed25519 <base64>"; two while rotating. erased: as of a person.

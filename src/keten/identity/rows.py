@@ -80,9 +80,12 @@ class Rows(Generic[T]):
         """Write a new row with its entry; returns the entry's index."""
         return self._write(writing, None, row, self._declared, actor)
 
-    def change(self, writing: Writing, before: T, after: T, actor: str) -> int:
-        """Replace a row, with its entry; returns the entry's index. `Conflict` ("row-gone") when it is not there."""
-        return self._write(writing, before, after, self._changed, actor)
+    def change(self, writing: Writing, before: T, after: T, actor: str, kind: Kind | None = None) -> int:
+        """Replace a row, with its entry; returns the entry's index. `Conflict` ("row-gone") when it is not there.
+
+        kind: of the entry, where it says more than that the row changed.
+        """
+        return self._write(writing, before, after, kind or self._changed, actor)
 
     def _write(self, writing: Writing, before: T | None, after: T, kind: Kind, actor: str) -> int:
         subjects = (after.id,) if self._principal else ()
@@ -128,6 +131,25 @@ def erase(writing: Writing, row: Person | Client, fingerprint: str, actor: str) 
         table, kind, word = tables.clients, entries.CLIENT_ERASED, "client"
         left = Client(id=row.id, name=row.id, ended=ended, supplier=row.supplier, keys=(), erased=fingerprint)
     return writing.rewrite(table, left, kind, actor, _of_supplier(word)(left), {})
+
+
+class _Standing(msgspec.Struct, frozen=True, gc=False):
+    ended: Any = None
+
+
+def active_clients(connection: Connection, supplier: str = "") -> int:
+    """How many system accounts have not ended, of one supplier or of all. Counted, not checked against the ledger."""
+    statement = select(tables.clients.c.body)
+    if supplier:
+        statement = statement.where(tables.clients.c.supplier == supplier)
+    read = msgspec.json.Decoder(_Standing).decode
+    count = 0
+    for body in connection.execute(statement).scalars():
+        try:
+            count += read(body).ended is None
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+            continue
+    return count
 
 
 def _of_supplier(word: str) -> Callable[[Person | Client], dict[str, str]]:

@@ -67,8 +67,8 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who asks, proven for this one request.
 
     key: fingerprint of the client's key at sign-in. via: "https" or "sftp". serial: of the sign-in, as in its entry.
-    jkt: thumbprint of the DPoP key (empty for SFTP). session: SFTP session id. until_us: when token or session is
-    over.
+    jkt: thumbprint of the DPoP key (empty for SFTP). session: SFTP session id. began_us, until_us: since when and
+    until when token or session hold.
     """
 
     client_id: str
@@ -79,6 +79,7 @@ class Principal(msgspec.Struct, frozen=True, gc=False):
     until_us: int
     jkt: bytes = b""
     session: str = ""
+    began_us: int = 0
 
 
 class SignIn:
@@ -251,10 +252,10 @@ class SignIn:
         3. The DPoP proof is for this request and token, by the key the token is bound to.
         4. It was not seen before.
         5. The client is there, and has not ended.
-        6. The key it signed in with is still one of its keys.
+        6. The key it signed in with is still one of its keys, and it need not sign in anew.
 
         Raises `Refused`: "token-invalid", "token-expired", "proof-invalid", "proof-expired", "proof-replayed",
-        "use_dpop_nonce", "client-ended", "key-unknown"; `Busy` ("too-many-proofs").
+        "use_dpop_nonce", "client-ended", "key-unknown", "sign-in-again"; `Busy` ("too-many-proofs").
         """
         claims = self._tokens.open(proof.token, now_us)  # 1
         try:
@@ -265,7 +266,8 @@ class SignIn:
             self.dpop.use(shown, now_us)  # 4
         except Refused as error:
             raise _about(error, claims.client_id) from error
-        client = self.standing(claims.client_id, claims.fingerprint)  # 5, 6
+        began_us = claims.expires_us - self._tokens.lifetime_s * SECOND
+        client = self.standing(claims.client_id, claims.fingerprint, began_us)  # 5, 6
         return Principal(
             client.id,
             client.supplier,
@@ -274,15 +276,16 @@ class SignIn:
             claims.serial,
             claims.expires_us,
             jkt=claims.jkt,
+            began_us=began_us,
         )
 
     def check_session(self, proof: SessionProof, now_us: int) -> Principal:
         """Check one request within an SFTP session: it is open, and its client and key still stand.
 
-        Raises `Refused`: "session-ended", "client-ended", "key-unknown".
+        Raises `Refused`: "session-ended", "client-ended", "key-unknown", "sign-in-again".
         """
         session = self.sessions.get(proof.session, now_us)
-        client = self.standing(session.client_id, session.fingerprint)
+        client = self.standing(session.client_id, session.fingerprint, session.began_us)
         return Principal(
             client.id,
             client.supplier,
@@ -291,6 +294,7 @@ class SignIn:
             session.serial,
             session.expires_us,
             session=session.id,
+            began_us=session.began_us,
         )
 
     def clock_accepted(self, newest_us: int) -> None:
@@ -341,14 +345,19 @@ class SignIn:
         if not any(url.startswith(each + "/") for each in self._issuers):
             raise invalid("the address is not ours")
 
-    def standing(self, client_id: str, fingerprint: str) -> Client:
-        """The client, which is there, has not ended, and still has the key it signed in with. Raises `Refused`."""
+    def standing(self, client_id: str, fingerprint: str, began_us: int) -> Client:
+        """The client, which is there, has not ended, and still has the key it signed in with. Raises `Refused`.
+
+        began_us: when it signed in; "sign-in-again" when what was signed in with then is over.
+        """
         client = self._clients(client_id)
         if client is None:
             raise Refused("key-unknown", "the client is gone", cause="client-unknown")
         _require_running(client)
         if _find(keyring(client.keys), fingerprint) is None:
             raise Refused("key-unknown", "the key of the sign-in was taken out", client_id=client_id, proven=True)
+        if client.anew_us and began_us <= client.anew_us:
+            raise Refused("sign-in-again", "it was signed out", client_id=client_id, proven=True)
         return client
 
 

@@ -12,11 +12,12 @@ from keten.identity.errors import Refused, too_many
 
 
 class Session(msgspec.Struct, frozen=True, gc=False):
-    """An open session: whose, signed in with which key, until when (exclusive), and its sign-in's `serial`."""
+    """An open session: whose, signed in with which key, since and until when (exclusive), its sign-in's `serial`."""
 
     id: str
     client_id: str
     fingerprint: str
+    began_us: int
     expires_us: int
     serial: str
 
@@ -51,7 +52,7 @@ class Sessions:
     def open(self, client_id: str, fingerprint: str, serial: str, now_us: int) -> Session:
         """Open a session. Raises `Busy` ("too-many-sessions")."""
         self.require_room(client_id, now_us)
-        session = Session(new_id(), client_id, fingerprint, now_us + self._lifetime_us, serial)
+        session = Session(new_id(), client_id, fingerprint, now_us, now_us + self._lifetime_us, serial)
         self._open[session.id] = session
         self._of.setdefault(client_id, set()).add(session.id)
         return session

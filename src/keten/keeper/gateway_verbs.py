@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -191,15 +191,21 @@ class GatewayVerbs:
             gateway.push("cut", cut)
         return self._next_push
 
-    def changed(self, ended: frozenset[str] = frozenset()) -> None:
-        """The register changed; called before whoever changed it hears that it is done. `ended`: rows that ended.
+    def changed(self, stopped: Mapping[str, str] | None = None) -> None:
+        """The register changed; called before whoever changed it hears that it is done.
 
-        1. What hangs on a row that ended is cut at once: with it, an access is over, whatever else holds.
+        stopped: rows that ended or are suspended, each with the reason.
+
+        1. What hangs on such a row is cut at once: with it, an access is over, whatever else holds.
         2. Everything else under way is decided again, which takes up to a millisecond each, and cut where it must be.
         """
-        at_once = [running.opening for running in self._trusted.accesses if running.hangs_on(ended)] if ended else []
-        if at_once:
-            self.push_cut(tuple(at_once), (), "revoked")  # 1
+        at_once: list[str] = []
+        for reason in dict.fromkeys((stopped or {}).values()):
+            rows = frozenset(row for row, why in (stopped or {}).items() if why == reason)
+            hanging = [running.opening for running in self._trusted.accesses if running.hangs_on(rows)]
+            if hanging:
+                self.push_cut(tuple(hanging), (), reason)  # 1
+                at_once += hanging
         self.last_change = self._reconsider(at_once)  # 2
 
     def _reconsider(self, cut: list[str]) -> tuple[int, int]:
@@ -245,7 +251,7 @@ class GatewayVerbs:
         if not isinstance(decision, Allow):
             return decision.reasons
         promised = opened.outcome.decision
-        reasons = trusted.sign_ins.reasons_against(request.client, request.key, now_us)
+        reasons = trusted.sign_ins.reasons_against(request.client, request.key, request.began_us, now_us)
         if not reasons and isinstance(promised, Allow) and decision.valid_until_us < promised.valid_until_us:
             return ("ends-sooner",)
         return reasons
@@ -274,22 +280,23 @@ class GatewayVerbs:
         self._trusted.sign_in.sessions.end(session)
 
     def _who(self, caller: said.Caller) -> tuple[Principal, str]:
-        """Step 1: verify the caller's own proof. Raises `Denied`; a stranger's refusal is counted (law 4)."""
+        """Step 1: verify the caller's own proof; it is not held back. Raises `Denied`, counted (law 4), and `Busy`."""
         trusted = self._trusted
         trusted.door.fresh()
         try:
             principal = trusted.sign_in.check_caller(caller, trusted.clock.outside())
+            trusted.sign_ins.require_free(principal.client_id, trusted.clock.now())
         except Denied as error:
             method: Method = "session" if caller.session is not None else "token"
             trusted.sign_ins.refused(trusted.writer, error, caller.address, method)
             raise
         return principal, trusted.countries.country(caller.address, direct=caller.direct)
 
-    def _still(self, client: str, key: str, session: str, now_us: int) -> None:
+    def _still(self, client: str, key: str, began_us: int, session: str, now_us: int) -> None:
         """The register changed since the proof was verified: client, key and session must still stand (`Denied`)."""
         if session:
             self._trusted.sign_in.sessions.get(session, self._trusted.clock.outside())
-        reasons = self._trusted.sign_ins.reasons_against(client, key, now_us)
+        reasons = self._trusted.sign_ins.reasons_against(client, key, began_us, now_us)
         if reasons:
             raise Denied(reasons[0], "Access of this client has ended, or has not begun.")
 
@@ -309,7 +316,9 @@ class GatewayVerbs:
 
     def _standing(self, caller: said.Caller, principal: Principal) -> Callable[[], None]:
         session = caller.session.session if caller.session else ""
-        return lambda: self._still(principal.client_id, principal.key, session, self._trusted.clock.now())
+        return lambda: self._still(
+            principal.client_id, principal.key, principal.began_us, session, self._trusted.clock.now()
+        )
 
     def open(self, connection: Connection, body: said.OpenObject, reply: Reply) -> None:
         """The way of one request.
@@ -332,6 +341,7 @@ class GatewayVerbs:
             body.length,
             body.describe,
             principal.key,
+            principal.began_us,
         )
         session = body.caller.session.session if body.caller.session else ""
         if session:  # which counts as one transfer, whatever is open in it
@@ -356,7 +366,7 @@ class GatewayVerbs:
         trusted = self._trusted
         now = trusted.clock.now()
         if attempt > 1:
-            self._still(request.client, request.key, session, now)
+            self._still(request.client, request.key, request.began_us, session, now)
         evaluated = trusted.door.evaluate(request, now)  # 2, 3
 
         def done(job: Job[Committed | None], batch: Batch | None) -> None:

@@ -88,6 +88,7 @@ def make_folders(paths: Paths, files: Files) -> None:
         (paths.store, 0o750),
         (paths.ledger, 0o755),
         (paths.gateway, 0o700),
+        (paths.watch, 0o700),
         (paths.run, 0o755),
         (paths.operator_socket.parent, 0o750),
         (paths.gateway_socket.parent, 0o755),

@@ -24,6 +24,7 @@ from keten.keeper.record_verbs import RecordVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.subject_verbs import SubjectVerbs
 from keten.keeper.trusted import Trusted
+from keten.keeper.watch_verbs import WatchVerbs
 from keten.keeper.witness_verbs import WitnessVerbs
 from keten.keeper.writer import sealed_in
 from keten.ledger.model import Draft
@@ -56,6 +57,7 @@ class OperatorVerbs:
         self._records = RecordVerbs(trusted)
         self._outside = WitnessVerbs(trusted)
         self.subjects = SubjectVerbs(trusted, gateways, self)
+        self._watch = WatchVerbs(trusted, self)
 
     def verbs(self) -> dict[str, Verb]:
         """Verb → what it does, for the socket."""
@@ -75,6 +77,7 @@ class OperatorVerbs:
             **self._records.verbs(),
             **self._outside.verbs(),
             **self.subjects.verbs(),
+            **self._watch.verbs(),
         }
 
     # ---- the keeper itself -----------------------------------------------------------------------------------

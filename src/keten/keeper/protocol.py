@@ -22,6 +22,7 @@ from keten.keeper.record_protocol import RECORD_VERBS
 from keten.keeper.subject_protocol import SUBJECT_VERBS
 from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
+from keten.keeper.watch_protocol import WATCH_VERBS
 from keten.keeper.witness_protocol import WITNESS_VERBS
 
 MAX_GATEWAY_FRAME = 1024 * 1024
@@ -465,6 +466,7 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     **RECORD_VERBS,
     **WITNESS_VERBS,
     **SUBJECT_VERBS,
+    **WATCH_VERBS,
 }
 
 PUSHES: dict[str, type] = {"cut": Cut}

@@ -10,9 +10,10 @@ from keten.core.clock import Clock
 from keten.core.errors import Busy, Corrupt, Denied, KetenError
 from keten.exchange.opening import Door, Stale
 from keten.exchange.refusals import DoorRefusals
-from keten.exchange.standing import reasons_against
-from keten.identity.errors import Refused
+from keten.exchange.standing import reasons_against, restraints_against
+from keten.identity.errors import PUBLIC, Refused
 from keten.identity.model import Client
+from keten.identity.pace import Pace
 from keten.identity.service import SignedIn, SignIn
 from keten.identity.signin_entries import Method
 from keten.keeper import protocol as said
@@ -35,6 +36,7 @@ class SignIns:
         self._door = door
         self._clock = clock
         self.refusals = DoorRefusals()
+        self._pace = Pace()
 
     async def token(self, writer: Writer, request: said.TokenRequest) -> said.TokenGranted:
         """A token (RFC 6749 §4.4).
@@ -107,7 +109,7 @@ class SignIns:
 
         Raises `Refused`; `Unavailable` when the clock has jumped meanwhile.
         """
-        reasons = self.reasons_against(signed_in.client_id, signed_in.key, self._clock.now())
+        reasons = self.reasons_against(signed_in.client_id, signed_in.key, signed_in.at_us, self._clock.now())
         if reasons:
             raise _ended(reasons[0], signed_in.client_id)
 
@@ -129,17 +131,36 @@ class SignIns:
         ended = [
             session.id
             for session in self._sign_in.sessions.all()
-            if self.reasons_against(session.client_id, session.fingerprint, now_us)
+            if self.reasons_against(session.client_id, session.fingerprint, session.began_us, now_us)
         ]
         for session in ended:
             self._sign_in.sessions.end(session)
         return ended
 
-    def reasons_against(self, client_id: str, fingerprint: str, now_us: int) -> tuple[str, ...]:
-        """Why what this client began with this key may not go on; empty when it may."""
+    def require_free(self, client_id: str, now_us: int) -> None:
+        """A caller whose proof holds is not suspended, and not asking too fast, at this moment.
+
+        It is told why (law 8). Raises `Refused` ("suspended", "supplier-frozen"), `Slowed`.
+        """
+        try:
+            client = self._register.client(client_id)
+            supplier = self._register.supplier(client.supplier) if client else None
+        except Corrupt:
+            return  # what comes next decides upon that, and records it
+        if client is None:
+            return
+        reasons = restraints_against(client, supplier, now_us)
+        if reasons:
+            raise _ended(reasons[0], client_id)
+        per_minute = client.slowed_at(now_us)
+        if per_minute:
+            self._pace.require(client_id, per_minute, now_us)
+
+    def reasons_against(self, client_id: str, fingerprint: str, began_us: int, now_us: int) -> tuple[str, ...]:
+        """Why what this client began with this key, signed in at `began_us`, may not go on; empty when it may."""
         self._door().fresh()
         try:
-            client = self._sign_in.standing(client_id, fingerprint)
+            client = self._sign_in.standing(client_id, fingerprint, began_us)
         except Refused as error:
             return (error.code,)
         except Corrupt:
@@ -181,7 +202,7 @@ class SignIns:
 
 
 def _ended(reason: str, client_id: str) -> Refused:
-    public = "Access of this client has ended, or has not begun."
+    public = PUBLIC.get(reason, "Access of this client has ended, or has not begun.")
     return Refused(reason, public=public, client_id=client_id, proven=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -52,7 +52,7 @@ from keten.policy.country import Countries
 from keten.policy.engine import Engine
 from keten.policy.service import Decisions
 from keten.suppliers.register import Register
-from keten.suppliers.rows import BY_WORD, ENDINGS, ended_by
+from keten.suppliers.rows import BY_WORD, ENDINGS, stopped_by
 from keten.vault.entries import OBJECT_DESTROYED
 from keten.vault.keys import Keys
 
@@ -100,7 +100,7 @@ class Trusted:
         verifier = Verifier.parse(self.verifier_key)
         if (paths.ledger / "key.pub").read_text(encoding="utf-8").strip() != self.verifier_key:
             raise Corrupt("key-changed", "ledger/key.pub is not the key that signs this ledger.", str(paths.ledger))
-        self.on_change: Callable[[frozenset[str]], None] = lambda _ended: None
+        self.on_change: Callable[[Mapping[str, str]], None] = lambda _stopped: None
         self._root = root
         self.moved = False
         self._loop = asyncio.get_running_loop()
@@ -215,12 +215,12 @@ class Trusted:
             # Raised here, so that no access decided on the rows of before can be recorded after their change.
             self.epoch += 1
             self.addresses.forget()
-            self._loop.call_soon_threadsafe(self._changed, ended_by(batch.drafts))
+            self._loop.call_soon_threadsafe(self._changed, stopped_by(batch.drafts))
             self.carrying.wake()
         self.publishing.offer(batch)
 
-    def _changed(self, ended: frozenset[str]) -> None:
-        self.on_change(ended)
+    def _changed(self, stopped: Mapping[str, str]) -> None:
+        self.on_change(stopped)
 
     def authority(self) -> Authority:
         """The instance's own authority for TLS certificates."""

@@ -51,7 +51,7 @@ class OnCommit(Protocol):
     """Told of every commit, once durable and before the next transaction begins, in whichever thread committed it."""
 
     def __call__(self, batch: Batch, *, changed: bool) -> None:
-        """`changed`: a row of the register was declared or changed."""
+        """`changed`: a row that decisions look at was declared or changed."""
 
 
 class Disk(msgspec.Struct, frozen=True):
@@ -314,7 +314,7 @@ class Writer:
         if batch is not None:
             self._newest.add(batch.first, batch.drafts)
             self._newest.erased(prepared.writing.erased)
-            self._on_commit(batch, changed=prepared.writing.changed)
+            self._on_commit(batch, changed=prepared.writing.decides)
 
     def _spare_disk(self, jobs: list[Job[Any]]) -> None:
         if self._short_of_disk():

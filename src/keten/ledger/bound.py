@@ -64,8 +64,11 @@ class _ChangePayload(msgspec.Struct, frozen=True, gc=False):
 _decode_change = msgspec.json.Decoder(_ChangePayload).decode
 
 
-def bound_table(name: str, kind: type[BoundRow], *columns: Column[Any]) -> Table:
-    """Declare a table of bound rows of type `kind`; each extra column is named after a field of that type."""
+def bound_table(name: str, kind: type[BoundRow], *columns: Column[Any], decides: bool = True) -> Table:
+    """Declare a table of bound rows of type `kind`; each extra column is named after a field of that type.
+
+    decides: whether a decision may look at such a row, so that a change of one ends what was remembered of the others.
+    """
     table = Table(
         name,
         metadata,
@@ -74,6 +77,7 @@ def bound_table(name: str, kind: type[BoundRow], *columns: Column[Any]) -> Table
         *columns,
         Column("body", LargeBinary, nullable=False),
         Column("entry", Index, nullable=False),
+        info={"decides": decides},
     )
     _TABLES[name] = (table, kind)
     return table

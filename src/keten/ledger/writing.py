@@ -48,12 +48,14 @@ class Writing:
         self.erased: list[int] = []  # entries whose payload this transaction destroys
         self._inserts: dict[str, list[dict[str, Any]]] = {}
         self._changed: list[tuple[str, int]] = []
+        self.decides = False
+        """Whether a row that decisions may look at was declared or changed."""
         self.last = False
         """Whether nothing may be recorded here after this transaction: the log goes on elsewhere."""
 
     @property
     def changed(self) -> bool:
-        """Whether a row of the register was declared or changed."""
+        """Whether a bound row was declared or changed."""
         return bool(self._changed)
 
     @property
@@ -105,7 +107,7 @@ class Writing:
                 (details or {}) | bound.change_details(table, before, after),
             )
         )
-        self._changed.append((after.id, index))
+        self._noted(table, after.id, index)
         row = bound.values(table, after) | {"entry": index}
         if before is None:
             waiting = self._inserts.setdefault(table.name, [])
@@ -124,12 +126,16 @@ class Writing:
     ) -> int:
         """Change a bound row without saying what it was (`before` is null); returns the entry's index."""
         index = self.record(Draft(kind, actor, (), refs, details | bound.change_details(table, None, after)))
-        self._changed.append((after.id, index))
+        self._noted(table, after.id, index)
         self._flush_rows()
         row = bound.values(table, after) | {"entry": index}
         if self.connection.execute(update(table).where(table.c.id == after.id).values(row)).rowcount != 1:
             raise Conflict("row-gone", "The row that was to be changed is not there.", f"{table.name} {after.id}")
         return index
+
+    def _noted(self, table: Table, row_id: str, index: int) -> None:
+        self._changed.append((row_id, index))
+        self.decides = self.decides or bool(table.info["decides"])
 
     def _flush_rows(self) -> None:
         for name, rows in self._inserts.items():

@@ -30,9 +30,10 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     known: bool = False
 
     principal: str = ""
-    principal_standing: str = ""  # active, ended, blocked
+    principal_standing: str = ""  # active, suspended, ended, blocked
     supplier: str = ""
     supplier_active: bool = False
+    supplier_unfrozen: bool = False
 
     dataset: str = ""
     dataset_classification: str = ""  # public, internal, confidential, secret

@@ -43,6 +43,14 @@ REASONS: dict[str, Reason] = {
         "The person or system has been ended.",
         "De persoon of het systeemaccount is beëindigd.",
     ),
+    "suspended": Reason(
+        "The person or system is suspended for a while.",
+        "De persoon of het systeemaccount is voor een tijd opgeschort.",
+    ),
+    "supplier-frozen": Reason(
+        "The supplier is frozen for a while.",
+        "De leverancier is voor een tijd bevroren.",
+    ),
     "principal-blocked": Reason(
         "The person or system is blocked, or its standing is not known.",
         "De persoon of het systeemaccount is geblokkeerd, of de status ervan is onbekend.",

@@ -67,9 +67,10 @@ def attributes_of(
         checked=True,
         known=True,
         principal=principal.id,
-        principal_standing="ended" if principal.ended else "active",
+        principal_standing=_standing(principal, asked.at_us),
         supplier=principal.supplier,
         supplier_active=supplier is None or supplier.ended is None,
+        supplier_unfrozen=supplier is None or not supplier.frozen_at(asked.at_us),
         dataset=dataset.id,
         dataset_classification=dataset.classification,
         dataset_active=dataset.ended is None,
@@ -97,6 +98,12 @@ def attributes_of(
         contract_countries=contract.countries,
         contract_any_country=not contract.countries,
     )
+
+
+def _standing(principal: Principal, at_us: int) -> str:
+    if principal.ended:
+        return "ended"
+    return "suspended" if principal.suspended_at(at_us) else "active"
 
 
 def check_belongs(

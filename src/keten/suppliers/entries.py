@@ -11,6 +11,9 @@ ORGANISATION_CHANGED = kind(
 )
 SUPPLIER_DECLARED = kind("suppliers.supplier.declared", "A supplier was entered into the register.", DECLARED)
 SUPPLIER_CHANGED = kind("suppliers.supplier.changed", "What the register says about a supplier changed.", CHANGED)
+_FROZEN = CHANGED | {"after": "the row with `frozen`: until when (microseconds UTC), why and by whom"}
+SUPPLIER_FROZEN = kind("suppliers.supplier.frozen", "Nobody of a supplier gets access until a moment.", _FROZEN)
+SUPPLIER_RELEASED = kind("suppliers.supplier.released", "A supplier that was frozen has access again.", CHANGED)
 SUPPLIER_ENDED = kind("suppliers.supplier.ended", "All access of a supplier ended, for good.", ENDED)
 CONTRACT_DECLARED = kind("suppliers.contract.declared", "A contract was entered into the register.", DECLARED)
 CONTRACT_CHANGED = kind("suppliers.contract.changed", "A contract's period, purposes or terms changed.", CHANGED)

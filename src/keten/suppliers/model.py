@@ -20,6 +20,14 @@ class Organisation(BoundRow, frozen=True, kw_only=True):
     timezone: str
 
 
+class Frozen(msgspec.Struct, frozen=True, gc=False):
+    """Nobody of a supplier gets access: until when (microseconds UTC), why, by whom. It ends by itself."""
+
+    until_us: int
+    reason: str
+    by: str
+
+
 class Supplier(EndableRow, frozen=True, kw_only=True):
     """A third party. `title` is what people call it (the estate file's `name`), `tier` one of `TIERS`.
 
@@ -30,6 +38,11 @@ class Supplier(EndableRow, frozen=True, kw_only=True):
     country: str
     tier: str
     budget: Limit | None = None
+    frozen: Frozen | None = None
+
+    def frozen_at(self, now_us: int) -> bool:
+        """Whether nobody of it gets access at a moment."""
+        return self.frozen is not None and now_us < self.frozen.until_us
 
 
 class Contract(EndableRow, frozen=True, kw_only=True):

@@ -221,7 +221,7 @@ class _Planner:
 
     # ---- a row from its spec ---------------------------------------------------------------------------------
 
-    def _supplier(self, spec: SupplierSpec, row_id: str, _before: Supplier | None) -> Supplier:
+    def _supplier(self, spec: SupplierSpec, row_id: str, before: Supplier | None) -> Supplier:
         return Supplier(
             id=row_id,
             name=spec.id,
@@ -229,18 +229,29 @@ class _Planner:
             country=spec.country,
             tier=spec.tier,
             budget=_limit(spec.budget),
+            frozen=before.frozen if before else None,  # an estate gives nobody back what was taken meanwhile
         )
 
     def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:
         """`sealed` stays as it is while the address does; "" asks for a new one."""
         roles = tuple(sorted(of.spec.roles)) if isinstance(of.spec, PersonSpec) else ()
         sealed = before.sealed if before is not None and self._email_of(before) == _email(of) else ""
-        return Person(id=row_id, name=of.id, supplier=self._supplier_id(of.supplier), sealed=sealed, roles=roles)
+        return Person(
+            id=row_id,
+            name=of.id,
+            supplier=self._supplier_id(of.supplier),
+            sealed=sealed,
+            roles=roles,
+            restraint=before.restraint if before else None,
+        )
 
-    def _client(self, of: _Of, row_id: str, _before: Client | None) -> Client:
+    def _client(self, of: _Of, row_id: str, before: Client | None) -> Client:
         lines = of.spec.keys if isinstance(of.spec, ClientSpec) else ()
         keys = tuple(sorted(normalised(line) for line in lines))
-        return Client(id=row_id, name=of.id, supplier=self._supplier_id(of.supplier), keys=keys)
+        restraint = before.restraint if before else None
+        return Client(
+            id=row_id, name=of.id, supplier=self._supplier_id(of.supplier), keys=keys, restraint=restraint
+        )
 
     def _contract(self, spec: ContractSpec, row_id: str, _before: Contract | None) -> Contract:
         return Contract(

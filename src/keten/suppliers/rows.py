@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from keten.datasets.rows import datasets
+from keten.identity.restraints import SIGNED_OUT, SUSPENDED
 from keten.identity.rows import EndableRows, Rows, clients, people
 from keten.ledger.model import Draft
 from keten.suppliers import entries, tables
@@ -51,10 +52,16 @@ grants = EndableRows(
 BY_WORD: Mapping[str, EndableRows[Any]] = {
     rows.word: rows for rows in (suppliers, people, clients, contracts, datasets, grants)
 }
+_STOPS = (
+    dict.fromkeys((rows.ended.name for rows in BY_WORD.values()), "revoked")
+    | dict.fromkeys(SUSPENDED, "suspended")
+    | dict.fromkeys(SIGNED_OUT, "sign-in-again")
+    | {entries.SUPPLIER_FROZEN.name: "supplier-frozen"}
+)
 ENDINGS = frozenset(rows.ended.name for rows in BY_WORD.values())
 """The kinds of entry that say that a row of the register ended."""
 
 
-def ended_by(drafts: Iterable[Draft]) -> frozenset[str]:
-    """The ids of the rows whose end these facts are: whatever hangs on one of them has ended, undecided."""
-    return frozenset(str(draft.details["row"]) for draft in drafts if draft.kind.name in ENDINGS)
+def stopped_by(drafts: Iterable[Draft]) -> dict[str, str]:
+    """The rows that these facts end or suspend, by id, each with its reason: what hangs on one is over, undecided."""
+    return {str(draft.details["row"]): _STOPS[draft.kind.name] for draft in drafts if draft.kind.name in _STOPS}

@@ -14,7 +14,7 @@ from keten.backup import service as backups
 from keten.console import wording
 from keten.console.model import Look
 from keten.console.words import Words
-from keten.core.settings import Geo, Listener, Settings
+from keten.core.settings import Geo, Listener, Settings, Watch
 from keten.keeper import entries as keeper
 from keten.ledger.notes import Signer
 from tests.unit.console.house import House
@@ -173,6 +173,12 @@ def test_contracts_name_countries_that_nobody_can_know(house: House) -> None:
 def test_a_page_that_others_can_reach(house: House, bind: str, said: bool) -> None:
     settings(house, console=Listener(bind=bind))
     assert ("console-open" in house.codes()) is said
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_watch_that_is_switched_off(house: House, enabled: bool) -> None:
+    settings(house, watch=Watch(enabled=enabled))
+    assert ("watch-off" in house.codes()) is not enabled
 
 
 def test_a_disk_that_is_nearly_full(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,3 +169,27 @@ def test_every_path_is_inside_the_instance(tmp_path: Path) -> None:
     paths = vars(Paths(tmp_path))
     assert all(path.is_relative_to(tmp_path) for path in paths.values())
     assert len(set(paths.values())) == len(paths)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[watch]\nwindow = "soon"', "window"),
+        ("[watch]\nmost_per_hour = 0", "most_per_hour"),
+        ("[watch]\nmost_percent = 101", "most_percent"),
+        ("[watch]\nslow_per_minute = -1", "slow_per_minute"),
+        ('[watch.ladder]\nmisses = {high = "shoot"}', "shoot"),
+        ('[watch.ladder]\nmisses = {huge = "alert"}', "huge"),
+        ('[watch.datasets.voters]\nmisses = "suspend"', "misses"),
+        ("[watch]\nladders = 1", "ladders"),
+    ],
+)
+def test_a_ladder_that_means_nothing_is_refused(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        load(tmp_path, text)
+    assert named in caught.value.public or "watch" in caught.value.public
+
+
+def test_the_watch_gives_the_worker_something_to_do(tmp_path: Path) -> None:
+    assert load(tmp_path).has_work
+    assert not load(tmp_path, "[watch]\nenabled = false").has_work

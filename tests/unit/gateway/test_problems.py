@@ -16,6 +16,7 @@ from keten.gateway.problems import (
     prefers_dutch,
     problem_of,
 )
+from keten.identity.pace import Slowed
 
 
 def test_every_category_of_errors_has_a_kind_of_problem() -> None:
@@ -95,3 +96,10 @@ def test_a_challenge_names_the_error_and_the_nonce() -> None:
     assert headers[b"dpop-nonce"] == b"n-1"
     assert b"invalid_dpop_proof" in dict(problem_of(Denied("proof-replayed", "x")).headers)[b"www-authenticate"]
     assert b"invalid_token" in dict(problem_of(Denied("token-expired", "x")).headers)[b"www-authenticate"]
+
+
+def test_who_was_slowed_down_is_told_for_how_long() -> None:
+    slowed = problem_of(Slowed(17))
+    assert (slowed.status, slowed.code, slowed.retry_after) == (429, "slowed", "17")
+    other = problem_of(Busy("too-many-parallel", "Too many at once."))
+    assert (other.status, other.code, other.retry_after) == (429, "", "")

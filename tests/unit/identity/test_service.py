@@ -81,6 +81,7 @@ def test_the_whole_way(keeper: Keeper, dpop_key: ClientKey) -> None:
         signed_in.serial,
         NOW + 300_000_000,
         dpop_key.thumbprint(),
+        began_us=NOW,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -34,6 +34,8 @@ def example(kind: Any) -> Any:  # one for each kind of type
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = get_type_hints(kind)
         return {one.name: example(hints[one.name]) for one in msgspec.structs.fields(kind) if one.required}
+    if get_origin(kind) is Literal:
+        return get_args(kind)[0]
     origin = get_origin(kind) or kind
     if origin is tuple and Ellipsis not in get_args(kind):
         return [example(each) for each in get_args(kind)]

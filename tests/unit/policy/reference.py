@@ -16,8 +16,10 @@ Rule = tuple[Callable[[Attributes], bool], set[str]]
 # Said of what is asked, when everything it names is there.
 ABOUT_THE_PARTIES: tuple[Rule, ...] = (
     (lambda a: a.principal_standing == "ended", FOREVER_OVER | {"client-ended"}),
-    (lambda a: a.principal_standing not in ("ended", "active"), {"principal-blocked"}),
+    (lambda a: a.principal_standing == "suspended", {"suspended"}),
+    (lambda a: a.principal_standing not in ("ended", "active", "suspended"), {"principal-blocked"}),
     (lambda a: not a.supplier_active, FOREVER_OVER | {"supplier-ended"}),
+    (lambda a: not a.supplier_unfrozen, {"supplier-frozen"}),
     (lambda a: not a.dataset_active, FOREVER_OVER | {"dataset-ended"}),
     (lambda a: a.dataset_classification not in {"public", "internal", "confidential"}, {"classification-not-allowed"}),
     (lambda a: not (a.content_unlimited or a.content_expires_us > a.time_us), {"content-expired"}),

@@ -28,8 +28,9 @@ VALUES: dict[str, list[Any]] = {
     "mismatch": ["", "", "table grants"],
     "known": [True, True, False],
     "principal": [CLIENT, OTHER],
-    "principal_standing": ["active", "active", "ended", "blocked", ""],
+    "principal_standing": ["active", "active", "suspended", "ended", "blocked", ""],
     "supplier_active": [True, True, False],
+    "supplier_unfrozen": [True, True, False],
     "dataset_classification": ["public", "internal", "confidential", "secret", ""],
     "dataset_active": [True, True, False],
     "content_unlimited": [True, False],
@@ -88,7 +89,7 @@ def test_the_values_are_of_every_attribute_that_decides() -> None:
 def test_both_evaluators_agree(engine: Engine, part: int) -> None:
     allowed, reasons = compare(engine, random.SystemRandom().randrange(2**32), 25_000)
     assert allowed > 1_000, part
-    assert len(reasons) == 19
+    assert len(reasons) == 21
 
 
 @pytest.mark.slow

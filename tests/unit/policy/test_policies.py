@@ -24,6 +24,8 @@ FLIPS: list[tuple[dict[str, object], tuple[str, ...], str]] = [
     ({"principal_standing": "blocked"}, ("principal-blocked",), "principal-blocked"),
     ({"principal_standing": ""}, ("principal-blocked",), "principal-blocked"),
     ({"supplier_active": False}, ("revoked", "supplier-ended"), "supplier-ended"),
+    ({"principal_standing": "suspended"}, ("suspended",), "principal-suspended"),
+    ({"supplier_unfrozen": False}, ("supplier-frozen",), "supplier-frozen"),
     ({"dataset_active": False}, ("revoked", "dataset-ended"), "dataset-ended"),
     ({"dataset_classification": "secret"}, ("classification-not-allowed",), "classification-not-allowed"),
     ({"dataset_classification": "Internal"}, ("classification-not-allowed",), "classification-not-allowed"),

@@ -38,6 +38,7 @@ ALLOWED = Attributes(
     principal_standing="active",
     supplier=SUPPLIER,
     supplier_active=True,
+    supplier_unfrozen=True,
     dataset=DATASET,
     dataset_classification="confidential",
     dataset_active=True,

@@ -11,9 +11,12 @@ from keten.ledger.kinds import kinds
 from keten.suppliers.rows import BY_WORD
 from tests.unit.suppliers.instances import ESTATE, Instance
 
-VERBS = {"organisation": ("declared", "changed")} | dict.fromkeys(
-    ("supplier", "contract", "grant"), ("declared", "changed", "ended")
-)
+VERBS: dict[str, tuple[str, ...]] = {
+    "organisation": ("declared", "changed"),
+    "supplier": ("declared", "changed", "ended", "frozen", "released"),
+    "contract": ("declared", "changed", "ended"),
+    "grant": ("declared", "changed", "ended"),
+}
 
 
 @pytest.mark.parametrize("noun", list(VERBS))

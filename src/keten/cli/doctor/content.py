@@ -15,6 +15,7 @@ from keten.ledger.registerfaults import missing_rows, row_count, rows_against_en
 from keten.subjects import requests as _requests  # noqa: F401  # as below
 from keten.suppliers import register as _register  # noqa: F401  # declares its rows, or they would not be looked at
 from keten.vault.checking import content_faults, present_count
+from keten.watch import handling as _handling  # noqa: F401  # as above
 
 MOST = 50_000  # rows, and objects, that are looked at: some seconds
 NAMED = 20  # of those that do not hold

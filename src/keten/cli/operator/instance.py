@@ -148,6 +148,7 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     from keten.cli.operator.keeping import connect
     from keten.cli.up.running import running
     from keten.keeper.protocol import Nothing, Status
+    from keten.keeper.watch_protocol import Alerts, AskAlerts
     from keten.keeper.witness_protocol import AskOutside, OutsideState
 
     surroundings: Surroundings = ctx.obj
@@ -157,11 +158,14 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     client = connect(paths)
     found: Status | None = None
     signed: OutsideState | None = None
+    watched: Alerts | None = None
     if client is not None:
         with client:
             found = client.call("keeper.status", Nothing(), Status)
             signed = client.call("ledger.outside", AskOutside(), OutsideState)
-    result: dict[str, Any] = {"up": up, "keeper": found, "outside": signed}
+            watched = client.call("watch.alerts", AskAlerts(limit=1), Alerts)
+    seen = {"alerts": watched.open, "upto": watched.upto} if watched is not None else None
+    result: dict[str, Any] = {"up": up, "keeper": found, "outside": signed, "watch": seen}
     output.result(result)
     if up is None and found is None:
         output.line("Nothing runs. Start it with 'keten up'.")
@@ -187,6 +191,8 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
         output.line(f"waits         {found.doing}")
     if found.clock:
         output.line(f"clock         {found.clock}")
+    if watched is not None:
+        output.line(f"watch         {watched.open} open alerts, {watched.upto} of {watched.size} entries looked at")
     if signed is not None:
         _show_outside(output, signed)
 

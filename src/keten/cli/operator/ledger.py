@@ -100,7 +100,8 @@ def know_every_table() -> None:
     """Have every room declare its rows of the register, or they would not be compared with the ledger."""
     import keten.subjects.requests
     import keten.suppliers.register
-    import keten.vault.service  # noqa: F401
+    import keten.vault.service
+    import keten.watch.handling  # noqa: F401
 
 
 def _show_report(output: Output, report: Report) -> None:
