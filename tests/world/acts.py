@@ -31,7 +31,7 @@ class Oddity:
 
 @dataclass(slots=True)
 class Origin:
-    """Who acts, from where, on what. `campaign`: 0 for the honest. `patience`: refusals in a row until a thief rests."""
+    """Who acts, from where, on what. campaign: 0 for the honest. patience: refusals in a row until a thief rests."""
 
     who: int
     principal: str
@@ -59,8 +59,8 @@ Row = tuple[int, Origin, What, bool, tuple[str, ...], int, int, int, int, int, i
 @dataclass(slots=True)
 class Session:
     """A visit. start_us: when. failures: refused sign-ins before it. keys: to ask for, `batch` at a time, `gap_s`
-    apart on average. missed, near, outside: shares of keys. drawn: subjects that were charged already today (None: every
-    subject is new). first, span: the caseload. files: names and records of the objects to open, each so many times.
+    apart on average. missed, near, outside: shares of keys. drawn: subjects charged already today (None: every subject
+    is new). first, span: the caseload. files: names and records of the objects to open, each so many times.
     silent: it does not sign in (a session that was signed in before goes on).
     """
 

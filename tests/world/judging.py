@@ -82,19 +82,20 @@ class Judge:
         taken.out += event.records
         for signal in self._step(event):
             self._heard(signal, event, taken, census)
+        if taken.stopped.get(who, event.time_us) < event.time_us:
+            taken.out = taken.before  # the stop, which a watcher that looks at times knew before, came first
 
     def _heard(self, signal: Signal, event: Event, taken: Taken | None, census: Census) -> None:
         who = self._numbers.get(signal.principal, -1)
         under = census.attacked.get(who)
-        if under is not None and not self.taken[under].first_us:
-            under = None  # told before the thief came
         if under is not None:
-            self._caught(self.taken[under], signal, who, event, census)
+            if self.taken[under].first_us:  # what is told before the thief comes is no merit, nor was the day honest
+                self._caught(self.taken[under], signal, who, event, census)
         elif taken is not None and (who < 0 or who in taken.campaign.principals):
             self._caught(taken, signal, who, event, census)
         else:
             self._disturbs(signal, who, census)
-            if taken is not None:
+            if taken is not None and who in census.named:  # the thief was told, and a stranger to it disturbed
                 self._caught(taken, signal, -1, event, census)
 
     def _caught(self, taken: Taken, signal: Signal, who: int, event: Event, census: Census) -> None:
@@ -140,7 +141,7 @@ class Census:
         self.events = 0
         self.refused = 0
         self.asked = 0
-        self._named: set[int] = set()
+        self.named: set[int] = set()
         self._seen = [-1] * len(world.principals)
 
     def see(self, seen: Seen) -> None:
@@ -162,7 +163,7 @@ class Census:
 
     def label(self, who: int) -> str:
         """The class of a principal's day."""
-        if who in self._named:
+        if who in self.named:
             return NAMED
         instance = self._world.today.labelled.get(who)
         return ORDINARY if instance is None else instance.kind.code
@@ -176,7 +177,7 @@ class Census:
             if campaign.first <= number <= campaign.last + 1
             for who in campaign.principals
         }
-        self._named = {who for campaign in self._world.campaigns for who in campaign.named.get(number, ())}
+        self.named = {who for campaign in self._world.campaigns for who in campaign.named.get(number, ())}
 
 
 def entitled(world: World, campaign: Campaign) -> int:

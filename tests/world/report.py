@@ -155,7 +155,8 @@ def _detectors(one: Figures) -> str:
         for d in one["detectors"]
     ]
     head = (
-        "Detector", "First alerts", "Stops", "Honest days disturbed", "Suspended", "Notes", "Signals about nobody", "Mostly",
+        "Detector", "First alerts", "Stops", "Honest days disturbed", "Suspended", "Notes",
+        "Signals about nobody", "Mostly",
     )  # fmt: skip
     return table(head, rows)
 
