@@ -33,6 +33,7 @@ LONG_FILES = (
     "unit/policy/test_differential.py",
     "unit/suppliers/test_round_trips.py",
     "unit/vault/test_machine.py",
+    "unit/watch/test_oracle.py",
 )
 # Tests about the database's own file, which say nothing of a server; tests/fault/test_server.py has what corresponds.
 FILE_ONLY = (

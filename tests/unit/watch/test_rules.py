@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keten.core.errors import Unavailable
 from keten.watch.model import Event
 from keten.watch.rules.asking import MOST_GROUPS, Counts, RuleDetector
 from keten.watch.rules.conditions import like
@@ -164,12 +164,23 @@ def test_one_bad_file_does_not_take_the_others_with_it(tmp_path: Path) -> None:
     assert "also in" in loaded.refused[1].reason
 
 
-def test_without_pysigma_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a.yml").write_text(PLAIN)
-    monkeypatch.setitem(sys.modules, "sigma.collection", None)
-    with pytest.raises(Unavailable) as caught:
-        load([tmp_path])
-    assert caught.value.code == "sigma-missing"
+WITHOUT = """
+import sys
+sys.modules["sigma"] = None  # as if it were not installed
+from keten.core.errors import Unavailable
+from keten.watch.rules.loading import SHIPPED, load
+assert load([]).rules == []
+try:
+    load([SHIPPED])
+except Unavailable as error:
+    print(error)
+"""
+
+
+def test_without_pysigma_it_says_what_to_install() -> None:
+    said = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
+    assert "keten[sigma]" in said.stdout
+    assert "sigma-missing" in said.stdout
 
 
 def test_a_rule_is_told_once_in_its_span_for_a_group(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from keten.watch.model import Event, Fact, Signal, What
-from keten.watch.rules.conditions import matches_any
 from keten.watch.rules.counting import Group, count
 from keten.watch.rules.model import FIELDS, Rule, Space, text
 
@@ -68,7 +67,7 @@ class RuleDetector:
     def fulfilled(self, state: Counts, event: Event) -> tuple[Group, int] | None:
         """The group, and what was counted, where this event fulfils the rule; None where it does not."""
         rule = self.rule
-        matching = matches_any(rule.matches, event)
+        matching = [number for number, matches in enumerate(rule.matches) if matches(event)]
         if not matching or not text(event, rule.space):
             return None
         inner = [text(event, field) for field in self._inner]

@@ -25,7 +25,6 @@ from sigma.types import (
     SpecialChars,
 )
 
-from keten.watch.model import Event
 from keten.watch.rules.model import FIELDS, Predicate, text
 
 MOST_NODES = 500
@@ -145,8 +144,3 @@ def like(value: str, pieces: Sequence[str], *, starts: bool, ends: bool) -> bool
             return False
         at = found + len(piece)
     return True
-
-
-def matches_any(predicates: Sequence[Predicate], event: Event) -> list[int]:
-    """Which of them match."""
-    return [place for place, predicate in enumerate(predicates) if predicate(event)]
