@@ -1,7 +1,7 @@
 """Reads rules of an organisation's own from files; refuses, with file and reason, what explodes or is not supported.
 
 A file holds YAML documents: Sigma rules, and correlations of rules in the same file. It is looked at before Sigma's
-parser sees it, whose time and memory grow without bound with what some files say.
+parser sees it, so that the parser need not be trusted with what is large or deep.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _documents(written: str) -> list[dict[str, Any]]:
 
 
 def _look(document: dict[str, Any]) -> None:
-    """What would make Sigma's parser work for ever, or what it would take and the watch does not know."""
+    """Refuses what is too long or deep, and what Sigma's parser would take and the watch does not know."""
     if "filter" in document or "action" in document:
         raise _RefusedError("filters and actions are not supported")
     if not document.get("id"):
