@@ -202,7 +202,7 @@ def _fetch(session: Session, at: int, rng: Random, rows: list[Row]) -> int:
 @dataclass(slots=True)
 class Campaign:
     """A theft. principals: whose credentials it uses. sessions: what it does, by day. named: in whose names strangers
-    tried to sign in, by day. planned: keys and records that it would like to have. variant: what was drawn for it.
+    tried to sign in, by day. variant: what was drawn for it, in words.
     """
 
     number: int

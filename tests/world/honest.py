@@ -31,7 +31,6 @@ class Plan:
     network: str = ""
     networks: tuple[str, ...] = ()
     key: str = ""
-    channel: str = ""
     grant: Grant | None = None
     missed: float = -1.0
     near: float = -1.0
@@ -110,7 +109,7 @@ def _origin(one: Principal, plan: Plan, turn: int, rng: Random, *, at_home: bool
     country = plan.country
     if plan.turns:
         country, network = plan.turns[turn % len(plan.turns)]
-    return origin(one, grant=grant, country=country, network=network, key=plan.key, channel=plan.channel)
+    return origin(one, grant=grant, country=country, network=network, key=plan.key)
 
 
 def _hour(one: Principal, plan: Plan, rng: Random) -> float:

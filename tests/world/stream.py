@@ -17,7 +17,7 @@ from typing import NamedTuple
 from keten.watch.model import Event
 from tests.world import surprises, thefts
 from tests.world.acts import Campaign, Row, unfold
-from tests.world.days import DAY, Day, day
+from tests.world.days import Day, day
 from tests.world.honest import perform, usual
 from tests.world.shape import Names, Size, suppliers_and_principals
 from tests.world.surprises import Instance
@@ -68,7 +68,7 @@ class World:
         index = 0
         for number in range(self.size.days):
             rows = self._rows(number, carried)
-            end_us = self.today.day.start_us + DAY
+            end_us = day(self.size.first, number + 1).start_us
             keep = next((n for n, row in enumerate(rows) if row[0] >= end_us), len(rows))
             carried = rows[keep:]
             del rows[keep:]
