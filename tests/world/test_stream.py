@@ -22,7 +22,7 @@ from tests.world.surprises import KINDS
 from tests.world.thefts import principal_days
 
 SPRING = date(2026, 2, 23)  # 60 days from here hold the end of a quarter and the change of clocks
-SMALL = Size(400, 60, 3, SPRING)
+SMALL = Size(200, 60, 3, SPRING)
 
 
 def digest(world: World) -> str:
@@ -154,7 +154,7 @@ def test_no_family_and_no_seed_is_both_tuned_on_and_held_out() -> None:
 
 
 def test_every_class_of_surprise_occurs() -> None:
-    world = World(Size(900, 60, 4, SPRING))
+    world = World(Size(400, 60, 4, SPRING))
     census = Census(world)
     for seen in world:
         census.see(seen)
