@@ -13,6 +13,7 @@ from tests.world.days import SECOND
 from tests.world.judging import NAMED, ORDINARY, Census, Judge, Taken, entitled
 from tests.world.stream import World
 from tests.world.surprises import KINDS
+from tests.world.thefts import principal_days
 
 Figures = dict[str, Any]
 MOST_SHOWN = 12
@@ -23,6 +24,7 @@ def figures(world: World, families: ModuleType | None, census: Census, judges: S
     size = world.size
     alone = judges[0]
     all_days = size.principals * size.days
+    acted = sum(principal_days(campaign) for campaign in world.campaigns)
     return {
         "synthetic": True,
         "size": {
@@ -32,8 +34,9 @@ def figures(world: World, families: ModuleType | None, census: Census, judges: S
         "families": _families(families, size.seed),
         "attacks": {
             "campaigns": len(world.campaigns),
-            "principal_days": census.under_attack,
-            "prevalence": census.under_attack / all_days,
+            "principal_days": acted,
+            "prevalence": acted / all_days,
+            "left_out": census.under_attack,
             "absent": [f.code for f in families.FAMILIES if not any(c.family == f.code for c in world.campaigns)]
             if families else [],
         },

@@ -51,6 +51,10 @@ def _world(found: Figures) -> str:
         f"- {attacks['campaigns']} campaigns on {attacks['principal_days']:,} principal-days: "
         f"{attacks['prevalence']:.1e} of all principal-days"
     )
+    lines.append(
+        f"- {attacks['left_out']:,} principal-days, from a campaign's first day to the day after its last, "
+        "are not counted as honest"
+    )
     if attacks["prevalence"] > 1.5e-4:
         lines.append("- **more thieves than there would be: how many of the days told were a thief's says nothing**")
     if attacks["absent"]:

@@ -10,7 +10,7 @@ from tests.world.thefts import Family, NoVictimError, Scene, known
 SEEDS = range(1000, 1100)
 PATIENT_DAYS = 28
 POISONED_DAYS = 60
-PATIENT_GAP_S = 40.0  # fewer than 100 in an hour and 20 in five minutes
+PATIENT_GAP_S = 75.0  # with the victim's own, fewer than 100 in an hour and 20 in five minutes
 
 
 def low_and_slow(scene: Scene, campaign: Campaign) -> None:
