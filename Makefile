@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault test-postgres campaigns searcher fuzz mutants bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault test-postgres campaigns searcher fuzz mutants world bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -40,6 +40,10 @@ fuzz: dev ## hostile bytes for every parser that faces outside, a minute each; `
 
 mutants: dev ## would the tests notice broken rules? hours; `python -m tests.mutants --help` for one room or module
 	@for room in budgets policy ledger; do .venv/bin/python -m tests.mutants $$room || exit 1; done
+
+world: dev ## the watch in a made-up world: PRINCIPALS=10000 DAYS=180 SEED=1 FAMILIES=tuned DETECTORS=baselines JSON=1
+	@.venv/bin/python -m tests.world --principals $(or $(PRINCIPALS),10000) --days $(or $(DAYS),180) --seed $(or $(SEED),1) \
+		--families $(or $(FAMILIES),tuned) --detectors $(or $(DETECTORS),baselines) $(if $(JSON),--json)
 
 bench: packages dev ## measurements; prints a table
 	@.venv/bin/python -m bench

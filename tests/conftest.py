@@ -36,6 +36,7 @@ LONG_FILES = (
     "unit/watch/export/test_drivers.py",
     "unit/watch/export/test_ocsf.py",
     "unit/worker/test_exporting.py",
+    "unit/watch/test_oracle.py",
 )
 # Tests about the database's own file, which say nothing of a server; tests/fault/test_server.py has what corresponds.
 FILE_ONLY = (

@@ -1,0 +1,1 @@
+"""Families of theft: those that detectors may be tuned on, and those that nobody tunes on."""
