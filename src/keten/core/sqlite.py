@@ -42,7 +42,8 @@ def writing_engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None  # SQLAlchemy begins and commits; the driver must not guess
-        for pragma in (
+        _configure(
+            raw,
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -51,14 +52,24 @@ def writing_engine(path: Path) -> Engine:
             "wal_autocheckpoint=0",  # see `keten.core.wal`
             "cache_size=-65536",
             "temp_store=MEMORY",
-        ):
-            raw.execute(f"PRAGMA {pragma}")
+        )
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _configure(raw: sqlite3.Connection, *pragmas: str) -> None:
+    """Set up a new connection. The first of these also reads the schema, whose damage SQLite tells in its own bytes."""
+    try:
+        for pragma in pragmas:
+            raw.execute(f"PRAGMA {pragma}")
+    except UnicodeDecodeError as error:  # which Python can't make a text of
+        damaged = sqlite3.DatabaseError("the schema is damaged, and what SQLite says of it is no text")
+        damaged.sqlite_errorname = "SQLITE_CORRUPT"
+        raise damaged from error
 
 
 def reading_engine(path: Path) -> Engine:
@@ -76,8 +87,7 @@ def reading_engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None
-        for pragma in ("query_only=ON", "busy_timeout=5000", "cache_size=-65536", "mmap_size=1073741824"):
-            raw.execute(f"PRAGMA {pragma}")
+        _configure(raw, "query_only=ON", "busy_timeout=5000", "cache_size=-65536", "mmap_size=1073741824")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

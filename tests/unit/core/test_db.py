@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -231,4 +232,19 @@ def test_what_cannot_be_read_is_an_error_as_elsewhere(path: Path) -> None:
         with pytest.raises(DBAPIError):
             Prepared(everything, []).rows(connection, ())
         assert fetched(connection.execute(everything.where(things.c.id > 1))) == [(2, "b", None), (3, "a", b"three")]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("opening", [reading_engine, writing_engine])
+def test_a_schema_that_is_no_text_is_damage(tmp_path: Path, opening: Callable[[Path], Engine]) -> None:
+    """What SQLite says of it holds its bytes, of which Python can't make an error's text."""
+    path = tmp_path / "x.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE victim (a)")
+    damaged = path.read_bytes().replace(b"CREATE TABLE", b"CREATE XABLE").replace(b"victimvictim", b"vi\xa8timvictim")
+    path.write_bytes(damaged)
+    engine = opening(path)
+    with pytest.raises(Corrupt) as caught, translated(), engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM victim")
+    assert caught.value.code == "database-damaged"
     engine.dispose()
