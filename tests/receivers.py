@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from keten.keeper.certificates import create_authority, issue
-from tests.outsiders import until
+from keten.drills.neighbours import until
 
 START_SECONDS = 30.0
 

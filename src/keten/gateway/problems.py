@@ -228,7 +228,7 @@ def problem_of(error: KetenError) -> Problem:
         headers.append((b"keten-entry", data["entry"].encode("latin-1")))
         headers.append((b"keten-entry-index", data["index"].encode("latin-1")))
     if error.code == "slowed":  # whose proof held: it is told its own limits (law 8)
-        return Problem(kind, error.code, headers, data.get("retry_after", ""))
+        return Problem(kind, error.code, headers, retry_after=data.get("retry_after", ""))
     return Problem(kind, code, headers)
 
 

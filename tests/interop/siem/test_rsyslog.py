@@ -10,7 +10,7 @@ from keten.keeper.follow_protocol import Follow, Following
 from keten.watch.export.outbox import STATE, load_state
 from tests.many import add_objects
 from tests.ocsf import faults
-from tests.outsiders import until
+from keten.drills.neighbours import until
 from tests.receivers import Rsyslog, Trust
 from tests.town import SETTINGS, Town
 

@@ -67,8 +67,11 @@ def _board(name: str, *, full: bool) -> Scoreboard:
 
     if full:
         return FranceTravail(say, FULL).run()
-    drills = {"contract-end": ContractEnd, "france-travail": FranceTravail, "restore": Restore, "webex": Webex}
-    return drills[name](say).run()
+    if name == "contract-end":
+        return ContractEnd(say).run()
+    if name == "restore":
+        return Restore(say).run()
+    return FranceTravail(say).run() if name == "france-travail" else Webex(say).run()
 
 
 def _fork(evidence: Path | None) -> Scoreboard:

@@ -16,6 +16,7 @@ from keten.core.errors import Invalid
 from keten.core.settings import Paths, require_database
 
 if TYPE_CHECKING:
+    from keten.keeper.protocol import Status
     from keten.keeper.witness_protocol import OutsideState
 
 LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less the final NUL
@@ -181,6 +182,14 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     if found is None:
         output.line("The keeper does not answer.")
         raise typer.Exit(exits.NO)
+    _show_keeper(output, found)
+    if watched is not None:
+        output.line(f"watch         {watched.open} open alerts, {watched.upto} of {watched.size} entries looked at")
+    if signed is not None:
+        _show_outside(output, signed)
+
+
+def _show_keeper(output: Output, found: Status) -> None:
     output.line(f"ledger        {found.origin}: {found.size} entries, {found.published} published")
     output.line(f"gateways      {', '.join(found.gateways) or 'none'}")
     output.line(f"transfers     {found.open_accesses} open, {found.sessions} SFTP sessions")
@@ -191,10 +200,6 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
         output.line(f"waits         {found.doing}")
     if found.clock:
         output.line(f"clock         {found.clock}")
-    if watched is not None:
-        output.line(f"watch         {watched.open} open alerts, {watched.upto} of {watched.size} entries looked at")
-    if signed is not None:
-        _show_outside(output, signed)
 
 
 def _show_outside(output: Output, signed: OutsideState) -> None:

@@ -73,8 +73,8 @@ def restore(
     """Make an instance again from a backup, in a new folder. It serves nobody until you said --confirm.
 
     Its ledger goes on under another name and key, signed for by the old key. What ended stays ended, and what was under
-    way is recorded as unknown. Stopped half-way, the same command goes on. With --confirm: shows what will be live, asks
-    the policy's witnesses what they know of the ledger before, and lets the instance serve; not when one of them
+    way is recorded as unknown. Stopped half-way, the same command goes on. With --confirm: shows what will be live,
+    asks the policy's witnesses what they know of the ledger before, and lets the instance serve; not when one of them
     contradicts it (exit code 1).
 
     Example: keten restore /mnt/backups/20261128T030000Z --identity key.txt --home keten
