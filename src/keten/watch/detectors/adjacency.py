@@ -1,0 +1,57 @@
+"""Reading neighbours: keys that lie next to keys asked for shortly before, one after the other, as in walking a list.
+
+Default: 3 % of neighbours are usual (up to 25 % where a principal has always asked that way: whoever works through
+sorted lists), 60 % are looked for. `high` past 30 where enough of its own conduct is known, else `medium`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from keten.watch.detectors.detector import NOTHING, Detector, signal
+from keten.watch.detectors.sequential import Share, Test, begin_anew, take, usual_share
+from keten.watch.model import Event, Signal
+
+ALARM = 30.0
+TEST = Test(least=0.03, most=0.25, suspected=0.6, prior=100.0)
+KNOWN = 200
+"""Lookups of its own after which a principal is known not to read in order."""
+
+
+class Neighbours(msgspec.Struct, gc=False, array_like=True):
+    """share: of neighbours among the keys asked for. asked: in all, counted up to `KNOWN`."""
+
+    share: Share = msgspec.field(default_factory=Share)
+    asked: int = 0
+
+
+class Adjacency(Detector[Neighbours]):
+    """Facts: near, asked (since it began), share (percent), usual (percent)."""
+
+    code = "adjacency"
+    whats = frozenset({"lookup"})
+    state = Neighbours
+
+    def step(self, state: Neighbours, event: Event) -> tuple[Signal, ...]:
+        """A lookup's neighbours against its other keys."""
+        if not event.asked:
+            return NOTHING
+        near = min(event.near, event.asked)
+        share = state.share
+        total = take(share, TEST, near, event.asked - near, event.id)
+        known = state.asked >= KNOWN
+        state.asked = min(KNOWN, state.asked + event.asked)
+        if total < ALARM:
+            return NOTHING
+        facts: dict[str, int | float | str] = {
+            "near": share.since_odd,
+            "asked": share.since,
+            "share": round(100 * share.since_odd / share.since, 1),
+            "usual": round(100 * usual_share(share, TEST), 1),
+        }
+        first = share.first
+        if not known:  # perhaps it always reads in order: from now on that is known of it
+            share.odd += share.since_odd
+            share.all += share.since
+        begin_anew(share)
+        return (signal(self, "high" if known else "medium", event, facts, first),)
