@@ -111,6 +111,12 @@ class Erasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approvers: int = 2
 
 
+class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the watch looks at. bad_networks: files with one network a line, named from the instance's folder."""
+
+    bad_networks: tuple[str, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder."""
 
@@ -126,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timestamps: Timestamps = Timestamps()
     backup: Backup = Backup()
     erasure: Erasure = Erasure()
+    watch: Watch = Watch()
 
     @property
     def paths(self) -> Paths:

@@ -1,6 +1,6 @@
 """Asking for what is not there: whoever guesses keys or ids misses more than whoever works with a list.
 
-Default: 2 % of misses are usual (up to 5 % where a principal has always missed more), 20 % are looked for; `high`
+Default: 2 % of misses are usual (up to 5 % where a principal has always missed more), 22 % are looked for; `high`
 past ln 1e6. A repeated question for the same record is no hit, so that hits that cost nothing can't cover misses.
 """
 
@@ -15,7 +15,7 @@ from keten.watch.detectors.sequential import Share, Test, begin_anew, take, usua
 from keten.watch.model import Event, Signal
 
 ALARM = math.log(1e6)
-TEST = Test(least=0.02, most=0.05, suspected=0.2)
+TEST = Test(least=0.02, most=0.05, suspected=0.22)
 MISSED = frozenset({"absent", "no-grant", "not-addressed"})
 _REMEMBERED = 16
 

@@ -1,6 +1,7 @@
 """A network on the organisation's own list of bad ones.
 
-Default: `medium` when it was let in, `low` when it was refused. Told once a day for a principal and network. How often it is wrong depends on the list.
+Default: `medium` when it was let in, `low` when it was refused. Told once a day for a principal and
+network. How often it is wrong depends on the list.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Used from two places at once: back and forth between two networks, within minutes.
 
 Default: `low`, or `medium` where the two are in countries that nobody travels between in that time; told once for
-the same two networks. A second exit of the same office, a telephone that leaves its wireless network: once, and then known.
+the same two networks. A second exit of the same office, a telephone that leaves its wireless network: once,
+and then known.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class Test(msgspec.Struct, frozen=True):
 
 def usual_share(share: Share, test: Test) -> float:
     """The share that counts as usual for this key."""
-    own = (share.odd + test.least * test.prior) / (share.all + test.prior)
+    sure = share.odd - math.sqrt(share.odd)  # what chance has added must not make the test blunt
+    own = (sure + test.least * test.prior) / (share.all + test.prior)
     return min(max(own, test.least), test.most)
 
 

@@ -1,8 +1,8 @@
 """Signs that are weak alone, together: somebody who is not like this principal takes what is not like it.
 
 Each sign of the last 24 hours counts once, with a weight that says how seldom honest use shows it (in about natural
-logarithms). Default: `medium` past 8 and `high` past 10, and only when there is one of each: a sign of who it is (place,
-key, hour, silence) and one of what is taken (volume, speed, order, misses).
+logarithms). Default: `medium` past 8 and `high` past 10, and only when there is one of each: a sign of who it is
+(place, key, hour, silence) and one of what is taken (volume, speed, order, misses).
 """
 
 from __future__ import annotations
