@@ -273,7 +273,7 @@ def _stepping(detector: Detector[Any], own: int, place: int, fault: _Fault) -> _
 
     def ask(event: Event, taken: list[Held | None], signals: list[Signal]) -> Sequence[Signal]:
         held = taken[own]
-        if held is None or (combine is not None and not signals):
+        if held is None:
             return ()
         states = held.states
         state = states[place]

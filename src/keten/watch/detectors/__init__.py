@@ -19,6 +19,7 @@ from keten.watch.detectors.misses import MissHeavy
 from keten.watch.detectors.network_listed import NetworkListed
 from keten.watch.detectors.networks import NetworkNew
 from keten.watch.detectors.off_hours import OffHours
+from keten.watch.detectors.outside import Outside
 from keten.watch.detectors.places_at_once import PlacesAtOnce
 from keten.watch.detectors.purposes import PurposeNew
 from keten.watch.detectors.rate import Rate
@@ -33,6 +34,7 @@ def default(without: Collection[str] = ()) -> list[Detector[Any]]:
     every: list[Detector[Any]] = [
         MissHeavy(),
         Adjacency(),
+        Outside(),
         Volume(),
         SupplierVolume(),
         Rate(),

@@ -1,7 +1,7 @@
 """Reading neighbours: keys that lie next to keys asked for shortly before, one after the other, as in walking a list.
 
-Default: 3 % of neighbours are usual (up to 25 % where a principal has always asked that way: whoever works through
-sorted lists), 60 % are looked for. `high` past 30 where enough of its own conduct is known, else `medium`.
+Default: 8 % of neighbours are usual (up to 40 % where a principal has always asked that way: whoever works through
+sorted lists), 85 % are looked for, so that families do not look like it. `high` past 40 where enough of its own conduct is known, else `medium`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from keten.watch.detectors.detector import NOTHING, Detector, signal
 from keten.watch.detectors.sequential import Share, Test, begin_anew, take, usual_share
 from keten.watch.model import Event, Signal
 
-ALARM = 30.0
-TEST = Test(least=0.03, most=0.25, suspected=0.6, prior=100.0)
+ALARM = 40.0
+TEST = Test(least=0.08, most=0.4, suspected=0.85, prior=100.0)
 KNOWN = 200
 """Lookups of its own after which a principal is known not to read in order."""
 

@@ -13,8 +13,6 @@ import msgspec
 
 GROWTH_A_DAY = 0.015
 """How much the usual amount may grow in a day: 60 days of patience make it 2.44 times as much, and no more."""
-MOST_TIMES_PEERS = 8.0
-"""The usual amount of one is never more than so many times its peers', however slowly it came there."""
 _CLIP = 4.0
 _PRIOR = 5.0  # observations that the peers' word is worth
 _WARM = 10.0  # observations after which growth is capped
@@ -69,9 +67,8 @@ def usual(level: Level, peers: Peers | None) -> float:
     """The usual amount of a period: the key's own, and its peers' for as long as little is known of it."""
     if peers is None or peers.observed < _PEERS_NEEDED:
         return level.usual
-    own = min(level.usual, MOST_TIMES_PEERS * peers.usual)
     weight = level.observed / (level.observed + _PRIOR)
-    return weight * own + (1 - weight) * peers.usual
+    return weight * level.usual + (1 - weight) * peers.usual
 
 
 def knows(level: Level, peers: Peers | None, least: float) -> bool:
@@ -100,8 +97,6 @@ def _learn(level: Level, days: float, peers: Peers | None) -> None:
     new = level.usual + weight * (clipped - level.usual) if level.observed else clipped
     if level.observed >= _WARM:
         new = min(new, level.usual * (1.0 + GROWTH_A_DAY) ** days)
-    if peers is not None and peers.observed >= _PEERS_NEEDED:
-        new = min(new, MOST_TIMES_PEERS * max(peers.usual, 1.0))
     level.usual = new
     level.observed = min(level.observed + 1.0, _LONGEST)
 

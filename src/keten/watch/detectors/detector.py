@@ -22,9 +22,12 @@ SPACES: Mapping[Space, Callable[[Event], str]] = {
     "principal": lambda event: event.principal,
     "network": lambda event: event.network,
     "supplier": lambda event: event.supplier,
-    "peers": lambda event: f"{event.supplier}/{event.purpose}" if event.supplier and event.purpose else "",
+    "peers": lambda event: f"{event.supplier}/{event.purpose}/{event.what}" if event.supplier and event.purpose else "",
 }
-"""What states are kept of: space → its key for an event; "" where the event is of none. Peers: supplier × purpose."""
+"""What states are kept of: space → its key for an event; "" where the event is of none.
+
+Peers: those of one supplier who do the same (`what`) for one purpose.
+"""
 
 NOTHING: tuple[Signal, ...] = ()
 
@@ -63,7 +66,7 @@ class Combining(Detector[S]):
     """A detector that looks at what the others saw in the same event, and remembers it."""
 
     def combine(self, state: S, event: Event, seen: Iterable[Signal]) -> Sequence[Signal]:
-        """As `step`; only called when there is something that was seen."""
+        """As `step`, once for each event, after all others."""
         raise NotImplementedError
 
 

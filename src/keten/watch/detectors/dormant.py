@@ -1,4 +1,4 @@
-"""Awake after a long silence. Default: `low` after 60 days."""
+"""Awake after a long silence. Default: `low` after 45 days."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keten.watch.detectors.countries import ANY
 from keten.watch.detectors.detector import DAY_US, NOTHING, Detector, signal
 from keten.watch.model import Event, Signal
 
-DAYS = 60
+DAYS = 45
 
 
 class Last(msgspec.Struct, gc=False, array_like=True):

@@ -1,7 +1,7 @@
 """Failed sign-ins of many principals from one network, and a sign-in that succeeds there afterwards.
 
 Default, within six hours: `low` for five principals that never signed in from there, or 200 refused strangers; `medium`
-for ten; `medium` when one of them then gets in. Whoever fails and then signs in was only clumsy, and is left out.
+for ten; `medium` when one of them then gets in, or after ten anybody who never did from there. Whoever fails and then signs in was only clumsy, and is left out.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class FailedSignIns(Detector[Attempts]):
         return self._signal(state, "medium" if place > 1 else "low", msgspec.structs.replace(event, principal=""))
 
     def _succeeded(self, state: Attempts, principal: str, event: Event) -> tuple[Signal, ...]:
-        guessed = state.told > 0 and principal in state.failed
+        guessed = principal in state.failed if state.told == 1 else state.told > 1 and principal not in state.good
         if principal in state.failed:
             state.failed = [each for each in state.failed if each != principal]
         state.good[principal] = event.time_us // DAY_US

@@ -1,7 +1,7 @@
 """Somewhat more than usual, for weeks: a sum of what each day has above the usual (CUSUM), for whoever stays low.
 
 Default: half a usual day's deviation is let pass each day, a day counts as at most three; `low` past 12, `medium` past
-24. What is usual grows by 1.5 % a day at most (see `baseline`), so the sum can't be outrun by patience.
+40. What is usual grows by 1.5 % a day at most (see `baseline`), so the sum can't be outrun by patience.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from keten.watch.model import Event, Signal
 
 ALLOWED = 0.5
 MOST_A_DAY = 3.0
-ALARM = 12.0
+ALARM, GRAVE = 12.0, 40.0
 KNOWN_DAYS = 10.0
 _LEAST_DEVIATION = 5.0
 
@@ -61,7 +61,7 @@ class LowAndSlow(Comparing[Slow, Peers]):
             state.since, state.extra, state.first, state.told = level.period, 0.0, event.id, 0
         state.sum = max(0.0, state.sum + min(over, MOST_A_DAY) - ALLOWED)
         state.extra += level.amount - normal
-        place = 2 if state.sum >= 2 * ALARM else 1 if state.sum >= ALARM else 0
+        place = 2 if state.sum >= GRAVE else 1 if state.sum >= ALARM else 0
         if place <= state.told:
             return NOTHING
         state.told = place

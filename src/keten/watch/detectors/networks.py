@@ -1,6 +1,6 @@
 """A network that neither the principal nor its supplier was ever seen in.
 
-Default: `low`, after five days over a week, and not for a principal that comes from new networks all the time (more
+Default: `low`, after five days over a week (of the supplier, from a principal's second day on), and not for a principal that comes from new networks all the time (more
 than four of late), as with a telephone. See `several`.
 """
 
@@ -33,6 +33,6 @@ class NetworkNew(Comparing[Known, Known]):
         meets(shared, event.network, event.time_us, MOST_OF_SUPPLIER)
         if not meets(state, event.network, event.time_us, MOST) or not new_to_supplier:
             return NOTHING
-        if not is_settled(state, 5, 7) or state.fresh > ROAMS:
+        if state.fresh > ROAMS or not (is_settled(state, 5, 7) or (is_settled(shared, 5, 7) and state.days > 1)):
             return NOTHING
         return (signal(self, "low", event, {"network": event.network, "known": len(state.seen) - 1}),)

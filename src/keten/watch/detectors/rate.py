@@ -1,19 +1,21 @@
 """Lookups at a speed that is not this principal's: records in a minute, against its own and its peers' busiest minutes.
 
-Default: `low` past three times the usual busiest minute of an hour and 20 records, `medium` past five times and 30,
-`high` past eight times and 40, where at least eight hours of its own are known. Files are `volume`'s.
+What is normal is two standard deviations (of the logarithm) above the usual busiest minute of an hour. Default: `low` past
+twice that and 20 records, `medium` past 3.5 times and 30, `high` past six times and 40, where at least 16 hours of
+its own are known. Files are `volume`'s.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from keten.watch.detectors.baseline import Level, Peers, knows, turn, usual
+from keten.watch.detectors.baseline import Level, Peers, bound, knows, turn, usual
 from keten.watch.detectors.detector import HOUR_US, MINUTE_US, NOTHING, Comparing, signal
 from keten.watch.model import Event, Severity, Signal
 
-STEPS: tuple[tuple[Severity, float, float], ...] = (("low", 3.0, 20.0), ("medium", 5.0, 30.0), ("high", 8.0, 40.0))
-KNOWN_HOURS = 8.0
+STEPS: tuple[tuple[Severity, float, float], ...] = (("low", 2.0, 20.0), ("medium", 3.5, 30.0), ("high", 6.0, 40.0))
+SIGMAS = 2.0
+KNOWN_HOURS = 16.0
 
 
 class Pace(msgspec.Struct, gc=False, array_like=True):
@@ -45,7 +47,7 @@ class Rate(Comparing[Pace, Peers]):
         busiest.amount = max(busiest.amount, float(state.records))
         if state.records < STEPS[0][2]:
             return NOTHING
-        normal = usual(busiest, shared)
+        normal = bound(busiest, shared, SIGMAS)
         place = len(STEPS) if busiest.observed >= KNOWN_HOURS else len(STEPS) - 1
         while place > busiest.told and not (
             state.records >= STEPS[place - 1][2] and state.records > STEPS[place - 1][1] * normal
@@ -54,5 +56,5 @@ class Rate(Comparing[Pace, Peers]):
         if place <= busiest.told or not knows(busiest, shared, KNOWN_HOURS):
             return NOTHING
         busiest.told = place
-        facts: dict[str, int | float | str] = {"records": state.records, "usual": round(normal, 1)}
+        facts: dict[str, int | float | str] = {"records": state.records, "usual": round(usual(busiest, shared), 1)}
         return (signal(self, STEPS[place - 1][0], event, facts),)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from keten.watch.detectors.countries import ANY
+from keten.watch.detectors.countries import ANY, is_own
 from keten.watch.detectors.detector import DAY_US, HOUR_US, NOTHING, Detector, signal
 from keten.watch.detectors.distances import kilometres
 from keten.watch.model import Event, Signal
@@ -37,7 +37,7 @@ class Travel(Detector[Journey]):
 
     def step(self, state: Journey, event: Event) -> tuple[Signal, ...]:
         """Of what was allowed, or refused after the proof: only its own key brought it there."""
-        if not event.country or event.time_us < state.time_us:
+        if not event.country or event.time_us < state.time_us or not is_own(event):
             return NOTHING
         before, since, entry = state.country, state.time_us, state.entry
         state.country, state.time_us = event.country, event.time_us
