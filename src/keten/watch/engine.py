@@ -88,8 +88,8 @@ class Engine:
             return []
         try:
             signals = self._step(event)
-        except KetenError:
-            self._reload()
+        except KetenError as error:
+            self._reload(error)
             raise
         memory.seen.add(index)
         memory.top = max(memory.top, index)
@@ -169,7 +169,7 @@ class Engine:
         except KetenError as error:
             memory.cursor = before
             if isinstance(error, Corrupt | FsyncFailed) or any(shelf.evicted for shelf in self._shelves):
-                self._reload()
+                self._reload(error)
             else:  # all of it is still in memory
                 self._file.rollback()
                 for shelf in self._shelves:
@@ -193,13 +193,21 @@ class Engine:
         self._memory = _Memory(self._made_by)
         try:
             self._file = open_file(self._folder)
+        except Corrupt as error:
+            self._make_anew(error)
+            return
+        try:
             self._file.check()
             self._read()
         except Corrupt as error:
-            log.warning("the watch's states are made anew from the ledger: %s", error)
-            self._remove()
-            self._memory = _Memory(self._made_by)
-            self._file = open_file(self._folder)
+            self._file.close()
+            self._make_anew(error)
+
+    def _make_anew(self, error: Corrupt) -> None:
+        log.warning("the watch's states are made anew from the ledger: %s", error)
+        self._remove()
+        self._memory = _Memory(self._made_by)
+        self._file = open_file(self._folder)
 
     def _read(self) -> None:
         noted = self._file.note(_NOTE)
@@ -214,19 +222,14 @@ class Engine:
         self._memory = memory
 
     def _remove(self) -> None:
-        if hasattr(self, "_file"):
-            self._file.close()
         if self._folder is not None:
             remove(self._folder / NAME)
 
-    def _reload(self) -> None:
-        """What is in memory may be ahead of what is kept: go on from what was saved last."""
-        try:
-            self._file.rollback()
-        except (Corrupt, FsyncFailed):
+    def _reload(self, error: KetenError) -> None:
+        """What is in memory may be ahead of what is kept: go on from what was saved last, if that can be trusted."""
+        self._file.close()
+        if isinstance(error, Corrupt | FsyncFailed):
             self._remove()
-        except KetenError:
-            self._file.close()
         self._open()
 
     # ---- the way of an event ---------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Reading neighbours: keys that lie next to keys asked for shortly before, one after the other, as in walking a list.
 
 Default: 8 % of neighbours are usual (up to 40 % where a principal has always asked that way: whoever works through
-sorted lists), 85 % are looked for, so that families do not look like it. `high` past 40 where enough of its own conduct is known, else `medium`.
+sorted lists), 85 % are looked for, so that families do not look like it. `high` past 40 where enough of its own
+conduct is known, else `medium`.
 """
 
 from __future__ import annotations

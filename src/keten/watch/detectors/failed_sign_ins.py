@@ -1,7 +1,8 @@
 """Failed sign-ins of many principals from one network, and a sign-in that succeeds there afterwards.
 
-Default, within six hours: `low` for five principals that never signed in from there, or 200 refused strangers; `medium`
-for ten; `medium` when one of them then gets in, or after ten anybody who never did from there. Whoever fails and then signs in was only clumsy, and is left out.
+Default, within six hours: `low` for five principals that never signed in from there, or 200 refused strangers;
+`medium` for ten; `medium` when one of them then gets in, or after ten anybody who never did from there. Whoever fails
+and then signs in was only clumsy, and is left out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A network that neither the principal nor its supplier was ever seen in.
 
-Default: `low`, after five days over a week (of the supplier, from a principal's second day on), and not for a principal that comes from new networks all the time (more
-than four of late), as with a telephone. See `several`.
+Default: `low`, after five days over a week (of the supplier, from a principal's second day on), and not for a
+principal that comes from new networks all the time (more than four of late), as with a telephone. See `several`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Lookups at a speed that is not this principal's: records in a minute, against its own and its peers' busiest minutes.
 
-What is normal is two standard deviations (of the logarithm) above the usual busiest minute of an hour. Default: `low` past
-twice that and 20 records, `medium` past 3.5 times and 30, `high` past six times and 40, where at least 16 hours of
-its own are known. Files are `volume`'s.
+What is normal is two standard deviations (of the logarithm) above the usual busiest minute of an hour. Default: `low`
+past twice that and 20 records, `medium` past 3.5 times and 30, `high` past six times and 40, where at least 16 hours
+of its own are known. Files are `volume`'s.
 """
 
 from __future__ import annotations
