@@ -14,7 +14,7 @@ import msgspec
 from bench import machine
 from bench.figure import Figure, record, say
 
-NAMES = ("entries", "postgres", "access", "decision", "download", "sftp", "cut", "proofs")
+NAMES = ("entries", "postgres", "access", "decision", "download", "sftp", "cut", "proofs", "detection", "guessing")
 
 
 class Asked(msgspec.Struct, frozen=True):
