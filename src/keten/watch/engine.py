@@ -17,7 +17,7 @@ import msgspec
 from keten.core.errors import Corrupt, FsyncFailed, KetenError
 from keten.core.files import Files
 from keten.core.keyed import remove
-from keten.watch.detectors.detector import HOUR_US, SPACES, Combining, Comparing, Detector, Space
+from keten.watch.detectors.detector import DAY_US, HOUR_US, SPACES, Combining, Comparing, Detector, Space
 from keten.watch.model import SEVERITIES, Event, Severity, Signal, What
 from keten.watch.states import NAME, Held, Shelf, open_file
 
@@ -29,6 +29,8 @@ HOT_KEYS = 50_000
 REMEMBERED = 4096
 """An event whose index is so far behind the newest is taken to have been seen."""
 MOST_FINE = 10_000
+SWEPT_US = DAY_US
+_LATE_US = 7 * DAY_US  # a state is kept for so much longer than it is of use, for events that come late
 FAULT = "detector-fault"
 _NOTE = "engine"
 _SPACES: tuple[Space, ...] = tuple(SPACES)
@@ -38,7 +40,8 @@ class _Memory(msgspec.Struct, array_like=True):
     """What the engine itself remembers.
 
     made_by: which detectors. top: the newest index. seen: indexes among the last. fine: topic → until when, up to which
-    severity. faults: detector → when it was told last. last: id of the newest event's entry.
+    severity. faults: detector → when it was told last. last: id of the newest event's entry. newest_us: the newest
+    time; swept_us: when states that are of no use any more were removed.
     """
 
     made_by: str
@@ -48,6 +51,8 @@ class _Memory(msgspec.Struct, array_like=True):
     fine: dict[str, tuple[int, int]] = {}
     faults: dict[str, int] = {}
     last: str = ""
+    newest_us: int = 0
+    swept_us: int = 0
 
 
 _unpack = msgspec.msgpack.Decoder(_Memory)
@@ -94,6 +99,7 @@ class Engine:
         memory.seen.add(index)
         memory.top = max(memory.top, index)
         memory.last = event.id
+        memory.newest_us = max(memory.newest_us, event.time_us)
         if len(memory.seen) > 2 * REMEMBERED:
             memory.seen = {each for each in memory.seen if each > memory.top - REMEMBERED}
         return signals
@@ -165,6 +171,7 @@ class Engine:
         try:
             for shelf in self._shelves:
                 self._file.put(shelf.changed())
+            self._sweep()
             self._file.commit({_NOTE: msgspec.msgpack.encode(memory)})
         except KetenError as error:
             memory.cursor = before
@@ -177,6 +184,16 @@ class Engine:
             raise
         for shelf in self._shelves:
             shelf.evicted = False
+
+    def _sweep(self) -> None:
+        """Remove what was idle for longer than its detectors remember: `Shelf.take` would not use it any more."""
+        memory = self._memory
+        if memory.newest_us - memory.swept_us < SWEPT_US:
+            return
+        memory.swept_us = memory.newest_us
+        for shelf in self._shelves:
+            if shelf.forgets_us:
+                self._file.forget(shelf.number, memory.newest_us - shelf.forgets_us - _LATE_US)
 
     def begin_anew(self) -> None:
         """Forget everything: the ledger is another one than before, or shorter."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from keten.core.errors import KetenError, Unavailable
 from keten.core.keyed import Keyed
 from keten.watch.detectors import default
-from keten.watch.detectors.detector import DAY_US, HOUR_US, MINUTE_US, Detector, signal
+from keten.watch.detectors.detector import DAY_US, HOUR_US, MINUTE_US, SPACES, Detector, signal
 from keten.watch.engine import FAULT, Engine
 from keten.watch.model import Event, Signal
 from keten.watch.states import NAME
@@ -340,6 +340,22 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         assert all(len(shelf) <= 101 for shelf in engine._shelves)
     engine.save(3000)
     assert engine._file.count(0) == 3000
+    engine.close()
+
+
+def test_what_nobody_remembers_is_removed(tmp_path: Path) -> None:
+    def refused(index: int, time_us: int, network: str) -> Event:
+        return event(index, time_us, what="sign-in", allowed=False, principal="", network=network)
+
+    engine = Engine(default(), tmp_path, hot=2)
+    for number in range(50):
+        engine.step(refused(number, MONDAY_US + number, f"{number:016d}"))
+    engine.save(50)
+    space = list(SPACES).index("network")
+    assert engine._file.count(space) == 50
+    engine.step(refused(50, MONDAY_US + 60 * DAY_US, "n" * 16))
+    engine.save(51)
+    assert engine._file.count(space) == 1
     engine.close()
 
 

@@ -2,7 +2,8 @@
 
 Default, within six hours: `low` for five principals that never signed in from there, or 200 refused strangers;
 `medium` for ten; `medium` when one of them then gets in, or after ten anybody who never did from there. Whoever fails
-and then signs in was only clumsy, and is left out.
+and then signs in was only clumsy, and is left out. A network in which nothing
+happened for 30 days is forgotten.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class FailedSignIns(Detector[Attempts]):
     whats = frozenset({"sign-in"})
     space = "network"
     state = Attempts
-    forgets_us = 400 * DAY_US
+    forgets_us = 30 * DAY_US
 
     def step(self, state: Attempts, event: Event) -> tuple[Signal, ...]:
         """A sign-in from this network."""
