@@ -24,7 +24,7 @@ from keten.watch.states import NAME, Held, Shelf, open_file
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-HOT_KEYS = 50_000
+HOT_KEYS = 20_000
 """Keys of each space whose states are in memory; the others are in the file."""
 REMEMBERED = 4096
 """An event whose index is so far behind the newest is taken to have been seen."""

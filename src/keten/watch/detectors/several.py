@@ -1,7 +1,7 @@
 """Signs that are weak alone, together: somebody who is not like this principal takes what is not like it.
 
 Each sign of the last 24 hours counts once, with a weight that grows with how seldom honest use shows it. To these comes
-what was taken since the first sign of who it is: 3 ln(1 + records / a busy day's). Default: `medium` from 10 and `high`
+what was taken since the first sign of who it is: 3 ln(1 + records / a busy day's). Default: `medium` from 11 and `high`
 from 12, and only when there is a sign of who it is (place, key, hour, silence), and something was taken.
 """
 
@@ -18,7 +18,7 @@ from keten.watch.detectors.detector import DAY_US, NOTHING, Combining, signal
 from keten.watch.model import SEVERITIES, Event, Fact, Signal
 
 WITHIN_US = DAY_US
-MEDIUM, HIGH = 10.0, 12.0
+MEDIUM, HIGH = 11.0, 12.0
 TAKEN = 3.0
 _BUSY_SIGMAS = 1.0
 _LEAST_DAY = 10.0
