@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 FEW, MANY = 10_000, 1_000_000
 EVENTS = 240_000
-TEAM = 30
+TEAM, SUPPLIERS = 30, 2_000
+"""Principals of a supplier, and how many suppliers there are at most."""
 AT_ONCE = 300
 """Sessions under way at once; each is of a sign-in, a listing and ten lookups."""
 REACH = "≥ 10,000/s, and at a million principals ≤ 1.2 × the cost of an event"
@@ -62,7 +63,7 @@ def _run(principals: int, events: int) -> dict[str, Any]:
 
 
 def _event(index: int, who: int, time_us: int, step: int) -> Event:
-    supplier = who // TEAM
+    supplier = who // TEAM % SUPPLIERS
     said: dict[str, Any] = {"what": "sign-in", "key": f"SHA256:{who:040d}"}
     if step == 1:
         said = {"what": "list", "country": "NL"}

@@ -22,9 +22,15 @@ Row = tuple[int, str, int, bytes]
 """space, key, when it was used last (microseconds, for `forget`), value."""
 
 _TABLES = (
-    "CREATE TABLE held (space INTEGER, key TEXT, used INTEGER, value BLOB, PRIMARY KEY (space, key)) WITHOUT ROWID",
+    # With row ids: the index of a million keys stays small, and is not touched when a value is written again.
+    "CREATE TABLE held (space INTEGER, key TEXT, used INTEGER, value BLOB, PRIMARY KEY (space, key))",
     "CREATE TABLE notes (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID",
 )
+_PUT = (
+    "INSERT INTO held VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (space, key) DO UPDATE SET used = excluded.used, value = excluded.value"
+)
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "locking_mode=EXCLUSIVE", "cache_size=-131072")
 _SIDE_FILES = ("", "-wal", "-shm", "-journal")
 _CHECK_BYTES = 4
 
@@ -45,7 +51,7 @@ class Keyed:
     def _open(self, path: Path | None) -> sqlite3.Connection:
         connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         try:
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "locking_mode=EXCLUSIVE", "cache_size=-65536"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
             connection.execute("BEGIN IMMEDIATE")
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
@@ -79,8 +85,7 @@ class Keyed:
     def put(self, rows: Iterable[Row]) -> None:
         """Values in place of those that were there."""
         checked = [(space, key, used, _sum(space, key, value) + value) for space, key, used, value in rows]
-        statement = "INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?)"
-        _translated(lambda: self._connection.executemany(statement, checked))
+        _translated(lambda: self._connection.executemany(_PUT, checked))
 
     def forget(self, space: int, before: int) -> None:
         """Remove what was used last before a moment; reads all of the space."""
