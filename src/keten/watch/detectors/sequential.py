@@ -13,6 +13,7 @@ import math
 import msgspec
 
 _REMEMBERED = 2000.0
+_CLEARLY = 1.25
 
 
 class Share(msgspec.Struct, gc=False, array_like=True):
@@ -47,7 +48,7 @@ def usual_share(share: Share, test: Test) -> float:
     """The share that counts as usual for this key."""
     sure = share.odd - math.sqrt(share.odd)  # what chance has added must not make the test blunt
     own = (sure + test.least * test.prior) / (share.all + test.prior)
-    return min(max(own, test.least), test.most)
+    return min(own, test.most) if own > _CLEARLY * test.least else test.least
 
 
 def take(share: Share, test: Test, odd: int, even: int, entry: str) -> float:
