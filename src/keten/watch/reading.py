@@ -9,8 +9,8 @@ from keten.identity import signin_entries as signing
 from keten.ledger.model import Payload
 from keten.watch.model import Event, What
 
-MOST = 2**45
-"""No number of an entry is larger (35 TB): what is, is damage, and counts as not known."""
+MOST = 2**53
+"""No number of an entry, a time in microseconds neither, is larger: what is, is damage, and counts as not known."""
 LONGEST = 200
 MOST_REASONS = 16
 LOOKUP_ANSWERED = "exchange.lookup.answered"
