@@ -14,7 +14,20 @@ import msgspec
 from bench import machine
 from bench.figure import Figure, record, say
 
-NAMES = ("entries", "postgres", "access", "lookup", "decision", "download", "sftp", "cut", "proofs", "export")
+NAMES = (
+    "entries",
+    "postgres",
+    "access",
+    "lookup",
+    "decision",
+    "download",
+    "sftp",
+    "cut",
+    "proofs",
+    "export",
+    "detection",
+    "guessing",
+)
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from keten.keeper.certificates import create_authority, issue
 from keten.drills.neighbours import until
+from keten.keeper.certificates import create_authority, issue
 
 START_SECONDS = 30.0
 

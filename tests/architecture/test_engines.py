@@ -14,6 +14,7 @@ KNOWING = (
     "src/keten/core/db.py",
     "src/keten/core/sqlite.py",
     "src/keten/core/wal.py",
+    "src/keten/core/keyed.py",
     "src/keten/core/postgres.py",
     "src/keten/core/pulse.py",
     "src/keten/core/migrations/",

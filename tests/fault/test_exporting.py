@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from keten.drills.neighbours import until
 from keten.keeper.follow_protocol import Follow, Following
 from keten.watch.export.outbox import Outbox
 from keten.worker.exporting import Exporting
 from tests.fault.small_disk import small_disk
-from keten.drills.neighbours import until
 from tests.receivers import Trust, lines
 from tests.town import SETTINGS, Town
 from tests.unit.watch.export.rigs import Rig, SplunkRig, SyslogRig, WebhookRig

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from keten.keeper.follow_protocol import Follow, Following
 from keten.drills.neighbours import until
+from keten.keeper.follow_protocol import Follow, Following
 from tests.receivers import Trust, free_port, lines
 from tests.town import SETTINGS, Town
 from tests.unit.watch.export.rigs import MailRig, OtlpRig, Rig, SplunkRig, SyslogRig, WebhookRig

@@ -140,7 +140,8 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity → response, where it differs from the built-in; datasets: the same, by the name of a dataset.
     suspend_for, freeze_for, slow_for: how long a response lasts. slow_per_minute: requests. fine_for: how long what
     was said to be fine is not signalled again. most_per_hour, most_per_day: principals that the watch itself may
-    suspend; most_percent: and how many of all active ones; at least one may always be.
+    suspend; most_percent: and how many of all active ones; at least one may always be. bad_networks: files with one
+    network a line, named from the instance's folder.
     """
 
     enabled: bool = True
@@ -155,6 +156,7 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_per_hour: int = 5
     most_per_day: int = 20
     most_percent: int = 10
+    bad_networks: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

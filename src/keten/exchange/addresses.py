@@ -1,9 +1,13 @@
-"""Where a caller came from is personal: it goes into an entry sealed under the client's own key (law 7)."""
+"""Where a caller came from is personal: it goes into an entry sealed under the client's own key (law 7).
+
+Beside it, in the clear, stands what says nothing to anybody but the keeper: a pseudonym of the network.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
+from keten.identity.networks import Networks, Place
 from keten.ledger.writing import Writing
 from keten.vault import personal
 from keten.vault.keys import Keys
@@ -14,8 +18,9 @@ MAX_CACHED = 20_000
 class Addresses:
     """Seals callers' addresses, within the writer's transaction. Keys that are durable are kept, to spare a look-up."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, networks: Networks) -> None:
         self._keys = keys
+        self._networks = networks
         self._wrapped: OrderedDict[str, bytes] = OrderedDict()
 
     def seal(self, writing: Writing, client: str, address: str) -> dict[str, str]:
@@ -33,6 +38,10 @@ class Addresses:
             if len(self._wrapped) > MAX_CACHED:
                 self._wrapped.popitem(last=False)
         return {client: self._keys.seal(client, wrapped, address.encode())}
+
+    def place(self, address: str) -> Place:
+        """For the details of an entry: `network` and `listed`, as `Networks` says them."""
+        return self._networks.place(address)
 
     def forget(self) -> None:
         """The register changed: a key may be gone."""

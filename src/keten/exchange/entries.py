@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keten.identity.signin_entries import PLACE
 from keten.ledger.kinds import kind
 
 _DECISION = {
@@ -11,7 +12,7 @@ _DECISION = {
     "policy_hash": "which set of policies; its text is kept for replay",
     "attributes": "everything the decision looked at",
     "channel": "https or sftp",
-}
+} | PLACE
 
 SHARES_LISTED = kind(
     "exchange.shares.listed",
@@ -23,7 +24,7 @@ SHARES_LISTED = kind(
         "goes_on": "whether it is a page that goes on from an earlier one, which has an entry of its own",
         "country": "country of the caller, empty when unknown",
     }
-    | {name: _DECISION[name] for name in ("outcome", "reasons", "channel")},
+    | {name: _DECISION[name] for name in ("outcome", "reasons", "channel", *PLACE)},
 )
 OBJECT_DESCRIBED = kind(
     "exchange.object.described",

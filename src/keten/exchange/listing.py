@@ -238,6 +238,7 @@ def listing(  # noqa: PLR0913  # what is recorded, each by its name
         "goes_on": goes_on,
         "country": country,
         "channel": channel,
+        **addresses.place(address),
     }
 
     until = page.valid_until_us

@@ -231,6 +231,7 @@ class Door:
             "policies": list(outcome.decision.policies),
             "policy_hash": outcome.policy_hash,
             "attributes": outcome.attributes,
+            **self._addresses.place(request.address),
         }
         return Draft(
             kind,

@@ -23,6 +23,7 @@ from keten.identity.dpop import DpopProofs
 from keten.identity.errors import Refused, invalid
 from keten.identity.keys import PublicKey, keyring
 from keten.identity.model import Client
+from keten.identity.networks import Networks, Place
 from keten.identity.nonces import Nonces
 from keten.identity.replays import NEVER_US, ReplayMemory, UsedProofs
 from keten.identity.requests import Caller, HttpProof, SessionProof, SshSignIn, TokenRequest
@@ -89,7 +90,8 @@ class SignIn:
     the newest entry, or now if that is later. issuers: the gateway's public URLs where the keeper knows them from its
     own settings (no trailing slash); then a gateway can't pass on proofs that were meant for somebody else.
     transfers: how many a client has under way outside sessions. restored_us: when the instance was restored, 0 if
-    never: which proofs of before were used is not known. Not thread-safe, except `record`, which is the writer's.
+    never: which proofs of before were used is not known. networks: what entries say of where a caller is; None:
+    nothing. Not thread-safe, except `record`, which is the writer's.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class SignIn:
         transfers: Callable[[str], int] = lambda _client: 0,
         *,
         restored_us: int = 0,
+        networks: Networks | None = None,
     ) -> None:
         self._restored_us = restored_us
         self._clients = clients
@@ -109,7 +112,8 @@ class SignIn:
         self._tokens = Tokens(root, limits.token_seconds)
         self._used = UsedProofs()
         self._seen = ReplayMemory(MAX_SIGN_INS_REMEMBERED)
-        self._strangers = Strangers()
+        self._networks = networks
+        self._strangers = Strangers(pseudonym=networks.pseudonym) if networks else Strangers()
         self._refusals = Refusals()
         self.nonces = Nonces(started_us)
         self.dpop = DpopProofs(self.nonces)
@@ -205,9 +209,10 @@ class SignIn:
         used, until_us = proof.hashed, NEVER_US
         return SignedIn("ssh", client.id, client.supplier, key.fingerprint, new_serial(), used, until_us, now_us)
 
-    def record(self, writing: Writing, signed_in: SignedIn) -> int:
+    def record(self, writing: Writing, signed_in: SignedIn, address: str = "") -> int:
         """Use the proof up and record the sign-in, in the writer's transaction; returns the entry's index.
 
+        address: the caller's, of which the entry says the network's pseudonym.
         Raises `Refused` ("proof-replayed") when it was used before a restart; then nothing is written.
         """
         try:
@@ -222,8 +227,12 @@ class SignIn:
                 signed_in.key,
                 signed_in.hashed,
                 signed_in.serial,
+                self._place(address),
             )
         )
+
+    def _place(self, address: str) -> Place:
+        return self._networks.place(address) if self._networks else {}
 
     def issue(self, signed_in: SignedIn, now_us: int) -> Issued:
         """A token for a recorded sign-in."""
@@ -324,7 +333,7 @@ class SignIn:
             self._strangers.refused(address, now_us)
             return None
         cause, proven = (error.cause, error.proven) if isinstance(error, Refused) else (error.code, False)
-        return self._refusals.refused(client_id, method, cause, now_us, proven=proven)
+        return self._refusals.refused(client_id, method, cause, now_us, proven=proven, place=self._place(address))
 
     def flush(self, now_us: int, *, everything: bool = False) -> list[Draft]:
         """Entries for what was only counted, of the minutes that are over (`everything`: when the keeper stops)."""

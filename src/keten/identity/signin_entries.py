@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from keten.ledger.kinds import kind
 from keten.ledger.model import Draft
 
 Method = Literal["private_key_jwt", "ssh", "token", "session"]
+PLACE = {
+    "network": "pseudonym of the caller's network (its /24 or /48); absent when it is not known",
+    "listed": "true when it is on the organisation's list of bad networks; else absent",
+}
 
 SIGNED_IN = kind(
     "identity.client.signed_in",
@@ -18,7 +23,8 @@ SIGNED_IN = kind(
         "vouched": "true when the keeper had to believe the gateway about the signature",
         "session": "SHA-256 (hex) of what counted once: the assertion's jti, or the SSH session id",
         "serial": "random, also in everything that is done with the token or session",
-    },
+    }
+    | PLACE,
 )
 
 CLIENT_REFUSED = kind(
@@ -30,7 +36,8 @@ CLIENT_REFUSED = kind(
         "proven": "true when the client's own key stood behind the request; false when anyone may have sent it",
         "count": "how many there were; above 1, further ones of the same client, method and reason in one minute",
         "minute": "start of that minute (RFC 3339)",
-    },
+    }
+    | {name: f"{meaning}, and where several were counted" for name, meaning in PLACE.items()},
 )
 
 STRANGERS_REFUSED = kind(
@@ -39,6 +46,7 @@ STRANGERS_REFUSED = kind(
     {
         "network": 'the /24 (IPv4) or /48 (IPv6) they came from; "other" beyond the networks counted apart; '
         '"unknown" without a usable address',
+        "pseudonym": "of that network, as `network` in entries of clients; absent where it is none",
         "minute": "start of the minute (RFC 3339)",
         "count": "how many",
     },
@@ -46,31 +54,50 @@ STRANGERS_REFUSED = kind(
 
 
 def signed_in(
-    client_id: str, supplier: str, method: Method, key: str, session: bytes, serial: str, *, vouched: bool = False
+    client_id: str,
+    supplier: str,
+    method: Method,
+    key: str,
+    session: bytes,
+    serial: str,
+    place: Mapping[str, object],
+    *,
+    vouched: bool = False,
 ) -> Draft:
-    """A client signed in. `key`: fingerprint; `session`: hash of what counted once."""
+    """A client signed in. `key`: fingerprint; `session`: hash of what counted once; `place`: where from."""
     return Draft(
         SIGNED_IN,
         client_id,
         (client_id,),
         {"supplier": supplier} if supplier else {},
-        {"method": method, "key": key, "vouched": vouched, "session": session.hex(), "serial": serial},
+        {"method": method, "key": key, "vouched": vouched, "session": session.hex(), "serial": serial, **place},
     )
 
 
 def client_refused(
-    client_id: str, method: Method, reasons: tuple[str, ...], minute: str, *, proven: bool, count: int = 1
+    client_id: str,
+    method: Method,
+    reasons: tuple[str, ...],
+    minute: str,
+    *,
+    proven: bool,
+    count: int = 1,
+    place: Mapping[str, object] | None = None,
 ) -> Draft:
     """A known client, or someone in its name, was refused. `client_id` "": of clients too many to count apart."""
+    details = {"method": method, "reasons": list(reasons), "proven": proven, "count": count, "minute": minute}
     return Draft(
         CLIENT_REFUSED,
         client_id if proven and client_id else "keeper",
         (client_id,) if client_id else (),
         {},
-        {"method": method, "reasons": list(reasons), "proven": proven, "count": count, "minute": minute},
+        {**details, **(place or {})},
     )
 
 
-def strangers_refused(network: str, minute: str, count: int) -> Draft:
+def strangers_refused(network: str, minute: str, count: int, pseudonym: str = "") -> Draft:
     """Strangers were refused."""
-    return Draft(STRANGERS_REFUSED, "keeper", (), {}, {"network": network, "minute": minute, "count": count})
+    details: dict[str, object] = {"network": network, "minute": minute, "count": count}
+    if pseudonym:
+        details["pseudonym"] = pseudonym
+    return Draft(STRANGERS_REFUSED, "keeper", (), {}, details)

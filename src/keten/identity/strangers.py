@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from keten.core.clock import SECOND, rfc3339
 from keten.identity import signin_entries
@@ -22,10 +22,14 @@ _Key = tuple[str, Method, str, bool]  # client, method, reason, proven
 
 
 class Strangers:
-    """How many strangers were refused, by network and minute; at most `networks` apart in a minute."""
+    """How many strangers were refused, by network and minute; at most `networks` apart in a minute.
 
-    def __init__(self, networks: int = MAX_NETWORKS) -> None:
+    pseudonym: of a network, for the entries.
+    """
+
+    def __init__(self, networks: int = MAX_NETWORKS, pseudonym: Callable[[str], str] = lambda _network: "") -> None:
         self._networks = networks
+        self._pseudonym = pseudonym
         self._counts: dict[int, dict[str, int]] = {}
 
     def refused(self, address: str, now_us: int) -> None:
@@ -42,7 +46,8 @@ class Strangers:
         for minute in _over(self._counts, now_us, everything=everything):
             counts = self._counts.pop(minute)
             at = rfc3339(minute * MINUTE_US)
-            drafts += [signin_entries.strangers_refused(network, at, count) for network, count in counts.items()]
+            for network, count in counts.items():
+                drafts.append(signin_entries.strangers_refused(network, at, count, self._pseudonym(network)))
         return drafts
 
 
@@ -61,8 +66,17 @@ class Refusals:
         self._seen: dict[_Key, int] = {}
         self._counts: dict[int, dict[_Key, int]] = {}
 
-    def refused(self, client_id: str, method: Method, reason: str, now_us: int, *, proven: bool) -> Draft | None:
-        """An entry to record now, or None when it was counted for later."""
+    def refused(  # what the entry says, each by its name
+        self,
+        client_id: str,
+        method: Method,
+        reason: str,
+        now_us: int,
+        *,
+        proven: bool,
+        place: Mapping[str, object] | None = None,
+    ) -> Draft | None:
+        """An entry to record now, or None when it was counted for later. `place`: where from, for its details."""
         minute = now_us // MINUTE_US
         if minute != self._minute:
             self._minute, self._singles, self._seen = minute, 0, {}
@@ -73,7 +87,7 @@ class Refusals:
         if key[0] and seen <= SINGLE_PER_KEY and self._singles < self._single:
             self._singles += 1
             at = rfc3339(minute * MINUTE_US)
-            return signin_entries.client_refused(client_id, method, (reason,), at, proven=proven)
+            return signin_entries.client_refused(client_id, method, (reason,), at, proven=proven, place=place)
         counts = self._counts.setdefault(minute, {})
         counts[key] = counts.get(key, 0) + 1
         return None

@@ -23,6 +23,7 @@ REFUSALS_SECONDS = 10.0
 SWEEP_SECONDS = 6 * 3600.0
 REQUESTS_SECONDS = 30.0
 CARRY_SECONDS = 60.0
+NETWORKS_SECONDS = 30.0
 
 
 class Chores:
@@ -45,6 +46,7 @@ class Chores:
             (SWEEP_SECONDS, self.sweep),
             (REQUESTS_SECONDS, self._operators.subjects.go_on),
             (CARRY_SECONDS, self.carry),
+            (NETWORKS_SECONDS, self.read_networks),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
 
@@ -69,6 +71,10 @@ class Chores:
             log.warning("a chore waits: %s", error)
         except Exception:
             log.exception("a chore failed")
+
+    async def read_networks(self) -> None:
+        """Lists of bad networks change every day: use what is in the files."""
+        await asyncio.to_thread(self._trusted.networks.refresh)
 
     async def watch_clock(self) -> None:
         """A jump is seen within a second, also when nobody asks for anything: everything under way is cut (law 5)."""

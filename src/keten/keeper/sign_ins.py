@@ -84,7 +84,7 @@ class SignIns:
             signed_in = check()
 
             def recording(writing: Writing) -> int:
-                return self._sign_in.record(writing, signed_in)
+                return self._sign_in.record(writing, signed_in, address)
 
             for _attempt in range(MAX_ATTEMPTS):
                 try:

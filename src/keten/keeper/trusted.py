@@ -32,7 +32,9 @@ from keten.exchange.objects import Objects
 from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
 from keten.exchange.sealed_tables import SealedTables
+from keten.identity import networks
 from keten.identity.entries import CLIENT_ERASED, PERSON_ERASED
+from keten.identity.networks import Networks
 from keten.identity.service import SignIn
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
@@ -119,7 +121,9 @@ class Trusted:
         self.publishing.start(head)
 
         self.keys = Keys(derive(root.key, "wrapping"))
-        self.addresses = Addresses(self.keys)
+        lists = [paths.home / name for name in settings.watch.bad_networks]
+        self.networks = Networks(derive(root.key, networks.PURPOSE), lists)
+        self.addresses = Addresses(self.keys, self.networks)
         self.register = Register(self.reader)
         self.objects = Objects(self.reader)
         self.store = LocalStore(paths.store)
@@ -139,6 +143,7 @@ class Trusted:
             _issuers(settings),
             self.accesses.transfers,
             restored_us=self.life.since_us if self.life and self.life.before else 0,
+            networks=self.networks,
         )
         self.sign_ins = SignIns(self.sign_in, self.register, lambda: self.door, self.clock)
         self.epoch = 0

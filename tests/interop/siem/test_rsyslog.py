@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from keten.drills.neighbours import until
 from keten.keeper.follow_protocol import Follow, Following
 from keten.watch.export.outbox import STATE, load_state
 from tests.many import add_objects
 from tests.ocsf import faults
-from keten.drills.neighbours import until
 from tests.receivers import Rsyslog, Trust
 from tests.town import SETTINGS, Town
 

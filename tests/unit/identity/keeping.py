@@ -56,11 +56,11 @@ class Keeper:
         self.clients[client.id] = msgspec.structs.replace(client, **changed)
         return self.clients[client.id]
 
-    def record(self, signed_in: SignedIn, now_us: int = NOW) -> Payload:
+    def record(self, signed_in: SignedIn, now_us: int = NOW, address: str = "") -> Payload:
         """One commit; the payload of the entry it made."""
         with self.engine.begin() as connection:
             writing = Writing(connection, self.sealer, self.head, now_us)
-            index = self.sign_in.record(writing, signed_in)
+            index = self.sign_in.record(writing, signed_in, address)
             batch = writing.seal()
             assert batch is not None
         self.head = batch.head

@@ -14,12 +14,12 @@ import pytest
 
 from keten.core.errors import Invalid, KetenError, Unavailable
 from keten.core.files import Files
+from keten.drills.neighbours import until
 from keten.watch.export.drivers import web as web_module
 from keten.watch.export.drivers.choosing import driver_of
 from keten.watch.export.drivers.driver import Driver, read_secret
 from keten.watch.export.drivers.file import FileDriver
 from keten.watch.export.drivers.syslog import KEPT_BYTES, SyslogDriver
-from keten.drills.neighbours import until
 from tests.receivers import Trust
 from tests.unit.watch.export.conftest import records
 from tests.unit.watch.export.rigs import RIGS, FileRig, MailRig, Rig, SplunkRig, SyslogRig, WebRig
