@@ -141,7 +141,7 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suspend_for, freeze_for, slow_for: how long a response lasts. slow_per_minute: requests. fine_for: how long what
     was said to be fine is not signalled again. most_per_hour, most_per_day: principals that the watch itself may
     suspend; most_percent: and how many of all active ones; at least one may always be. bad_networks: files with one
-    network a line, named from the instance's folder.
+    network a line; rules: files, or folders of files, with Sigma rules; both named from the instance's folder.
     """
 
     enabled: bool = True
@@ -157,6 +157,7 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_per_day: int = 20
     most_percent: int = 10
     bad_networks: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

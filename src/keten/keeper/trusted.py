@@ -47,7 +47,7 @@ from keten.ledger.model import Draft
 from keten.ledger.notes import Signer, Verifier
 from keten.ledger.publishing import Publishing
 from keten.ledger.reading import read_range
-from keten.ledger.sealing import Batch, EntryIds, Sealer
+from keten.ledger.sealing import Batch, EntryIds, Head, Sealer
 from keten.ledger.succession import PREDECESSORS, encode, generation
 from keten.ledger.writing import load_head, load_low_water
 from keten.policy.country import Countries
@@ -107,11 +107,7 @@ class Trusted:
         self.moved = False
         self._loop = asyncio.get_running_loop()
 
-        with self.reader.connect() as connection:
-            head = load_head(connection, verifier)
-            low_water = load_low_water(connection)
-        if head is None:
-            raise Corrupt("head-missing", "The database has no signed head.", str(place))
+        head, low_water = self._head(verifier)
         self.clock = Clock(head.time_us)
         if self.unconfirmed:
             self.clock.held = _unconfirmed()
@@ -170,6 +166,15 @@ class Trusted:
             lambda connection, known: write_keys(connection, known, self.secrets()),
         )
         self.carrying.wake()
+
+    def _head(self, verifier: Verifier) -> tuple[Head, int]:
+        """The ledger's head, and the index from which accesses may still be open. Raises `Corrupt` ("head-missing")."""
+        with self.reader.connect() as connection:
+            head = load_head(connection, verifier)
+            low_water = load_low_water(connection)
+        if head is None:
+            raise Corrupt("head-missing", "The database has no signed head.", str(self.settings.state))
+        return head, low_water
 
     def _lives(self) -> tuple[backups.Life, ...]:
         """The lives of this instance; refuses to go on with one that was moved away."""

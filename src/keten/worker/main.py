@@ -16,6 +16,7 @@ from keten.keeper.client import KeeperClient
 from keten.worker.exporting import exporting
 from keten.worker.measuring import Measuring
 from keten.worker.rounds import Rounds
+from keten.worker.watching import watching
 
 log = logging.getLogger(__name__)
 CALL_SECONDS = 60.0
@@ -35,9 +36,10 @@ class Duty(Protocol):
 def duties(settings: Settings) -> list[Duty]:
     """What there is to do for an instance. Raises `Invalid` when its settings cannot be used."""
     outside: list[Duty] = [Rounds(settings)] if settings.has_outside else []
+    watched: list[Duty] = [watching(settings)] if settings.watch.enabled else []
     exports = exporting(settings)
     metrics: list[Duty] = [Measuring(settings, exports)] if settings.metrics.bind else []
-    return [*outside, *exports, *metrics]
+    return [*watched, *outside, *exports, *metrics]
 
 
 def run(settings: Settings) -> int:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Protocol
 
 from keten.core.clock import SECOND, wall_us
 from keten.core.errors import KetenError
+from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
 from keten.keeper.follow_protocol import Follow, Followed, Following
 from keten.keeper.watch_protocol import MOST_SIGNALS, Raise
 from keten.ledger.model import Payload
 from keten.watch.alerts import LATE_US, Raised, Seen
+from keten.watch.detectors import default
+from keten.watch.engine import Engine as Detecting
 from keten.watch.entries import ALERT_HANDLED
 from keten.watch.model import SEVERITIES, Event, Severity, Signal
+from keten.watch.reading import event_of
+from keten.watch.rules.asking import RuleDetector
+from keten.watch.rules.loading import load
 
 log = logging.getLogger(__name__)
 WAIT_US = SECOND
@@ -151,3 +158,18 @@ class Watching:
             self._signals, self._told, self._told_at = rest, upto, self._monotonic()
             if not rest:
                 return
+
+
+def watching(settings: Settings) -> Watching:
+    """The watch with every detector, and the organisation's own rules.
+
+    A rule that cannot be used is logged (and `keten doctor` says it); the others are. Raises `Unavailable`
+    ("sigma-missing") where there are rules and pySigma is not installed.
+    """
+    detectors = default()
+    if settings.watch.rules:
+        loaded = load([Path(settings.home) / name for name in settings.watch.rules])
+        for one in loaded.refused:
+            log.warning("a rule is not used: %s: %s", one.file, one.reason)
+        detectors += [RuleDetector(rule) for rule in loaded.rules]
+    return Watching(Detecting(detectors, settings.paths.watch), event_of)

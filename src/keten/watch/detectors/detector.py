@@ -39,9 +39,9 @@ class Detector(Generic[S]):
     that was idle for so long is as one never seen; 0: never. version: raised when states of before mean something else.
     """
 
-    code: ClassVar[str]
+    code: str
     whats: ClassVar[frozenset[What]]
-    space: ClassVar[Space] = "principal"
+    space: Space = "principal"
     forgets_us: ClassVar[int] = 0
     version: ClassVar[int] = 1
     state: type[S]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from keten.watch.detectors.detector import Detector
 from keten.watch.model import Event, Fact, Signal, What
 from keten.watch.rules.counting import Group, count
 from keten.watch.rules.model import FIELDS, Rule, Space, text
@@ -19,7 +20,7 @@ class Counts(msgspec.Struct):
     groups: dict[str, Group] = {}
 
 
-class RuleDetector:
+class RuleDetector(Detector[Counts]):
     """Tells of a rule when it is fulfilled, once in its time span (an hour at least) for a group.
 
     Of one key the `MOST_GROUPS` groups that were seen last are remembered.
