@@ -174,19 +174,17 @@ class Register:
         return taken
 
     def _patiently(self, system: SupplierSystem, key: str) -> Answer:
-        """A lookup that goes on when a process was killed meanwhile."""
+        """A lookup that goes on when a process was killed meanwhile; signs in again when it must, and may."""
         for _attempt in range(200):
-            try:
+            with suppress(OSError):
                 answer = self.look_up(system, key)
-            except OSError:
-                time.sleep(0.1)
-                continue
-            if answer.status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.UNAUTHORIZED):
-                return answer
+                if answer.status == HTTPStatus.UNAUTHORIZED:
+                    signed = system.sign_in()
+                    if signed.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
+                        return signed  # it may not any more: the watch has stopped it
+                elif answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                    return answer
             time.sleep(0.1)
-            if answer.status == HTTPStatus.UNAUTHORIZED:
-                with suppress(OSError):
-                    system.sign_in()
         raise RuntimeError("the instance does not come back")
 
     def kill(self, name: str) -> None:
