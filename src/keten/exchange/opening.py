@@ -22,6 +22,7 @@ from keten.datasets.model import Dataset
 from keten.exchange import entries
 from keten.exchange.addresses import Addresses
 from keten.exchange.objects import Objects
+from keten.identity.networks import Place
 from keten.ledger.kinds import Kind
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
@@ -210,6 +211,10 @@ class Door:
     def holds(self, epoch: int) -> bool:
         """Whether the register is as it was in this epoch."""
         return epoch == self._epoch()
+
+    def place(self, address: str) -> Place:
+        """For the details of an entry: a pseudonym of where its client came from, and whether that is listed."""
+        return self._addresses.place(address)
 
     def sealed_address(self, writing: Writing, client: str, address: str) -> dict[str, str]:
         """The personal part of an entry: where its client came from."""

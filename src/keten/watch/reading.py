@@ -13,8 +13,6 @@ MOST = 2**53
 """No number of an entry, a time in microseconds neither, is larger: what is, is damage, and counts as not known."""
 LONGEST = 200
 MOST_REASONS = 16
-LOOKUP_ANSWERED = "exchange.lookup.answered"
-LOOKUP_REFUSED = "exchange.lookup.refused"
 
 
 def event_of(index: int, id: str, time_us: int, kind: str, payload: Payload | None) -> Event | None:
@@ -157,8 +155,8 @@ _READERS: Mapping[str, Callable[[_Entry], Event]] = {
     door.OBJECT_OPENED.name: _access("open"),
     door.OBJECT_REFUSED.name: _access("open"),
     door.OBJECT_DELIVERED.name: _delivered,
-    LOOKUP_ANSWERED: _access("lookup"),
-    LOOKUP_REFUSED: _access("lookup"),
+    door.LOOKUP_ANSWERED.name: _access("lookup"),
+    door.LOOKUP_REFUSED.name: _access("lookup"),
 }
 
 

@@ -13,7 +13,7 @@ from keten.exchange import entries as door
 from keten.identity import signin_entries as signing
 from keten.ledger.model import Payload
 from keten.watch.model import Event
-from keten.watch.reading import LOOKUP_ANSWERED, LOOKUP_REFUSED, MOST, event_of
+from keten.watch.reading import MOST, event_of
 
 KINDS = (
     signing.SIGNED_IN.name,
@@ -24,8 +24,8 @@ KINDS = (
     door.OBJECT_OPENED.name,
     door.OBJECT_REFUSED.name,
     door.OBJECT_DELIVERED.name,
-    LOOKUP_ANSWERED,
-    LOOKUP_REFUSED,
+    door.LOOKUP_ANSWERED.name,
+    door.LOOKUP_REFUSED.name,
 )
 REFS = {"dataset": "d", "grant": "g", "contract": "c", "supplier": "s", "object": "o"}
 ATTRIBUTES = {"purpose": "benefits", "country": "NL", "contract_ends_us": 99, "supplier": "s"}
@@ -53,7 +53,7 @@ def test_a_lookup() -> None:
         "records": 1000,
         **PLACE,
     }
-    assert read(LOOKUP_ANSWERED, details) == Event(
+    assert read(door.LOOKUP_ANSWERED.name, details) == Event(
         index=7,
         id="id",
         time_us=12,
@@ -81,7 +81,7 @@ def test_a_lookup() -> None:
 
 
 def test_a_refused_lookup_and_a_refused_object() -> None:
-    for kind, what in ((LOOKUP_REFUSED, "lookup"), (door.OBJECT_REFUSED.name, "open")):
+    for kind, what in ((door.LOOKUP_REFUSED.name, "lookup"), (door.OBJECT_REFUSED.name, "open")):
         found = read(kind, {"outcome": "deny", "reasons": ["budget-spent"], "attributes": ATTRIBUTES})
         assert (found.what, found.allowed, found.reasons, found.count) == (what, False, ("budget-spent",), 1)
     counted = read(door.OBJECT_REFUSED.name, {"outcome": "deny", "reasons": ["absent"], "count": 40}, refs={})

@@ -1,7 +1,7 @@
 """Asking for what is not there: whoever guesses keys or ids misses more than whoever works with a list.
 
 Default: 2 % of misses are usual (up to 5 % where a principal has always missed more), 22 % are looked for; `high`
-past ln 1e6. A repeated question for the same record is no hit, so that hits that cost nothing can't cover misses.
+past ln 1e7. A repeated question for the same record is no hit, so that hits that cost nothing can't cover misses.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from keten.watch.detectors.detector import NOTHING, Detector, signal
 from keten.watch.detectors.sequential import Share, Test, begin_anew, take, usual_share
 from keten.watch.model import Event, Signal
 
-ALARM = math.log(1e6)
-"""By simulation, independent questions with 2 % misses reach it about once in 13 million."""
+ALARM = math.log(1e7)
+"""Higher than what stops lookups themselves (`budgets.misses`), because this may suspend, and for files as well."""
 TEST = Test(least=0.02, most=0.05, suspected=0.22)
 MISSED = frozenset({"absent", "no-grant", "not-addressed"})
 _REMEMBERED = 16
