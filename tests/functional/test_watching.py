@@ -16,8 +16,7 @@ from keten.drills.reader import Reader
 from keten.keeper.client import KeeperClient
 from keten.keeper.watch_protocol import Raise
 from keten.ledger.model import Payload
-from keten.watch.alerts import Raised, Seen
-from keten.watch.model import Event, Fact, Severity, Signal
+from keten.watch.model import Event, Fact, Raised, Seen, Severity, Signal
 from keten.worker.watching import Watching
 from tests.town import CARRIER, PRINTER, SETTINGS, Town
 

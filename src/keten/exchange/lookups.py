@@ -304,7 +304,8 @@ class _Committing:
             "policies": list(outcome.decision.policies),
             "policy_hash": outcome.policy_hash,
             "attributes": outcome.attributes,
-        } | self._door.place(lookup.address)
+            **self._door.place(lookup.address),
+        }
         personal = self._door.sealed_address(writing, lookup.client, f"{lookup.address} case {lookup.case}".strip())
         subjects = (lookup.client, *(one.record for one in given))
         refs = refs_of(outcome, version.found if version is not None else None)

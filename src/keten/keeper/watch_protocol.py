@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from keten.watch.alerts import Raised, Seen
-from keten.watch.model import Fact, Response, Severity, State, Verdict
+from keten.watch.model import Fact, Raised, Response, Seen, Severity, State, Verdict
 
 MOST_SIGNALS = 256
 """At once: others' jobs wait for the writer meanwhile."""

@@ -28,10 +28,11 @@ from keten.keeper.watch_protocol import (
 from keten.keeper.writer import sealed_in
 from keten.ledger.cursors import load_cursor
 from keten.watch import handling
-from keten.watch.alerts import CURSOR, Raised, Raising, count_of
+from keten.watch.alerts import CURSOR, Raising, count_of
 from keten.watch.explaining import LANGUAGES, explain
 from keten.watch.handling import Handled
-from keten.watch.model import Alert, State
+from keten.watch.model import Raised, State
+from keten.watch.row import Alert
 
 OPEN: tuple[State, ...] = ("open", "acknowledged")
 

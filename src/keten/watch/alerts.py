@@ -24,8 +24,9 @@ from keten.ledger.writing import Writing
 from keten.watch.entries import ALERT_GREW, ALERT_RAISED
 from keten.watch.explaining import code_of
 from keten.watch.ladder import Ladder, Stopped, fits, key_of, milder, stronger, topic_text
-from keten.watch.model import SEVERITIES, STOPPING, Alert, Fact, Signal
+from keten.watch.model import SEVERITIES, STOPPING, Fact, Raised, Seen, Signal
 from keten.watch.responding import possible, take, until
+from keten.watch.row import Alert
 from keten.watch.tables import alerts, counts
 
 log = logging.getLogger(__name__)
@@ -45,26 +46,6 @@ AGAIN_US = 600 * SECOND
 COUNTED_US = 600 * SECOND
 LOOKED_BACK = 16
 HOUR_US, DAY_US = 3600 * SECOND, 86_400 * SECOND
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """A signal, and the index of the entry at which it was made."""
-
-    at: int
-    signal: Signal
-
-
-class Raised(msgspec.Struct, frozen=True):
-    """What became of signals: ids of alerts that are new, how many fell into others, how many had been raised before.
-
-    taken: responses taken, as (alert, response). held: alerts for which less was done than the ladder asks for.
-    """
-
-    new: tuple[str, ...] = ()
-    counted: int = 0
-    before: int = 0
-    taken: tuple[tuple[str, Response], ...] = ()
-    held: tuple[str, ...] = ()
 
 
 class Raising:

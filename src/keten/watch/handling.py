@@ -19,8 +19,9 @@ from keten.ledger.writing import Writing
 from keten.watch.alerts import said
 from keten.watch.entries import ALERT_HANDLED, ALERT_RAISED
 from keten.watch.ladder import OPERATOR
-from keten.watch.model import Alert, State, Verdict
+from keten.watch.model import State, Verdict
 from keten.watch.responding import lift, take
+from keten.watch.row import Alert
 from keten.watch.tables import alerts
 
 Action = Literal["acknowledge", "fine", "not-fine", "close", "lift"]

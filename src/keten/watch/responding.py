@@ -16,7 +16,7 @@ from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.suppliers import freezing
 from keten.watch.entries import RESPONSE_LIFTED, RESPONSE_TAKEN
-from keten.watch.model import Alert
+from keten.watch.row import Alert
 from keten.watch.tables import alerts
 
 LASTING = frozenset({"slow", "suspend", "freeze"})

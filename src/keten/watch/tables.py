@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, String, Table
 
 from keten.core.db import metadata
 from keten.ledger.bound import bound_table
-from keten.watch.model import Alert
+from keten.watch.row import Alert
 
 alerts = bound_table(
     "alerts",

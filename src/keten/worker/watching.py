@@ -15,11 +15,11 @@ from keten.keeper.client import KeeperClient
 from keten.keeper.follow_protocol import Follow, Followed, Following
 from keten.keeper.watch_protocol import MOST_SIGNALS, Raise
 from keten.ledger.model import Payload
-from keten.watch.alerts import LATE_US, Raised, Seen
+from keten.watch.alerts import LATE_US
 from keten.watch.detectors import default
 from keten.watch.engine import Engine as Detecting
 from keten.watch.entries import ALERT_HANDLED
-from keten.watch.model import SEVERITIES, Event, Severity, Signal
+from keten.watch.model import SEVERITIES, Event, Raised, Seen, Severity, Signal
 from keten.watch.reading import event_of
 from keten.watch.rules.asking import RuleDetector
 from keten.watch.rules.loading import load

@@ -15,8 +15,9 @@ from keten.identity.model import Client
 from keten.ledger.writing import Writing
 from keten.suppliers.model import Supplier
 from keten.watch import handling
-from keten.watch.alerts import Raised, Raising, Seen
-from keten.watch.model import Alert, Severity, Signal, State
+from keten.watch.alerts import Raising
+from keten.watch.model import Raised, Seen, Severity, Signal, State
+from keten.watch.row import Alert
 from tests.unit.suppliers.instances import ACTOR, ESTATE, Instance, key_line
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
 from keten.core.ids import new_id
 from keten.core.settings import Watch
 from keten.watch import handling
-from keten.watch.alerts import ACTOR, LATE_US, MOST_ALERTS_PER_HOUR, Seen, count_of
-from keten.watch.model import Signal
+from keten.watch.alerts import ACTOR, LATE_US, MOST_ALERTS_PER_HOUR, count_of
+from keten.watch.model import Seen, Signal
 from tests.unit.suppliers.instances import ACTOR as OPERATOR
 from tests.unit.suppliers.instances import ESTATE
 from tests.unit.watch.house import House

@@ -12,6 +12,7 @@ from keten.core.db import reading_engine, translated
 from keten.core.errors import Corrupt, Invalid
 from keten.core.ids import is_id
 from keten.core.settings import Settings
+from keten.ledger.query import Filter, find
 from keten.suppliers import moments
 from keten.suppliers.register import Register
 from keten.vault import service as vault
@@ -47,7 +48,12 @@ class Names:
 
     def subject(self, text: str) -> str:
         """The id of whom an entry is about: a client or person by name or id, or a record of a table by its id."""
-        return text if is_id(text) else self.principal(text)
+        if not is_id(text) or any(self._found(kind, text) for kind in PRINCIPALS):
+            return self.principal(text)
+        with translated(), self._engine.connect() as connection:
+            if next(find(connection, Filter(subject=text, limit=1)), None) is None:
+                raise Invalid("unknown-name", f"There is no client, person or record {text!r} that an entry is about.")
+        return text
 
     def object(self, text: str) -> str:
         """The id of an object, by id or as DATASET/FILE."""

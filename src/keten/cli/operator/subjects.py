@@ -80,9 +80,9 @@ def record(
     home: Home = "",
     json: Json = False,
 ) -> None:
-    """What a record of a table is called: by that id the ledger knows who looked it up. Not whether there is one.
+    """What a record of a table is called: the id for 'keten ledger custody --subject'. Not whether there is one.
 
-    Example: keten ledger custody --subject $(keten subject record jobseekers 1850175123456)
+    Example: keten subject record jobseekers 1850175123456
     """
     from keten.cli.operator.keeping import keeper
     from keten.keeper.record_protocol import AskRecord, RecordId

@@ -1,19 +1,17 @@
-"""An event of the class findings in words, for mail: as the watch explains it, or else what can be said without it."""
+"""An event of the class findings in words, for mail: an alert as the watch explains it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import msgspec
 
 from keten.core.clock import rfc3339
+from keten.watch.explaining import explain
 from keten.watch.export.drivers.driver import Record
 from keten.watch.export.telling import LONGEST
 
-_EXPLAINING = "keten.watch.explaining"
 _TITLES = {
     "en": {
         "watch.alert.raised": "An alert was raised",
@@ -126,14 +124,11 @@ def _explained(record: Record, language: str) -> tuple[str, ...]:
     """Title and paragraphs of the watch's own explanation; none when it has none for this event."""
     details: dict[str, Any] = record.event.get("unmapped", {}).get("details", {})
     detector = details.get("detector")
-    if record.kind not in _ALERTS or not isinstance(detector, str) or find_spec(_EXPLAINING) is None:
+    if record.kind not in _ALERTS or not isinstance(detector, str):
         return ()
     unmapped = record.event["unmapped"]
     names = {id: unmapped.get("names", {}).get(word, "") for word, id in unmapped.get("refs", {}).items()}
     known = {id: name for id, name in names.items() if name}
     facts = details.get("facts")
-    try:
-        made = import_module(_EXPLAINING).explain(detector, facts if isinstance(facts, dict) else {}, known, language)
-    except (KeyError, ValueError, TypeError):
-        return ()
-    return tuple(str(part) for part in (made.title, made.seen, made.usual, made.done, made.undo) if part)
+    made = explain(detector, facts if isinstance(facts, dict) else {}, known, language)
+    return tuple(part for part in (made.title, made.seen, made.usual, made.done, made.undo) if part)
