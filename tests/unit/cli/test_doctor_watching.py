@@ -11,6 +11,7 @@ from keten.cli.doctor import watching
 from keten.cli.doctor.findings import Case
 from keten.core.settings import Settings, Watch
 from keten.ledger.cursors import store_cursor
+from keten.watch.rules import loading
 from tests.unit.watch.house import House
 
 
@@ -33,6 +34,17 @@ def test_a_watch_that_is_off_and_a_ladder_for_nothing(house: House) -> None:
     (found,) = watching.on(case(house, misspelt))
     assert (found.severity, found.code) == ("note", "watch-ladder")
     assert "'mises'" in found.what
+
+
+def test_a_rule_that_is_not_used(house: House, tmp_path: Path) -> None:
+    shipped = Path(loading.__file__).with_name("shipped")
+    assert list(watching.rules(case(house))) == []
+    assert list(watching.rules(case(house, Watch(rules=(str(shipped),))))) == []
+    broken = tmp_path / "broken.yml"
+    broken.write_text("title: x\n")
+    (found,) = watching.rules(case(house, Watch(rules=(str(shipped), str(broken)))))
+    assert (found.severity, found.code) == ("weak", "watch-rule")
+    assert "broken.yml" in found.what
 
 
 def test_a_watch_that_is_behind(house: House) -> None:

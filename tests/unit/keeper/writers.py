@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Column, MetaData, String, Table, select
 
 from keten.core.clock import Clock
+from keten.core.db import take
 from keten.keeper.writer import Disk, Participant, Writer
 from keten.ledger.kinds import Kind
 from keten.ledger.model import Draft
@@ -49,6 +50,7 @@ class Running:
         self.commits: list[tuple[Batch, bool]] = []
         self.on_commit: Callable[[], None] = lambda: None
         self.clock = Clock(START_US, lambda: START_US, lambda: 0)
+        assert take(self.ledger.engine, self.ledger.sealer.origin), "the log's lock, as every keeper has it"
         self.writer = Writer(
             self.ledger.engine,
             self.ledger.sealer,

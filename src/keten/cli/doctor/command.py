@@ -117,6 +117,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         erasure.over,
         exporting.destinations,
         watching.on,
+        watching.rules,
         watching.behind,
         watching.limits,
     )

@@ -25,6 +25,25 @@ def on(case: Case) -> Iterator[Finding]:
         yield note("watch-ladder", f"{what}, it does nothing.", "Correct it in keten.toml; the manual lists them.")
 
 
+def rules(case: Case) -> Iterator[Finding]:
+    """Rules of the organisation's own that the watch does not use."""
+    from pathlib import Path
+
+    from keten.core.errors import Unavailable
+    from keten.watch.rules.loading import load
+
+    if not case.settings.watch.rules:
+        return
+    try:
+        loaded = load([Path(case.settings.home) / name for name in case.settings.watch.rules])
+    except Unavailable as error:
+        yield wrong("watch-rule", f"[watch] rules: {error.public}", "Install keten with the extra 'sigma'.")
+        return
+    for one in loaded.refused:
+        what = f"A rule is not used: {one.file}: {one.reason}"
+        yield weak("watch-rule", what, "Correct it, and start the worker again (keten up).")
+
+
 def behind(case: Case) -> Iterator[Finding]:
     """What was recorded is looked at within moments, as long as the instance runs."""
     from keten.ledger.cursors import load_cursor
