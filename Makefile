@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault test-postgres campaigns searcher fuzz mutants world bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault slow test-postgres campaigns searcher fuzz mutants world bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -23,6 +23,9 @@ interop: packages dev ## only the tests against others' clients and verifiers
 
 fault: dev ## only the tests that kill, fill, tear and delay, the long ones too
 	@$(PYTEST) tests/fault -m 'slow or not slow'
+
+slow: packages dev ## what `make test` leaves out because it takes minutes each
+	@$(PYTEST) -n auto --dist loadfile -m slow tests
 
 test-postgres: packages dev ## what touches a database, on a PostgreSQL server of its own
 	@KETEN_TESTS_ENGINE=postgres $(PYTEST) -n auto --dist loadfile -m 'slow or not slow' tests/functional tests/fault \

@@ -9,6 +9,7 @@ from keten.drills.throwaway import Key, Throwaway
 from tests.cluster import database_url
 
 SETTINGS = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n'
+UNWATCHED = f"{SETTINGS}[watch]\nenabled = false\n"  # one process less to start, where a test is not about it
 PRINTER, CARRIER = "drukwerk-batch", "zorgvervoer-batch"
 
 
@@ -43,10 +44,11 @@ grants:
 
 
 class Town:
-    """The instance with its two suppliers' systems and what was put."""
+    """The instance with its two suppliers' systems and what was put. `watched`: also looked at by the watch."""
 
-    def __init__(self, folder: Path, *, database: str = "") -> None:
-        self.keten = Throwaway(folder, settings=SETTINGS, database=database or database_url())
+    def __init__(self, folder: Path, *, database: str = "", watched: bool = False) -> None:
+        settings = SETTINGS if watched else UNWATCHED
+        self.keten = Throwaway(folder, settings=settings, database=database or database_url())
         self.printer_key = Key(folder / "printer")
         self.carrier_key = Key(folder / "carrier")
         self.voters = folder / "voters.csv"

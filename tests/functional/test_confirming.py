@@ -88,6 +88,7 @@ def recorded(place: Place, home: Path) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_witnesses_and_kept_checkpoints_say(place: Place) -> None:  # noqa: PLR0915  # one story, in its order
     place.keten.up(*QUIET)
     assert until(place.witnessed, 150), place.keten.log()

@@ -31,6 +31,7 @@ def test_contract_end() -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_restore() -> None:
     """A backup under load, restored on an empty home, moved to a database server; and an auditor's way through it."""
     done = subprocess.run(

@@ -16,6 +16,7 @@ def test_guessed_keys_and_ids(tmp_path: Path) -> None:
     assert len(board.lines) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_stolen_logins(tmp_path: Path) -> None:
     board = FranceTravail(lambda _what: None, people=20_000, folder=tmp_path).run()

@@ -33,6 +33,7 @@ def late_on_screen(keten: Throwaway) -> set[str]:
     return {language for language, sentence in LATE.items() if sentence in page(keten, language)}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_alarm_comes_and_goes(tmp_path: Path) -> None:
     keten = Throwaway(tmp_path, settings=WITNESSES)

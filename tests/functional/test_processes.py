@@ -10,6 +10,8 @@ import time
 
 from tests.town import Town
 
+WATCHED = True  # see conftest.py
+
 
 def test_up_twice_is_refused(town: Town) -> None:
     second = subprocess.run(

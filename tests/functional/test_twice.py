@@ -141,6 +141,7 @@ def test_one_backup_restored_twice(story: Story, tmp_path_factory: pytest.TempPa
     assert story.supplier(*words, "--second").returncode == 0
 
 
+@pytest.mark.slow
 def test_one_instance_moved_twice(tmp_path: Path) -> None:
     story = Story(tmp_path, WITNESSES)
     ledger = story.keten.paths.ledger

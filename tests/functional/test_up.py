@@ -20,6 +20,8 @@ from keten.drills.throwaway import Command, Throwaway
 
 LISTENERS = ("up", "--sftp", "off", "--console", "off")
 
+WATCHED = True  # see conftest.py
+
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[Throwaway]:

@@ -23,6 +23,8 @@ from tests.town import CARRIER, PRINTER, SETTINGS, Town
 LARGE = 48 * 1024 * 1024
 pytestmark = pytest.mark.timeout(300)  # many commands, each a process of its own
 
+WATCHED = True  # see conftest.py
+
 
 def large(town: Town) -> str:
     """Put something that takes a while at 2 MiB/s; its id."""

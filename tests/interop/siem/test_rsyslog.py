@@ -45,7 +45,7 @@ def sent(town: Town) -> int:
 
 @pytest.mark.needs("rsyslogd")
 @pytest.mark.timeout(600)  # several commands, on machines that may be busy
-@pytest.mark.parametrize("flush", [True, False])
+@pytest.mark.parametrize("flush", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_nothing_is_lost_when_it_is_killed_in_mid_stream(flush: bool, tmp_path: Path) -> None:
     trust = Trust(tmp_path / "trust")
     rsyslog = Rsyslog(tmp_path / "rsyslog", trust, flush=flush)
