@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 
 from keten.keeper.follow_protocol import FOLLOW_VERBS
-from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # as above
+from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import PutCommit as PutCommit  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import PutReady as PutReady  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import TableShape as TableShape  # noqa: PLC0414  # as above
 from keten.keeper.record_protocol import RECORD_VERBS
 from keten.keeper.subject_protocol import SUBJECT_VERBS
-from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # part of this list of verbs
+from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # as above
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
 from keten.keeper.watch_protocol import WATCH_VERBS
 from keten.keeper.witness_protocol import WITNESS_VERBS
