@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keten.drills.supplier import SupplierSystem
+from keten.drills.supplier import Answer, SupplierSystem
 from tests.office import ROWS, Office, key
 from tests.town import PRINTER
 
@@ -102,3 +102,33 @@ def test_the_budget_is_the_bound(office: Office) -> None:
     known = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7")
     assert known.status == HTTPStatus.OK, "what was received in this hour costs nothing again"
     assert office.keten.command("ledger", "verify").returncode == 0
+
+
+def test_one_mistake_made_again_and_again_is_one(office: Office) -> None:
+    system = office.town.printer()
+    share = shares(system)["jobseekers"]
+    for _again in range(20):
+        assert system.get(f"/v1/lookups/{share['id']}?key=mistyped&case=C").status == HTTPStatus.NOT_FOUND
+    assert system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=C").status == HTTPStatus.OK
+
+
+def test_a_key_that_is_known_hides_no_guesses(office: Office) -> None:
+    """The last of this file: lookups of this client are stopped afterwards."""
+    system = office.town.printer()
+    share = shares(system)["jobseekers"]
+
+    def ask(wanted: str) -> Answer:
+        return system.get(f"/v1/lookups/{share['id']}?key={wanted}&case=D")
+
+    guessed = 0
+    while ask(key(7)).status == HTTPStatus.OK and guessed < 20:
+        guessed += ask(f"guess-{guessed}").status == HTTPStatus.NOT_FOUND
+        assert [ask(key(7)).status for _hit in range(4)] in ([HTTPStatus.OK] * 4, [HTTPStatus.TOO_MANY_REQUESTS] * 4)
+    assert json.loads(ask(key(7)).body)["code"] == "guessing"
+    assert guessed <= 7
+    (refused,) = [
+        one
+        for one in office.entries("--kind", "exchange.lookup.refused")
+        if one["details"].get("missed") and "guessing" in one["reasons"]
+    ]
+    assert refused["details"]["stopped_until_us"] > 0

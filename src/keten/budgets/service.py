@@ -133,6 +133,12 @@ class Budgets:
             writing.connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
         return taken
 
+    def unknown(self, connection: Connection, scope: Scope, items: Sequence[str], at_us: int, tz: str) -> int:
+        """How many of these were not charged yet in the widest of a scope's windows."""
+        counters = self._counters_of(connection, scope, at_us, tz)
+        widest = min(counters, key=lambda counter: counter.window.start_us)
+        return sum(not _has(connection, widest, scope, item) for item in items)
+
     def commit(self) -> None:
         """The transaction is durable."""
         self._touched.clear()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,6 +33,7 @@ from keten.vault.personal import subject_erased
 from keten.vault.record_ids import normal_key
 from keten.vault.sealed_table import Value
 
+T = TypeVar("T")
 MOST_KEYS = 50
 MAX_CASE = 200
 NEAR = 8  # keys that are numbers so close to each other are neighbours
@@ -102,6 +103,7 @@ class Lookups:
         self._tables = tables
         self._scores = scores
         self._recent: OrderedDict[str, deque[int]] = OrderedDict()
+        self._missed: OrderedDict[str, deque[str]] = OrderedDict()
         self._seen = -1
 
     def evaluate(self, lookup: Lookup, now_us: int) -> Ready:
@@ -155,10 +157,7 @@ class Lookups:
 
     def _near(self, lookup: Lookup) -> int:
         """How many keys are numbers next to one that this client asked for last; forgotten with the process."""
-        recent = self._recent.setdefault(lookup.client, deque(maxlen=_REMEMBERED))
-        self._recent.move_to_end(lookup.client)
-        if len(self._recent) > _CLIENTS:
-            self._recent.popitem(last=False)
+        recent = _of_client(self._recent, lookup.client)
         near = 0
         for key in lookup.keys:
             if key.isascii() and key.isdigit():
@@ -171,7 +170,9 @@ class Lookups:
         self, ready: Ready, found: Sequence[Found], refusals: Refusals
     ) -> Callable[[Writing], Answered | None]:
         """Steps 4 and 5, to be run by the writer; None when a refusal was only counted."""
-        return _Committing(self._door, self._scores, ready, found, refusals)
+        return _Committing(
+            self._door, self._scores, ready, found, refusals, _of_client(self._missed, ready.lookup.client)
+        )
 
 
 def find(ready: Ready) -> list[Found]:
@@ -195,9 +196,16 @@ def find(ready: Ready) -> list[Found]:
 class _Committing:
     """One lookup, in the writer's transaction."""
 
-    def __init__(
-        self, door: Door, scores: misses.Scores, ready: Ready, found: Sequence[Found], refusals: Refusals
+    def __init__(  # what one lookup needs, each by its name
+        self,
+        door: Door,
+        scores: misses.Scores,
+        ready: Ready,
+        found: Sequence[Found],
+        refusals: Refusals,
+        missed: deque[str],
     ) -> None:
+        self._missed = missed
         self._door = door
         self._scores = scores
         self._ready = ready
@@ -226,7 +234,7 @@ class _Committing:
         before = self._scores.read(writing.connection, grant.id, lookup.client)  # 2
         if before.stopped_until_us > writing.time_us:
             return self._refuse(writing, ("guessing",), stopped_until_us=before.stopped_until_us)
-        score = misses.scored(misses.Score() if before.stopped_until_us else before, len(given), missed)
+        score = self._scored(writing, misses.Score() if before.stopped_until_us else before, grant, given, found)
         if score.guesses:
             return self._stop(writing, grant, score, missed)
         outside = sum(one.outside for one in given)
@@ -254,6 +262,21 @@ class _Committing:
         }
         index = writing.record(draft)  # 5
         return Answered(index, records=tuple(self._shown(one) for one in found))
+
+    def _scored(
+        self, writing: Writing, before: misses.Score, grant: Grant, given: Sequence[Found], found: Sequence[Found]
+    ) -> misses.Score:
+        """Step 2. A key that is wrong again and again is one mistake; a record that is known proves nothing.
+
+        Otherwise a program that tries again would be stopped, and a few known keys would hide any number of guesses.
+        """
+        wrong = {one.record for one in found if one.values is None}.difference(self._missed)
+        self._missed.extend(wrong)
+        if not wrong and before == misses.Score():
+            return before  # nothing can lower it
+        scope = Scope("grant", grant.id, self._ready.lookup.client, grant.limits)
+        fresh = self._door.unknown(writing, scope, [one.record for one in given], self._ready.timezone)
+        return misses.scored(before, fresh, len(wrong))
 
     def _present(self, writing: Writing, one: Found) -> Found:
         """A record as it may be given: whoever was erased is not there any more, whatever the table still holds."""
@@ -312,6 +335,15 @@ class _Committing:
         if outcome.attributes.dataset:
             refs["dataset"] = outcome.attributes.dataset
         return Draft(kind, lookup.client, subjects, refs, details, personal)
+
+
+def _of_client(kept: OrderedDict[str, deque[T]], client: str) -> deque[T]:
+    """The last few things of a client; forgotten with the process, and of those that were not here for long."""
+    found = kept.setdefault(client, deque(maxlen=_REMEMBERED))
+    kept.move_to_end(client)
+    if len(kept) > _CLIENTS:
+        kept.popitem(last=False)
+    return found
 
 
 def _checked(lookup: Lookup) -> Lookup:

@@ -208,6 +208,10 @@ class Door:
         """Step 4, for the budgets of an access that may give several records (`Budgets.charge_all`)."""
         return self._budgets.charge_all(writing, scopes, items, writing.time_us, zone)
 
+    def unknown(self, writing: Writing, scope: Scope, items: Sequence[str], zone: str) -> int:
+        """How many of these a client did not receive yet (`Budgets.unknown`)."""
+        return self._budgets.unknown(writing.connection, scope, items, writing.time_us, zone)
+
     def holds(self, epoch: int) -> bool:
         """Whether the register is as it was in this epoch."""
         return epoch == self._epoch()
