@@ -54,7 +54,7 @@ def test_it_leaves_nothing_running(folder: Path) -> None:
     made = Demo(folder)
     assert made.told.get("ready"), made.errors()
     pids = [int(path.read_text()) for path in (Path(made.told["home"]) / "run").glob("*.pid")]
-    assert len(pids) == 3
+    assert len(pids) == 4
     made.process.send_signal(signal.SIGTERM)
     assert made.process.wait(60) == 0
     made.stop()

@@ -34,6 +34,7 @@ def confirmed(file: Path, key: str, go: Path) -> None:
     assert (judged.returncode, judged.stdout) == (0, "fork\n"), judged.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.needs("go")
 @pytest.mark.timeout(600)
 def test_a_fork_is_noticed_by_everybody_outside(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def story(tmp_path: Path) -> Iterator[Story]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.needs("go")
 def test_one_backup_restored_twice(story: Story, tmp_path_factory: pytest.TempPathFactory) -> None:
     old_key = story.key()
