@@ -26,6 +26,7 @@ from tests.unit.worker.test_exporting import Rig as Exporter
 KILLS = 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_a_worker_that_is_killed_loses_nothing(seed: int, tmp_path: Path) -> None:
     drawn = random.Random(seed)
