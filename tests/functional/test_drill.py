@@ -51,7 +51,8 @@ def test_where_no_server_is_installed_the_drill_says_so(monkeypatch: pytest.Monk
     with pytest.raises(Unavailable) as absent:
         cluster.Cluster()
     assert absent.value.code == "not-installed"
-    monkeypatch.setattr(drilling, "_board", lambda name, full: Scoreboard(name, [Line("a", "b", "c", held=True)], "why"))
+    skipped = Scoreboard("restore", [Line("a", "b", "c", held=True)], "why")
+    monkeypatch.setattr(drilling, "_board", lambda _name, **_options: skipped)
     with pytest.raises(typer.Exit) as left:
         drilling.drill("restore")
     assert left.value.exit_code == 3
