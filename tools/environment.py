@@ -106,10 +106,12 @@ def install(lock: str) -> None:
         must(*pip, "install", "-q", "--require-hashes", "-r", "requirements/installer.lock")
     say(f"installing what {lock} names …")
     # uv does not read pip's configuration: where only pip knows the index, pip installs the same lock.
-    if not run(uv, "pip", "sync", "-q", "--python", str(PYTHON), "--require-hashes", lock):
+    if not run(uv, "pip", "sync", "-q", "--compile-bytecode", "--python", str(PYTHON), "--require-hashes", lock):
         say("uv could not; trying pip …")
         must(*pip, "install", "-q", "--require-hashes", "-r", lock)
     must(*pip, "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-e", ".")
+    # Now, once: where Python may not write next to its sources, each process would compile everything again (× 3).
+    must(str(PYTHON), "-I", "-m", "compileall", "-q", "src")
 
 
 def make(*, dev: bool) -> None:
