@@ -17,7 +17,7 @@ from keten.watch.detectors import default
 from keten.watch.engine import Engine
 from keten.watch.model import Event, Signal
 from keten.watch.reading import event_of
-from tests.town import SETTINGS, Town
+from tests.town import UNWATCHED, Town
 
 LISTED = "# where we are\n127.0.0.0/8\n"
 
@@ -26,7 +26,8 @@ LISTED = "# where we are\n127.0.0.0/8\n"
 def listed_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     town = Town(tmp_path_factory.mktemp("town"))
     with town.keten:
-        town.keten.configure(SETTINGS + '[watch]\nbad_networks = ["bad.txt"]\n')
+        # Unwatched: the watch would ask for a new sign-in, at any moment, of a system in a listed network.
+        town.keten.configure(UNWATCHED + 'bad_networks = ["bad.txt"]\n')
         (town.keten.home / "bad.txt").write_text(LISTED)
         town.start()
         yield town
