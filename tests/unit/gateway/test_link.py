@@ -394,7 +394,7 @@ def frame(*body: object) -> bytes:
 @pytest.mark.parametrize(
     "damage",
     [
-        struct.pack(">I", said.MAX_GATEWAY_FRAME + 1),
+        struct.pack(">I", said.MAX_ANSWER_FRAME + 1),
         struct.pack(">I", 3) + b"\xc1\xc1\xc1",
         struct.pack(">I", 0),
         frame(1),
