@@ -25,7 +25,8 @@ from tests.town import CARRIER, Town
 TARGETS = {"keeper": 5, "gateway": 4, "keeper and gateway": 1, "console": 1, "supervisor": 1, "put": 2, "apply": 2}
 """What is killed, and how often."""
 FETCHERS = 4
-EPOCH = 50  # kills between two looks at everything; a campaign goes on from the last one
+PAUSE_SECONDS = 0.03  # between two requests of a supplier: at full speed they, not the kills, would fill the machine
+EPOCH = 100  # kills between two looks at everything; a campaign goes on from the last one
 BACK_SECONDS = 300.0
 SETTLE_SECONDS = 16.0  # longer than a keeper waits for a gateway's report of an access of before
 
@@ -47,8 +48,8 @@ class Run:
     def load(self, number: int) -> None:
         """Suppliers fetch from now on, where the gateway listens now."""
         self._fetchers = [
-            Fetcher(self.town.system(CARRIER, self.town.carrier_key), self._content, self._seed + number * 8 + one)
-            for one in range(FETCHERS)
+            Fetcher(system, self._content, self._seed + number * FETCHERS + one, PAUSE_SECONDS)
+            for one, system in enumerate(self.town.system(CARRIER, self.town.carrier_key) for _ in range(FETCHERS))
         ]
         for fetcher in self._fetchers:
             fetcher.start()
@@ -160,7 +161,7 @@ def judged(given: list[Given], recorded: list[dict[str, Any]]) -> list[str]:
 
 
 def cases(asked: Asked) -> Iterator[Case]:
-    """`asked.count` kills, with a look at everything after every fifty on an instance of their own."""
+    """`asked.count` kills, with a look at everything after every hundred on an instance of their own."""
     numbers = list(asked.numbers())
     for first in range(0, len(numbers), EPOCH):
         some = numbers[first : first + EPOCH]
