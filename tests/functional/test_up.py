@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -67,6 +68,8 @@ def test_what_is_said_and_kept_while_it_runs(instance: Throwaway) -> None:
     assert answers(ready["gateway"], Path(ready["ca"]))
     status = instance.run("status")
     assert status["up"]["gateway"] == ready["gateway"]
+    words = ("openssl", "x509", "-in", ready["ca"], "-noout", "-fingerprint", "-sha256")
+    assert status["authority"] == subprocess.check_output(words, text=True).strip().partition("=")[2]
     assert status["up"]["pids"]["keeper"] == instance.pid("keeper")
     assert len(status["keeper"]["gateways"]) == 1
 

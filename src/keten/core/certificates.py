@@ -39,6 +39,14 @@ def read(path: Path) -> Known:
         raise Corrupt("certificate-damaged", f"{path} is not a certificate for a server.", str(error)) from error
 
 
+def fingerprint(pem: bytes) -> str:
+    """The SHA-256 fingerprint of the first certificate, as `openssl x509 -fingerprint -sha256` prints it: AB:CD:….
+
+    Raises `ValueError` for what is no certificate.
+    """
+    return x509.load_pem_x509_certificate(pem).fingerprint(SHA256()).hex(":").upper()
+
+
 def missing(known: Known, hosts: tuple[str, ...]) -> tuple[str, ...]:
     """The hosts that a certificate is not for."""
     have = {normal_host(host) for host in known.hosts}

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from keten.cli.supplier.keys import load_key
 from keten.cli.supplier.logins import Login, Logins
 from keten.cli.supplier.wire import Wire, checked_url, without_proxy
+from keten.core.certificates import fingerprint
 from keten.core.errors import Corrupt, Denied, Invalid, Unavailable
 from keten.core.settings import Settings
 from keten.keeper.certificates import create_authority, issue
@@ -33,6 +34,7 @@ def test_what_is_kept_and_what_is_not(
     done = sign_in()
     assert done.code == 0
     assert other.key in done.out
+    assert fingerprint(other.ca.read_bytes()) in done.out
     config = tmp_path / "config"
     for path in config.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
@@ -134,6 +136,10 @@ def test_an_unknown_authority_is_explained(other: OtherSide, keten: Keten, key_f
     done = keten(*words, "--ca", str(tmp_path / "other-ca.pem"))
     assert done.code == 3
     assert "not by an authority" in done.err
+    (tmp_path / "rubbish.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    done = keten(*words, "--ca", str(tmp_path / "rubbish.pem"))
+    assert done.code == 2
+    assert "holds no certificate" in done.err
     assert other.asked == []
 
 

@@ -166,7 +166,8 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
             signed = client.call("ledger.outside", AskOutside(), OutsideState)
             watched = client.call("watch.alerts", AskAlerts(limit=1), Alerts)
     seen = {"alerts": watched.open, "upto": watched.upto} if watched is not None else None
-    result: dict[str, Any] = {"up": up, "keeper": found, "outside": signed, "watch": seen}
+    authority = _authority(paths)
+    result: dict[str, Any] = {"up": up, "keeper": found, "outside": signed, "watch": seen, "authority": authority}
     output.result(result)
     if up is None and found is None:
         output.line("Nothing runs. Start it with 'keten up'.")
@@ -176,6 +177,8 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
             output.line(f"{'processes':14}{', '.join(f'{process} {pid}' for process, pid in value.items())}")
         elif name != "ready":
             output.line(f"{name:14}{value or 'none'}")
+    if authority:
+        output.line(f"authority     {authority}")
     if found is None and paths.standby.exists():
         output.line("The keeper stands by: another one is active on this database.")
         raise typer.Exit(exits.NO)
@@ -187,6 +190,16 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
         output.line(f"watch         {watched.open} open alerts, {watched.upto} of {watched.size} entries looked at")
     if signed is not None:
         _show_outside(output, signed)
+
+
+def _authority(paths: Paths) -> str:
+    """The fingerprint of the instance's own authority (ca.pem), to be compared by telephone; "" where there is none."""
+    from keten.core.certificates import fingerprint
+
+    try:
+        return fingerprint(paths.ca.read_bytes())
+    except (OSError, ValueError):  # 'keten doctor' says what is the matter with it
+        return ""
 
 
 def _show_keeper(output: Output, found: Status) -> None:

@@ -61,12 +61,13 @@ def login(
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     logins = Logins(surroundings.config)
+    pem, authority = _authority(ca)
     made = Login(
         url=checked_url(url),
         client_id=_client_id(client),
         key=str(key.absolute()),
         passphrase_file=str(passphrase_file.absolute()) if passphrase_file else "",
-        ca=_authority(ca),
+        ca=pem,
         ledger_key="",
     )
     session = session_of(ctx, made)
@@ -82,8 +83,11 @@ def login(
         output.say(
             "The instance at this address has another ledger than before. If nobody told you, ask the organisation."
         )
-    output.result({"instance": made.url, "client": made.client_id, "ledger": verifier.name, "size": checkpoint.size})
+    told = {"instance": made.url, "client": made.client_id, "ledger": verifier.name, "size": checkpoint.size}
+    output.result(told | {"authority": authority})
     output.line(f"Signed in to {made.url} as {made.client_id}.")
+    if authority:
+        output.line(f"Its authority's fingerprint (compare it by telephone): {authority}")
     output.line(f"Its ledger is {verifier.name}, with {checkpoint.size} entries; its key: {ledger_key}")
 
 
@@ -226,16 +230,20 @@ def _client_id(text: str) -> str:
     return text
 
 
-def _authority(path: Path | None) -> str:
+def _authority(path: Path | None) -> tuple[str, str]:
+    """An authority's certificates (PEM), and the fingerprint of the first; empty without a file."""
+    from keten.core.certificates import fingerprint
+
     if path is None:
-        return ""
+        return "", ""
     try:
         text = path.read_bytes()[: 1 << 20].decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid("ca", f"{path} cannot be read as a certificate.", str(error)) from error
-    if "-----BEGIN CERTIFICATE-----" not in text:
-        raise Invalid("ca", f"{path} holds no certificate (PEM).")
-    return text
+    try:
+        return text, fingerprint(text.encode("ascii"))
+    except ValueError as error:
+        raise Invalid("ca", f"{path} holds no certificate (PEM).", str(error)) from error
 
 
 def _target(wanted: Remote, out: Path | None) -> Path:
