@@ -51,7 +51,12 @@ async def _posted(call: Call) -> Asked:
     kind = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem("media-type", headers=[(b"connection", b"close")])
+    return read(await call.body(MAX_BODY))
+
+
+def read(content: bytes) -> Asked:
+    """The content of a POST. Raises `Problem` ("malformed")."""
     try:
-        return msgspec.json.decode(await call.body(MAX_BODY), type=Asked)
+        return msgspec.json.decode(content, type=Asked)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Problem("malformed") from error

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import hmac
-import unicodedata
 
 from keten.core.errors import Invalid
 from keten.core.ids import encode_id
+from keten.vault.caseless import caseless
 
 MAX_KEY = 200  # characters
 ID_BYTES = 16
 
 
 def normal_key(value: object) -> str:
-    """A record's key as text that is compared: of a text its NFKC form, case folded, without spaces at its ends.
+    """A record's key as text that is compared: of a text its caseless form (`caseless`), without spaces at its ends.
 
     A whole number is its digits. Raises `Invalid` ("record-key") for anything else: no text, empty, too long, control
     characters, half a surrogate.
     """
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise Invalid("record-key", "A key is a text or a whole number.", type(value).__name__)
-    text = unicodedata.normalize("NFKC", str(value)).casefold().strip()
+    text = caseless(str(value)).strip()
     if not 1 <= len(text) <= MAX_KEY:
         raise Invalid("record-key", f"A key has 1 to {MAX_KEY} characters.", f"{len(text)} characters")
     if not text.isprintable():

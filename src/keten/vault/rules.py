@@ -9,6 +9,7 @@ import re
 import unicodedata
 
 from keten.core.errors import Invalid
+from keten.vault.caseless import caseless
 
 MAX_NAME_BYTES = 255  # of most file systems, in UTF-8
 MAX_NAME_CHARACTERS = 200  # of the column
@@ -65,10 +66,9 @@ def normal_name(name: str) -> str:
 def name_key(name: str) -> bytes:
     """What two names share that some recipient's file system takes for the same: case and compatibility forms.
 
-    SHA-256 over Unicode's compatibility caseless form (Unicode 15, D146), so of a fixed length.
+    SHA-256 over its caseless form, so of a fixed length.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", name.casefold()).casefold())
-    return hashlib.sha256(folded.encode("utf-8")).digest()
+    return hashlib.sha256(caseless(name).encode("utf-8")).digest()
 
 
 def check_digest(digest: str) -> str:

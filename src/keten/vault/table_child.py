@@ -16,15 +16,15 @@ import resource
 import struct
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
 
 AT_ONCE = 2000
-_SOURCE = "/dev/fd/0"
 _MEMORY = 8 << 30
 _SLICE = 100_000
+_FIELD = 1 << 20  # characters, also of the whole first row
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # unshare(2)
 _DELIMITERS = ",;\t|"
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -38,7 +38,7 @@ def main(kind: str) -> int:
     """Parse; exit code 0 also when the file is malformed, which is said in a frame."""
     _confine()
     try:
-        names, rows = SOURCES[kind]()
+        names, rows = SOURCES[kind](0)
         _columns(names)
         count = 0
         while some := list(islice(rows, AT_ONCE)):
@@ -78,25 +78,29 @@ def _columns(names: Sequence[str]) -> None:
 # ---- delimited text ------------------------------------------------------------------------------------------------
 
 
-def _delimited() -> tuple[list[str], Iterator[list[Any]]]:
+def _delimited(source: int) -> tuple[list[str], Iterator[list[Any]]]:
     """RFC 4180 with , ; tab or | between fields: the one that the first row has most of. UTF-8; UTF-16 with a mark."""
-    start = os.pread(0, 4, 0)
+    start = os.pread(source, 4, 0)
     encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
-    text = io.TextIOWrapper(open(0, "rb", closefd=False), encoding=encoding, newline="")  # noqa: SIM115  # fd 0
-    csv.field_size_limit(1 << 20)
+    stream = open(source, "rb", closefd=False)  # noqa: SIM115  # it is whoever's who opened it
+    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+    csv.field_size_limit(_FIELD)
     try:
-        first = text.readline(1 << 20)
+        first = text.readline(_FIELD)
+        if not first.strip():
+            raise Malformed("it is empty, or its first row, which names the columns, is")
+        if len(first) == _FIELD:
+            raise Malformed("its first row, which names the columns, is too long")
+        reader = csv.reader(chain([first], text), delimiter=max(_DELIMITERS, key=first.count), strict=True)
+        header = next(reader, [])
+    except csv.Error as error:
+        raise Malformed(f"row 1: {error}") from error
     except UnicodeDecodeError as error:
         raise _not_utf8() from error
-    if not first.strip():
-        raise Malformed("it is empty, or its first row, which names the columns, is")
-    delimiter = max(_DELIMITERS, key=first.count)
-    header = next(csv.reader([first], delimiter=delimiter, strict=True), [])
-    return [name.strip() for name in header], _rows(text, delimiter, len(header))
+    return [name.strip() for name in header], _rows(reader, len(header))
 
 
-def _rows(text: io.TextIOWrapper, delimiter: str, width: int) -> Iterator[list[Any]]:
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+def _rows(reader: Iterator[list[str]], width: int) -> Iterator[list[Any]]:
     row = 1
     try:
         for values in reader:
@@ -119,11 +123,11 @@ def _not_utf8() -> Malformed:
 # ---- what polars reads -----------------------------------------------------------------------------------------------
 
 
-def _parquet() -> tuple[list[str], Iterator[list[Any]]]:
+def _parquet(source: int) -> tuple[list[str], Iterator[list[Any]]]:
     import polars as pl  # noqa: PLC0415  # a hundred milliseconds that a CSV need not wait for
 
     try:
-        scan = pl.scan_parquet(_SOURCE)
+        scan = pl.scan_parquet(f"/dev/fd/{source}")
         schema = scan.collect_schema()
         total = scan.select(pl.len()).collect().item()
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -148,12 +152,12 @@ def _plain(kind: Any, pl: Any) -> bool:
     return bool(kind.is_integer() or kind.is_float() or kind in (pl.Boolean, pl.String))
 
 
-def _workbook() -> tuple[list[str], Iterator[list[Any]]]:
+def _workbook(source: int) -> tuple[list[str], Iterator[list[Any]]]:
     """The first sheet of a workbook, every value as text."""
     import fastexcel  # noqa: PLC0415  # as above
 
     try:
-        sheet = fastexcel.read_excel(_SOURCE).load_sheet(0, dtypes="string")
+        sheet = fastexcel.read_excel(f"/dev/fd/{source}").load_sheet(0, dtypes="string")
         frame = sheet.to_polars()
     except fastexcel.FastExcelError as error:
         raise Malformed(f"it is no workbook that can be read: {_short(error)}") from error
@@ -164,6 +168,7 @@ def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
 
 
+# What a file descriptor holds: the names of the columns, and the rows as they are read. Raise `Malformed`.
 SOURCES = {"csv": _delimited, "parquet": _parquet, "xlsx": _workbook}
 
 if __name__ == "__main__":
