@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import Connection, Table, select
 
+from keten.core.errors import Corrupt
 from keten.identity import entries, tables
 from keten.identity.model import Client, EndableRow, Ended, Person
 from keten.ledger import bound
@@ -56,13 +57,23 @@ class Rows(Generic[T]):
         """The rows whose columns equal these values, in the order in which they were last changed."""
         return tuple(bound.find(connection, self._table, self._type, **equal))
 
-    def each(self, connection: Connection) -> Iterator[T]:
-        """Every row, by id; never more than a page of them in memory. Do not write while reading on."""
+    def each(self, connection: Connection, wrong: Callable[[Corrupt], None] | None = None) -> Iterator[T]:
+        """Every row, by id; never more than a page of them in memory. Do not write while reading on.
+
+        wrong: is told of a row that does not hold, in place of raising, and the others follow.
+        """
         last = ""
         statement = bound.checked_select(self._table).order_by(self._table.c.id).limit(PAGE)
         while page := connection.execute(statement.where(self._table.c.id > last)).all():
             for found in page:
-                yield bound.checked(self._table, self._type, found)
+                try:
+                    row = bound.checked(self._table, self._type, found)
+                except Corrupt as error:
+                    if wrong is None:
+                        raise
+                    wrong(error)
+                else:
+                    yield row
             last = page[-1].id
 
     def current(self, writing: Writing, row_id: str) -> T | None:
@@ -135,6 +146,19 @@ def erase(writing: Writing, row: Person | Client, fingerprint: str, actor: str) 
 
 class _Standing(msgspec.Struct, frozen=True, gc=False):
     ended: Any = None
+
+
+def leave_erased(writing: Writing, left: Person | Client, actor: str) -> int:
+    """Write what is left of a person or client that was erased elsewhere (`erase`), whether or not its row is here."""
+    rows, table, kind = (
+        (people, tables.people, entries.PERSON_ERASED)
+        if isinstance(left, Person)
+        else (clients, tables.clients, entries.CLIENT_ERASED)
+    )
+    refs = _of_supplier(rows.word)(left)
+    if rows.current(writing, left.id) is None:
+        return writing.write(table, None, left, kind, actor, (), refs)
+    return writing.rewrite(table, left, kind, actor, refs, {})
 
 
 def active_clients(connection: Connection, supplier: str = "") -> int:

@@ -58,7 +58,8 @@ class BackupVerbs:
     async def begin(self, connection: Connection, body: said.BackupBegin) -> said.BackupBegun:
         """A backup begins: recorded, and known, before anything is copied; ends are carried to it from here on.
 
-        Those in the same place that were not finished are no backups, and forgotten: only one at a time goes there.
+        Those in the same place that were not finished are no backups: their keys are overwritten, they are forgotten,
+        and only one at a time goes there. One that can't be overwritten stays known: erasing goes on naming it.
         For a move: nothing is under way, and this is the last entry of this log that is made here.
         """
         trusted = self._trusted
@@ -66,7 +67,8 @@ class BackupVerbs:
         backup, actor = new_id(), _actor(connection)
         if body.move and len(trusted.accesses):
             raise Conflict("in-use", "Transfers are under way, or their ends are not recorded yet; try again.")
-        unfinished = await self._read(lambda reading: _unfinished(reading, Path(body.folder).parent))
+        begun_before = await self._read(lambda reading: _unfinished(reading, Path(body.folder).parent))
+        unfinished = [one for one in begun_before if await asyncio.to_thread(_discarded, one)]
 
         def run(writing: Writing) -> tuple[Known, int]:
             begun = Known(backup, body.folder, body.recipients, writing.time_us, writing.next_index, "begun")
@@ -194,6 +196,15 @@ def _unfinished(reading: Reading, target: Path) -> list[Known]:
     """Backups below a folder that were begun and never finished."""
     begun = [one for one in service.known(reading) if one.state == "begun" and Path(one.folder).parent == target]
     return [one for one in begun if not one.place.manifest.exists()]
+
+
+def _discarded(known: Known) -> bool:
+    try:
+        keys.discard(known)
+    except (KetenError, OSError) as error:
+        log.warning("the unfinished backup %s is not removed yet: %s", known.folder, error)
+        return False
+    return True
 
 
 def _info(known: Known) -> said.BackupInfo:

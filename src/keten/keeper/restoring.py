@@ -34,7 +34,8 @@ from keten.core.storage import LocalStore
 from keten.core.upgrade import make_at, upgrade
 from keten.exchange import entries as exchange_entries
 from keten.exchange.running import Accesses, ending_unknown
-from keten.identity.rows import clients
+from keten.identity.model import Client, Person
+from keten.identity.rows import clients, leave_erased
 from keten.keeper.authority import load_authority
 from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
@@ -50,11 +51,14 @@ from keten.ledger.succession import Predecessor, link, next_origin
 from keten.ledger.writing import Writing, load_head, load_low_water
 from keten.suppliers import service as suppliers
 from keten.suppliers.rows import BY_WORD, grants, organisation
+from keten.vault import personal
 from keten.vault import service as vault
 
 MARKER = "restore.json"
+_LOCK = f".{MARKER}.lock"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
+_ERASABLE: dict[str, type[Person | Client]] = {"people": Person, "clients": Client}
 _WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
     "datasets": "dataset",
     "grants": "grant",
@@ -137,9 +141,8 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
     keys = read_keys(manifest.id, place.keys, list(wish.identities) if manifest.recipients else [])
     root = root_key(keys, wish)
     head = _head(manifest, root)
-    # Nothing ends any more where nothing is recorded.
-    ended = Read((), "whole") if manifest.moved else read_ended(place, manifest.id, ended_key(root))
-    with umask(0o022), _marked(paths, _Begun(manifest.id, str(source))) as files:
+    ended = read_ended(place, manifest.id, ended_key(root))
+    with umask(0o022), _marked(paths, _Begun(manifest.id, str(source)), manifest) as files:
         make_folders(paths, files)  # 2
         _write_secrets(paths, keys, files)
         make_at(paths.database, manifest.revision)  # 3
@@ -158,7 +161,7 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
 
 def _require_free(paths: Paths, manifest: Manifest) -> None:
     """The home is new or empty, or a restore of this backup was begun in it and not finished."""
-    if not paths.home.exists() or not any(paths.home.iterdir()):
+    if not paths.home.exists() or all(path.name == _LOCK for path in paths.home.iterdir()):
         return
     marker = paths.home / MARKER
     if (paths.ledger / "key.pub").exists() or not marker.exists():
@@ -173,25 +176,28 @@ def _require_free(paths: Paths, manifest: Manifest) -> None:
 
 
 @contextmanager
-def _marked(paths: Paths, begun: _Begun) -> Iterator[Files]:
+def _marked(paths: Paths, begun: _Begun, manifest: Manifest) -> Iterator[Files]:
     """The home is being made, by this process alone; what an earlier one left there is gone, but for content.
+
+    Whether it may be is looked at again under the lock: another restore may have made an instance in it meanwhile. The
+    lock's file stays, for a lock on a file without its name keeps nobody out.
 
     The mark goes when the instance is whole. A home that was made for nothing, for the disk is full, keeps it.
     """
     files, marker = Files(), paths.home / MARKER
     files.make_folder(paths.home)
-    with (paths.home / f".{MARKER}.lock").open("a+b") as held:
+    with (paths.home / _LOCK).open("a+b") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Busy("restoring", f"Another restore is being made in {paths.home}.") from error
+        _require_free(paths, manifest)
         for made in (paths.keeper, paths.database_folder, paths.ledger, paths.gateway, paths.run):
             shutil.rmtree(made, ignore_errors=True)
         for made in (paths.settings, paths.ca):
             made.unlink(missing_ok=True)
         files.write(marker, msgspec.json.encode(begun), mode=0o600)
         yield files
-        Path(held.name).unlink()
         marker.unlink()
         files.sync_folder(paths.home)
 
@@ -292,6 +298,10 @@ class _Opening:
                 lives = backups.all_lives(connection)
                 if head is None or (head.size, head.root) != (self._loaded.edge.size, self._loaded.edge.root()):
                     raise Corrupt("backup-damaged", "The backup's head is not that of its entries.")
+                if self._manifest.moved:
+                    # Nothing ends any more where nothing is recorded; that it is so, the ledger says, not the manifest.
+                    self._require_moved(connection)
+                    self._ended = Read((), "whole")
                 self._lost_content(connection)
         finally:
             reader.dispose()
@@ -325,6 +335,13 @@ class _Opening:
             tuple(self._notes),
         )
 
+    def _require_moved(self, connection: Connection) -> None:
+        last = next(iter(read_range(connection, self._manifest.size - 1, self._manifest.size)), None)
+        said = last.payload.details if last and last.payload and last.kind == backup_entries.MOVED.name else {}
+        if said.get("backup") != self._manifest.id:
+            public = "The manifest says that the instance was moved with this backup; its ledger does not say so."
+            raise Corrupt("backup-damaged", public, self._manifest.id)
+
     def _life(self, origin: str, key: str, head: Head, lives: Sequence[backups.Life]) -> backups.Life:
         if self._wish.moved:
             found = [each for each in lives if each.origin == origin]
@@ -352,6 +369,8 @@ class _Opening:
             for object_id in keyless:
                 self._missing.pop(object_id, None)
             writing.record(self._first(head, ended, keyless))
+            if not self._wish.moved and self._wish.budgets == "spent":  # from rows as they are in the ledger: first
+                done.spent = self._spend(writing, frozenset(row for _word, row in ended))
             erasing.acknowledge(writing, self._loaded.unreadable, self._wish.actor, ERASED_SINCE)
             for word, row_id in ended:
                 suppliers.end(writing, word, row_id, AFTER, self._wish.actor)
@@ -362,9 +381,8 @@ class _Opening:
                     done.destroyed.append(object_id)
                 except KetenError as error:
                     self._notes.append(f"object {object_id} has no key any more, and its row does not hold: {error}")
+            self._leave_erased(writing)
             done.unfinished = self._end_accesses(writing, low_water)
-            if not self._wish.moved and self._wish.budgets == "spent":
-                done.spent = self._spend(writing, frozenset(row for _word, row in ended))
             backups.begin_life(writing, life)
             writing.seal(low_water=writing.next_index)
         return done
@@ -427,19 +445,46 @@ class _Opening:
             ending_unknown(running)(writing)
         return len(accesses)
 
+    def _leave_erased(self, writing: Writing) -> None:
+        """What is left of persons and clients that were erased after the backup: so no estate file revives them.
+
+        Of one whose key the backup still has, for it could not be reached, more than that is here: it is named.
+        """
+        for line in {line.row: line for line in self._ended.lines if line.left}.values():
+            left = msgspec.json.decode(line.left, type=_ERASABLE[line.table])
+            try:
+                keyed = personal.subject_key(writing.connection, left.id) is not None
+                personal.erase_key(writing, left.id)
+                leave_erased(writing, left, self._wish.actor)
+            except KetenError as error:
+                self._notes.append(f"{line.row} was erased after the backup, and its row does not hold: {error}")
+                continue
+            if keyed or left.id not in self._loaded.gone:
+                self._notes.append(
+                    f"{left.id} was erased after the backup, which was not renewed since: entries about it are back. "
+                    f"Have it erased again: keten subject erase {left.id}"
+                )
+
     def _spend(self, writing: Writing, ended: frozenset[str]) -> int:
         """What was received after the backup is not known: what is left of running windows counts as spent."""
-        mine = next(iter(organisation.each(writing.connection)), None)
+        connection = writing.connection
+        mine = next(iter(organisation.each(connection)), None)
         zone = mine.timezone if mine is not None else "UTC"
+        of_supplier: dict[str, list[Client]] = {}
+        for client in clients.each(connection, self._not_used):
+            of_supplier.setdefault(client.supplier, []).append(client)
         spent = 0
-        for grant in list(grants.each(writing.connection)):
+        for grant in list(grants.each(connection, self._not_used)):
             if grant.budget_records <= 0 or grant.ended is not None or grant.id in ended:
                 continue
-            of_supplier = clients.find(writing.connection, supplier=grant.supplier)
-            for client in of_supplier:
+            for client in of_supplier.get(grant.supplier, ()):
                 if client.ended is None and client.id not in ended and (not grant.to or client.id in grant.to):
                     spent += budgets.spend_rest(writing, grant, client.id, zone, self._wish.actor) > 0
         return spent
+
+    def _not_used(self, error: Corrupt) -> None:
+        """A row that does not hold gives nobody anything: it does not keep the others from being restored."""
+        self._notes.append(f"{error} ({error.reason})")
 
     def _gateway_keys(self) -> None:
         """A certificate by the authority that suppliers know; the SSH host key that they know, if the backup has it."""

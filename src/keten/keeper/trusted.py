@@ -161,6 +161,8 @@ class Trusted:
         self.carrying = ended.Carrying(
             self.reader,
             self.ended_key,
+            self.origin,
+            self.life.size if self.life else 0,
             _CARRIED,
             backups.known,
             lambda connection, known: write_keys(connection, known, self.secrets()),
