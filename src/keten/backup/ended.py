@@ -13,7 +13,7 @@ import hmac
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One end. `entry`: index of the entry that says so, in the log `origin`. `table`, `row`: of the register.
 
     time: RFC 3339. left: of a person or client that was erased, the row that is left (JSON): nothing personal.
+    changed: it did not end, it changed in a way that a restore can't redo.
     """
 
     entry: int
@@ -46,6 +47,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     time: str
     origin: str = ""
     left: str = ""
+    changed: bool = False
 
 
 class _Signed(msgspec.Struct, frozen=True):
@@ -66,6 +68,16 @@ class Read(msgspec.Struct, frozen=True):
     state: State
     last: str = ""
     length: int = 0
+
+    @property
+    def ends(self) -> tuple[Line, ...]:
+        """What ended, was destroyed or erased."""
+        return tuple(line for line in self.lines if not line.changed)
+
+    @property
+    def changes(self) -> tuple[Line, ...]:
+        """What changed only."""
+        return tuple(line for line in self.lines if line.changed)
 
 
 def begin(place: Place, backup: str, key: bytes, files: Files | None = None) -> None:
@@ -142,8 +154,8 @@ class Carrying:
     """Carries ends to every reachable backup, in a thread of its own, after their commit: nothing waits for it.
 
     origin: of the log. begins: the size at which this life of the instance began. kinds: of entry that are carried, and
-    whether a key may be gone with one. backups: which there are. renew: writes a backup's keys part anew, once one is.
-    What could not be written is tried again whenever it is woken.
+    whether a key may be gone with one; changes: those that say that something changed only. backups: which there are.
+    renew: writes a backup's keys part anew, once a key is gone. What could not be written is tried again when woken.
     """
 
     def __init__(
@@ -153,6 +165,7 @@ class Carrying:
         origin: str,
         begins: int,
         kinds: Mapping[str, bool],
+        changes: Collection[str],
         backups: Callable[[Connection], list[Known]],
         renew: Callable[[Connection, Known], None],
     ) -> None:
@@ -160,7 +173,8 @@ class Carrying:
         self._key = key
         self._origin = origin
         self._begins = begins
-        self._kinds = kinds
+        self._kinds = dict.fromkeys(changes, False) | dict(kinds)
+        self._changes = frozenset(changes)
         self._backups = backups
         self._renew = renew
         self._wake = threading.Event()
@@ -237,8 +251,9 @@ class Carrying:
                 said = entry.payload.details
                 after = said.get("after")
                 left = _encode(after).decode() if isinstance(after, dict) and after.get("erased") else ""
-                moment = rfc3339(entry.time_us)
-                lines.append(Line(entry.index, str(said["table"]), str(said["row"]), moment, self._origin, left))
+                table, row, moment = str(said["table"]), str(said["row"]), rfc3339(entry.time_us)
+                changed = kind in self._changes
+                lines.append(Line(entry.index, table, row, moment, self._origin, left, changed))
                 keys_went = keys_went or with_key
         return sorted(lines, key=lambda line: line.entry), keys_went
 

@@ -24,7 +24,8 @@ ERASED_REASON = "erased"
 class Rows(Generic[T]):
     """The rows of one kind.
 
-    word: what the estate file and the commands call one. refs: what an entry about a row concerns, by word.
+    word: what the estate file and the commands call one. changed: the kind of entry of a plain change.
+    refs: what an entry about a row concerns, by word.
     principal: whether a row is someone, and thus the subject of its entries.
 
     Every reading method raises `Corrupt` ("register-mismatch") for a row that is not what its last entry says.
@@ -45,9 +46,14 @@ class Rows(Generic[T]):
         self._table = table
         self._type = type_
         self._declared = declared
-        self._changed = changed
+        self.changed = changed
         self._refs = refs
         self._principal = principal
+
+    @property
+    def table_name(self) -> str:
+        """What its table is called in entries."""
+        return str(self._table.name)
 
     def get(self, connection: Connection, row_id: str) -> T | None:
         """The row with this random id, or None."""
@@ -96,7 +102,7 @@ class Rows(Generic[T]):
 
         kind: of the entry, where it says more than that the row changed.
         """
-        return self._write(writing, before, after, kind or self._changed, actor)
+        return self._write(writing, before, after, kind or self.changed, actor)
 
     def _write(self, writing: Writing, before: T | None, after: T, kind: Kind, actor: str) -> int:
         subjects = (after.id,) if self._principal else ()

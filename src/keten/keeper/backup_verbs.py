@@ -22,9 +22,11 @@ from keten.core.ids import new_id
 from keten.keeper import backup_protocol as said
 from keten.keeper.protocol import Nothing, Recorded
 from keten.keeper.server import Connection, Verb, waiting_verb
+from keten.keeper.since_backup import sentences
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
 from keten.ledger.model import Draft
+from keten.ledger.reading import read_range
 from keten.ledger.writing import Writing
 from keten.suppliers.rows import BY_WORD
 
@@ -152,6 +154,9 @@ class BackupVerbs:
             return
         head = life.before.checkpoint
         yield f"The backup knows {head.origin} up to {head.size} entries; it was restored at {rfc3339(life.since_us)}."
+        first = next(iter(read_range(reading, life.size, life.size + 1)), None)
+        if first is not None and first.payload is not None:
+            yield from sentences(reading, first.payload.details.get("changed", ()), life.size)
         count = service.recovered_count(reading)
         yield (
             f"{count} entries beyond them were proven to have existed (keten ledger recover)."

@@ -23,7 +23,6 @@ from keten.backup.keys import read_keys
 from keten.backup.loading import Loaded, in_ranges, load
 from keten.backup.model import Keys, Manifest, Place
 from keten.backup.taking import UNTOLD, Told, read_manifest
-from keten.budgets import service as budgets
 from keten.core.clock import wall_us
 from keten.core.crypto import KEY_BYTES, is_sealed, open_by_passphrase
 from keten.core.db import reading_engine, translated, writing_engine
@@ -34,13 +33,12 @@ from keten.core.storage import LocalStore
 from keten.core.upgrade import make_at, upgrade
 from keten.exchange import entries as exchange_entries
 from keten.exchange.running import Accesses, ending_unknown
-from keten.identity.model import Client, Person
-from keten.identity.rows import clients, leave_erased
 from keten.keeper.authority import load_authority
 from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
 from keten.keeper.moving import without_database
 from keten.keeper.rootkey import RootKey
+from keten.keeper.since_backup import changed_since, leave_erased_rows, sentences, spend_windows
 from keten.keeper.trusted import ended_key, ledger_sealer, ledger_signer, publish_predecessors, succession
 from keten.ledger import erasing
 from keten.ledger.model import Draft
@@ -50,15 +48,13 @@ from keten.ledger.sealing import Head
 from keten.ledger.succession import Predecessor, link, next_origin
 from keten.ledger.writing import Writing, load_head, load_low_water
 from keten.suppliers import service as suppliers
-from keten.suppliers.rows import BY_WORD, grants, organisation
-from keten.vault import personal
+from keten.suppliers.rows import BY_WORD
 from keten.vault import service as vault
 
 MARKER = "restore.json"
 _LOCK = f".{MARKER}.lock"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
-_ERASABLE: dict[str, type[Person | Client]] = {"people": Person, "clients": Client}
 _WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
     "datasets": "dataset",
     "grants": "grant",
@@ -87,9 +83,10 @@ class Wish(msgspec.Struct, frozen=True):
 class Restored(msgspec.Struct, frozen=True):
     """What was made. `size`: entries of the log before; `at_us`: time of the newest of them.
 
-    ended, destroyed: rows and files that ended after the backup, and here too. ended_state: whether the list of them
-    was whole. missing: files whose content is not there, and why. unreadable: entries whose payload went with a
-    destroyed key. unfinished: accesses whose end is not known. spent: budgets that count as spent.
+    ended, destroyed: rows and files that ended after the backup, and here too. changed: what changed and is here as
+    before, in sentences. ended_state: whether the list of these was whole. missing: files whose content is not there,
+    and why. unreadable: entries whose payload went with a destroyed key. unfinished: accesses whose end is not known.
+    spent: budgets that count as spent.
     """
 
     origin: str
@@ -100,6 +97,7 @@ class Restored(msgspec.Struct, frozen=True):
     objects: int
     ended: tuple[str, ...]
     destroyed: tuple[str, ...]
+    changed: tuple[str, ...]
     ended_state: str
     missing: tuple[str, ...]
     unreadable: int
@@ -327,6 +325,7 @@ class _Opening:
             len(self._loaded.content) - len(self._missing),
             tuple(done.ended),
             tuple(done.destroyed),
+            tuple(done.changed),
             self._ended.state,
             tuple(f"{name}: {what}" for name, what in self._missing.items()),
             len(self._loaded.unreadable),
@@ -360,7 +359,7 @@ class _Opening:
 
     def _record(self, engine: Engine, head: Head, life: backups.Life, lives: Sequence[backups.Life]) -> _Done:
         sealer = ledger_sealer(self._root, life.origin, succession(lives))
-        done = _Done([], [], 0, 0)
+        done = _Done([], [], [], 0, 0)
         with translated(), engine.begin() as connection:
             low_water = load_low_water(connection)
             writing = Writing(connection, sealer, head, wall_us())
@@ -368,9 +367,12 @@ class _Opening:
             keyless = list(dict.fromkeys([*vault.keyless_objects(connection), *self._destroyed(connection)]))
             for object_id in keyless:
                 self._missing.pop(object_id, None)
-            writing.record(self._first(head, ended, keyless))
+            changed = changed_since(connection, self._ended.changes)
+            done.changed = sentences(connection, changed, head.size)
+            writing.record(self._first(head, ended, keyless, changed))
             if not self._wish.moved and self._wish.budgets == "spent":  # from rows as they are in the ledger: first
-                done.spent = self._spend(writing, frozenset(row for _word, row in ended))
+                over = frozenset(row for _word, row in ended)
+                done.spent = spend_windows(writing, over, self._wish.actor, self._notes)
             erasing.acknowledge(writing, self._loaded.unreadable, self._wish.actor, ERASED_SINCE)
             for word, row_id in ended:
                 suppliers.end(writing, word, row_id, AFTER, self._wish.actor)
@@ -381,13 +383,15 @@ class _Opening:
                     done.destroyed.append(object_id)
                 except KetenError as error:
                     self._notes.append(f"object {object_id} has no key any more, and its row does not hold: {error}")
-            self._leave_erased(writing)
+            leave_erased_rows(writing, self._ended.ends, self._loaded.gone, self._wish.actor, self._notes)
             done.unfinished = self._end_accesses(writing, low_water)
             backups.begin_life(writing, life)
             writing.seal(low_water=writing.next_index)
         return done
 
-    def _first(self, head: Head, ended: Sequence[tuple[str, str]], keyless: Sequence[str]) -> Draft:
+    def _first(
+        self, head: Head, ended: Sequence[tuple[str, str]], keyless: Sequence[str], changed: list[list[str]]
+    ) -> Draft:
         if self._wish.moved:
             return Draft(backup_entries.ARRIVED, self._wish.actor, details={"backup": self._manifest.id})
         details = {
@@ -401,6 +405,7 @@ class _Opening:
             "ended": len(ended),
             "ended_state": self._ended.state,
             "destroyed": len(keyless),
+            "changed": changed,
             "missing": len(self._missing),
             "unreadable": in_ranges(self._loaded.unreadable),
             "rows": sorted(self._loaded.gone),
@@ -411,7 +416,7 @@ class _Opening:
     def _ended_rows(self, writing: Writing) -> list[tuple[str, str]]:
         """Rows that the list says ended, and that have not here, as (word, id), each once."""
         found: dict[tuple[str, str], None] = {}
-        for line in self._ended.lines:
+        for line in self._ended.ends:
             word = _WORDS.get(line.table)
             if word is None:
                 continue  # files: see `_destroyed`
@@ -427,7 +432,7 @@ class _Opening:
     def _destroyed(self, connection: Connection) -> list[str]:
         """Files that the list says were destroyed, and that are present here: their keys could not be taken in time."""
         present = {found.id for found in vault.present_objects(connection)}
-        return [line.row for line in self._ended.lines if line.table == "objects" and line.row in present]
+        return [line.row for line in self._ended.ends if line.table == "objects" and line.row in present]
 
     def _end_accesses(self, writing: Writing, low_water: int) -> int:
         """What was opened and has no recorded end is over, with the bounds that are known (law 1)."""
@@ -445,47 +450,6 @@ class _Opening:
             ending_unknown(running)(writing)
         return len(accesses)
 
-    def _leave_erased(self, writing: Writing) -> None:
-        """What is left of persons and clients that were erased after the backup: so no estate file revives them.
-
-        Of one whose key the backup still has, for it could not be reached, more than that is here: it is named.
-        """
-        for line in {line.row: line for line in self._ended.lines if line.left}.values():
-            left = msgspec.json.decode(line.left, type=_ERASABLE[line.table])
-            try:
-                keyed = personal.subject_key(writing.connection, left.id) is not None
-                personal.erase_key(writing, left.id)
-                leave_erased(writing, left, self._wish.actor)
-            except KetenError as error:
-                self._notes.append(f"{line.row} was erased after the backup, and its row does not hold: {error}")
-                continue
-            if keyed or left.id not in self._loaded.gone:
-                self._notes.append(
-                    f"{left.id} was erased after the backup, which was not renewed since: entries about it are back. "
-                    f"Have it erased again: keten subject erase {left.id}"
-                )
-
-    def _spend(self, writing: Writing, ended: frozenset[str]) -> int:
-        """What was received after the backup is not known: what is left of running windows counts as spent."""
-        connection = writing.connection
-        mine = next(iter(organisation.each(connection)), None)
-        zone = mine.timezone if mine is not None else "UTC"
-        of_supplier: dict[str, list[Client]] = {}
-        for client in clients.each(connection, self._not_used):
-            of_supplier.setdefault(client.supplier, []).append(client)
-        spent = 0
-        for grant in list(grants.each(connection, self._not_used)):
-            if grant.budget_records <= 0 or grant.ended is not None or grant.id in ended:
-                continue
-            for client in of_supplier.get(grant.supplier, ()):
-                if client.ended is None and client.id not in ended and (not grant.to or client.id in grant.to):
-                    spent += budgets.spend_rest(writing, grant, client.id, zone, self._wish.actor) > 0
-        return spent
-
-    def _not_used(self, error: Corrupt) -> None:
-        """A row that does not hold gives nobody anything: it does not keep the others from being restored."""
-        self._notes.append(f"{error} ({error.reason})")
-
     def _gateway_keys(self) -> None:
         """A certificate by the authority that suppliers know; the SSH host key that they know, if the backup has it."""
         issued = issue(load_authority(self._settings, self._root), self._wish.hosts)
@@ -499,6 +463,7 @@ class _Opening:
 class _Done(msgspec.Struct):
     ended: list[str]
     destroyed: list[str]
+    changed: list[str]
     unfinished: int
     spent: int
 

@@ -16,6 +16,7 @@ from keten.backup.model import Place
 from keten.core.db import reading_engine
 from keten.core.errors import Corrupt
 from keten.core.settings import Settings, load_settings
+from keten.drills.throwaway import Key
 from keten.identity.model import Client, Ended
 from keten.identity.rows import clients
 from keten.keeper.restoring import Restored, Wish, restore
@@ -24,7 +25,7 @@ from keten.keeper.trusted import ended_key
 from keten.ledger.verify import verify
 from keten.suppliers.rows import grants
 from keten.vault.personal import subject_erased
-from tests.town import CARRIER, PRINTER, Town
+from tests.town import CARRIER, PRINTER, Town, estate
 from tests.unit.backup.made_backups import Made, keten
 
 BUDGETED = """\
@@ -66,6 +67,28 @@ def test_what_ended_in_any_life_stays_ended(tmp_path: Path) -> None:
     with opened(two) as connection:
         live = {row.name for row in grants.each(connection) if row.ended is None}
     assert live == {"care-for-zorgvervoer", "some-voters"}
+
+
+def test_what_changed_after_it_is_said_until_it_is_done_again(tmp_path: Path) -> None:
+    """A key that was replaced, a hold: the backup has them as they were."""
+    town = Town(tmp_path)
+    town.apply()
+    backup = Path(town.keten.run("backup", str(tmp_path / "backups"), "--plain")["folder"])
+    new = Key(tmp_path / "new-key")
+    today = estate(town.printer_key.line, new.line)
+    town.keten.apply(today)
+    town.keten.run("hold", "set", "dataset", "voters", "--reason", "a court asked")
+    settings, done = restored(tmp_path / "one", backup)
+    (rows, held) = done.changed
+    assert f"client {CARRIER} (" in rows
+    assert "1 legal hold was set" in held
+    words = ("restore", "--confirm", "--home", str(settings.home), "--json")
+    (tmp_path / "today.yaml").write_text(today)
+    applied = keten("apply", str(tmp_path / "today.yaml"), "--home", str(settings.home))
+    assert applied.returncode == 0, applied.stderr
+    said = json.loads(keten(*words).stdout)["evidence"]
+    assert not any(CARRIER in sentence for sentence in said)
+    assert held in said
 
 
 def erased_since(made: Made, backup: Path, client: Client) -> Client:
