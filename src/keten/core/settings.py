@@ -195,6 +195,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return bool(self.witnesses.policy or self.timestamps.url)
 
     @property
+    def kept_files(self) -> tuple[str, ...]:
+        """The files that are named here and hold no secret, as named; a backup takes those in the home along."""
+        named = (self.witnesses.policy, self.witnesses.ca, self.timestamps.ca)
+        return tuple(name for name in (*named, *self.watch.bad_networks, *self.watch.rules) if name)
+
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """All files that are named here, and that an instance needs."""
+        gateway, keeper = self.gateway, self.keeper
+        others = (self.geo.database, gateway.certificate, gateway.certificate_key, keeper.passphrase_file)
+        return (*self.kept_files, *(name for name in others if name))
+
+    @property
     def outside_limit_seconds(self) -> int:
         """How long what was recorded may wait for an outside signature; an authority alone signs only so often."""
         limit = duration(self.witnesses.limit)

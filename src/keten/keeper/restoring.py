@@ -28,12 +28,13 @@ from keten.core.crypto import KEY_BYTES, is_sealed, open_by_passphrase
 from keten.core.db import reading_engine, translated, writing_engine
 from keten.core.errors import Busy, Conflict, Corrupt, Invalid, KetenError
 from keten.core.files import Files, umask
-from keten.core.settings import Paths, Settings
+from keten.core.settings import Paths, Settings, load_settings
 from keten.core.storage import LocalStore
 from keten.core.upgrade import make_at, upgrade
 from keten.exchange import entries as exchange_entries
 from keten.exchange.running import Accesses, ending_unknown
 from keten.keeper.authority import load_authority
+from keten.keeper.backup_keys import is_beside
 from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
 from keten.keeper.moving import without_database
@@ -246,7 +247,8 @@ def _write_secrets(paths: Paths, keys: Keys, files: Files) -> None:
     for name, content in keys.files.items():
         if name == settings:  # the database of before is that of the instance of before: this one begins with a file
             files.write(paths.settings, without_database(content.decode("utf-8", "replace")).encode())
-        elif name in public | secret:
+        elif name in public | secret or is_beside(name):
+            (paths.home / name).parent.mkdir(parents=True, exist_ok=True)
             files.write(paths.home / name, content, mode=0o600 if name in secret else 0o644)
 
 
@@ -315,6 +317,7 @@ class _Opening:
         publish(self._settings, key)
         publish_predecessors(self._paths.ledger, lives)
         self._gateway_keys()
+        self._named_files()
         Files().write(self._paths.ledger / "key.pub", f"{key}\n".encode())
         return Restored(
             origin,
@@ -449,6 +452,17 @@ class _Opening:
         for running in accesses:
             ending_unknown(running)(writing)
         return len(accesses)
+
+    def _named_files(self) -> None:
+        """Files that the settings name, and that are not on this machine."""
+        try:
+            named = load_settings(self._paths.home, {}).named_files
+        except Invalid as error:
+            self._notes.append(str(error))
+            return
+        for name in named:
+            if not (self._paths.home / name).exists():
+                self._notes.append(f"keten.toml names {name}, which is not here: put it back before 'keten up'")
 
     def _gateway_keys(self) -> None:
         """A certificate by the authority that suppliers know; the SSH host key that they know, if the backup has it."""

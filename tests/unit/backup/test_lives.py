@@ -19,13 +19,14 @@ from keten.core.settings import Settings, load_settings
 from keten.drills.throwaway import Key
 from keten.identity.model import Client, Ended
 from keten.identity.rows import clients
+from keten.keeper.backup_keys import is_beside
 from keten.keeper.restoring import Restored, Wish, restore
 from keten.keeper.rootkey import load_root_key
 from keten.keeper.trusted import ended_key
 from keten.ledger.verify import verify
 from keten.suppliers.rows import grants
 from keten.vault.personal import subject_erased
-from tests.town import CARRIER, PRINTER, Town, estate
+from tests.town import CARRIER, PRINTER, UNWATCHED, Town, estate
 from tests.unit.backup.made_backups import Made, keten
 
 BUDGETED = """\
@@ -128,9 +129,19 @@ def test_a_manifest_that_says_moved_hides_nothing(made: Made, copy: Path, tmp_pa
         restored(tmp_path / "restored", copy, *age.identities(made.identity))
 
 
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "../x", "keeper/root.key", "db/keten.db", "a/../../x", "ca.pem"])
+def test_no_other_file_of_the_home_comes_with_a_backup(name: str) -> None:
+    assert not is_beside(name)
+
+
 def test_an_unfinished_backup_is_overwritten_by_the_next_one(tmp_path: Path) -> None:
-    """Else an erasure would not reach the keys that it has."""
+    """Else an erasure would not reach the keys that it has. The next one has the files that the settings name."""
     town = Town(tmp_path)
+    elsewhere = tmp_path / "else.txt"
+    elsewhere.touch()
+    town.keten.configure(f'{UNWATCHED}bad_networks = ["lists/bad.txt", "{elsewhere}"]\n')
+    (town.keten.home / "lists").mkdir()
+    (town.keten.home / "lists" / "bad.txt").write_text("192.0.2.0/24\n")
     town.apply()
     first = Path(town.keten.run("backup", str(tmp_path / "backups"), "--plain")["folder"])
     (first / "backup.json").unlink()  # as a crash leaves it between its keys and its manifest
@@ -141,3 +152,8 @@ def test_an_unfinished_backup_is_overwritten_by_the_next_one(tmp_path: Path) -> 
     assert list(first.glob("*")) == []
     known = town.keten.run("backup", "--list")
     assert [one["folder"] for one in known] == [str(second)]
+    elsewhere.unlink()
+    settings, done = restored(tmp_path / "one", second)
+    assert (settings.paths.home / "lists" / "bad.txt").read_text() == "192.0.2.0/24\n"
+    assert any(f"{elsewhere}, which is not here" in note for note in done.notes)
+    assert not any("lists/bad.txt" in note for note in done.notes)
