@@ -317,7 +317,7 @@ class _Opening:
         publish(self._settings, key)
         publish_predecessors(self._paths.ledger, lives)
         self._gateway_keys()
-        self._named_files()
+        self._named_files(key)
         Files().write(self._paths.ledger / "key.pub", f"{key}\n".encode())
         return Restored(
             origin,
@@ -453,14 +453,19 @@ class _Opening:
             ending_unknown(running)(writing)
         return len(accesses)
 
-    def _named_files(self) -> None:
-        """Files that the settings name, and that are not on this machine."""
+    def _named_files(self, key: str) -> None:
+        """The policy of witnesses is about the ledger that goes on; files that are not on this machine are noted."""
         try:
-            named = load_settings(self._paths.home, {}).named_files
+            settings = load_settings(self._paths.home, {})
         except Invalid as error:
             self._notes.append(str(error))
             return
-        for name in named:
+        policy = self._paths.home / settings.witnesses.policy
+        if is_beside(settings.witnesses.policy) and policy.is_file() and key != self._manifest.key:
+            about = policy.read_bytes().replace(self._manifest.key.encode(), key.encode())
+            Files().write(policy, about)
+            self._notes.append(f"{policy.name} names the new ledger's key now: tell your witnesses (keten witness add)")
+        for name in settings.named_files:
             if not (self._paths.home / name).exists():
                 self._notes.append(f"keten.toml names {name}, which is not here: put it back before 'keten up'")
 

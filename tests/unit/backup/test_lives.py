@@ -140,6 +140,11 @@ def test_an_unfinished_backup_is_overwritten_by_the_next_one(tmp_path: Path) -> 
     elsewhere = tmp_path / "else.txt"
     elsewhere.touch()
     town.keten.configure(f'{UNWATCHED}bad_networks = ["lists/bad.txt", "{elsewhere}"]\n')
+    policy = town.keten.home / "policy"
+    key = (town.keten.paths.ledger / "key.pub").read_text().strip()
+    policy.write_text(f"log {key}\nquorum none\n")
+    with (town.keten.home / "keten.toml").open("a") as stream:
+        stream.write('[witnesses]\npolicy = "policy"\n')
     (town.keten.home / "lists").mkdir()
     (town.keten.home / "lists" / "bad.txt").write_text("192.0.2.0/24\n")
     town.apply()
@@ -157,3 +162,4 @@ def test_an_unfinished_backup_is_overwritten_by_the_next_one(tmp_path: Path) -> 
     assert (settings.paths.home / "lists" / "bad.txt").read_text() == "192.0.2.0/24\n"
     assert any(f"{elsewhere}, which is not here" in note for note in done.notes)
     assert not any("lists/bad.txt" in note for note in done.notes)
+    assert (settings.paths.home / "policy").read_text() == f"log {done.key}\nquorum none\n"
