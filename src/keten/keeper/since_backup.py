@@ -13,18 +13,16 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from keten.backup.ended import Line
 from keten.budgets import service as budgets
 from keten.core.errors import Corrupt, KetenError
 from keten.identity.model import Client, Person
 from keten.identity.rows import clients, leave_erased
-from keten.ledger import bound
-from keten.ledger.tables import changes
+from keten.ledger.bound import newest_change
 from keten.ledger.writing import Writing
-from keten.subjects.model import Hold
-from keten.subjects.tables import holds
+from keten.subjects import holds
 from keten.suppliers.rows import BY_WORD, grants, organisation
 from keten.vault import personal
 
@@ -91,7 +89,7 @@ def changed_since(connection: Connection, lines: Iterable[Line]) -> list[list[st
     for line in last.values():
         word = _WORDS[line.table]
         if word == HOLD:
-            if bound.get(connection, holds, Hold, line.row) is None:
+            if not holds.there(connection, line.row):
                 found.append([word, line.row, line.time])
         elif _name(connection, word, line.row):
             found.append([word, line.row, line.time])
@@ -104,7 +102,7 @@ def sentences(connection: Connection, changed: Sequence[Any], began: int) -> lis
     for word, row_id, time in changed:
         if word == HOLD:
             held += 1
-        elif (name := _name(connection, word, row_id)) and not _changed_here(connection, row_id, began):
+        elif (name := _name(connection, word, row_id)) and newest_change(connection, row_id) <= began:
             rows.append(f"{word} {name} ({time})")
     said = []
     if rows:
@@ -126,8 +124,3 @@ def _name(connection: Connection, word: str, row_id: str) -> str:
     except Corrupt:
         return ""
     return row.name if row is not None and row.ended is None else ""
-
-
-def _changed_here(connection: Connection, row_id: str, began: int) -> bool:
-    newest = select(func.max(changes.c.idx)).where(changes.c.ref == row_id)
-    return int(connection.execute(newest).scalar() or 0) > began
