@@ -16,10 +16,10 @@ from datetime import date
 from pathlib import Path
 from types import ModuleType
 
+from keten.drills.peers import baselines
 from tests.world.families import held_out, tuned
 from tests.world.figures import figures
 from tests.world.judging import RESPONSE_US, Step, judge, nothing
-from tests.world.peers import baselines
 from tests.world.report import markdown
 from tests.world.shape import Size
 from tests.world.stream import World

@@ -104,6 +104,15 @@ class Engine:
             memory.seen = {each for each in memory.seen if each > memory.top - REMEMBERED}
         return signals
 
+    def learn(self, event: Event) -> list[Signal]:
+        """Let the detectors see what is not of this ledger, such as work of before it began; its index says nothing.
+
+        What they would have said is for whoever wants to know; what was seen stays as with `step`, and so does `save`.
+        """
+        signals = self._step(event)
+        self._memory.newest_us = max(self._memory.newest_us, event.time_us)
+        return signals
+
     def _step(self, event: Event) -> list[Signal]:
         signals: list[Signal] = []
         taken: list[Held | None] = [None] * len(_SPACES)
