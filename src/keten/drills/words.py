@@ -57,8 +57,8 @@ _ONE_NL = (
 )
 _TEN_EN = (
     "{records} people, the most by one {most}, in {seconds} s; the partner has {partner} of {supplier_budget}; "
-    "{alert}; suspended: {suspended} of {stolen}, {limited} more were to be, past the limit on what the watch may stop by "
-    "itself; refused: {refused}"
+    "{alert}; suspended: {suspended} of {stolen}, {limited} more were to be, past the limit on what the watch may "
+    "stop by itself; refused: {refused}"
 )
 _TEN_NL = (
     "{records} mensen, het meest door één {most}, in {seconds} s; de partner heeft {partner} van {supplier_budget}; "
