@@ -16,7 +16,7 @@ import msgspec
 
 from keten.keeper.certificates import create_authority, issue
 
-LONGEST_LENGTH, LONGEST_MESSAGE = 6, 1_000_000
+LONGEST_LENGTH, LONGEST_MESSAGE = 7, 1_000_000
 CLASSES = ("findings", "changes", "sign-ins", "access", "system")
 
 
