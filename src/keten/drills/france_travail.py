@@ -111,7 +111,7 @@ class FranceTravail:
             self._out.add(key)
         self._step("acquaint")
         self._learned_us = wall_us()
-        self._known = self._register.acquaint()
+        self._known = self._register.acquaint(self._learned_us)
         self._after = self._register.followed()[-1].index + 1
 
     # ---- thieves ---------------------------------------------------------------------------------------------

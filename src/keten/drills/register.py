@@ -152,7 +152,7 @@ class Register:
     def _show_sealing(self, began: float, over: threading.Event) -> None:
         while not over.wait(_SHOWN_SECONDS):
             held = sum(_sizes(self.keten.paths.store))
-            self._say(f"vault {held / 1e6:,.0f} MB, {time.monotonic() - began:.0f} s")
+            self._say(f"keten put: {time.monotonic() - began:.0f} s, sealed {held / 1e6:,.0f} MB")
 
     def system(self, number: int) -> SupplierSystem:
         """An adviser's system, signed in."""
@@ -240,16 +240,15 @@ class Register:
         """Kill -9 one of the processes; it is started again."""
         os.kill(self.keten.pid(name), signal.SIGKILL)
 
-    def acquaint(self) -> dict[str, Known]:
-        """Let the watch know every system as one that worked for four weeks; what their events look like.
+    def acquaint(self, now_us: int) -> dict[str, Known]:
+        """Let the watch know every system as one that worked for four weeks until now; what their events look like.
 
         Each has signed in and looked somebody up before. The instance is stopped and started: systems sign in again.
         """
-        events = self.events()
-        known = known_from(events)
+        known = known_from(self.events())
         after = self.followed()[-1].index + 1
         self.keten.down()
-        teach(self.keten.paths.watch, ordinary(known, events[-1].time_us, range(-DAYS, 0)), after)
+        teach(self.keten.paths.watch, ordinary(known, now_us, range(-DAYS, 0)), after)
         self.keten.up()
         return known
 

@@ -19,22 +19,22 @@ STEPS: Mapping[str, Mapping[str, str]] = {
     },
     "one": {
         "en": "One stolen login, at the pace of 2024 …",
-        "nl": "Eén gestolen toegang, in het tempo van 2024 …",
+        "nl": "Eén gestolen aanmelding, in het tempo van 2024 …",
     },
     "fast": {
         "en": "One stolen login, as fast as it can …",
-        "nl": "Eén gestolen toegang, zo snel als het kan …",
+        "nl": "Eén gestolen aanmelding, zo snel als het kan …",
     },
     "ten": {
         "en": "{stolen} stolen logins together; keeper and gateway are killed meanwhile …",
-        "nl": "{stolen} gestolen toegangen samen; keeper en gateway worden intussen afgeschoten …",
+        "nl": "{stolen} gestolen aanmeldingen samen; keeper en gateway worden intussen afgeschoten …",
     },
     "patient": {
         "en": "Four weeks of a patient thief, made of his real lookups …",
         "nl": "Vier weken van een geduldige dief, gemaakt van zijn echte opvragingen …",
     },
-    "ledger": {"en": "What the ledger says …", "nl": "Wat het grootboek zegt …"},
-    "ids": {"en": "Ids are guessed …", "nl": "Er wordt naar id's geraden …"},
+    "ledger": {"en": "What the ledger says …", "nl": "Wat het logboek zegt …"},
+    "ids": {"en": "Ids are guessed …", "nl": "Er wordt naar ids geraden …"},
     "guess": {
         "en": "Keys are guessed, {misses} % of them wrong …",
         "nl": "Er wordt naar sleutels geraden, {misses} % is fout …",
@@ -105,7 +105,7 @@ LINES: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
             _ONE_EN,
         ),
         "nl": (
-            "één gestolen toegang die elke sleutel kent, {per_second} per seconde",
+            "één gestolen aanmelding die elke sleutel kent, {per_second} per seconde",
             "hooguit het budget, {budget} mensen per dag; gemeld",
             _ONE_NL,
         ),
@@ -117,7 +117,7 @@ LINES: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
             _ONE_EN,
         ),
         "nl": (
-            "één gestolen toegang, zo snel als het kan",
+            "één gestolen aanmelding, zo snel als het kan",
             "hooguit het budget, {budget} mensen per dag; gemeld",
             _ONE_NL,
         ),
@@ -129,7 +129,7 @@ LINES: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
             _TEN_EN,
         ),
         "nl": (
-            "{stolen} gestolen toegangen samen; keeper en gateway {kills} keer afgeschoten",
+            "{stolen} gestolen aanmeldingen samen; keeper en gateway {kills} keer afgeschoten",
             "hooguit {budget} elk, en {supplier_budget} voor heel hun partner, adviseurs inbegrepen; gemeld",
             _TEN_NL,
         ),
@@ -161,9 +161,9 @@ LINES: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
             "{out} people came out; {recorded} stand in the ledger, {charged} were charged",
         ),
         "nl": (
-            "het grootboek over wat eruit kwam",
+            "het logboek over wat eruit kwam",
             "elk record staat erin, en geen ander",
-            "{out} mensen kwamen eruit; {recorded} staan in het grootboek, {charged} zijn er aangerekend",
+            "{out} mensen kwamen eruit; {recorded} staan in het logboek, {charged} zijn er aangerekend",
         ),
     },
     "verify": {
@@ -177,7 +177,7 @@ LINES: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
             "{kinds} kind of answer: {statuses}",
         ),
         "nl": (
-            "{tried} id's van objecten, deelruimtes en opvragingen, één ervan juist en verboden",
+            "{tried} ids van objecten, deelruimtes en opvragingen, één ervan juist en verboden",
             "één en dezelfde 404",
             "{kinds} soort antwoord: {statuses}",
         ),
@@ -193,7 +193,7 @@ LINES: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
             "{stopped} clients stopped for guessing, {refusals} entries of refusals",
         ),
         "nl": (
-            "het grootboek over wie raadde",
+            "het logboek over wie raadde",
             "bij naam, met de reden",
             "{stopped} systemen gestopt om raden, {refusals} vermeldingen van weigeringen",
         ),
