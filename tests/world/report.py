@@ -27,7 +27,7 @@ def markdown(found: Figures) -> str:
     watchers = found["watchers"]
     parts = [HEAD, _made(found), _world(found), "## Watchers", _summary(watchers)]
     if watchers[0]["families"]:
-        parts += ["## Which attacks win, and what they take", WINNING, _side_by_side(watchers)]
+        parts += ["## Which attacks win, and what they take", WINNING, _side_by_side(watchers), _winners(watchers)]
     if len(watchers) > 1:
         parts += ["## Honest surprises, side by side", DISTURBED, _disturbed(found, watchers[1:])]
     for one in watchers:
@@ -65,6 +65,20 @@ def _side_by_side(watchers: Sequence[Figures]) -> str:
         for place, family in enumerate(watchers[0]["families"])
     ]
     return table(head, rows)
+
+
+def _winners(watchers: Sequence[Figures]) -> str:
+    lines = []
+    for one in watchers:
+        won = [(family["campaigns"] - family["half"], family) for family in one["families"]]
+        named = ", ".join(
+            f"{family['code']} {count} of {family['campaigns']}"
+            for count, family in sorted(won, key=lambda each: -each[0] / each[1]["campaigns"])
+            if count
+        )
+        total = sum(count for count, _family in won)
+        lines.append(f"- {one['name']}: {total} of {one['half']['of']} won{': ' if named else ''}{named}")
+    return "\n".join(lines)
 
 
 def _won(family: Figures) -> str:

@@ -234,7 +234,7 @@ class FranceTravail:
     # ---- afterwards ------------------------------------------------------------------------------------------
 
     def _siem_line(self) -> None:
-        every, came, longest = slowest(self._register.followed(self._after), self._siem)
+        every, came, longest = slowest(lambda: self._register.followed(self._after), self._siem)
         self.board.tell(
             "siem",
             held=every == came > 0 and not self._siem.malformed,

@@ -96,9 +96,15 @@ def refusal_at(entries: Iterable[Followed], siem: Siem, principal: str) -> float
     return 0.0
 
 
-def slowest(entries: Iterable[Followed], siem: Siem) -> tuple[int, int, float]:
-    """Of the alerts: how many there are, how many came, and the longest way from entry to SIEM in seconds."""
-    every = alerts(entries)
+def slowest(
+    entries: Callable[[], Collection[Followed]], siem: Siem, seconds: float = WAIT_SECONDS
+) -> tuple[int, int, float]:
+    """Of the alerts: how many there are, how many came, and the longest way from entry to SIEM in seconds.
+
+    seconds: how long those under way are waited for.
+    """
+    until(lambda: all(siem.arrived(one.id) is not None for one in alerts(entries())), seconds)
+    every = alerts(entries())
     came = [(one, there) for one in every if (there := siem.arrived(one.id)) is not None]
     return len(every), len(came), max((there.at - one.time_us / SECOND for one, there in came), default=0.0)
 

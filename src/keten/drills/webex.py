@@ -14,22 +14,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keten.core.clock import SECOND
 from keten.core.ids import encode_id
 from keten.drills.comparing import Compared, Theft, told_by_peers
 from keten.drills.neighbours import until
-from keten.drills.noticing import WAIT_SECONDS, noticed, refusal_at, slowest, wait_for_alert
-from keten.drills.register import BUDGET, Register, guesses
+from keten.drills.noticing import WAIT_SECONDS, Noticed, noticed, refusal_at, slowest
+from keten.drills.register import BUDGET, Register, Taken, guesses
 from keten.drills.scoreboard import Scoreboard
 from keten.drills.siem import Siem
 from keten.drills.words import STEPS, shown
 
 IDS = 60
 ALERT_SECONDS = 3.0
-"""How long an alert is waited for once a refusal is at the SIEM: who was stopped so early need not be one."""
+"""How long alerts are waited for once refusals are at the SIEM: who was stopped early need not be told of."""
 SHARES = ((2 / 3, 17), (1 / 3, 59), (0.02, BUDGET))
 """Misses, and how many people come out at most."""
 _KNOWN = 2 * BUDGET
@@ -55,8 +55,8 @@ class Webex:
             self._register.send_events_to(self._siem)
             self._register.start()
             self._ids()  # 1
-            for number, (misses, most) in enumerate(SHARES):  # 2
-                self._guess(number, misses, most)
+            taken = [self._guess(number, misses) for number, (misses, _most) in enumerate(SHARES)]  # 2
+            self._tell(taken)
             self._ledger()  # 3
             self.board.compared += told_by_peers((), self._register.events(), self._thefts)  # 4
             self.board.compared.sort(key=lambda one: one.thief)
@@ -85,47 +85,56 @@ class Webex:
             statuses=", ".join(str(status) for status, _type, _detail in said),
         )
 
-    def _guess(self, number: int, misses: float, most: int) -> None:
+    def _guess(self, number: int, misses: float) -> Taken:
         self._step("guess", misses=round(100 * misses))
         system = self._register.system(number)
         began = time.time()
         keys = guesses(number, self._register.people, misses, range(number * _KNOWN, (number + 1) * _KNOWN))
-        taken = self._register.take(system, keys, at_once=1)
-        login = [system.client_id]
-        refused_at = self._wait_for_refusal(system.client_id)
-        wait_for_alert(self._register.followed, self._siem, login, ALERT_SECONDS)
-        seen = noticed(self._register.followed(), self._siem, login)
-        alert_seconds = round(seen.alert_us / SECOND - began, 2) if seen.alert_us else None
-        name = f"guess-{number}"
-        self._thefts[name] = Theft(tuple(login), int(began * SECOND))
-        self.board.compared.append(Compared(name, "keten", seen.before_alert, len(taken.records), alert_seconds, None))
-        self.board.tell(
-            "guess",
-            held=len(taken.records) <= most and refused_at > 0,
-            misses=round(100 * misses),
-            most=most,
-            records=len(taken.records),
-            requests=taken.requests,
-            refused=taken.refused,
-            seconds=round(taken.seconds, 2),
-            before_alert=seen.before_alert,
-            alert_seconds=alert_seconds,
-            siem_seconds=round(seen.siem_at - began, 2) if seen.siem_at else None,
-            refusal_seconds=round(refused_at - began, 2) if refused_at else None,
-            detector=seen.detector,
-            response=seen.response,
-        )
+        self._thefts[f"guess-{number}"] = Theft((system.client_id,), int(began * SECOND))
+        return self._register.take(system, keys, at_once=1)
 
-    def _wait_for_refusal(self, client: str) -> float:
-        """When it was at the SIEM, in seconds since 1970; 0: it did not come."""
-        until(lambda: refusal_at(self._register.followed(), self._siem, client) > 0, WAIT_SECONDS)
-        return refusal_at(self._register.followed(), self._siem, client)
+    def _tell(self, every: Sequence[Taken]) -> None:
+        """What became of the three, once their refusals are at the SIEM, and alerts had the time to come."""
+        logins = [theft.logins[0] for theft in self._thefts.values()]
+        until(lambda: all(self._reached(login) for login in logins), WAIT_SECONDS)
+        until(lambda: all(self._seen(login).siem_at > 0 for login in logins), ALERT_SECONDS)
+        for (misses, most), (name, theft), taken in zip(SHARES, self._thefts.items(), every, strict=True):
+            began, login = theft.began_us / SECOND, theft.logins[0]
+            seen = self._seen(login)
+            refused_at = refusal_at(self._register.followed(), self._siem, login)
+            alert_seconds = round(seen.alert_us / SECOND - began, 2) if seen.alert_us else None
+            self.board.compared.append(
+                Compared(name, "keten", seen.before_alert, len(taken.records), alert_seconds, None)
+            )
+            self.board.tell(
+                "guess",
+                held=len(taken.records) <= most and (refused_at > 0 or seen.siem_at > 0),
+                misses=round(100 * misses),
+                most=most,
+                records=len(taken.records),
+                requests=taken.requests,
+                refused=taken.refused,
+                seconds=round(taken.seconds, 2),
+                before_alert=seen.before_alert,
+                alert_seconds=alert_seconds,
+                siem_seconds=round(seen.siem_at - began, 2) if seen.siem_at else None,
+                refusal_seconds=round(refused_at - began, 2) if refused_at else None,
+                detector=seen.detector,
+                response=seen.response,
+            )
+
+    def _seen(self, login: str) -> Noticed:
+        return noticed(self._register.followed(), self._siem, [login])
+
+    def _reached(self, login: str) -> bool:
+        """Whether the SIEM knows of a refusal, or of an alert: who is suspended first is refused nothing else."""
+        return refusal_at(self._register.followed(), self._siem, login) > 0 or self._seen(login).siem_at > 0
 
     def _ledger(self) -> None:
-        every, came, longest = slowest(self._register.followed(), self._siem)
+        every, came, longest = slowest(self._register.followed, self._siem)
         self.board.tell(
             "siem",
-            held=every == came > 0 and not self._siem.malformed,
+            held=every == came and len(self._siem) > 0 and not self._siem.malformed,
             alerts=every,
             arrived=came,
             slowest_seconds=round(longest, 2),
