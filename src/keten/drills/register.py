@@ -151,8 +151,7 @@ class Register:
 
     def _show_sealing(self, began: float, over: threading.Event) -> None:
         while not over.wait(_SHOWN_SECONDS):
-            held = sum(_sizes(self.keten.paths.store))
-            self._say(f"keten put: {time.monotonic() - began:.0f} s, sealed {held / 1e6:,.0f} MB")
+            self._say(f"keten put: {time.monotonic() - began:.0f} s")
 
     def system(self, number: int) -> SupplierSystem:
         """An adviser's system, signed in."""
@@ -285,13 +284,6 @@ def guesses(seed: int, people: int, misses: float, known: range) -> Iterator[str
             if person is None:
                 return
             yield key_of(person)
-
-
-def _sizes(folder: Path) -> Iterator[int]:
-    """Of the files in a folder while it changes."""
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            yield path.stat().st_size
 
 
 def _code(answer: Answer) -> object:
