@@ -283,7 +283,7 @@ class FranceTravail:
     def _compare(self) -> None:
         before = list(ordinary(self._known, self._learned_us, range(-DAYS, 0)))
         peers = told_by_peers(before, self._register.events(self._after), self._thefts)
-        there = Compared("there-2024", "there-2024", None, PEOPLE_THERE, None, None)
+        there = Compared("there-2024", "–", None, PEOPLE_THERE, None, None)
         every = [*self._mine, *peers, there]
         order = [*self._thefts, "patient", "there-2024"]
         self.board.compared = sorted(every, key=lambda one: order.index(one.thief))

@@ -60,7 +60,7 @@ def drill(
     one stolen login, then ten, then a patient thief, against a register of a million people; what the watch and a
     syslog server see of it, and what peers' published thresholds would. restore: a disk is lost under load; a backup is
     restored, and then moved to PostgreSQL. webex: ids and keys are guessed, with the same comparison. Your own
-    instances are not touched. Each takes a minute or a few (--full: half an hour, and 5 GB). Exit code 1 when
+    instances are not touched. Each takes a minute or a few (--full: half an hour, and 6 GB). Exit code 1 when
     something did not hold or somebody did not notice, 3 when a part was skipped.
 
     Example: keten drill contract-end
