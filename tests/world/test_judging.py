@@ -161,19 +161,24 @@ def test_figures_and_report_say_what_they_rest_on(world: World) -> None:
     assert "may be tuned on" in text
     assert all(f"| {code} |" in text for code in classes() if found["honest"]["by_class"][code])
     assert "no result to report" not in text
+    assert "## Which attacks win, and what they take" in text
+    assert "## Honest surprises, side by side" in text
+    assert "Made on" not in text, "only a command knows when it ran"
     wrong = figures(World(Size(120, 40, 1000), tuned), tuned, census, judges[:1])
     assert "no result to report" in markdown(wrong)
 
 
 def test_the_command_writes_a_report_and_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--principals", "80", "--days", "15", "--seed", "1001", "--families", "held-out", "--out", str(tmp_path)]
-    assert main([*asked, "--json"]) == 0
+    assert main([*asked, "--json", "--report", str(tmp_path / "report.txt")]) == 0
     printed = json.loads(capsys.readouterr().out)
     [written] = tmp_path.glob("*.json")
     assert json.loads(written.read_text()) == printed
     assert [one["name"] for one in printed["watchers"]][:2] == ["budgets alone", "panther-box"]
     [report] = tmp_path.glob("*.md")
     assert "held out" in report.read_text()
+    assert report.read_text() == (tmp_path / "report.txt").read_text()
+    assert f"Made on {printed['made']['on']} by `python -m tests.world --principals 80 --days 15" in report.read_text()
 
 
 def test_without_ketens_detectors_the_command_says_so(

@@ -91,11 +91,7 @@ class Engine:
         index = event.index
         if index <= memory.top and (index in memory.seen or index <= memory.top - REMEMBERED):
             return []
-        try:
-            signals = self._step(event)
-        except KetenError as error:
-            self._reload(error)
-            raise
+        signals = self._shown(event)
         memory.seen.add(index)
         memory.top = max(memory.top, index)
         memory.last = event.id
@@ -103,6 +99,22 @@ class Engine:
         if len(memory.seen) > 2 * REMEMBERED:
             memory.seen = {each for each in memory.seen if each > memory.top - REMEMBERED}
         return signals
+
+    def learn(self, event: Event) -> list[Signal]:
+        """Let the detectors see what is not of this ledger, such as work of before it began; its index says nothing.
+
+        What they would have said is for whoever wants to know; what was seen stays as with `step`, and so does `save`.
+        """
+        signals = self._shown(event)
+        self._memory.newest_us = max(self._memory.newest_us, event.time_us)
+        return signals
+
+    def _shown(self, event: Event) -> list[Signal]:
+        try:
+            return self._step(event)
+        except KetenError as error:
+            self._reload(error)
+            raise
 
     def _step(self, event: Event) -> list[Signal]:
         signals: list[Signal] = []
