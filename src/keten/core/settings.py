@@ -245,6 +245,7 @@ class Paths:
         self.watch = home / "worker" / "watch"  # worker only: what its detectors remember
         self.flows = self.watch / "flows.state"  # how far flow logs were read, and what was not reported yet
         self.standing = self.watch / "standing.json"  # what the watch is at work with, for `doctor` and `status`
+        self.flow_standing = self.watch / "flows.json"  # and how it stands with flow logs
         self.ca = home / "ca.pem"  # public
         self.outbox = home / "worker" / "outbox"  # worker only: how far each destination is
         self.run = home / "run"

@@ -50,9 +50,9 @@ class Past(msgspec.Struct, gc=False, array_like=True):
 
 
 class Bypass(Detector[Past]):
-    """Facts: recipient (supplier), bytes (past the door, that day), usual_bytes (a day), day, link, flows, from_network.
+    """Past the door to a supplier.
 
-    The last three are of the largest link.
+    Facts: recipient (supplier), bytes (that day), usual_bytes (a day), day, link (the largest), flows, from_network.
     """
 
     code = "bypass"

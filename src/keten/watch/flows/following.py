@@ -64,12 +64,13 @@ class _Looked(NamedTuple):
 class Following:
     """names: files, folders, or patterns with `*`. cursors: of before; they change while lines are read.
 
-    Files beside a named one whose names begin with its own (`access.log.1`, `access.log.2.gz`) belong to it.
+    beside: files beside a named one whose names begin with its own (`access.log.1`, `access.log.2.gz`) belong to it.
     trouble: path → why it can't be read.
     """
 
-    def __init__(self, names: Sequence[Path], cursors: Iterable[Cursor] = ()) -> None:
+    def __init__(self, names: Sequence[Path], cursors: Iterable[Cursor] = (), *, beside: bool = True) -> None:
         self._names = tuple(names)
+        self._beside = beside
         self.cursors = list(cursors)
         self.trouble: dict[str, str] = {}
         self.files = 0
@@ -116,7 +117,7 @@ class Following:
         self.trouble = {}
         found: dict[tuple[int, int], _Looked] = {}
         for name in self._names:
-            paths = _paths(name)
+            paths = _paths(name, beside=self._beside)
             if not paths:
                 self.trouble[str(name)] = "there is no such file"
             for path in paths:
@@ -229,14 +230,16 @@ class Following:
             kept[1].close()
 
 
-def _paths(name: Path) -> list[Path]:
+def _paths(name: Path, *, beside: bool) -> list[Path]:
     """The files that a name of the settings stands for."""
     if glob.has_magic(str(name)):
         return [Path(found) for found in sorted(glob.glob(str(name)))]  # noqa: PTH207  # Path.glob takes no whole path
     if name.is_dir():
         return sorted(name.iterdir())
-    beside = glob.glob(f"{glob.escape(str(name))}.*")  # noqa: PTH207  # as above
-    return [*([name] if name.exists() else []), *(Path(found) for found in sorted(beside))]
+    found = [name] if name.exists() else []
+    if beside:
+        found += [Path(one) for one in sorted(glob.glob(f"{glob.escape(str(name))}.*"))]  # noqa: PTH207  # as above
+    return found
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""What the follower of flow logs remembers, in one file: how far each was read, and what was made of it. All or nothing.
+"""What the follower of flow logs remembers, in one file: how far each was read, and what came of it. All or nothing.
 
 What was read and what came of it are written together, so nothing is lost, and nothing counts twice. A report has a
 number; it is written down before it is sent, and sent again until it was taken.
@@ -51,12 +51,13 @@ def load(path: Path) -> Memory | None:
     except FileNotFoundError:
         return None
     digest, body = data[:_DIGEST], data[_DIGEST:]
+    if _sum(body) != digest:
+        raise Corrupt("state-damaged", "What is remembered of flow logs is damaged.", str(path))
     try:
-        if _sum(body) != digest:
-            raise ValueError("its digest does not match")
         found = _decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise Corrupt("state-damaged", "What is remembered of flow logs is damaged.", f"{path}: {error}") from error
+    except (msgspec.MsgspecError, RecursionError) as error:
+        public = "What is remembered of flow logs is of another version."
+        raise Corrupt("state-damaged", public, f"{path}: {error}") from error
     if found.format != FORMAT:
         raise Corrupt("state-damaged", "What is remembered of flow logs is of another version.", str(path))
     return found

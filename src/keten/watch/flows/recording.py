@@ -29,7 +29,7 @@ DAY_US = 86_400 * SECOND
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """entries: made. before: it was recorded already. unknown: suppliers and days left out: no such supplier (any more)."""
+    """entries: made. before: it was recorded already. unknown: suppliers and days of no supplier (any more)."""
 
     entries: int = 0
     before: bool = False

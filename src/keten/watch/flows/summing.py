@@ -88,10 +88,12 @@ def _day(supplier: str, day: int, ways: dict[Way, Sum]) -> DayOf:
     links.sort(key=lambda one: (-one.bytes, -one.flows, one.target, one.outside, one.inside))
     if len(links) > MOST_LINKS:
         rest = links[MOST_LINKS - 1 :]
-        more = LinkOf(
-            REST, "", "", sum(one.bytes for one in rest), sum(one.flows for one in rest), sum(one.unsized for one in rest)
-        )
-        links[MOST_LINKS - 1 :] = [more]
+        total = Sum()
+        for one in rest:
+            total.bytes += one.bytes
+            total.flows += one.flows
+            total.unsized += one.unsized
+        links[MOST_LINKS - 1 :] = [LinkOf(REST, "", "", total.bytes, total.flows, total.unsized)]
     return DayOf(supplier, day, tuple(links))
 
 
