@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import msgspec
 
+from keten.watch.amounts import size_text
 from keten.watch.model import Fact
 
 LANGUAGES = ("en", "nl")
@@ -432,7 +432,6 @@ _NOBODY = ("somebody", "iemand")
 _DATASET = ("the data", "de gegevens")
 _SUPPLIER = ("a supplier", "een leverancier")
 _UNSIZED = ("An amount that the log does not say", "Een hoeveelheid die het log niet noemt")
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def code_of(detector: str) -> str:
@@ -461,8 +460,8 @@ def explain(detector: str, facts: Mapping[str, Fact], names: Mapping[str, str], 
         "who": names.get(principal) or somebody,
         "dataset": names.get(dataset) or _DATASET[at],
         "supplier": names.get(str(facts.get("recipient", ""))) or _SUPPLIER[at],
-        "bytes": _size(facts.get("bytes", 0), at) if facts.get("bytes") else _UNSIZED[at],
-        "usual": _size(facts.get("usual_bytes", 0), at),
+        "bytes": size_text(facts.get("bytes", 0), LANGUAGES[at]) if facts.get("bytes") else _UNSIZED[at],
+        "usual": size_text(facts.get("usual_bytes", 0), LANGUAGES[at]),
     }
     seen = _filled(text.seen, values)
     listed = _listed(facts, at)
@@ -481,16 +480,6 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 def _listed(facts: Mapping[str, Fact], at: int) -> str:
     shown = [(name, value) for name, value in facts.items() if name not in _ABOUT][:MOST_FACTS]
     return "; ".join(f"{_LABELS[name][at] if name in _LABELS else name}: {_value(value)}" for name, value in shown)
-
-
-def _size(value: Fact, at: int) -> str:
-    """Bytes as people say them, in powers of a thousand."""
-    number = float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
-    unit = 0
-    while number >= 1000 and unit < len(_UNITS) - 1:
-        number, unit = number / 1000, unit + 1
-    shown = f"{number:.0f}" if unit == 0 or number >= 100 else f"{number:.1f}"
-    return f"{shown if LANGUAGES[at] == 'en' else shown.replace('.', ',')} {_UNITS[unit]}"
 
 
 def _value(value: Fact) -> str:

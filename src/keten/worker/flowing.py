@@ -100,7 +100,7 @@ class Flowing:
     # ---- where suppliers are ---------------------------------------------------------------------------------
 
     def _ask(self, client: KeeperClient) -> None:
-        if self._monotonic() - self._asked_at < PLACES_SECONDS:
+        if self._places and self._monotonic() - self._asked_at < PLACES_SECONDS:
             return
         found: list[PlacesOf] = []
         after = ""
@@ -120,7 +120,8 @@ class Flowing:
         if page.damaged:
             log.warning("%d suppliers' rows do not match the ledger: where they are is not known", page.damaged)
         self._asked_at = self._monotonic()
-        self._say()
+        if self._places or self._monotonic() - self._saved_at >= SAVE_SECONDS:
+            self._say()
 
     # ---- reading ---------------------------------------------------------------------------------------------
 
