@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +39,8 @@ def flow_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 def flow(uid: str, source: str, target: str, sent: int, returned: int = 500, *, port: int = 443) -> str:
-    values = (f"{time.time():.6f}", uid, source, 40_001, target, port, "tcp", sent, returned, sent + 400, returned + 400)
+    wire = (sent + 400, returned + 400)
+    values = (f"{time.time():.6f}", uid, source, 40_001, target, port, "tcp", sent, returned, *wire)
     return "\t".join(str(each) for each in values) + "\n"
 
 

@@ -11,7 +11,10 @@ _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 def size_text(value: Fact, language: str) -> str:
     """Bytes in powers of a thousand, with the decimal sign of "nl" or else a point; what is no amount is 0."""
-    number = float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+    try:
+        number = float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+    except OverflowError:
+        number = 0.0
     unit = 0
     while number >= 1000 and unit < len(_UNITS) - 1:
         number, unit = number / 1000, unit + 1

@@ -1,7 +1,8 @@
 """What goes to a supplier past the door: flows that no recorded delivery accounts for.
 
-Default: `low` for a link never seen before; `medium` from 100 MB in a day and 3.5 standard deviations of the logarithm,
-`high` from 1 GB and 6, once a day each; before three days are known, the amounts alone decide. It names no principal.
+Default: `low` for a link never seen before; `medium` from 100 MB in a day and 3.5 standard deviations of the logarithm
+or 8 times the usual, `high` from 1 GB and 6 or 25 times, once a day each; before three days are known, the amounts
+alone decide. It names no principal. (Times, because who grows slowly also widens what counts as its spread.)
 
 What Keten delivers goes over the same network, and is in the same flow logs. So of what went to an outside network on
 a day, that is taken off which callers from that network were given: the bytes of each access (as long as one is open,
@@ -21,7 +22,11 @@ from keten.watch.detectors.known import Known, meets
 from keten.watch.model import Event, Fact, Link, Severity, Signal
 
 MEGABYTE = 1_000_000
-STEPS: tuple[tuple[Severity, float, int], ...] = (("medium", 3.5, 100 * MEGABYTE), ("high", 6.0, 1000 * MEGABYTE))
+STEPS: tuple[tuple[Severity, float, float, int], ...] = (
+    ("medium", 3.5, 8.0, 100 * MEGABYTE),
+    ("high", 6.0, 25.0, 1000 * MEGABYTE),
+)
+"""Severity; standard deviations; times the usual; least bytes."""
 KNOWN_DAYS = 3.0
 LINK_LEAST = MEGABYTE
 """A link that is accounted for but for so little is none past the door."""
@@ -116,8 +121,10 @@ class Bypass(Detector[Past]):
         return signal(self, severity, event, facts)
 
 
-def _is_much(level: Level, amount: int, sigmas: float, least: int) -> bool:
-    return amount >= least and (not knows(level, None, KNOWN_DAYS) or amount > bound(level, None, sigmas))
+def _is_much(level: Level, amount: int, sigmas: float, times: float, least: int) -> bool:
+    if amount < least or not knows(level, None, KNOWN_DAYS):
+        return amount >= least
+    return amount > min(bound(level, None, sigmas), times * usual(level, None))
 
 
 def _given(state: Past, event: Event) -> None:

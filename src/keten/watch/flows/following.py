@@ -217,7 +217,7 @@ class Following:
         else:
             if kept is not None:
                 kept[1].close()
-            file = gzip.GzipFile(fileobj=_opened(one.path))  # type: ignore[assignment]  # it is one in all that matters
+            file = gzip.open(one.path)  # type: ignore[assignment]  # noqa: SIM115  # one that stays open
             file.seek(cursor.offset)
         self._open[one.inode] = (one.changed_ns, file)
         while len(self._open) > MOST_OPEN:
