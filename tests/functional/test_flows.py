@@ -131,6 +131,9 @@ def test_nothing_counts_twice_over_rotation_and_kills(flow_town: Town) -> None:
     until(town, lambda: sent(town) >= before + 900_000_000)
     assert sent(town) == before + 900_000_000
     assert "10.0.0" not in json.dumps(seen(town))
+    stands = town.keten.run("status")["watch"]["flows"]
+    assert (stands["suppliers"], stands["trouble"]) == (1, {})
+    assert stands["counts"]["wrong"] == {"not as many columns as the header has": 1}
     findings = json.loads(town.keten.command("doctor", "--json").stdout)["findings"]
     codes = {one["code"] for one in findings}
     assert "watch-flows-nobody" not in codes

@@ -56,5 +56,5 @@ class FlowVerbs:
     async def flows(self, _connection: Connection, body: Report) -> Recorded:
         """What went to suppliers becomes entries, once. Raises `Invalid` ("flows")."""
         pseudonym = self._trusted.networks.pseudonym
-        done, _batch = await self._trusted.writer.run(lambda writing: record(writing, body, pseudonym))
+        done, _batch = await self._trusted.writer.run(lambda writing: record(writing, body, pseudonym), alone=True)
         return done

@@ -17,6 +17,7 @@ from tests.fuzz.targets import (
     dpop_header,
     entry_line,
     estate,
+    flow_lines,
     forwarded,
     frames,
     http_requests,
@@ -82,6 +83,7 @@ TARGETS: dict[str, Target] = {
         settings_variables.TARGET,
         csv_records.TARGET,
         parquet_records.TARGET,
+        flow_lines.TARGET,
         # The ledger, ours against the auditor's tool
         note.TARGET,
         checkpoint.TARGET,
