@@ -129,14 +129,17 @@ def _is_much(level: Level, amount: int, sigmas: float, times: float, least: int)
 
 def _given(state: Past, event: Event) -> None:
     day = event.time_us // DAY_US
-    sums = _sums(state, day, event.network)
-    sums[_GIVEN] += AT_THE_DOOR * max(1, event.asked, event.count)
+    networks = state.days.get(day)  # every event at the door comes by here
+    sums = networks.get(event.network) if networks is not None else None
+    if sums is None:
+        sums = _sums(state, day, event.network)
+        _forget(state)
+    sums[_GIVEN] += AT_THE_DOOR * (event.asked or event.count)
     if event.what == "open" and event.allowed and event.length:
         sums[_GIVEN] += event.length
         while len(state.open) >= MOST_OPEN:
             del state.open[next(iter(state.open))]
         state.open[event.id] = (day, event.network, event.length)
-    _forget(state)
 
 
 def _delivered(state: Past, event: Event) -> None:
