@@ -28,6 +28,7 @@ COMMANDS = (
     "keten.cli.operator.subjects",
     "keten.cli.operator.holds",
     "keten.cli.operator.alerting",
+    "keten.cli.operator.flowing",
     "keten.cli.operator.ledger",
     "keten.cli.operator.backing_up",
     "keten.cli.operator.restoring",

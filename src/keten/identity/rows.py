@@ -82,6 +82,12 @@ class Rows(Generic[T]):
                     yield row
             last = page[-1].id
 
+    def ids(self, connection: Connection, after: str, most: int) -> list[str]:
+        """The ids of rows behind `after`, in order, at most so many. What they hold is not looked at."""
+        column = self._table.c.id
+        statement = select(column).where(column > after).order_by(column).limit(most)
+        return [str(found) for found in connection.execute(statement).scalars()]
+
     def current(self, writing: Writing, row_id: str) -> T | None:
         """The row as this transaction has it, or None. What it changed itself has no entry to check against yet."""
         statement = select(self._table.c.body, self._table.c.entry).where(self._table.c.id == row_id)

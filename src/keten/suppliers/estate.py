@@ -45,7 +45,7 @@ class ClientSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class SupplierSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An item of `suppliers:`."""
+    """An item of `suppliers:`. networks, hosts None: where its systems are is not known."""
 
     id: str
     name: str
@@ -54,6 +54,8 @@ class SupplierSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     people: tuple[PersonSpec, ...] = ()
     clients: tuple[ClientSpec, ...] = ()
     budget: BudgetSpec | None = None
+    networks: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
     line: int = 0
 
 

@@ -32,6 +32,8 @@ class Supplier(EndableRow, frozen=True, kw_only=True):
     """A third party. `title` is what people call it (the estate file's `name`), `tier` one of `TIERS`.
 
     budget: the most records of each dataset that all its principals together may receive; None: no limit of its own.
+    networks, hosts: where its systems are, sorted; a host `*.example.org` is every host below example.org. Nothing is
+    allowed or refused by them: the watch knows by them what goes to this supplier past Keten.
     """
 
     title: str
@@ -39,6 +41,8 @@ class Supplier(EndableRow, frozen=True, kw_only=True):
     tier: str
     budget: Limit | None = None
     frozen: Frozen | None = None
+    networks: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     def frozen_at(self, now_us: int) -> bool:
         """Whether nobody of it gets access at a moment."""

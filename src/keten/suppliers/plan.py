@@ -16,6 +16,7 @@ from keten.budgets.model import Limit
 from keten.core.errors import Corrupt, NotFound
 from keten.core.ids import new_id
 from keten.datasets.model import Column, Dataset
+from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
 from keten.identity.model import Client, EndableRow, Person
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
@@ -230,6 +231,8 @@ class _Planner:
             tier=spec.tier,
             budget=_limit(spec.budget),
             frozen=before.frozen if before else None,  # an estate gives nobody back what was taken meanwhile
+            networks=tuple(sorted(str(read_network(text)) for text in spec.networks or ())),
+            hosts=tuple(sorted(text.lower() for text in spec.hosts or ())),
         )
 
     def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:

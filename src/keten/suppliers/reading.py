@@ -51,6 +51,8 @@ _SUPPLIER = {
     "people": False,
     "clients": False,
     "budget": False,
+    "networks": False,
+    "hosts": False,
 }
 _CONTRACT = {
     "id": True,
@@ -268,6 +270,8 @@ def _supplier(item: _Item) -> SupplierSpec:
         people=item.items("people", _SUPPLIERS_PERSON, _suppliers_person),
         clients=item.items("clients", _CLIENT, _client),
         budget=_budget(item, "budget"),
+        networks=item.texts("networks"),
+        hosts=item.texts("hosts"),
         line=item.line,
     )
 

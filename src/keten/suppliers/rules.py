@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from keten.core.errors import Invalid
 from keten.core.ids import is_id
 from keten.datasets.model import CATEGORIES, CLASSIFICATIONS
+from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
 from keten.suppliers.countries import COUNTRIES, meant
 from keten.suppliers.estate import (
@@ -47,6 +48,10 @@ _LABEL_SHAPE = "letters, digits, spaces, '.', '_' and '-', at most 100; it becom
 _EMAIL = re.compile(r"[^\s@<>(),;:\\\"\[\]]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])\Z")
 _NEEDS_BUDGET = {"release", "lookup"}
 REFUSE = "refuse"
+MAX_HOST = 253  # RFC 1035 §2.3.4, without the last dot
+# At least two labels, the last of them no number: an address is a network.
+_LABELS = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+"
+_HOST = re.compile(rf"(?:\*\.)?{_LABELS}[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?\Z")
 MAX_OUTSIDE = 1000
 _COST = re.compile(r"[1-9][0-9]{0,3}\Z")
 
@@ -100,6 +105,7 @@ class _Checker:
         self._clients: dict[str, Place] = {}
         self._client_of: dict[str, str] = {}
         self._keys: dict[str, Place] = {}
+        self._places: dict[str, Place] = {}
         self._contracts: dict[str, ContractSpec] = {}
         self._datasets: dict[str, Place] = {}
         self._tables: dict[str, TableSpec | None] = {}
@@ -154,6 +160,33 @@ class _Checker:
         for at, client in enumerate(supplier.clients):
             self._client(client, supplier, (*place, "clients", at))
         self._limit(supplier.budget, (*place, "budget"))
+        self._networks(supplier.networks, (*place, "networks"))
+        self._hosts(supplier.hosts, (*place, "hosts"))
+
+    def _networks(self, networks: tuple[str, ...] | None, place: Place) -> None:
+        """Where a supplier's systems are; one place can't be two suppliers'."""
+        if networks is not None:
+            self._some(networks, place, "they are not known")
+        for at, text in enumerate(networks or ()):
+            try:
+                self._place_of(str(read_network(text)), (*place, at))
+            except ValueError as error:
+                self._mistakes.add((*place, at), str(error))
+
+    def _hosts(self, hosts: tuple[str, ...] | None, place: Place) -> None:
+        if hosts is not None:
+            self._some(hosts, place, "they are not known")
+        for at, text in enumerate(hosts or ()):
+            if len(text) > MAX_HOST or not _HOST.match(text):
+                public = f"{shown(text)} is not a host such as files.example.org or *.example.org"
+                self._mistakes.add((*place, at), public)
+            else:
+                self._place_of(text.lower(), (*place, at))
+
+    def _place_of(self, name: str, place: Place) -> None:
+        if name in self._places:
+            self._mistakes.add(place, f"{shown(name)} is named already", self._places[name])
+        self._places.setdefault(name, place)
 
     def _client(self, client: ClientSpec, supplier: SupplierSpec, place: Place) -> None:
         self._own_id("client", client.id, place, self._clients)

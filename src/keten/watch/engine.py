@@ -134,7 +134,7 @@ class Engine:
         fine = self._memory.fine
         kept = []
         for one in signals:
-            until_us, place = fine.get(f"{one.detector}/{one.principal}/{one.dataset}", (0, 0))
+            until_us, place = fine.get(one.topic, (0, 0))
             if one.time_us >= until_us or SEVERITIES.index(one.severity) > place:
                 kept.append(one)
         return kept
@@ -157,7 +157,7 @@ class Engine:
     def feedback(self, signal_key: str, until_us: int, severity: Severity = "high") -> None:
         """The same is not signalled until then, unless it is worse than `severity`.
 
-        signal_key: detector/principal/dataset, with or without "/" and more behind it.
+        signal_key: detector/whom it is about/dataset, with or without "/" and more behind it.
         """
         fine = self._memory.fine
         fine["/".join(signal_key.split("/")[:3])] = (until_us, SEVERITIES.index(severity))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from keten.watch.amounts import size_text
 from keten.watch.model import Fact
 
 LANGUAGES = ("en", "nl")
@@ -24,7 +25,7 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """What a detector says, in one language. {who} and {dataset} are filled in."""
+    """What a detector says, in one language. {who}, {dataset}, {supplier}, {bytes} and {usual} are filled in."""
 
     title: str
     seen: str
@@ -298,6 +299,18 @@ _TEXTS: Mapping[str, tuple[Text, Text]] = {
             "Een budget is zo gekozen dat normaal werk er ruim onder blijft.",
         ),
     ),
+    "bypass": (
+        Text(
+            "Data to a supplier, past Keten",
+            "{bytes} went to systems of {supplier} outside of Keten.",
+            "Usual: {usual} a day. What Keten itself delivered there is not counted.",
+        ),
+        Text(
+            "Gegevens naar een leverancier, buiten Keten om",
+            "{bytes} ging buiten Keten om naar systemen van {supplier}.",
+            "Gewoonlijk: {usual} per dag. Wat Keten daar zelf leverde, is niet meegeteld.",
+        ),
+    ),
     "operator": (
         Text(
             "Suspended by a person",
@@ -370,6 +383,10 @@ _LABELS: Mapping[str, tuple[str, str]] = {
     "purpose": ("purpose", "doel"),
     "rule": ("rule", "regel"),
     "error": ("error", "fout"),
+    "day": ("day", "dag"),
+    "link": ("link", "verbinding"),
+    "flows": ("flows", "verbindingen"),
+    "from_network": ("from (pseudonym)", "vanuit (pseudoniem)"),
 }
 _DONE: Mapping[str, tuple[str, str]] = {
     "": ("What was done stands in the alert.", "Wat er is gedaan, staat in de melding."),
@@ -413,6 +430,8 @@ _UNDO = (
 _WHO = ("a system account", "een systeemaccount")
 _NOBODY = ("somebody", "iemand")
 _DATASET = ("the data", "de gegevens")
+_SUPPLIER = ("a supplier", "een leverancier")
+_UNSIZED = ("An amount that the log does not say", "Een hoeveelheid die het log niet noemt")
 
 
 def code_of(detector: str) -> str:
@@ -420,7 +439,9 @@ def code_of(detector: str) -> str:
     return detector if detector in DETECTORS else OTHER
 
 
-_ABOUT = frozenset({"alert", "principal", "dataset", "response", "until", "held"})
+_ABOUT = frozenset(
+    {"alert", "principal", "dataset", "response", "until", "held", "recipient", "bytes", "usual_bytes"}
+)
 
 
 def explain(detector: str, facts: Mapping[str, Fact], names: Mapping[str, str], language: str) -> Explanation:
@@ -435,12 +456,18 @@ def explain(detector: str, facts: Mapping[str, Fact], names: Mapping[str, str], 
     somebody = (_WHO if principal else _NOBODY)[at]
     if text.seen.startswith("{who}"):
         somebody = somebody[0].upper() + somebody[1:]
-    seen = _filled(
-        text.seen, {"who": names.get(principal) or somebody, "dataset": names.get(dataset) or _DATASET[at]}
-    )
+    values = {
+        "who": names.get(principal) or somebody,
+        "dataset": names.get(dataset) or _DATASET[at],
+        "supplier": names.get(str(facts.get("recipient", ""))) or _SUPPLIER[at],
+        "bytes": size_text(facts.get("bytes", 0), LANGUAGES[at]) if facts.get("bytes") else _UNSIZED[at],
+        "usual": size_text(facts.get("usual_bytes", 0), LANGUAGES[at]),
+    }
+    seen = _filled(text.seen, values)
     listed = _listed(facts, at)
     title = text.title if code_of(detector) != OTHER else f"{text.title}: {detector[:60]}"
-    return Explanation(title, f"{seen} ({listed})" if listed else seen, text.usual, _done(facts, at), _undo(facts, at))
+    usual = _filled(text.usual, values)
+    return Explanation(title, f"{seen} ({listed})" if listed else seen, usual, _done(facts, at), _undo(facts, at))
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

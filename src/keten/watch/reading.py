@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from keten.exchange import entries as door
 from keten.identity import signin_entries as signing
 from keten.ledger.model import Payload
-from keten.watch.model import Event, What
+from keten.watch.entries import FLOWS_SEEN
+from keten.watch.model import MOST_LINKS, Event, Link, What
 
 MOST = 2**53
 """No number of an entry, a time in microseconds neither, is larger: what is, is damage, and counts as not known."""
@@ -115,6 +116,7 @@ def _access(what: What) -> Callable[[_Entry], Event]:
             near=_number(details.get("near")),
             outside=_number(details.get("outside")),
             bytes=_number(details.get("bytes")),
+            length=_number(details.get("length")),
             count=max(1, _number(details.get("count"))),
             country=_text(attributes.get("country") or details.get("country")),
             network=_text(details.get("network")),
@@ -142,6 +144,36 @@ def _delivered(entry: _Entry) -> Event:
         contract=_text(refs.get("contract")),
         object=_text(refs.get("object")),
         bytes=_number(details["bytes"] if "bytes" in details else details.get("at_most")),
+        opening=_text(details.get("opening")),
+    )
+
+
+def _flows(entry: _Entry) -> Event:
+    details = entry.details
+    links = details.get("links")
+    return Event(
+        index=entry.index,
+        id=entry.id,
+        time_us=entry.time_us,
+        what="flow",
+        allowed=True,
+        principal="",
+        supplier=_text(entry.refs.get("supplier")),
+        bytes=_number(details.get("bytes")),
+        count=max(1, _number(details.get("count"))),
+        day=_number(details.get("day_number")),
+        links=tuple(_link(_mapping(one)) for one in links[:MOST_LINKS]) if isinstance(links, list | tuple) else (),
+    )
+
+
+def _link(found: Mapping[str, object]) -> Link:
+    return Link(
+        _text(found.get("target")),
+        _text(found.get("outside")),
+        _text(found.get("inside")),
+        _number(found.get("bytes")),
+        _number(found.get("flows")),
+        _number(found.get("unsized")),
     )
 
 
@@ -157,6 +189,7 @@ _READERS: Mapping[str, Callable[[_Entry], Event]] = {
     door.OBJECT_DELIVERED.name: _delivered,
     door.LOOKUP_ANSWERED.name: _access("lookup"),
     door.LOOKUP_REFUSED.name: _access("lookup"),
+    FLOWS_SEEN.name: _flows,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from keten.watch.detectors.adjacency import Adjacency
 from keten.watch.detectors.before_end import BeforeEnd
 from keten.watch.detectors.budget_spent import BudgetSpent
+from keten.watch.detectors.bypass import Bypass
 from keten.watch.detectors.countries import CountryNew
 from keten.watch.detectors.detector import Detector
 from keten.watch.detectors.dormant import Dormant
@@ -52,6 +53,7 @@ def default(without: Collection[str] = ()) -> list[Detector[Any]]:
         Everything(),
         BeforeEnd(),
         BudgetSpent(),
+        Bypass(),
         Several(),
     ]
     return [each for each in every if each.code not in without]
