@@ -23,6 +23,7 @@ from keten.backup.keys import read_keys
 from keten.backup.loading import Loaded, in_ranges, load
 from keten.backup.model import Keys, Manifest, Place
 from keten.backup.taking import UNTOLD, Told, read_manifest
+from keten.budgets import asking
 from keten.budgets import service as budgets
 from keten.core.clock import wall_us
 from keten.core.crypto import KEY_BYTES, is_sealed, open_by_passphrase
@@ -363,6 +364,8 @@ class _Opening:
                 except KetenError as error:
                     self._notes.append(f"object {object_id} has no key any more, and its row does not hold: {error}")
             done.unfinished = self._end_accesses(writing, low_water)
+            if not self._wish.moved:  # what was withdrawn since is not known
+                asking.withdraw_all(writing, self._wish.actor, "restored")
             if not self._wish.moved and self._wish.budgets == "spent":
                 done.spent = self._spend(writing, frozenset(row for _word, row in ended))
             backups.begin_life(writing, life)
@@ -433,7 +436,7 @@ class _Opening:
         zone = mine.timezone if mine is not None else "UTC"
         spent = 0
         for grant in list(grants.each(writing.connection)):
-            if grant.budget_records <= 0 or grant.ended is not None or grant.id in ended:
+            if not grant.limits or grant.ended is not None or grant.id in ended:
                 continue
             of_supplier = clients.find(writing.connection, supplier=grant.supplier)
             for client in of_supplier:
