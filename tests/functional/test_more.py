@@ -126,6 +126,12 @@ def test_more_is_asked_allowed_taken_and_withdrawn(office: Office) -> None:
     assert (often.status, often.json()["code"]) == (429, "asked-often")
     assert often.json()["until"]
 
+    _looked_back(office)
+
+
+def _looked_back(office: Office) -> None:
+    """What is left of it all: the owner's view, and the ledger's."""
+    keten = office.keten
     (line,) = keten.run("budget", "show", "lookup-for-drukwerk")["budgets"]
     (month,) = line["budget"]
     assert (line["client"], month["spent"], month["extra"], month["left"]) == (PRINTER, 9, 3, 0)

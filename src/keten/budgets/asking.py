@@ -16,7 +16,7 @@ from keten.budgets import entries
 from keten.budgets.errors import Limited
 from keten.budgets.extras import extra_of, extras
 from keten.budgets.model import Budgeted, Limit
-from keten.budgets.row import More, State
+from keten.budgets.row import LAPSES_US, More, State
 from keten.budgets.rules import window, zone
 from keten.budgets.service import left
 from keten.budgets.tables import budget_requests
@@ -64,14 +64,12 @@ def ask(writing: Writing, grant: Budgeted, wish: Wish, tz: str, details: dict[st
     windows = left(writing.connection, grant, wish.client, now_us, tz)
     if not windows:
         raise Conflict("no-budget", "There is no budget here that could be raised.")
-    before = newest(writing.connection, grant.id, wish.client)
-    if before is not None and before.state_at(now_us) == "open":
-        raise Conflict("request-open", "You have asked already; the owner of the data has not answered yet.")
     table = budget_requests.c
-    lately = select(func.count(), func.min(table.asked_us)).where(
-        table.grant == grant.id, table.client == wish.client, table.asked_us > now_us - DAY_US
-    )
-    count, first_us = writing.connection.execute(lately).one()
+    mine = select(func.count(), func.min(table.asked_us)).where(table.grant == grant.id, table.client == wish.client)
+    waiting = mine.where(table.state == "open", table.asked_us > now_us - LAPSES_US)
+    if writing.connection.execute(waiting).scalar():
+        raise Conflict("request-open", "You have asked already; the owner of the data has not answered yet.")
+    count, first_us = writing.connection.execute(mine.where(table.asked_us > now_us - DAY_US)).one()
     if count >= MOST_A_DAY:
         data = {"until": rfc3339(int(first_us) + DAY_US)}
         raise Limited("asked-often", f"More was asked for {MOST_A_DAY} times within a day.", data)
@@ -202,7 +200,8 @@ def newest(connection: Connection, grant: str, client: str) -> More | None:
     """A client's newest request under a grant, checked; None when it never asked. Raises `Corrupt`."""
     table = budget_requests.c
     statement = select(table.id).where(table.grant == grant, table.client == client)
-    row_id = connection.execute(statement.order_by(table.asked_us.desc()).limit(1)).scalar()
+    last = statement.order_by(table.asked_us.desc(), table.entry.desc()).limit(1)
+    row_id = connection.execute(last).scalar()
     return None if row_id is None else get(connection, str(row_id))
 
 
