@@ -130,6 +130,13 @@ KINDS: dict[str, Text] = {
         "Het budget is op: langzaam verder",
         "De gegevens van deze periode zijn op; verdere worden één voor één gegeven, met tijd ertussen.",
     ),
+    "budget-step-up": Text(
+        401,
+        "The budget is used up: sign in again",
+        "Who signs in again may go on, up to a ceiling.",
+        "Het budget is op: meld u opnieuw aan",
+        "Wie zich opnieuw aanmeldt, mag verder, tot een plafond.",
+    ),
     "request-open": Text(
         409,
         "You have asked already",
@@ -200,7 +207,7 @@ BY_CATEGORY = {
 
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")  # RFC 9110 §12.4.2
 RETRY_SECONDS = {"busy": b"1", "unavailable": b"2"}
-_LIMITS = ("budget-spent", "budget-slow", "guessing", "request-open", "no-budget", "asked-often")
+_LIMITS = ("budget-spent", "budget-slow", "budget-step-up", "guessing", "request-open", "no-budget", "asked-often")
 _BY_CODE = {"range-unsatisfiable": "range"} | {code: code for code in _LIMITS}
 BUDGET = frozenset({"budget-spent", "budget-slow", "budget-step-up"})
 """The codes of a budget that is used up."""
@@ -261,7 +268,8 @@ def problem_of(error: KetenError) -> Problem:
         if data.get("share"):
             data = data | {"more": f"/v1/shares/{data['share']}/more"}
         told = {word: data[word] for word in _TOLD if word in data}
-        return Problem(kind, error.code, told=told, retry_after=data.get("retry_after", ""))
+        headers = challenge(error.code) if KINDS[kind].status == 401 else []  # RFC 9110 §15.5.2
+        return Problem(kind, error.code, headers, told, data.get("retry_after", ""))
     elif kind == "internal":
         log.error("a request failed: %s", error)
     if data.get("entry"):

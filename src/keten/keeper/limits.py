@@ -19,7 +19,9 @@ def limited(spent: Spent, share: str, now_us: int) -> KetenError:
     if spent.scope == "grant":
         data["share"] = share
     if spent.code == STEP_UP:
-        return Denied(STEP_UP, "The budget is used up; who signs in again may go on, up to a ceiling.")
+        anew = Denied(STEP_UP, "The budget is used up; who signs in again may go on, up to a ceiling.")
+        vars(anew)["data"] = data
+        return anew
     if spent.code == SLOW:
         data["retry_after"] = str(max(1, -(-(spent.resets_us - now_us) // SECOND)))
         return Limited(SLOW, "The budget is used up; it goes on slowly.", data)
