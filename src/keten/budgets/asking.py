@@ -15,8 +15,8 @@ from sqlalchemy import Connection, func, select
 from keten.budgets import entries
 from keten.budgets.errors import Limited
 from keten.budgets.extras import extra_of, extras
-from keten.budgets.model import Budgeted, Limit
-from keten.budgets.row import LAPSES_US, More, State
+from keten.budgets.model import Budgeted, Limit, State
+from keten.budgets.row import LAPSES_US, More
 from keten.budgets.rules import window, zone
 from keten.budgets.service import left
 from keten.budgets.tables import budget_requests

@@ -8,6 +8,10 @@ import msgspec
 
 Per = Literal["hour", "day", "week", "month"]
 Then = Literal["stop", "delay", "step-up"]
+State = Literal["open", "allowed", "refused", "withdrawn"]
+"""Of a request for more, as it is stored."""
+Shown = Literal["open", "allowed", "refused", "withdrawn", "lapsed", "over"]
+"""And as it is at a moment."""
 UNLIMITED = -1
 
 

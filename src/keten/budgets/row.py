@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from keten.budgets.model import Shown, State
 from keten.core.clock import SECOND
 from keten.ledger.bound import BoundRow
 
-State = Literal["open", "allowed", "refused", "withdrawn"]
-Shown = Literal["open", "allowed", "refused", "withdrawn", "lapsed", "over"]
 LAPSES_US = 7 * 86_400 * SECOND
 """A request that nobody has answered for a week has lapsed: another one may be made."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from keten.budgets.model import Then
-from keten.budgets.row import Shown, State
+from keten.budgets.model import Shown, State, Then
 
 MOST_REQUESTS = 1000
 MOST_LINES = 2000
