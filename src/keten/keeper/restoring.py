@@ -23,6 +23,7 @@ from keten.backup.keys import read_keys
 from keten.backup.loading import Loaded, in_ranges, load
 from keten.backup.model import Keys, Manifest, Place
 from keten.backup.taking import UNTOLD, Told, read_manifest
+from keten.budgets import asking
 from keten.core.clock import wall_us
 from keten.core.crypto import KEY_BYTES, is_sealed, open_by_passphrase
 from keten.core.db import reading_engine, translated, writing_engine
@@ -373,6 +374,8 @@ class _Opening:
             changed = changed_since(connection, self._ended.changes)
             done.changed = sentences(connection, changed, head.size)
             writing.record(self._first(head, ended, keyless, changed))
+            if not self._wish.moved:  # what was withdrawn since is not known
+                asking.withdraw_all(writing, self._wish.actor, "restored")
             if not self._wish.moved and self._wish.budgets == "spent":  # from rows as they are in the ledger: first
                 over = frozenset(row for _word, row in ended)
                 done.spent = spend_windows(writing, over, self._wish.actor, self._notes)

@@ -74,7 +74,7 @@ def spend_windows(writing: Writing, ended: Collection[str], actor: str, notes: l
         of_supplier.setdefault(client.supplier, []).append(client)
     spent = 0
     for grant in list(grants.each(connection, wrong)):
-        if grant.budget_records <= 0 or grant.ended is not None or grant.id in ended:
+        if not grant.limits or grant.ended is not None or grant.id in ended:
             continue
         for client in of_supplier.get(grant.supplier, ()):
             if client.ended is None and client.id not in ended and (not grant.to or client.id in grant.to):

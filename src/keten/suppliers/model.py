@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from keten.budgets.model import Limit
+from keten.budgets.model import Beyond, Limit
 from keten.identity.model import EndableRow
 from keten.ledger.bound import BoundRow
 
 TIERS = ("low", "medium", "high", "critical")
 FORMS = ("file", "release", "lookup", "intake")
 BUDGET_WINDOWS = ("hour", "day", "week", "month")
+THEN = ("stop", "delay", "step-up")
+USUAL_EVERY = "60s"
 
 
 class Organisation(BoundRow, frozen=True, kw_only=True):
@@ -82,8 +84,9 @@ class Grant(EndableRow, frozen=True, kw_only=True):
 
     dataset, contract, supplier: random ids; the supplier is the contract's. to: random ids of the clients that it
     is addressed to, sorted; none: everyone of the supplier. budget_records: the most distinct records that one
-    principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. more_budgets: further limits, over other
-    windows. label: the name of its folder, safe in a path. columns: of a lookup, those that it may see; none: all.
+    principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. budget_beyond: what happens past it. more_budgets:
+    further limits, over other windows. label: the name of its folder, safe in a path. columns: of a lookup, those that
+    it may see; none: all.
     """
 
     dataset: str
@@ -95,6 +98,7 @@ class Grant(EndableRow, frozen=True, kw_only=True):
     to: tuple[str, ...] = ()
     budget_records: int = 0
     budget_per: str = ""
+    budget_beyond: Beyond | None = None
     more_budgets: tuple[Limit, ...] = ()
     columns: tuple[str, ...] = ()
     caseload: Caseload | None = None
@@ -102,5 +106,5 @@ class Grant(EndableRow, frozen=True, kw_only=True):
     @property
     def limits(self) -> tuple[Limit, ...]:
         """Its budget, over each window that it has."""
-        first = (Limit(self.budget_records, self.budget_per),) if self.budget_records else ()
+        first = (Limit(self.budget_records, self.budget_per, self.budget_beyond),) if self.budget_records else ()
         return (*first, *self.more_budgets)

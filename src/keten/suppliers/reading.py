@@ -87,7 +87,7 @@ _GRANT = {
     "caseload": False,
     "label": False,
 }
-_BUDGET = {"records": True, "per": True}
+_BUDGET = {"records": True, "per": True, "then": False, "most": False, "every": False}
 _HINTS = {"roles": "; only people of the organisation have roles"}
 
 
@@ -318,7 +318,13 @@ def _budget(item: _Item, key: str) -> BudgetSpec | None:
 
 
 def _limit(item: _Item) -> BudgetSpec:
-    return BudgetSpec(records=item.number("records"), per=item.text("per"))
+    return BudgetSpec(
+        records=item.number("records"),
+        per=item.text("per"),
+        then=item.text("then"),
+        most=item.number("most"),
+        every=item.text("every"),
+    )
 
 
 def _caseload(item: _Item) -> CaseloadSpec | None:
