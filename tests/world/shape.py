@@ -91,6 +91,10 @@ class Account:
         self.spent_month += records
         return True
 
+    def used(self) -> tuple[int, int]:
+        """How full the day's and the month's budget are, in thousandths, as an entry says it."""
+        return 1000 * self.spent_day // self.day_budget, 1000 * self.spent_month // self.month_budget
+
 
 @dataclass(slots=True)
 class Dataset:

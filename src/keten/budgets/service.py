@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from keten.budgets import entries
-from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Limit, Scope, Spent, Taken, Window
+from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Limit, Scope, Spent, Taken, Used, Window
 from keten.budgets.rules import LONGEST_DAYS, kept_from, window, zone
 from keten.budgets.tables import budget_charges
 from keten.core.errors import Invalid
@@ -138,6 +138,14 @@ class Budgets:
         counters = self._counters_of(connection, scope, at_us, tz)
         widest = min(counters, key=lambda counter: counter.window.start_us)
         return sum(not _has(connection, widest, scope, item) for item in items)
+
+    def used(self, scope: Scope) -> tuple[Used, ...]:
+        """How full each of a scope's windows is, right after a charge of it in this transaction; () otherwise."""
+        counters = self._counters.get((scope.owner, scope.of), ())
+        return tuple(
+            Used(limit.per, counter.spent, limit.records)
+            for limit, counter in zip(scope.limits, counters, strict=False)
+        )
 
     def commit(self) -> None:
         """The transaction is durable."""

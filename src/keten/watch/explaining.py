@@ -200,6 +200,18 @@ _TEXTS: Mapping[str, tuple[Text, Text]] = {
             "Wie werkt, haalt op wat het werk van de dag vraagt.",
         ),
     ),
+    "budget-share": (
+        Text(
+            "Far more than usual, and much of its budget",
+            "{who} received many times what it usually does of {dataset}, and with it a large part of its budget.",
+            "On busy days it, and those who work beside it, stayed far below that.",
+        ),
+        Text(
+            "Veel meer dan gewoonlijk, en veel van het budget",
+            "{who} ontving vele malen meer van {dataset} dan gewoonlijk, en daarmee een groot deel van het budget.",
+            "Op drukke dagen bleef het, net als de accounts ernaast, daar ver onder.",
+        ),
+    ),
     "before-end": (
         Text(
             "Much, just before the end",
@@ -330,6 +342,7 @@ _LABELS: Mapping[str, tuple[str, str]] = {
     "asked": ("asked", "gevraagd"),
     "missed": ("not there", "niet aanwezig"),
     "near": ("next to another", "naast een andere"),
+    "repeats": ("known records", "bekende records"),
     "outside": ("outside its caseload", "buiten de eigen zaken"),
     "records": ("records", "records"),
     "usual": ("usual", "gewoonlijk"),

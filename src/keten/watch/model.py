@@ -22,7 +22,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     are not there, `near` lie next to one asked shortly before, `outside` are not in the grant's caseload.
     network: a pseudonym of the caller's network (of its /24 or /48). listed: it is on the organisation's list of bad
     networks. key: fingerprint of the key signed in with. dataset_records: how many the dataset has.
-    contract_ends_us: the end of the contract that it happened under.
+    contract_ends_us: the end of the contract that it happened under. used_day, used_long: how full the principal's own
+    budget is after it, in thousandths: its fullest window of an hour or a day, and of a week or a month.
     """
 
     index: int
@@ -52,6 +53,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str = ""
     dataset_records: int = 0
     contract_ends_us: int = 0
+    used_day: int = 0
+    used_long: int = 0
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):

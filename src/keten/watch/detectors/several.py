@@ -45,6 +45,7 @@ WHAT: Mapping[str, tuple[float, float, float]] = {
     "low-and-slow": (2.0, 4.0, 4.0),
     "purpose-new": (2.0, 2.0, 2.0),
     "budget-spent": (2.0, 2.0, 2.0),
+    "budget-share": (4.0, 6.0, 8.0),
 }
 """Code → weight of a `low`, a `medium` and a `high` signal. A country new to the supplier as well weighs more."""
 
