@@ -25,7 +25,8 @@ class Taken:
 
     out, before: records in all, and without the last event. at_alert: before the first alert; None: there was none.
     stopped: login → when. until: login → when one stopped by a step-up alone may go on. signs_in: logins with which the
-    thief signed in, and can again.
+    thief signed in, and can again. riding: login → the day on which it was
+    used last.
     """
 
     campaign: Campaign
@@ -40,6 +41,7 @@ class Taken:
     stopped: dict[int, int] = field(default_factory=dict)
     until: dict[int, int] = field(default_factory=dict)
     signs_in: set[int] = field(default_factory=set)
+    riding: dict[int, int] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -94,13 +96,14 @@ class Judge:
         taken = self.taken[number]
         if event.what == "sign-in" and event.allowed:
             taken.signs_in.add(who)
-        if taken.until.get(who, event.time_us) < event.time_us:
+        if who in taken.until and (who in taken.signs_in or taken.until[who] < event.time_us):
             del taken.until[who]
             taken.stopped.pop(who)
         stop = taken.stopped.get(who)
         if stop is not None and event.time_us >= stop:
             return
         taken.first_us = taken.first_us or event.time_us
+        taken.riding[who] = event.time_us - event.time_us % DAY
         taken.before = taken.out
         taken.out += event.records
         for signal in self._step(event):
@@ -131,7 +134,8 @@ class Judge:
             earlier = census.acting == taken.campaign.number and signal.time_us < event.time_us
             taken.at_alert = taken.before if earlier else taken.out
         response = self._response(signal.detector, signal.severity)
-        stops = response in STOPPING or (response == "step-up" and who not in taken.signs_in)
+        rides = who not in taken.signs_in and signal.time_us - taken.riding.get(who, -DAY) < DAY
+        stops = response in STOPPING or (response == "step-up" and rides)
         if not stops or who < 0 or (who in taken.stopped and who not in taken.until):
             return
         if response in STOPPING:

@@ -71,7 +71,7 @@ def test_a_busy_day_of_work_is_not_copying() -> None:
     busy = [moved(one, records=int(number % 4 > 0)) for number, one in enumerate(days.at(42, 9, 120, 60))]
     assert [said.severity for said, _ in seen(work(days, WEEKS), busy)] == []
     worse = [moved(one, records=int(number % 4 > 0)) for number, one in enumerate(days.at(43, 9, 360, 60))]
-    assert [said.severity for said, _ in seen(work(days, WEEKS), worse)] == ["medium", "high"]
+    assert [said.severity for said, _ in seen(work(days, WEEKS), worse)] == ["high"]
 
 
 def test_masking_with_questions_that_cost_nothing_gains_little() -> None:
@@ -101,7 +101,7 @@ def test_when_all_of_its_peers_are_busy_so_may_it_be() -> None:
         return [event(index + n, MONDAY_US + 44 * DAY_US + n, principal=colleagues[0]) for n in range(own)]
 
     quiet, busy = of_all(WEEKS, 18), of_all([*WEEKS, 42, 43], 18)
-    extra = [moved(one, records=min(2, one.records * 2)) for one in busy if one.time_us >= MONDAY_US + 42 * DAY_US]
+    extra = [moved(one, records=one.records * 3) for one in busy if one.time_us >= MONDAY_US + 42 * DAY_US]
     before = [one for one in busy if one.time_us < MONDAY_US + 42 * DAY_US]
     assert any(said.severity == "high" for said, _ in seen(quiet, last(110)))
     assert not any(said.severity == "high" for said, _ in seen(before, extra, last(110)))
@@ -128,7 +128,7 @@ def test_sixty_days_of_slow_growth_do_not_give_the_budget_away() -> None:
     assert max(at.used_day, at.used_long) < 500
 
 
-@pytest.mark.parametrize(("many", "severities"), [(100, []), (140, ["medium"]), (220, ["medium", "high"])])
+@pytest.mark.parametrize(("many", "severities"), [(100, []), (160, ["medium"]), (220, ["medium", "high"])])
 def test_programs_may_have_days_of_any_size(many: int, severities: list[str]) -> None:
     days = Days()
     usual = (moved(one, asked=3, records=3) for one in days.work(WEEKS) if one.what == "lookup")
@@ -140,11 +140,12 @@ def test_files_count_as_what_they_hold() -> None:
     days = Days()
 
     def fetched(day: int, files: int) -> list[Event]:
-        return [moved(one, object=f"o{n}") for n, one in enumerate(days.at(day, 2, files, 60, what="open", records=900))]
+        opened = days.at(day, 2, files, 60, what="open", records=900)
+        return [moved(one, object=f"o{number}") for number, one in enumerate(opened)]
 
     usual = [one for day in WEEKS for one in fetched(day, 2)]
-    found = seen(usual, fetched(42, 12), day=20_000, month=200_000)
-    assert [(said.severity, at.object) for said, at in found] == [("medium", "o9")]
+    found = seen(usual, fetched(42, 14), day=20_000, month=200_000)
+    assert [(said.severity, at.object) for said, at in found] == [("medium", "o11")]
 
 
 def test_only_a_month_is_bounded() -> None:
@@ -160,7 +161,7 @@ def test_without_a_budget_nothing_can_be_much_of_it() -> None:
     assert seen(work(days, WEEKS), days.at(42, 9, 3000, 5), day=0, month=0) == []
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(4, 16), st.integers(0, 50), st.floats(0.5, 60))
 def test_by_construction_a_known_account_ends_before_half(usual: int, seed: int, gap_s: float) -> None:
     """Whoever uses up to 6 % of a day's budget, is known, and takes all it can: at any speed, with any luck."""
@@ -193,14 +194,14 @@ def _stream(amounts: list[tuple[Any, ...]]) -> list[Event]:
         day = max(0, day + later)
         found.append(
             event(
-                index, MONDAY_US + day * DAY_US, what=what, allowed=allowed, records=records, asked=asked, missed=missed,
-                used_day=used_day, used_long=used_long, principal=f"{who:026d}",
+                index, MONDAY_US + day * DAY_US, what=what, allowed=allowed, records=records, asked=asked,
+                missed=missed, used_day=used_day, used_long=used_long, principal=f"{who:026d}",
             )
         )  # fmt: skip
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(_amounts)
 def test_whatever_comes_its_state_is_bounded_and_finite(amounts: list[tuple[Any, ...]]) -> None:
     detector, busy = BudgetShare(), Busy()
@@ -218,7 +219,7 @@ def test_whatever_comes_its_state_is_bounded_and_finite(amounts: list[tuple[Any,
         assert busy.times >= -1e-6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(_amounts, st.integers(0, 150))
 def test_stopped_in_between_it_sees_the_same(amounts: list[tuple[Any, ...]], stop: int) -> None:
     days = Days()

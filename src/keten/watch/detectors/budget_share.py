@@ -8,10 +8,9 @@ day before (a quarter's end is busy for all of them; at most 2.2 times). Default
   cases, whoever copies takes each record once. Past 5.5 and 45 % for others without a tenth of repeats.
 - `high` past 40 % of the month's budget, when the last k active days together were past 1 + 3/√k usual ones, for a k
   from 3 to 20. (Known for 15 days.)
-- `medium` past six usual days and 30 %.
 
 Programs (a fifth of its requests ask several keys, or it fetches files) have days of any size: `high` past nine usual
-days and 30 %, or past 45 % of the month's and 1 + 5.5/√k; `medium` past five and 42 %; known for 15 (25) days.
+days and 30 %, or past 45 % of the month's and 1 + 5.5/√k; `medium` past six and 42 %; known for 15 (25) days.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class Long(msgspec.Struct, frozen=True):
 
 
 MANY, MANY_PROGRAM = Much(300, 8.0), Much(300, 9.0, 15.0)
-STEP, STEP_PROGRAM = Much(300, 6.0), Much(420, 5.0)
+STEP_PROGRAM = Much(420, 6.0)
 COPIES, ONCE = Much(350, 4.5), Much(450, 5.5)
 LONG, LONG_PROGRAM = Long(400, 3.0, 15.0), Long(450, 5.5, 25.0)
 KNOWN = 8.0
@@ -209,8 +208,7 @@ def _place(state: Use, event: Event) -> tuple[int, int]:
         return 0, 0
     if now >= many.times or (not is_program and _copies(state, share)):
         return 2, 1
-    step = STEP_PROGRAM if is_program else STEP
-    return (1, 1) if share >= step.share and now >= step.times else (0, 0)
+    return (1, 1) if is_program and share >= STEP_PROGRAM.share and now >= STEP_PROGRAM.times else (0, 0)
 
 
 def _copies(state: Use, share: int) -> bool:
