@@ -58,7 +58,7 @@ def test_who_copies_is_stopped_before_half_of_a_day() -> None:
     found = seen(work(days, WEEKS), days.at(42, 9, 300, 20))
     high = [(said, at) for said, at in found if said.severity == "high"]
     ((said, at),) = high
-    assert 350 <= at.used_day < 500
+    assert 400 <= at.used_day < 500
     assert said.facts == {
         "share": at.used_day / 10, "records": said.facts["records"], "usual": said.facts["usual"], "days": 1,
         "repeats": 0.0,
@@ -103,8 +103,8 @@ def test_when_all_of_its_peers_are_busy_so_may_it_be() -> None:
     quiet, busy = of_all(WEEKS, 18), of_all([*WEEKS, 42, 43], 18)
     extra = [moved(one, records=one.records * 3) for one in busy if one.time_us >= MONDAY_US + 42 * DAY_US]
     before = [one for one in busy if one.time_us < MONDAY_US + 42 * DAY_US]
-    assert any(said.severity == "high" for said, _ in seen(quiet, last(110)))
-    assert not any(said.severity == "high" for said, _ in seen(before, extra, last(110)))
+    assert any(said.severity == "high" for said, _ in seen(quiet, last(125)))
+    assert not any(said.severity == "high" for said, _ in seen(before, extra, last(125)))
 
 
 def test_weeks_of_more_end_before_half_of_the_month() -> None:

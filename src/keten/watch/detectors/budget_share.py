@@ -4,8 +4,8 @@ A day's records are told in usual days: divided by what is usual for the princip
 day before (a quarter's end is busy for all of them; at most 2.2 times). Defaults, for whoever is known for eight days:
 
 - `high` past eight usual days and 30 % of the day's budget.
-- `high` past 4.5 usual days and 35 % by a principal that comes back to records, but not now: whoever works returns to
-  cases, whoever copies takes each record once. Past 5.5 and 45 % for others without a tenth of repeats.
+- `high` past four usual days and 40 % by a principal that comes back to records, but not now: whoever works returns to
+  cases, whoever copies takes each record once. Past five and 45 % for others without a tenth of repeats.
 - `high` past 40 % of the month's budget, when the last k active days together were past 1 + 3/√k usual ones, for a k
   from 3 to 20. (Known for 15 days.)
 
@@ -42,7 +42,7 @@ class Long(msgspec.Struct, frozen=True):
 
 MANY, MANY_PROGRAM = Much(300, 8.0), Much(300, 9.0, 15.0)
 STEP_PROGRAM = Much(420, 6.0)
-COPIES, ONCE = Much(350, 4.5), Much(450, 5.5)
+COPIES, ONCE = Much(400, 4.0), Much(450, 5.0)
 LONG, LONG_PROGRAM = Long(400, 3.0, 15.0), Long(450, 5.5, 25.0)
 KNOWN = 8.0
 BUSIEST = 2.2
