@@ -119,6 +119,15 @@ def test_weeks_of_more_end_before_half_of_the_month() -> None:
     assert not seen(work(days, WEEKS), work(days, LATER, 24)), "a busy month"
 
 
+def test_what_was_told_is_not_told_again_of_the_days_that_follow() -> None:
+    days = Days()
+    again = [day for day in range(63, 84) if day % 7 < 5]
+    found = seen(work(days, WEEKS), work(days, [day for day in LATER if day < 58], 75), work(days, again))
+    told = [at.time_us for said, at in found if said.severity == "high"]
+    assert told
+    assert max(told) < MONDAY_US + 60 * DAY_US, "afterwards it works as it always did"
+
+
 def test_sixty_days_of_slow_growth_do_not_give_the_budget_away() -> None:
     days = Days()
     grown = [one for day in range(42, 102) if day % 7 < 5 for one in work(days, [day], int(18 * 1.024 ** (day - 42)))]

@@ -56,6 +56,7 @@ _PRIOR = 2.0  # peers that were as busy as usual
 _STALE_DAYS = 4
 _SURE = 50.0  # keys that are taken to have been asked once, before
 _REMEMBERED = 2000.0
+HIGH = 2
 _RANKS: tuple[Severity, ...] = ("low", "medium", "high")
 
 
@@ -145,7 +146,9 @@ class BudgetShare(Comparing[Use, Busy]):
         """Another day: what the one before it was is known now."""
         level = state.level
         if level.amount > 0:
-            if level.observed >= 1.0:
+            if level.told == HIGH:  # it was told: what led to it is not told again of the days that follow
+                state.times = []
+            elif level.observed >= 1.0:
                 state.times = [*state.times[-(DAYS - 2) :], round(state.now, 3)]
             state.said_before, state.before_day = state.said, level.period
             state.keys, state.again = _decayed(state.keys + state.keys_today, state.again + state.again_today)
