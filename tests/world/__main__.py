@@ -17,7 +17,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
 
+from keten.core.settings import Watch
 from keten.drills.peers import baselines
+from keten.watch.ladder import Ladder
 from tests.world.families import held_out, tuned
 from tests.world.figures import figures
 from tests.world.judging import RESPONSE_US, Step, judge, nothing
@@ -106,7 +108,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 3
     families = FAMILIES[asked.families]
     world = World(Size(asked.principals, asked.days, asked.seed, asked.first), families, asked.prevalence)
-    census, judges = judge(world, watching, progress(asked.days), int(asked.delay * 1e6))
+    ladder = {"keten": Ladder(Watch()).wanted}
+    census, judges = judge(world, watching, progress(asked.days), int(asked.delay * 1e6), ladder)
     found = figures(world, families, census, judges) | {"made": made(asked)}
     text = markdown(found)
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import pytest
 
 from keten.watch.model import Event, Severity, Signal
 from tests.world.__main__ import main
-from tests.world.days import MINUTE
+from tests.world.days import DAY, MINUTE
 from tests.world.families import held_out, tuned
 from tests.world.figures import classes, figures
 from tests.world.judging import Census, Judge, Step, entitled, judge, nothing
@@ -129,6 +129,23 @@ def test_each_login_of_a_campaign_is_stopped_for_itself() -> None:
     _, one = run(world, on(lambda event: event.principal in everyone))
     assert one.taken[ten.number].whole
     assert one.taken[ten.number].out < taken.out
+
+
+def test_a_step_up_ends_a_stolen_session_and_no_stolen_key(world: World, released: dict[int, int]) -> None:
+    crier = on(lambda event: event.records > 0, "medium")
+    _, (one,) = judge(world, {"one": crier}, silent, 0, {"one": lambda _detector, _severity: "step-up"})
+    assert {number: taken.out for number, taken in one.taken.items()} == released, "all of these thieves have a key"
+    silently = World(SIZE, tuned, 1e-3)
+    thief = next(one for one in silently.campaigns if one.family == "new-key" and one.last > one.first)
+    for sessions in thief.sessions.values():
+        for session in sessions:
+            session.silent = True
+    _, (one,) = judge(silently, {"one": crier}, silent, 0, {"one": lambda _detector, _severity: "step-up"})
+    taken = one.taken[thief.number]
+    assert 0 < taken.out < released[thief.number]
+    days = {seen.event.time_us // DAY for seen in silently if seen.campaign == thief.number and seen.event.records}
+    assert taken.out >= len(days) > 1, "each day another session was stolen"
+    assert one.disturbed
 
 
 def test_signals_before_the_thief_comes_are_no_merit(world: World) -> None:

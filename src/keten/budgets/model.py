@@ -107,6 +107,14 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     records: int
 
 
+class Used(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How full one window of a scope is, after a charge: `spent` of `records` in a window of `per`."""
+
+    per: str
+    spent: int
+    records: int
+
+
 class Left(msgspec.Struct, frozen=True, gc=False):
     """What is left of a budget. `spent` may exceed `budget` when the budget was lowered within the window.
 

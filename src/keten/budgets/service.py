@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from keten.budgets import entries
 from keten.budgets.extras import Extra, extra_of, extras
-from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Scope, Spent, Taken, Window
+from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Scope, Spent, Taken, Used, Window
 from keten.budgets.rules import LONGEST_DAYS, kept_from, window, zone
 from keten.budgets.running_out import Asked, refusal, threshold
 from keten.budgets.tables import budget_charges
@@ -174,6 +174,14 @@ class Budgets:
     def _extra(self, scope: Scope, counter: _Counter, per: str, at_us: int) -> int:
         found = self._extras.get((scope.owner, scope.of), ()) if scope.word == "grant" else ()
         return extra_of(found, per, counter.window.start_us, at_us) if found else 0
+
+    def used(self, scope: Scope) -> tuple[Used, ...]:
+        """How full each of a scope's windows is, right after a charge of it in this transaction; () otherwise."""
+        counters = self._counters.get((scope.owner, scope.of), ())
+        return tuple(
+            Used(limit.per, counter.spent, limit.records)
+            for limit, counter in zip(scope.limits, counters, strict=False)
+        )
 
     def commit(self) -> None:
         """The transaction is durable."""

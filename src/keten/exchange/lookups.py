@@ -262,6 +262,7 @@ class _Committing:
             "records": ready.version.table.records if ready.version is not None else 0,
             "charged": sum(one.records for one in taken if one.word == "grant"),
             "charges": charges_of(taken),
+            **self._door.used(ready.scopes),
             "score": [score.quick, score.patient],
         }
         index = writing.record(draft)  # 5

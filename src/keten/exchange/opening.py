@@ -204,12 +204,13 @@ class Door:
             )
             if isinstance(charge, Spent):
                 return charge
-            return {"charged": charge.new, "window_us": charge.window_start_us}
+            return {"charged": charge.new, "window_us": charge.window_start_us, **self.used(scopes)}
         taken = self.charge_all(writing, scopes, ((found.id, found.records),), zone, began_us)
         if isinstance(taken, Spent):
             return taken
         new = sum(one.records for one in taken if one.word == "grant")
-        return {"charged": new if grant.limits else found.records, "charges": charges_of(taken)}
+        charged = new if grant.limits else found.records
+        return {"charged": charged, "charges": charges_of(taken), **self.used(scopes)}
 
     def charge_all(
         self,
@@ -221,6 +222,12 @@ class Door:
     ) -> list[Taken] | Spent:
         """Step 4, for the budgets of an access that may give several records (`Budgets.charge_all`)."""
         return self._budgets.charge_all(writing, scopes, items, writing.time_us, zone, signed_in_us)
+
+    def used(self, scopes: Sequence[Scope]) -> dict[str, list[list[str | int]]]:
+        """How full the client's own budget is after step 4, as its entry says it; nothing where it has none."""
+        own = next((scope for scope in scopes if scope.word == "grant"), None)
+        found = () if own is None else self._budgets.used(own)
+        return {"used": [[one.per, one.spent, one.records] for one in found]} if found else {}
 
     def unknown(self, writing: Writing, scope: Scope, items: Sequence[str], zone: str) -> int:
         """How many of these a client did not receive yet (`Budgets.unknown`)."""

@@ -19,6 +19,7 @@ BUILT_IN: Mapping[str, Rungs] = {
     "adjacency": {"low": "note", "medium": "slow", "high": "suspend"},
     "volume": {"low": "note", "medium": "slow", "high": "suspend"},
     "rate": {"low": "note", "medium": "slow", "high": "suspend"},
+    "budget-share": {"low": "note", "medium": "step-up", "high": "suspend"},
     "network-listed": {"low": "alert", "medium": "step-up", "high": "suspend"},
     "supplier-volume": {"low": "note", "medium": "alert", "high": "alert"},
     "failed-sign-ins": {"low": "note", "medium": "alert", "high": "alert"},

@@ -40,7 +40,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     network: a pseudonym of the caller's network (of its /24 or /48). listed: it is on the organisation's list of bad
     networks. key: fingerprint of the key signed in with. dataset_records: how many the dataset has.
     contract_ends_us: the end of the contract that it happened under. length: bytes that an access may hand over.
-    opening: of what was delivered, the id of the entry that opened it.
+    opening: of what was delivered, the id of the entry that opened it. used_day, used_long: how full the principal's
+    own budget is after it, in thousandths: its fullest window of an hour or a day, and of a week or a month.
 
     A "flow" is nobody's conduct: what flow logs say of what went to a supplier on one day (days since 1970 UTC), by
     whatever way; its bytes and count are of all links, and `links` are the largest of them.
@@ -77,6 +78,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     opening: str = ""
     day: int = 0
     links: tuple[Link, ...] = ()
+    used_day: int = 0
+    used_long: int = 0
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):

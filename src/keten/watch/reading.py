@@ -14,6 +14,8 @@ MOST = 2**53
 """No number of an entry, a time in microseconds neither, is larger: what is, is damage, and counts as not known."""
 LONGEST = 200
 MOST_REASONS = 16
+MOST_WINDOWS = 8
+LONG = frozenset({"week", "month"})
 
 
 def event_of(index: int, id: str, time_us: int, kind: str, payload: Payload | None) -> Event | None:
@@ -96,6 +98,7 @@ def _access(what: What) -> Callable[[_Entry], Event]:
     def read(entry: _Entry) -> Event:
         details, refs = entry.details, entry.refs
         attributes = _mapping(details.get("attributes"))
+        used_day, used_long = _used(details.get("used"))
         return Event(
             index=entry.index,
             id=entry.id,
@@ -124,6 +127,8 @@ def _access(what: What) -> Callable[[_Entry], Event]:
             channel=_text(details.get("channel")),
             dataset_records=_number(details.get("records")),
             contract_ends_us=_number(attributes.get("contract_ends_us")),
+            used_day=used_day,
+            used_long=used_long,
         )
 
     return read
@@ -195,6 +200,19 @@ _READERS: Mapping[str, Callable[[_Entry], Event]] = {
 
 def _number(value: object) -> int:
     return value if type(value) is int and 0 <= value <= MOST else 0
+
+
+def _used(value: object) -> tuple[int, int]:
+    """The fullest of the short windows and of the long ones, in thousandths; 0 where there is none."""
+    fullest = [0, 0]
+    for one in value[:MOST_WINDOWS] if isinstance(value, list | tuple) else ():
+        if not isinstance(one, list | tuple) or len(one) != 3:
+            continue
+        per, spent, records = _text(one[0]), _number(one[1]), _number(one[2])
+        if records and per:
+            place = per in LONG
+            fullest[place] = max(fullest[place], min(1000, 1000 * spent // records))
+    return fullest[0], fullest[1]
 
 
 def _text(value: object) -> str:

@@ -87,6 +87,8 @@ def busy(seed: int, many: int, principals: int = 12) -> list[Event]:
                 listed=rng.random() < 0.02,
                 key=rng.choice(("k1", "k2", "")),
                 contract_ends_us=MONDAY_US + 60 * DAY_US,
+                used_day=index * 37 % 1000,
+                used_long=index * 11 % 1000,
             )
         )
     return found

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keten.core.ids import new_id
-from keten.watch.explaining import DETECTORS, LANGUAGES, OTHER, code_of, explain
+from keten.watch.explaining import DETECTORS, LANGUAGES, code_of, explain
 from keten.watch.model import RESPONSES, Fact
+from keten.watch.words import OTHER
 from tests.architecture.checkout import ROOT
 from tests.unit.watch.house import House
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from keten.watch.detectors.adjacency import Adjacency
 from keten.watch.detectors.before_end import BeforeEnd
+from keten.watch.detectors.budget_share import BudgetShare
 from keten.watch.detectors.budget_spent import BudgetSpent
 from keten.watch.detectors.bypass import Bypass
 from keten.watch.detectors.countries import CountryNew
@@ -52,6 +53,7 @@ def default(without: Collection[str] = ()) -> list[Detector[Any]]:
         LowAndSlow(),
         Everything(),
         BeforeEnd(),
+        BudgetShare(),
         BudgetSpent(),
         Bypass(),
         Several(),
