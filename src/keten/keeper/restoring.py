@@ -56,6 +56,7 @@ MARKER = "restore.json"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
 _WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
+    "systems": "system",
     "datasets": "dataset",
     "grants": "grant",
 }
