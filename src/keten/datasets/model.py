@@ -20,7 +20,7 @@ class Column(msgspec.Struct, frozen=True, gc=False):
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
-    """Where the records of a dataset are: a system (random id), and the table or view there, as that system names it."""
+    """Where the records of a dataset are: a system (random id), and the table or view there, by its name."""
 
     system: str
     table: str

@@ -223,7 +223,7 @@ class _Checker:
         if dataset.source is not None:
             self._source(dataset.source, (*place, "source"))
             if dataset.table is not None:
-                self._mistakes.add((*place, "source"), "give a 'table' that is put, or a 'source' in a system, not both")
+                self._mistakes.add((*place, "source"), "give a 'table' that is put, or a 'source', not both")
 
     def _source(self, source: SourceSpec, place: Place) -> None:
         self._known(source.system, self._systems, (*place, "system"), "system")
@@ -304,7 +304,8 @@ class _Checker:
             self._no_lookup(grant, table, place)
             return
         if grant.dataset in self._tables and table is None:
-            self._mistakes.add((*place, "form"), f"dataset {shown(grant.dataset)} is no table: give it a 'table', or a 'source'")
+            public = f"dataset {shown(grant.dataset)} is no table: give it a 'table', or a 'source'"
+            self._mistakes.add((*place, "form"), public)
         if grant.columns is not None:
             self._some(grant.columns, (*place, "columns"), "all columns are meant")
             for at, name in enumerate(grant.columns):

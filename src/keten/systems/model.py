@@ -11,7 +11,10 @@ KINDS: tuple[Kind, ...] = ("postgres", "sqlite")
 
 
 class System(EndableRow, frozen=True, kw_only=True):
-    """A database of the organisation's. title: what people call it; kind: one of `KINDS`; owner: a person's random id."""
+    """A database of the organisation's.
+
+    title: what people call it. kind: one of `KINDS`. owner: random id of one of the organisation's people.
+    """
 
     title: str
     kind: str
