@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 from keten.connector.drivers.driver import Driver, unreachable
@@ -22,17 +21,6 @@ from keten.core.sources import SystemPlace
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 WAITING = 16  # lookups that may wait for each connection; one more is refused
-
-
-def driver_of(place: SystemPlace, home: Path) -> Driver:
-    """A new connection. Raises `Unavailable` (system-unavailable, password-file, no-driver)."""
-    if place.kind == "sqlite":
-        from keten.connector.drivers.sqlite import SqliteDriver  # noqa: PLC0415  # only what is configured is loaded
-
-        return SqliteDriver(place.file(home), place.seconds)
-    from keten.connector.drivers.postgres import PostgresDriver  # noqa: PLC0415
-
-    return PostgresDriver(place, place.password(home), place.seconds)
 
 
 class Pool:

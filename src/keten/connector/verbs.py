@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from keten.connector.drivers.choosing import driver_of
 from keten.connector.drivers.driver import Driver, changed
-from keten.connector.pool import Pool, driver_of
+from keten.connector.pool import Pool
 from keten.core.errors import Invalid, Unavailable
 from keten.core.sources import SystemPlace
 from keten.keeper.server import Connection, Verb, waiting_verb

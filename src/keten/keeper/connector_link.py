@@ -6,6 +6,7 @@ import asyncio
 import logging
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -134,10 +135,14 @@ class ConnectorLink:
 
     async def close(self) -> None:
         """End the connection."""
-        if self._writer is not None:
-            self._writer.close()
+        writer = self._writer
+        if writer is not None:
+            writer.close()
         if self._reading is not None:
             await self._reading
+        if writer is not None:
+            with suppress(OSError):  # it went away first
+                await writer.wait_closed()
 
 
 def _absent(why: str) -> Unavailable:

@@ -28,7 +28,7 @@ from keten.suppliers.estate import (
 from keten.suppliers.mistakes import Mistakes, Place, shown
 from keten.suppliers.model import BUDGET_WINDOWS, FORMS, TIERS
 from keten.suppliers.moments import end_us, start_us, zone, zone_names
-from keten.systems.model import KINDS
+from keten.systems.model import KINDS, lacks_schema
 
 ROLES = (
     "administrator",
@@ -229,8 +229,7 @@ class _Checker:
         self._known(source.system, self._systems, (*place, "system"), "system")
         self._title(source.table, (*place, "table"))
         system = self._systems.get(source.system)
-        schema, _, table = source.table.partition(".")
-        if system is not None and system.kind == "postgres" and not (schema and table):
+        if system is not None and lacks_schema(system.kind, source.table):
             self._mistakes.add((*place, "table"), "a table of PostgreSQL is named with its schema: public.persons")
         self._table(source, place)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from keten.identity.model import EndableRow
 
-Kind = Literal["postgres", "sqlite"]
-KINDS: tuple[Kind, ...] = ("postgres", "sqlite")
+POSTGRES, SQLITE = "postgres", "sqlite"
+KINDS = (POSTGRES, SQLITE)
+
+
+def lacks_schema(kind: str, table: str) -> bool:
+    """Whether a table's name needs a schema before it, and has none."""
+    schema, _, name = table.partition(".")
+    return kind == POSTGRES and not (schema and name)
 
 
 class System(EndableRow, frozen=True, kw_only=True):
