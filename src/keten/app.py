@@ -1,6 +1,6 @@
 """The composition root: the only place that reads the environment, and the entry of every process of Keten.
 
-`keten …` is the command line. `keten _keeper`, `_gateway`, `_console`, `_worker` and `_connector` are the processes that
+`keten …` is the command line. `keten _keeper`, `_gateway`, `_console`, `_worker` and `_connector` are processes that
 `keten up` supervises (and that a service manager can start by themselves, each under its own user); they import nothing
 of the command line.
 """

@@ -15,10 +15,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
-from keten.core.db import writing_engine
+from keten.core.db import reading_engine, writing_engine
 from keten.drills.supplier import Answer, SupplierSystem
+from keten.keeper.protocol import Nothing, Status
+from keten.keeper.record_protocol import AskRecord, RecordId
+from keten.keeper.system_protocol import AskSystems, SystemTables
+from keten.ledger.query import Filter, find
+from keten.ledger.reading import flatten
 from keten.vault.keys import Keys
 from keten.vault.personal import destroy_subject_key
 from tests.cluster import shared
@@ -72,13 +78,14 @@ grants:
 """
 MADE = """
 CREATE TABLE {people} (bsn {key} PRIMARY KEY, name text, debt numeric(8, 2));
-INSERT INTO {people} VALUES (100000001, 'Ada', 1.50), (100000002, 'Bo', NULL), (100000003, 'Cas', 3), (100000004, 'Do', 4),
-  (100000005, 'Els', 5), (100000006, 'Fay', 6), (100000007, 'Gé', 7), (100000008, 'Han', 8), (100000009, 'Ida', 9);
+INSERT INTO {people} VALUES (100000001, 'Ada', 1.50), (100000002, 'Bo', NULL), (100000003, 'Cas', 3),
+  (100000004, 'Do', 4), (100000005, 'Els', 5), (100000006, 'Fay', 6), (100000007, 'Gé', 7), (100000008, 'Han', 8),
+  (100000009, 'Ida', 9);
 """
 VIEW = """
 CREATE TABLE cases (bsn bigint PRIMARY KEY, advisers text);
-INSERT INTO cases VALUES (100000001, 'zorgvervoer-batch, other'), (100000002, 'other'), (100000005, 'zorgvervoer-batch'),
-  (100000006, 'zorgvervoer-batch');
+INSERT INTO cases VALUES (100000001, 'zorgvervoer-batch, other'), (100000002, 'other'),
+  (100000005, 'zorgvervoer-batch'), (100000006, 'zorgvervoer-batch');
 CREATE VIEW citizens AS SELECT bsn, name, debt FROM people
   UNION ALL SELECT 100000005, 'again', 0 UNION ALL SELECT 100000006, 'slow', 0 FROM pg_sleep(0) WHERE EXISTS (
     SELECT 1 FROM cases WHERE bsn = 999999999) AND EXISTS (SELECT 1 FROM pg_sleep(60));
@@ -116,8 +123,13 @@ class Elsewhere:
         shared().execute(statements, self.database)
 
     def entries(self, kind: str = "exchange.lookup") -> list[dict[str, Any]]:
-        shown = self.keten.command("ledger", "show", "--json", "--kind", kind).stdout
-        return [json.loads(line) for line in shown.splitlines()]
+        engine = reading_engine(self.keten.place)
+        try:
+            with engine.connect() as connection:
+                found = [flatten(entry) for entry in find(connection, Filter(kind=kind))]
+        finally:
+            engine.dispose()
+        return [json.loads(msgspec.json.encode(entry)) for entry in found]
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +185,8 @@ def test_whoever_was_erased_is_given_out_no_more(elsewhere: Elsewhere) -> None:
     """No command erases the subject of a record yet: here its key is destroyed as that would do it."""
     share = Share(elsewhere.town.printer())
     assert records(share.ask(2)) == [{"name": "Bo"}]
-    record = elsewhere.keten.run("subject", "record", "archived", "100000002")["id"]
+    with elsewhere.keten.keeper() as client:
+        record = client.call("subjects.record", AskRecord("archived", "100000002"), RecordId).id
     engine = writing_engine(elsewhere.keten.place)
     with engine.begin() as connection:
         assert destroy_subject_key(cast("Any", SimpleNamespace(connection=connection)), Keys(bytes(32)), record)
@@ -207,7 +220,8 @@ def test_what_a_system_cannot_give_is_refused_and_costs_nothing(elsewhere: Elsew
         waiting = [asking.submit(share.ask, 1) for _one in range(3)]
         # The keeper goes on meanwhile: what is elsewhere is answered, and operators are.
         assert records(Share(elsewhere.town.printer()).ask(1)) == [{"name": "Ada"}]
-        assert elsewhere.keten.run("status")
+        with elsewhere.keten.keeper() as client:
+            assert client.call("keeper.status", Nothing(), Status).size
         assert [one.result().status for one in waiting] == [HTTPStatus.SERVICE_UNAVAILABLE] * 3
     elsewhere.execute("DELETE FROM cases WHERE bsn = 999999999")
     assert records(share.ask(1)) == [{"name": "Ada", "debt": "1.50"}]
@@ -238,13 +252,14 @@ def test_a_connector_that_is_killed_comes_back(elsewhere: Elsewhere) -> None:
 
 
 def test_what_is_wrong_is_said(elsewhere: Elsewhere) -> None:
-    fine = elsewhere.keten.run("systems")["tables"]
-    assert {one["dataset"]: (one["code"], one["form"]) for one in fine} == {
+    with elsewhere.keten.keeper() as client:
+        fine = {one.dataset: one for one in client.call("systems.check", AskSystems(), SystemTables).tables}
+    assert {name: (one.code, one.form) for name, one in fine.items()} == {
         "archived": ("", "table"),
         "citizens": ("", "view"),
         "cases": ("", "table"),
     }
-    assert next(one["estimate"] for one in fine if one["dataset"] == "archived") == 9
+    assert fine["archived"].estimate == 9
     elsewhere.execute("ALTER VIEW citizens RENAME COLUMN debt TO owed; GRANT DELETE ON cases TO keten_keeper")
     share = Share(elsewhere.town.carrier())
     assert share.ask(1).status == HTTPStatus.SERVICE_UNAVAILABLE
@@ -255,4 +270,4 @@ def test_what_is_wrong_is_said(elsewhere: Elsewhere) -> None:
     codes = {one["code"] for one in findings}
     assert {"system-changed", "system-writes", "system-password"} <= codes
     assert any("no column debt" in one["what"] for one in findings)
-    assert elsewhere.keten.command("ledger", "verify").returncode == 0
+    assert not {code for code in codes if code.startswith(("ledger", "register"))}, "all of it verifies"

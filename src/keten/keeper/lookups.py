@@ -1,9 +1,4 @@
-"""Answering lookups: records leave the keeper one by one, and of each only the columns that are granted.
-
-1. Its caller is known (`gateway_verbs`). 2. The register is read, and 3. it is decided (`Lookups.evaluate`). 4. The records
-are found: in the vault, or by the connector in a system. 5. Budgets and misses are charged with the entry, and 6. that is
-committed. 7. Only then is anything answered. A system that can't be asked is a refusal: recorded, and not charged.
-"""
+"""Answering lookups: records leave the keeper one by one, and of each only the columns that are granted."""
 
 from __future__ import annotations
 
@@ -41,7 +36,14 @@ class LookupVerb:
     async def answer(
         self, body: said.LookUp, principal: Principal, country: str, still: Callable[[], None]
     ) -> said.LookedUp:
-        """Decide, find, charge, record, answer. What a system can't give is refused, and costs nothing.
+        """Answer a lookup, once it is recorded.
+
+        1. Its caller is known (`GatewayVerbs.lookup`).
+        2. Read the register, and 3. decide.
+        4. Find the records: in the vault, or by the connector in a system. What that can't give is a refusal.
+        5. Charge budgets and misses, with the entry; a refusal is recorded, and costs nothing.
+        6. Commit; what was decided on a register that has changed since is decided again.
+        7. Answer. Nothing has left the keeper before.
 
         `still` raises `Denied` when the caller may no longer be here.
 
@@ -61,19 +63,19 @@ class LookupVerb:
             body.columns,
         )
         for _attempt in range(MAX_ATTEMPTS):
-            ready = self._lookups.evaluate(asked, trusted.clock.now())
+            ready = self._lookups.evaluate(asked, trusted.clock.now())  # 2, 3
             found: list[Found] = []
             if isinstance(ready.outcome.decision, Allow) and not ready.failed:
                 try:
-                    ready, found = await self._find(ready)
+                    ready, found = await self._find(ready)  # 4
                 except Unavailable as error:
                     if not error.code.startswith("system-"):
                         raise
                     log.warning("a lookup failed: %s", error)
                     ready = msgspec.structs.replace(ready, failed=error.code)
-            run = self._lookups.committing(ready, found, trusted.sign_ins.refusals)
+            run = self._lookups.committing(ready, found, trusted.sign_ins.refusals)  # 5
             try:
-                answered, batch = await trusted.writer.run(run)
+                answered, batch = await trusted.writer.run(run)  # 6
             except Stale:
                 still()
                 continue
@@ -82,7 +84,7 @@ class LookupVerb:
             _require(answered)
             if answered is None or not answered.records:
                 raise NotFound("absent", "There is nothing here.")
-            sealed = sealed_in(batch, answered.index)
+            sealed = sealed_in(batch, answered.index)  # 7
             return said.LookedUp(sealed.id, sealed.index, answered.records)
         raise Busy("register-changing", "The register is changing; try again in a moment.")
 

@@ -20,9 +20,9 @@ from keten.keeper.put_protocol import PutReady as PutReady  # noqa: PLC0414  # a
 from keten.keeper.put_protocol import TableShape as TableShape  # noqa: PLC0414  # as above
 from keten.keeper.record_protocol import RECORD_VERBS
 from keten.keeper.subject_protocol import SUBJECT_VERBS
-from keten.keeper.system_protocol import SYSTEM_VERBS
 from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # as above
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
+from keten.keeper.system_protocol import SYSTEM_VERBS
 from keten.keeper.watch_protocol import WATCH_VERBS
 from keten.keeper.witness_protocol import WITNESS_VERBS
 

@@ -20,7 +20,8 @@ class RecordKeys:
     async def of(self, dataset: str, actor: str) -> bytes:
         """A dataset's records key, made when it has none.
 
-        Raises `Conflict` ("key-destroyed"), `Corrupt`, `Unavailable`. Remembered until the register changes: with a dataset's key its row ends.
+        Raises `Conflict` ("key-destroyed"), `Corrupt`, `Unavailable`. Remembered until the register changes:
+        with a dataset's key its row ends.
         """
         trusted = self._trusted
         if self._epoch != trusted.epoch:

@@ -20,15 +20,15 @@ from keten.systems.asking import Where
 from tests.cluster import Cluster, shared
 
 SECONDS = 5.0
-MADE = [
-    "CREATE TABLE people (id {number} PRIMARY KEY, code {text}, name {text}, born {date}, debt {decimal}, photo {bytes})",
-    "INSERT INTO people VALUES (1, 'ab-1', 'Ada', '1980-02-03', 12.50, NULL), (2, 'Ab-2', NULL, NULL, NULL, NULL), "
-    "(3, 'AB-3', 'Cas', NULL, 7, NULL), (4, 'twice', 'Dirk', NULL, NULL, NULL), (5, 'TWICE', 'Else', NULL, NULL, NULL), "
-    "(6, 'straße', 'Fons', NULL, NULL, NULL), (7, '日本', 'Gon', NULL, NULL, NULL), "
-    "(8, 'O''Brien\"; --', 'Han', NULL, NULL, NULL)",
-    "CREATE VIEW grown AS SELECT code, name AS \"full name\" FROM people WHERE id < 4",
-    "CREATE INDEX by_code ON people (code)",
-]
+MADE = """
+CREATE TABLE people (id {number} PRIMARY KEY, code {text}, name {text}, born {date}, debt {decimal}, photo {bytes});
+INSERT INTO people VALUES (1, 'ab-1', 'Ada', '1980-02-03', 12.50, NULL), (2, 'Ab-2', NULL, NULL, NULL, NULL),
+  (3, 'AB-3', 'Cas', NULL, 7, NULL), (4, 'twice', 'Dirk', NULL, NULL, NULL), (5, 'TWICE', 'Else', NULL, NULL, NULL),
+  (6, 'straße', 'Fons', NULL, NULL, NULL), (7, '日本', 'Gon', NULL, NULL, NULL),
+  (8, 'o''brien"; --', 'Han', NULL, NULL, NULL);
+CREATE VIEW grown AS SELECT code, name AS "full name" FROM people WHERE id < 4;
+CREATE INDEX by_code ON people (code);
+"""
 TYPES = {
     "postgres": {"number": "bigint", "text": "text", "date": "date", "decimal": "numeric(8, 2)", "bytes": "bytea"},
     "sqlite": {"number": "INTEGER", "text": "TEXT", "date": "TEXT", "decimal": "REAL", "bytes": "BLOB"},
@@ -50,9 +50,9 @@ HOSTILE = [
     "1e0",
     "9" * 30,
     "-9223372036854775809",
-    "١",
+    "\N{ARABIC-INDIC DIGIT ONE}",
     "ab-1\u200b",
-    "ｐ" * 10,
+    "\N{FULLWIDTH LATIN SMALL LETTER P}" * 10,
     "💣",
     "é" * 200,
 ]
@@ -63,8 +63,7 @@ class Base:
 
     def __init__(self, kind: str, place: SystemPlace, execute: Callable[[str], object], schema: str) -> None:
         self.kind, self.place, self.execute, self._schema = kind, place, execute, schema
-        for statement in MADE:
-            execute(statement.format(**TYPES[kind]))
+        execute(MADE.format(**TYPES[kind]))
 
     def where(self, table: str = "people", key: str = "code") -> Where:
         return Where("burgerzaken", self.kind, self._schema + table, key)
@@ -87,7 +86,7 @@ def on_sqlite(folder: Path) -> Base:
 
     def execute(text: str) -> None:
         with closing(sqlite3.connect(path)) as raw, raw:
-            raw.execute(text)
+            raw.executescript(text)
 
     return Base("sqlite", SystemPlace(f"sqlite://{folder}/own%20database%3F%23.db"), execute, "")
 
@@ -122,7 +121,7 @@ def test_hostile_keys_find_nothing_and_break_nothing(base: Base, driver: Driver)
     assert driver.rows(base.where(), ["name"], ["ab-1"], SECONDS).rows == (["Ada"],)
 
 
-@pytest.mark.parametrize("name", ['name"; DROP TABLE people; --', "nobody", "Name", "name ", "*", "rowid", "ctid", "'a'"])
+@pytest.mark.parametrize("name", ['name"; DROP TABLE people; --', "nobody", "Name", "name ", "*", "rowid", "ctid"])
 def test_a_name_is_one_of_the_catalogue_or_nothing(base: Base, driver: Driver, name: str) -> None:
     for asked in (
         lambda: driver.rows(base.where(), [name], ["ab-1"], SECONDS),
@@ -140,11 +139,12 @@ def test_more_than_one_row_and_bytes_are_said(base: Base, driver: Driver) -> Non
     with pytest.raises(Unavailable) as twice:
         driver.rows(base.where(), ["name"], ["twice"], SECONDS)
     assert twice.value.code == "system-ambiguous"
-    base.execute("UPDATE people SET photo = {} WHERE id = 1".format("'\\x00ff'" if base.kind == "postgres" else "x'00ff'"))
-    with pytest.raises(Unavailable) as held:
+    held = r"'\x00ff'" if base.kind == "postgres" else "x'00ff'"
+    base.execute(f"UPDATE people SET photo = {held} WHERE id = 1")
+    with pytest.raises(Unavailable) as bytes_:
         driver.rows(base.where(), ["photo"], ["ab-1"], SECONDS)
-    assert held.value.code == "system-value"
-    for error in (twice.value, held.value):
+    assert bytes_.value.code == "system-value"
+    for error in (twice.value, bytes_.value):
         assert "twice" not in str(error)
         assert "ab-1" not in str(error)
 
@@ -166,8 +166,8 @@ def test_a_table_that_changes_under_way_is_read_as_it_is(base: Base, driver: Dri
 
 
 def test_it_can_but_read(base: Base, driver: Driver) -> None:
-    raw = driver._raw  # type: ignore[attr-defined]  # noqa: SLF001  # what a statement of ours could do at most
-    with pytest.raises(Exception, match="read-only|readonly|read only"):
+    raw = driver._raw  # type: ignore[attr-defined]  # what a statement of ours could do at most
+    with pytest.raises(Exception, match=r"read-only|readonly|read only"):
         raw.execute("UPDATE people SET name = 'Eve'")
     seen = driver.describe(base.where(), ["name", "debt"], SECONDS)
     assert (seen.form, set(seen.columns)) == ("table", {"id", "code", "name", "born", "debt", "photo"})
@@ -198,8 +198,8 @@ def test_every_type_of_postgres_is_given_as_a_table_has_it_or_refused() -> None:
     base = on_postgres(shared())
     base.execute("CREATE DOMAIN bsn AS varchar(9)")
     base.execute(
-        "CREATE TABLE odd (key bsn, id uuid, amount numeric, ratio float8, moment timestamptz, yes boolean, small int2, "
-        "fixed char(8), doc jsonb, list int[], mark interval)"
+        "CREATE TABLE odd (key bsn, id uuid, amount numeric, ratio float8, moment timestamptz, yes boolean, "
+        "small int2, fixed char(8), doc jsonb, list int[], mark interval)"
     )
     one = str(uuid.UUID(int=0xABCDEF))
     base.execute(
@@ -243,11 +243,12 @@ def test_a_database_of_another_encoding() -> None:
 def test_what_is_stored_in_sqlite_of_any_type(tmp_path: Path) -> None:
     base = on_sqlite(tmp_path)
     base.execute("CREATE TABLE loose (key, value)")
-    base.execute("INSERT INTO loose VALUES (12, 1e999), ('012', 'text'), (1.5, 'float'), (x'6162', 'blob'), ('bad', x'ff')")
+    base.execute("INSERT INTO loose VALUES (12, 1e999), ('012', 'text'), (1.5, 'float'), (x'6162', 'x'), ('bad', 'x')")
     base.execute("UPDATE loose SET value = CAST(x'ff' AS TEXT) WHERE key = 'bad'")
     with closing(base.driver()) as driver:
         where = base.where("loose", "key")
-        assert driver.rows(where, ["value"], ["12", "012", "1.5", "ab"], SECONDS).rows == (["inf"], ["text"], None, None)
+        found = driver.rows(where, ["value"], ["12", "012", "1.5", "ab"], SECONDS)
+        assert found.rows == (["inf"], ["text"], None, None)
         with pytest.raises(Unavailable) as bad:
             driver.rows(where, ["value"], ["bad"], SECONDS)
         assert bad.value.code == "system-value"
@@ -259,7 +260,6 @@ def test_a_file_that_is_not_there_or_no_database(tmp_path: Path) -> None:
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(Unavailable) as refused:
-            driver = SqliteDriver(path, SECONDS)
-            driver.rows(Where("x", "sqlite", "t", "k"), ["v"], ["1"], SECONDS)
+            SqliteDriver(path, SECONDS).rows(Where("x", "sqlite", "t", "k"), ["v"], ["1"], SECONDS)
         assert refused.value.code == "system-unavailable"
         assert content is not None or not path.exists(), "nothing is made"

@@ -41,7 +41,7 @@ def up(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Run an instance: keeper, gateway, console and what else it needs, until SIGTERM or Ctrl-C. What dies is started again.
+    """Run an instance: keeper, gateway, console and whatever it needs, until SIGTERM or Ctrl-C. What dies starts again.
 
     Port 0 picks a free one. With --json, one line on stdout says that everything is ready, and where.
 
