@@ -31,6 +31,7 @@ class LookupVerb:
     def __init__(self, trusted: Trusted) -> None:
         self._trusted = trusted
         self._keys = RecordKeys(trusted)
+        self._told = ""
         self._lookups = Lookups(trusted.door, trusted.register, trusted.decisions, trusted.tables, trusted.scores)
 
     async def answer(
@@ -71,7 +72,7 @@ class LookupVerb:
                 except Unavailable as error:
                     if not error.code.startswith("system-"):
                         raise
-                    log.warning("a lookup failed: %s", error)
+                    self._tell(error)
                     ready = msgspec.structs.replace(ready, failed=error.code)
             run = self._lookups.committing(ready, found, trusted.sign_ins.refusals)  # 5
             try:
@@ -98,6 +99,12 @@ class LookupVerb:
         if isinstance(ready.table, Sourced):
             ready = msgspec.structs.replace(ready, records=records)
         return ready, matched(ready, looked, cases)
+
+    def _tell(self, error: Unavailable) -> None:
+        """Say once what is wrong with a system; the ledger has each refusal."""
+        if str(error) != self._told:
+            log.warning("lookups fail: %s", error)
+        self._told = str(error)
 
     async def _look(self, table: Version | Sourced | None, keys: tuple[str, ...]) -> tuple[Looked, int]:
         if table is None:

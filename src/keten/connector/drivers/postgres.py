@@ -40,6 +40,11 @@ _NOT_VALUES = {"A": "lists", "P": "pseudo-types", "C": "records"}
 _CODECS = {"LATIN1": "iso8859-1", "LATIN9": "iso8859-15", "WIN1252": "cp1252"}
 _CHANGED = ("42P01", "42703", "42704", "42501", "42883", "3F000", "0A000")  # absent, not permitted, other types
 _SLOW = ("57014", "55P03")  # statement_timeout, lock_timeout
+_BEGIN = sql.SQL(  # one way to the server and back
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = {limit}; "
+    "SET LOCAL lock_timeout = {limit}"
+)
+_ESTIMATE_SECONDS = 60.0  # for which the number of rows of a table is remembered
 _TABLE = (
     "SELECT c.oid, c.relkind::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p', 'f', 'v', 'm')"
@@ -73,6 +78,7 @@ class PostgresDriver:
     """One session. Raises `Unavailable` ("system-unavailable", "password-file") when there is none to be had."""
 
     def __init__(self, place: SystemPlace, password: str, seconds: float) -> None:
+        self._estimates: dict[int, tuple[int, float]] = {}
         secret: dict[str, Any] = {"password": password} if password else {}
         try:
             self._raw = psycopg.connect(
@@ -155,8 +161,13 @@ class PostgresDriver:
         return dict(row[0][0]["Plan"]) if row else {}
 
     def _estimate(self, oid: int) -> int:
+        known, until = self._estimates.get(oid, (0, 0.0))
+        if time.monotonic() < until:
+            return known
         row = self._raw.execute("SELECT reltuples FROM pg_catalog.pg_class WHERE oid = %s", (oid,)).fetchone()
-        return max(0, int(row[0])) if row else 0
+        estimate = max(0, int(row[0])) if row else 0
+        self._estimates[oid] = (estimate, time.monotonic() + _ESTIMATE_SECONDS)
+        return estimate
 
     def _described(self, where: Where, columns: Sequence[str]) -> tuple[int, str, dict[str, _Column]]:
         schema, _, table = where.table.partition(".")
@@ -184,13 +195,10 @@ class PostgresDriver:
     @contextmanager
     def _moment(self, seconds: float) -> Iterator[None]:
         """A transaction that reads only. What the server says is told by its code alone: a message may hold a value."""
-        until = time.monotonic() + seconds
         try:
-            self._raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            limit = sql.Literal(max(1, round(seconds * 1000)))
+            self._raw.execute(_BEGIN.format(limit=limit))
             try:
-                limit = str(max(1, round((until - time.monotonic()) * 1000)))
-                for name in ("statement_timeout", "lock_timeout"):
-                    self._raw.execute("SELECT set_config(%s, %s, true)", (name, limit))
                 yield
             finally:
                 if not self._raw.closed:
