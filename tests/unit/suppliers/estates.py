@@ -126,7 +126,7 @@ def _supplier(draw: st.DrawFn, name: str) -> SupplierSpec:
     )
 
 
-def _where(draw: st.DrawFn, systems: tuple[SystemSpec, ...]) -> dict[str, TableSpec]:
+def _where(draw: st.DrawFn, systems: tuple[SystemSpec, ...]) -> dict[str, Any]:
     """A table that is put, or one that stays in a system."""
     table = _table(draw)
     if not systems or draw(st.booleans()):
