@@ -1,8 +1,8 @@
 """The composition root: the only place that reads the environment, and the entry of every process of Keten.
 
-`keten …` is the command line. `keten _keeper`, `_gateway`, `_console` and `_worker` are the processes that `keten up`
-supervises (and that a service manager can start by themselves, each under its own user); they import nothing of the
-command line.
+`keten …` is the command line. `keten _keeper`, `_gateway`, `_console`, `_worker` and `_connector` are processes that
+`keten up` supervises (and that a service manager can start by themselves, each under its own user); they import nothing
+of the command line.
 """
 
 from __future__ import annotations
@@ -108,11 +108,18 @@ def _worker(found: Settings) -> int:
     return run(found)
 
 
+def _connector(found: Settings) -> int:
+    from keten.connector.main import run
+
+    return run(found)
+
+
 PROCESSES: dict[str, Callable[[Settings], int]] = {
     "_keeper": _keeper,
     "_gateway": _gateway,
     "_console": _console,
     "_worker": _worker,
+    "_connector": _connector,
 }
 
 

@@ -18,6 +18,10 @@ KNOWING = (
     "src/keten/core/postgres.py",
     "src/keten/core/pulse.py",
     "src/keten/core/migrations/",
+    # The organisation's own databases, which keep no state of ours: of what kind they are, and how each is read.
+    "src/keten/core/sources.py",
+    "src/keten/systems/model.py",
+    "src/keten/connector/drivers/",
 )
 # What somebody is to type who cheats with the database's file, in a demo that always has one; a drill's own server.
 ALLOWED = {"src/keten/cli/demo/try_it.py", "src/keten/drills/cluster.py"}

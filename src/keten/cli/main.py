@@ -37,6 +37,7 @@ COMMANDS = (
     "keten.cli.operator.drilling",
     "keten.cli.operator.witnessing",
     "keten.cli.operator.exporting",
+    "keten.cli.operator.systems",
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",
     "keten.cli.supplier.looking_up",

@@ -145,6 +145,7 @@ TABLES = {
     "suppliers": N_("Supplier"),
     "contracts": N_("Contract"),
     "grants": N_("Grant"),
+    "systems": N_("System"),
     "datasets": N_("Dataset"),
     "clients": N_("System account"),
     "people": N_("Person"),

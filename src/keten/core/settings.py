@@ -16,6 +16,7 @@ from keten.core.destinations import Destination, check_destinations
 from keten.core.errors import Invalid, Unavailable
 from keten.core.listening import split_bind
 from keten.core.places import Place, has_password, place_of
+from keten.core.sources import SystemPlace, check_systems
 
 _WEB = ("https", "http")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -51,6 +52,7 @@ class Keeper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     gateway_users: tuple[str, ...] = ()
     operator_users: tuple[str, ...] = ()
+    connector_users: tuple[str, ...] = ()
     passphrase_file: str = ""
     reserve_bytes: int = 64 * 1024 * 1024
 
@@ -180,6 +182,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     export: Export = Export()
     metrics: Metrics = Metrics()
     watch: Watch = Watch()
+    systems: dict[str, SystemPlace] = {}
 
     @property
     def paths(self) -> Paths:
@@ -264,6 +267,7 @@ class Paths:
         self.run = home / "run"
         self.operator_socket = self.run / "operator" / "keeper.sock"
         self.gateway_socket = self.run / "gateway" / "keeper.sock"
+        self.connector_socket = self.run / "connector" / "connector.sock"
         self.keeper_lock = self.run / "keeper.lock"
         self.standby = self.run / "standby"  # there while the keeper stands by
         self.up_lock = self.run / "up.lock"
@@ -331,6 +335,7 @@ def _check(settings: Settings, path: str) -> None:
     _check_outside(settings, path)
     _check_export(settings, path)
     _check_watch(settings.watch, path)
+    check_systems(settings.systems, path)
     if settings.erasure.approvers not in (1, 2):
         raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")
     require_database(settings.database, path)

@@ -19,12 +19,20 @@ class Column(msgspec.Struct, frozen=True, gc=False):
     meaning: str = ""
 
 
+class Source(msgspec.Struct, frozen=True, gc=False):
+    """Where the records of a dataset are: a system (random id), and the table or view there, by its name."""
+
+    system: str
+    table: str
+
+
 class Dataset(EndableRow, frozen=True, kw_only=True):
     """Data with an owner (random id of one of the organisation's people) and one of `CLASSIFICATIONS`.
 
     retention_days: days that content is kept from the moment it was put in; 0: no end is set.
     columns: of a table, whose records are found by the column `key`; none: its content is files.
     breaker: the most of its records that all principals together may receive.
+    source: of a table that stays in a system of the organisation's; none: what is put is in the vault.
     """
 
     owner: str
@@ -33,6 +41,7 @@ class Dataset(EndableRow, frozen=True, kw_only=True):
     key: str = ""
     columns: tuple[Column, ...] = ()
     breaker: Limit | None = None
+    source: Source | None = None
 
     @property
     def is_table(self) -> bool:

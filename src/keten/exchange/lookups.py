@@ -22,6 +22,7 @@ from keten.core.errors import Corrupt, Invalid, Unavailable
 from keten.exchange import entries
 from keten.exchange.opening import Door, Refusals, Stale, charges_of, refs_of, scopes_of
 from keten.exchange.sealed_tables import SealedTables, Version
+from keten.exchange.sourced import UNAVAILABLE, Sourced, sourced
 from keten.ledger.kinds import Kind
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
@@ -58,14 +59,21 @@ class Lookup(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A lookup that was decided upon. For one that is allowed: where to find the records, and what they cost."""
+    """A lookup that was decided upon. For one that is allowed: where to find the records, and what they cost.
+
+    names: the columns of what is found, in its order. records: how many the table has. failed: why the records could
+    not be had, a code of docs/formats/reasons.md.
+    """
 
     lookup: Lookup
     outcome: Outcome
     epoch: int
     columns: tuple[str, ...] = ()
-    version: Version | None = None
-    caseload: Version | None = None
+    table: Version | Sourced | None = None
+    caseload: Version | Sourced | None = None
+    names: tuple[str, ...] = ()
+    records: int = 0
+    failed: str = ""
     client_name: str = ""
     scopes: tuple[Scope, ...] = ()
     timezone: str = "UTC"
@@ -123,16 +131,28 @@ class Lookups:
             return Ready(lookup, outcome, epoch)
         dataset, supplier = self._register.dataset(grant.dataset), self._register.supplier(grant.supplier)
         client, organisation = self._register.client(lookup.client), self._register.organisation()
-        version = self._tables.newest(grant.dataset)
-        if dataset is None or client is None or version is None:
+        if dataset is None or client is None:
             raise Unavailable("table-empty", "There is nothing to look up yet.", f"dataset {grant.dataset}")
+        if dataset.source is not None:
+            names = columns = _columns(lookup, grant, tuple(column.name for column in dataset.columns))
+            table: Version | Sourced | None = sourced(self._register, dataset, dataset.source, columns)
+            records = 0
+        else:
+            table = version = self._newest(grant.dataset)
+            names, records = version.table.columns.names, version.table.records
+            columns = _columns(lookup, grant, names)
+        caseload = self._caseload(grant)
+        gone = table is None or (grant.caseload is not None and caseload is None)
         return Ready(
             lookup,
             outcome,
             epoch,
-            _columns(lookup, grant, version),
-            version,
-            self._caseload(grant),
+            columns,
+            table,
+            caseload,
+            names,
+            records,
+            UNAVAILABLE if gone else "",
             client.name,
             scopes_of(grant, lookup.client, supplier, dataset),
             organisation.timezone if organisation else "UTC",
@@ -151,13 +171,20 @@ class Lookups:
                 raise
             return self._decisions.mismatch(lookup.client, "lookup", lookup.country, now_us, error.reason)
 
-    def _caseload(self, grant: Grant) -> Version | None:
+    def _newest(self, dataset: str) -> Version:
+        version = self._tables.newest(dataset)
+        if version is None:
+            raise Unavailable("table-empty", "There is nothing to look up yet.", f"dataset {dataset}")
+        return version
+
+    def _caseload(self, grant: Grant) -> Version | Sourced | None:
+        """Where the grant's caseload is; None: it has none, or that of a system which ended."""
         if grant.caseload is None:
             return None
-        version = self._tables.newest(grant.caseload.dataset)
-        if version is None:
-            raise Unavailable("table-empty", "There is no caseload yet.", f"dataset {grant.caseload.dataset}")
-        return version
+        dataset = self._register.dataset(grant.caseload.dataset)
+        if dataset is not None and dataset.source is not None:
+            return sourced(self._register, dataset, dataset.source, (grant.caseload.column,))
+        return self._newest(grant.caseload.dataset)
 
     def _near(self, lookup: Lookup) -> int:
         """How many keys are numbers next to one that this client asked for last; forgotten with the process."""
@@ -179,18 +206,19 @@ class Lookups:
         )
 
 
-def find(ready: Ready) -> list[Found]:
-    """The records of an allowed lookup; takes up to a millisecond for each key, so not in the keeper's loop."""
-    version, grant = ready.version, ready.outcome.grant
-    if version is None or grant is None:
-        return []
-    looked = version.look(ready.lookup.keys)
-    if ready.caseload is None or grant.caseload is None:
+Looked = Sequence[tuple[str, list[Value] | None]]
+
+
+def matched(ready: Ready, looked: Looked, cases: Looked) -> list[Found]:
+    """The records of an allowed lookup, from what was found in its table, and in its caseload."""
+    grant = ready.outcome.grant
+    if ready.caseload is None or grant is None or grant.caseload is None:
         return [Found(record, values) for record, values in looked]
-    names = ready.caseload.table.columns.names
+    caseload = ready.caseload
+    names = caseload.columns if isinstance(caseload, Sourced) else caseload.table.columns.names
     place = names.index(grant.caseload.column) if grant.caseload.column in names else -1
     found = []
-    for (record, values), (_id, case) in zip(looked, ready.caseload.look(ready.lookup.keys), strict=True):
+    for (record, values), (_id, case) in zip(looked, cases, strict=True):
         text = str(case[place]) if case is not None and place >= 0 else ""
         workers = text.replace(",", " ").replace(";", " ").split()
         found.append(Found(record, values, outside=values is not None and ready.client_name not in workers))
@@ -219,7 +247,7 @@ class _Committing:
     def __call__(self, writing: Writing) -> Answered | None:
         """Refuse, or charge and record.
 
-        1. Still allowed, under the rows and at the moment of this transaction.
+        1. Still allowed, under the rows and at the moment of this transaction; and the records could be had.
         2. Not stopped for guessing; and the misses of this lookup don't stop it.
         3. Outside of the caseload: refused, or dearer, as the owner chose.
         4. Charge every budget that there is, before anything is given.
@@ -232,6 +260,8 @@ class _Committing:
             return self._refuse(writing, reasons)
         if not self._door.holds(ready.epoch) or writing.time_us >= decision.valid_until_us:  # 1
             raise Stale("stale", "Decide again.")
+        if ready.failed:
+            return self._refuse(writing, (ready.failed,))
         found = [self._present(writing, one) for one in self._found]
         given = list({one.record: one for one in found if one.values is not None}.values())
         missed = sum(one.values is None for one in found)
@@ -259,7 +289,7 @@ class _Committing:
             "near": ready.near,
             "outside": outside,
             "columns": list(ready.columns),
-            "records": ready.version.table.records if ready.version is not None else 0,
+            "records": ready.records,
             "charged": sum(one.records for one in taken if one.word == "grant"),
             "charges": charges_of(taken),
             **self._door.used(ready.scopes),
@@ -290,9 +320,9 @@ class _Committing:
         return one
 
     def _shown(self, one: Found) -> dict[str, Value] | None:
-        if one.values is None or self._ready.version is None:
+        if one.values is None:
             return None
-        names = self._ready.version.table.columns.names
+        names = self._ready.names
         return {name: one.values[names.index(name)] for name in self._ready.columns}
 
     def _stop(self, writing: Writing, grant: Grant, score: misses.Score, missed: int) -> Answered | None:
@@ -326,7 +356,7 @@ class _Committing:
         return Answered(index, reasons, spent=spent, stopped_until_us=stopped_until_us)
 
     def _draft(self, writing: Writing, kind: Kind, details: dict[str, Any], given: Sequence[Found]) -> Draft:
-        lookup, outcome, version = self._ready.lookup, self._ready.outcome, self._ready.version
+        lookup, outcome, table = self._ready.lookup, self._ready.outcome, self._ready.table
         details |= {
             "channel": lookup.channel,
             "policies": list(outcome.decision.policies),
@@ -336,7 +366,9 @@ class _Committing:
         }
         personal = self._door.sealed_address(writing, lookup.client, f"{lookup.address} case {lookup.case}".strip())
         subjects = (lookup.client, *(one.record for one in given))
-        refs = refs_of(outcome, version.found if version is not None else None)
+        refs = refs_of(outcome, table.found if isinstance(table, Version) else None)
+        if isinstance(table, Sourced):
+            refs["system"] = table.system
         if outcome.attributes.dataset:
             refs["dataset"] = outcome.attributes.dataset
         return Draft(kind, lookup.client, subjects, refs, details, personal)
@@ -363,9 +395,8 @@ def _checked(lookup: Lookup) -> Lookup:
     return msgspec.structs.replace(lookup, keys=keys)
 
 
-def _columns(lookup: Lookup, grant: Grant, version: Version) -> tuple[str, ...]:
-    """The columns to be given, in the table's order. Raises `Invalid` ("columns") for one that is not granted."""
-    names = version.table.columns.names
+def _columns(lookup: Lookup, grant: Grant, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Which to give, in the table's order. Raises `Invalid` ("columns") for one that is not granted."""
     granted = [name for name in names if not grant.columns or name in grant.columns]
     if not set(lookup.columns) <= set(granted):
         raise Invalid("columns", "A column is asked for that there is not, or that is not granted.")

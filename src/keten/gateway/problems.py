@@ -275,6 +275,8 @@ def problem_of(error: KetenError) -> Problem:
     if data.get("entry"):
         headers.append((b"keten-entry", data["entry"].encode("latin-1")))
         headers.append((b"keten-entry-index", data["index"].encode("latin-1")))
+    if error.code == "system-unavailable":  # the lookup was allowed, so it may be told what it waits for
+        return Problem(kind, error.code, headers)
     if error.code == "slowed":  # whose proof held: it is told its own limits (law 8)
         return Problem(kind, error.code, headers, retry_after=data.get("retry_after", ""))
     return Problem(kind, code, headers)

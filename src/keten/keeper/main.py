@@ -162,6 +162,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
         await trusted.writer.run(lambda writing: writing.record(stopped), essential=True)
     await outward.stop()
     await inward.stop()
+    await trusted.connector.close()
     await asyncio.to_thread(trusted.stop)
 
 

@@ -24,6 +24,7 @@ from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.record_verbs import RecordVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.subject_verbs import SubjectVerbs
+from keten.keeper.system_verbs import SystemVerbs
 from keten.keeper.trusted import Trusted
 from keten.keeper.watch_verbs import WatchVerbs
 from keten.keeper.witness_verbs import WitnessVerbs
@@ -56,6 +57,7 @@ class OperatorVerbs:
         self._gateways = gateways
         self._following = FollowVerbs(trusted)
         self._records = RecordVerbs(trusted)
+        self._systems = SystemVerbs(trusted)
         self._outside = WitnessVerbs(trusted)
         self.subjects = SubjectVerbs(trusted, gateways, self)
         self._watch = WatchVerbs(trusted, self)
@@ -77,6 +79,7 @@ class OperatorVerbs:
             "ledger.exported": waiting_verb(said.Exported, self.exported),
             **self._following.verbs(),
             **self._records.verbs(),
+            **self._systems.verbs(),
             **self._outside.verbs(),
             **self.subjects.verbs(),
             **self._watch.verbs(),
@@ -211,6 +214,8 @@ class OperatorVerbs:
             raise Invalid("unknown-name", public)
         if body.media_type == TABLE_TYPE and not dataset.is_table:
             raise Invalid("media-type", "Content of this type goes into datasets that are tables only.")
+        if dataset.source is not None:
+            raise Invalid("dataset-elsewhere", "The records of this dataset stay in a system; nothing is put into it.")
         if body.replace:
             self.subjects.require_unheld(dataset.id)  # what is replaced is destroyed
 

@@ -23,6 +23,7 @@ from keten.keeper.record_protocol import RECORD_VERBS
 from keten.keeper.subject_protocol import SUBJECT_VERBS
 from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # as above
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
+from keten.keeper.system_protocol import SYSTEM_VERBS
 from keten.keeper.watch_protocol import WATCH_VERBS
 from keten.keeper.witness_protocol import WITNESS_VERBS
 
@@ -485,6 +486,7 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     "ledger.exported": (Exported, Recorded),
     **FOLLOW_VERBS,
     **RECORD_VERBS,
+    **SYSTEM_VERBS,
     **WITNESS_VERBS,
     **SUBJECT_VERBS,
     **WATCH_VERBS,

@@ -58,6 +58,7 @@ _LOCK = f".{MARKER}.lock"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
 _WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
+    "systems": "system",
     "datasets": "dataset",
     "grants": "grant",
 }

@@ -41,7 +41,9 @@ from keten.keeper import entries
 from keten.keeper.authority import load_authority
 from keten.keeper.backup_keys import secrets_of
 from keten.keeper.certificates import Authority
+from keten.keeper.connector_link import ConnectorLink
 from keten.keeper.rootkey import RootKey
+from keten.keeper.server import user_ids
 from keten.keeper.sign_ins import SignIns
 from keten.keeper.writer import Disk, Writer
 from keten.ledger.model import Draft
@@ -130,6 +132,8 @@ class Trusted:
         self.objects = Objects(self.reader)
         self.store = LocalStore(paths.store)
         self.tables = SealedTables(self.reader, self.store, self.keys)
+        who = user_ids(settings.keeper.connector_users)
+        self.connector = ConnectorLink(paths.connector_socket, who, settings.systems)
         self.cursors = Cursors(derive(root.key, "cursors"))
         self.engine = Engine()
         self.decisions = Decisions(self.register, self.engine)

@@ -28,6 +28,7 @@ KINDS = (  # what may say who had something, since and until when
     "vault",
     "datasets",
     "suppliers",
+    "systems",
     "identity.client.ended",
     "identity.person.ended",
 )

@@ -15,6 +15,7 @@ from keten.identity.model import Client, EndableRow, Person
 from keten.ledger.bound import BoundRow
 from keten.suppliers.mistakes import plain
 from keten.suppliers.model import Caseload, Contract, Grant, Organisation, Supplier
+from keten.systems.model import System
 
 DECLARED = "declared"
 CHANGED = "changed"
@@ -34,6 +35,7 @@ _LEFT_OUT = {
     "columns": "all of a table",
     "caseload": "anybody's records",
     "table": "files",
+    "source": "the vault",
     "breaker": "no limit",
 }
 _COUNTED = {DECLARED: "to declare", CHANGED: "to change", ENDED: "to end", KEPT_ENDED: "stay ended"}
@@ -43,7 +45,7 @@ _DONE = {DECLARED: "declared", CHANGED: "changed", ENDED: "ended", KEPT_ENDED: "
 class Change(msgspec.Struct, frozen=True):
     """What `apply` will do, or refuse to do, to one row.
 
-    kind: organisation, supplier, person, client, contract, dataset or grant; name: the estate's id.
+    kind: organisation, supplier, person, client, contract, system, dataset or grant; name: the estate's id.
     change: `DECLARED`, `CHANGED`, `ENDED` (no longer in the estate) or `KEPT_ENDED` (in it, but over for ever).
     email: the address to be sealed with the row, when it is new; never shown.
     """
@@ -174,12 +176,14 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
                 "countries": list(row.countries) or None,
                 "notify_within_hours": row.notify_within_hours,
             }
+        case System():
+            return {"name": row.title, "kind": row.kind, "owner": names.get(row.owner, row.owner)}
         case Dataset():
             return {
                 "owner": names.get(row.owner, row.owner),
                 "classification": row.classification,
                 "retention_days": row.retention_days,
-            } | _given(table=_table(row), breaker=_limit(row.breaker))
+            } | _given(source=_source(row, names), table=_table(row), breaker=_limit(row.breaker))
         case Grant():
             limits = [_limit(one) for one in row.limits]
             return {
@@ -214,6 +218,12 @@ def _table(row: Dataset) -> dict[str, Any] | None:
     if not row.columns:
         return None
     return {"key": row.key, "columns": ", ".join(f"{one.name} ({one.category})" for one in row.columns)}
+
+
+def _source(row: Dataset, names: Mapping[str, str]) -> dict[str, Any] | None:
+    if row.source is None:
+        return None
+    return {"system": names.get(row.source.system, row.source.system), "table": row.source.table}
 
 
 def _caseload(caseload: Caseload | None, names: Mapping[str, str]) -> dict[str, Any] | None:

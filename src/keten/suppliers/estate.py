@@ -90,6 +90,23 @@ class TableSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     columns: tuple[ColumnSpec, ...]
 
 
+class SourceSpec(TableSpec, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A dataset's `source:`: a table that stays in a system. table: its name there."""
+
+    system: str
+    table: str
+
+
+class SystemSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An item of `systems:`."""
+
+    id: str
+    name: str
+    kind: str
+    owner: str
+    line: int = 0
+
+
 class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An item of `datasets:`."""
 
@@ -99,7 +116,13 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     retention_days: int
     table: TableSpec | None = None
     breaker: BudgetSpec | None = None
+    source: SourceSpec | None = None
     line: int = 0
+
+    @property
+    def shape(self) -> TableSpec | None:
+        """The key and columns of a table, wherever it is; None: its content is files."""
+        return self.source or self.table
 
 
 class CaseloadSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -137,6 +160,7 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     people: tuple[PersonSpec, ...] = ()
     suppliers: tuple[SupplierSpec, ...] = ()
     contracts: tuple[ContractSpec, ...] = ()
+    systems: tuple[SystemSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
     grants: tuple[GrantSpec, ...] = ()
     file: str = "estate"

@@ -17,7 +17,7 @@ from keten.core.clock import SECOND
 from keten.core.errors import Corrupt, NotFound
 from keten.core.ids import new_id
 from keten.core.settings import duration
-from keten.datasets.model import Column, Dataset
+from keten.datasets.model import Column, Dataset, Source
 from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
 from keten.identity.model import Client, EndableRow, Person
@@ -32,11 +32,13 @@ from keten.suppliers.estate import (
     GrantSpec,
     PersonSpec,
     SupplierSpec,
+    SystemSpec,
 )
 from keten.suppliers.mistakes import Mistakes, shown
 from keten.suppliers.model import USUAL_EVERY, Caseload, Contract, Grant, Organisation, Supplier
 from keten.suppliers.moments import end_us, start_us, zone
 from keten.suppliers.rules import REFUSE, purpose_label
+from keten.systems.model import System
 
 R = TypeVar("R", bound=EndableRow)
 S = TypeVar("S", bound="_Spec")
@@ -49,7 +51,7 @@ class Present(Protocol):
         """The one row of the organisation; None before the first estate."""
 
     def each(self, word: str) -> Iterable[Any]:
-        """Every row of a kind (supplier, person, client, contract, dataset, grant), in any order, once."""
+        """Every row of a kind (supplier, person, client, contract, system, dataset, grant), in any order, once."""
 
 
 class Opener(Protocol):
@@ -132,6 +134,7 @@ class _Planner:
         self._kind("person", people, self._person, ("supplier",))
         self._kind("client", clients, self._client, ("supplier",))
         self._kind("contract", estate.contracts, self._contract, ("supplier",))
+        self._kind("system", estate.systems, self._system)
         self._kind("dataset", estate.datasets, self._dataset)
         self._kind("grant", estate.grants, self._grant, ("dataset", "contract", "form"))
         if self._refused:
@@ -279,10 +282,15 @@ class _Planner:
             owner=self.ids["person"][spec.owner],
             classification=spec.classification,
             retention_days=spec.retention_days,
-            key=spec.table.key if spec.table else "",
-            columns=tuple(Column(*msgspec.structs.astuple(one)) for one in spec.table.columns) if spec.table else (),
+            key=spec.shape.key if spec.shape else "",
+            columns=tuple(Column(*msgspec.structs.astuple(one)) for one in spec.shape.columns) if spec.shape else (),
             breaker=_limit(spec.breaker),
+            source=Source(self.ids["system"][spec.source.system], spec.source.table) if spec.source else None,
         )
+
+    def _system(self, spec: SystemSpec, row_id: str, _before: System | None) -> System:
+        owner = self.ids["person"][spec.owner]
+        return System(id=row_id, name=spec.id, title=spec.name, kind=spec.kind, owner=owner)
 
     def _grant(self, spec: GrantSpec, row_id: str, _before: Grant | None) -> Grant:
         clients = self.ids["client"]

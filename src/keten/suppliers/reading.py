@@ -21,7 +21,9 @@ from keten.suppliers.estate import (
     GrantSpec,
     OrganisationSpec,
     PersonSpec,
+    SourceSpec,
     SupplierSpec,
+    SystemSpec,
     TableSpec,
 )
 from keten.suppliers.mistakes import Mistakes, Place, plain, shown
@@ -36,6 +38,7 @@ _ESTATE = {
     "people": False,
     "suppliers": False,
     "contracts": False,
+    "systems": False,
     "datasets": False,
     "grants": False,
 }
@@ -69,8 +72,11 @@ _DATASET = {
     "classification": True,
     "retention_days": True,
     "table": False,
+    "source": False,
     "breaker": False,
 }
+_SYSTEM = {"id": True, "name": True, "kind": True, "owner": True}
+_SOURCE = {"system": True, "table": True, "key": True, "columns": True}
 _TABLE = {"key": True, "columns": True}
 _COLUMN = {"name": True, "category": True, "meaning": False}
 _CASELOAD = {"dataset": True, "column": True, "outside": True}
@@ -232,6 +238,7 @@ class _Reader:
             people=top.items("people", _PERSON, _person),
             suppliers=top.items("suppliers", _SUPPLIER, _supplier),
             contracts=top.items("contracts", _CONTRACT, _contract),
+            systems=top.items("systems", _SYSTEM, _system),
             datasets=top.items("datasets", _DATASET, _dataset),
             grants=top.items("grants", _GRANT, _grant),
             file=file,
@@ -296,8 +303,31 @@ def _dataset(item: _Item) -> DatasetSpec:
         classification=item.text("classification"),
         retention_days=item.number("retention_days"),
         table=_table(item),
+        source=_source(item),
         breaker=_budget(item, "breaker"),
         line=item.line,
+    )
+
+
+def _system(item: _Item) -> SystemSpec:
+    return SystemSpec(
+        id=item.text("id"),
+        name=item.text("name"),
+        kind=item.text("kind"),
+        owner=item.text("owner"),
+        line=item.line,
+    )
+
+
+def _source(item: _Item) -> SourceSpec | None:
+    source = item.item("source", _SOURCE)
+    if source is None:
+        return None
+    return SourceSpec(
+        system=source.text("system"),
+        table=source.text("table"),
+        key=source.text("key"),
+        columns=source.items("columns", _COLUMN, _column),
     )
 
 

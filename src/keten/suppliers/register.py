@@ -21,6 +21,8 @@ from keten.identity.rows import EndableRows, clients, people
 from keten.suppliers.cache import LeastRecent
 from keten.suppliers.model import Contract, Grant, Organisation, Supplier
 from keten.suppliers.rows import BY_WORD, contracts, grants, organisation, suppliers
+from keten.systems.model import System
+from keten.systems.rows import systems
 
 T = TypeVar("T")
 E = TypeVar("E", bound=EndableRow)
@@ -109,6 +111,10 @@ class Register:
         """The contract with this random id."""
         return self._one(contracts, row_id)
 
+    def system(self, row_id: str) -> System | None:
+        """The system with this random id."""
+        return self._one(systems, row_id)
+
     def dataset(self, row_id: str) -> Dataset | None:
         """The dataset with this random id."""
         return self._one(datasets, row_id)
@@ -118,7 +124,7 @@ class Register:
         return self._one(grants, row_id)
 
     def named(self, kind: str, name_or_id: str) -> EndableRow | None:
-        """A supplier, person, client, contract, dataset or grant by the estate's name or by random id.
+        """A supplier, person, client, contract, system, dataset or grant by the estate's name or by random id.
 
         `ValueError` for another kind. Not cached by name.
         """

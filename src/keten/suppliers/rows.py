@@ -11,6 +11,7 @@ from keten.identity.rows import EndableRows, Rows, clients, people
 from keten.ledger.model import Draft
 from keten.suppliers import entries, tables
 from keten.suppliers.model import Contract, Grant, Organisation, Supplier
+from keten.systems.rows import systems
 
 organisation = Rows(
     "organisation",
@@ -50,7 +51,7 @@ grants = EndableRows(
 
 # In the order in which rows refer to each other: what is named comes before what names it.
 BY_WORD: Mapping[str, EndableRows[Any]] = {
-    rows.word: rows for rows in (suppliers, people, clients, contracts, datasets, grants)
+    rows.word: rows for rows in (suppliers, people, clients, contracts, systems, datasets, grants)
 }
 _STOPS = (
     dict.fromkeys((rows.ended.name for rows in BY_WORD.values()), "revoked")

@@ -22,12 +22,15 @@ from keten.suppliers.estate import (
     Estate,
     GrantSpec,
     PersonSpec,
+    SourceSpec,
     SupplierSpec,
+    SystemSpec,
     TableSpec,
 )
 from keten.suppliers.mistakes import Mistakes, Place, shown
 from keten.suppliers.model import BUDGET_WINDOWS, FORMS, THEN, TIERS
 from keten.suppliers.moments import end_us, start_us, zone, zone_names
+from keten.systems.model import KINDS, lacks_schema
 
 ROLES = (
     "administrator",
@@ -109,6 +112,7 @@ class _Checker:
         self._keys: dict[str, Place] = {}
         self._places: dict[str, Place] = {}
         self._contracts: dict[str, ContractSpec] = {}
+        self._systems: dict[str, SystemSpec] = {}
         self._datasets: dict[str, Place] = {}
         self._tables: dict[str, TableSpec | None] = {}
 
@@ -124,6 +128,9 @@ class _Checker:
         seen: dict[str, Place] = {}
         for at, contract in enumerate(estate.contracts):
             self._contract(contract, ("contracts", at), seen)
+        named: dict[str, Place] = {}
+        for at, system in enumerate(estate.systems):
+            self._system(system, ("systems", at), named)
         for at, dataset in enumerate(estate.datasets):
             self._dataset(dataset, ("datasets", at))
         grants: dict[str, Place] = {}
@@ -227,19 +234,41 @@ class _Checker:
                 self._country(country, (*place, "countries", at))
         self._between(contract.notify_within_hours, 0, MAX_HOURS, (*place, "notify_within_hours"))
 
+    def _system(self, system: SystemSpec, place: Place, seen: dict[str, Place]) -> None:
+        self._own_id("system", system.id, place, seen)
+        self._systems.setdefault(system.id, system)
+        self._title(system.name, (*place, "name"))
+        self._one_of(system.kind, KINDS, (*place, "kind"), "kind")
+        self._owner(system.owner, (*place, "owner"))
+
+    def _owner(self, owner: str, place: Place) -> None:
+        if owner in self._people and owner not in self._own_people:
+            self._mistakes.add(place, "the owner must be one of the organisation's own people")
+        else:
+            self._known(owner, self._own_people, place, "person")
+
     def _dataset(self, dataset: DatasetSpec, place: Place) -> None:
         self._own_id("dataset", dataset.id, place, self._datasets)
-        if dataset.owner in self._people and dataset.owner not in self._own_people:
-            self._mistakes.add((*place, "owner"), "the owner must be one of the organisation's own people")
-        else:
-            self._known(dataset.owner, self._own_people, (*place, "owner"), "person")
+        self._owner(dataset.owner, (*place, "owner"))
         self._one_of(dataset.classification, CLASSIFICATIONS, (*place, "classification"), "classification")
         self._between(dataset.retention_days, 0, MAX_DAYS, (*place, "retention_days"))
         self._limit(dataset.breaker, (*place, "breaker"))
         self._stops(dataset.breaker, (*place, "breaker"))
-        self._tables.setdefault(dataset.id, dataset.table)
+        self._tables.setdefault(dataset.id, dataset.shape)
         if dataset.table is not None:
             self._table(dataset.table, (*place, "table"))
+        if dataset.source is not None:
+            self._source(dataset.source, (*place, "source"))
+            if dataset.table is not None:
+                self._mistakes.add((*place, "source"), "give a 'table' that is put, or a 'source', not both")
+
+    def _source(self, source: SourceSpec, place: Place) -> None:
+        self._known(source.system, self._systems, (*place, "system"), "system")
+        self._title(source.table, (*place, "table"))
+        system = self._systems.get(source.system)
+        if system is not None and lacks_schema(system.kind, source.table):
+            self._mistakes.add((*place, "table"), "a table of PostgreSQL is named with its schema: public.persons")
+        self._table(source, place)
 
     def _table(self, table: TableSpec, place: Place) -> None:
         names = tuple(column.name for column in table.columns)
@@ -342,7 +371,8 @@ class _Checker:
             self._no_lookup(grant, table, place)
             return
         if grant.dataset in self._tables and table is None:
-            self._mistakes.add((*place, "form"), f"dataset {shown(grant.dataset)} is no table: give it a 'table'")
+            public = f"dataset {shown(grant.dataset)} is no table: give it a 'table', or a 'source'"
+            self._mistakes.add((*place, "form"), public)
         if grant.columns is not None:
             self._some(grant.columns, (*place, "columns"), "all columns are meant")
             for at, name in enumerate(grant.columns):

@@ -117,7 +117,7 @@ def apply(
 
 
 def end(writing: Writing, kind: str, row_id: str, reason: str, actor: str) -> Ending:
-    """End one row for ever: a supplier, person, client, contract, dataset or grant, by random id.
+    """End one row for ever: a supplier, person, client, contract, system, dataset or grant, by random id.
 
     What depends on it is left as it is: a decision looks at each of the rows it needs. Ending twice is no error, and
     told apart. Raises `NotFound` ("absent"), `Invalid` ("kind", "reason"), `Corrupt` ("register-mismatch").

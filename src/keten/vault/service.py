@@ -41,6 +41,7 @@ __all__ = [
     "ids_where",
     "key_of",
     "keyless_objects",
+    "made_key",
     "object",
     "objects_of",
     "present_in",
@@ -199,9 +200,7 @@ def begin_put(  # noqa: PLR0913 - what an operator says of new content, each by 
     if taken is not None and _same(taken, digest, size):
         return Ready(taken.id, taken.storage, b"", unchanged=True)
     if dataset_key is None:  # 4
-        dataset_key = keys.new_dataset_key(dataset.id)
-        writing.connection.execute(insert(dataset_keys).values(dataset=dataset.id, wrapped=dataset_key))
-        writing.record(Draft(entries.KEY_MADE, actor, refs={"dataset": dataset.id}))
+        dataset_key = made_key(writing, keys, dataset.id, actor)
     object_id, storage = new_id(), new_id()  # 5
     key, wrapped = keys.new_content_key(dataset.id, dataset_key, object_id)
     put = Put(
@@ -366,6 +365,17 @@ def ids_where(
 def present_in(dataset: str) -> ColumnElement[bool]:
     """The condition on `objects` that they are present in a dataset."""
     return (objects.c.dataset == dataset) & (objects.c.state == "present")
+
+
+def made_key(writing: Writing, keys: Keys, dataset: str, actor: str) -> bytes:
+    """A dataset's key, wrapped; made, with its entry, when it never had one. Raises `Conflict` ("key-destroyed")."""
+    known = _dataset_key(writing.connection, dataset)
+    if known is not None:
+        return known
+    made = keys.new_dataset_key(dataset)
+    writing.connection.execute(insert(dataset_keys).values(dataset=dataset, wrapped=made))
+    writing.record(Draft(entries.KEY_MADE, actor, refs={"dataset": dataset}))
+    return made
 
 
 def destroy_dataset_key(

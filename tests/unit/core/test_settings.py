@@ -193,3 +193,35 @@ def test_a_ladder_that_means_nothing_is_refused(tmp_path: Path, text: str, named
 def test_the_watch_gives_the_worker_something_to_do(tmp_path: Path) -> None:
     assert load(tmp_path).has_work
     assert not load(tmp_path, "[watch]\nenabled = false").has_work
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('url = "mysql://db/x"', "begins with postgresql"),
+        ('url = "postgresql://x:secret@db/x"', "holds a password"),
+        ('url = "postgresql://db/x?password=secret"', "holds a password"),
+        ('url = "postgresql://[db/x"', "is no URL"),
+        ('url = "sqlite://host/x.db"', "sqlite:///FOLDER/FILE"),
+        ('url = "sqlite:"', "sqlite:///FOLDER/FILE"),
+        ('url = "sqlite:///x.db?mode=rw"', "sqlite:///FOLDER/FILE"),
+        ('url = "sqlite:///x.db"\npassword_file = "x"', "has no password"),
+        ('url = "sqlite:///x.db"\ntimeout = "1m"', "timeout is of 1s to 30s"),
+        ('url = "sqlite:///x.db"\ntimeout = "31s"', "timeout is of 1s to 30s"),
+        ('url = "sqlite:///x.db"\nconnections = 0', "connections is 1 to"),
+        ('url = "sqlite:///x.db"\nhost = "x"', "unknown field"),
+        ("timeout = '3s'", "missing required field"),
+    ],
+)
+def test_mistakes_about_systems(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        load(tmp_path, f"[systems.burgerzaken]\n{text}\n")
+    assert reason in refused.value.public
+    assert "secret" not in refused.value.public
+
+
+def test_where_a_system_is(tmp_path: Path) -> None:
+    found = load(tmp_path, '[systems.a]\nurl = "sqlite:a%20b.db"\n[systems.b]\nurl = "sqlite:///srv/b.db"\n').systems
+    assert found["a"].file(tmp_path) == tmp_path / "a b.db"
+    assert found["b"].file(tmp_path) == Path("/srv/b.db")
+    assert {one.kind for one in found.values()} == {"sqlite"}

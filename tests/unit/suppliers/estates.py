@@ -21,7 +21,9 @@ from keten.suppliers.estate import (
     GrantSpec,
     OrganisationSpec,
     PersonSpec,
+    SourceSpec,
     SupplierSpec,
+    SystemSpec,
     TableSpec,
 )
 from keten.suppliers.model import BUDGET_WINDOWS, TIERS
@@ -33,6 +35,7 @@ PURPOSES = ("election-cards", "rides", "storage.2026")
 # What makes a row what it is follows from its name, so that no estate is refused after another.
 CONTRACTS = {"vwo-1": "drukwerk", "vwo-2": "drukwerk", "vwo-3": "vervoer", "vwo-4": "archief"}
 DATASETS = {"voters": ("file", "intake"), "patients": ("lookup", "release")}  # and in which forms each is granted
+SYSTEMS = {"burgerzaken": "postgres", "archive": "sqlite"}
 COLUMNS = ("bsn", "name", "ward")
 GRANTS = {
     f"{dataset}-{contract}-{form}": (dataset, contract, form)
@@ -72,13 +75,16 @@ def estates(draw: st.DrawFn) -> Estate:
         for name in draw(st.permutations(["dpo", "archivist"]))
     )
     contracts = tuple(_contract(draw, name) for name in draw(some(CONTRACTS)) if CONTRACTS[name] in suppliers)
+    systems = tuple(
+        SystemSpec(id=name, name=draw(TITLES), kind=SYSTEMS[name], owner="dpo") for name in draw(some(SYSTEMS))
+    )
     datasets = tuple(
         DatasetSpec(
             id=name,
             owner=draw(st.sampled_from(["dpo", "archivist"])),
             classification=draw(st.sampled_from(CLASSIFICATIONS)),
             retention_days=draw(st.integers(0, 3650)),
-            table=_table(draw) if "lookup" in DATASETS[name] else None,
+            **(_where(draw, systems) if "lookup" in DATASETS[name] else {}),
             breaker=draw(st.none() | BUDGETS),
         )
         for name in draw(some(DATASETS))
@@ -102,6 +108,7 @@ def estates(draw: st.DrawFn) -> Estate:
         people=people,
         suppliers=specs,
         contracts=contracts,
+        systems=systems,
         datasets=datasets,
         grants=grants,
         file="estate.yaml",
@@ -124,6 +131,16 @@ def _supplier(draw: st.DrawFn, name: str) -> SupplierSpec:
         ),
         budget=draw(st.none() | BUDGETS),
     )
+
+
+def _where(draw: st.DrawFn, systems: tuple[SystemSpec, ...]) -> dict[str, Any]:
+    """A table that is put, or one that stays in a system."""
+    table = _table(draw)
+    if not systems or draw(st.booleans()):
+        return {"table": table}
+    system = draw(st.sampled_from(systems)).id
+    named = draw(st.sampled_from(["public.people", "app.People of 2026"]))
+    return {"source": SourceSpec(system=system, table=named, key=table.key, columns=table.columns)}
 
 
 def _table(draw: st.DrawFn) -> TableSpec:

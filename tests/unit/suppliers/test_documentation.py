@@ -36,7 +36,9 @@ def test_every_key_is_documented_and_bold_where_it_must_be_there() -> None:
         "people": reading._PERSON,
         "suppliers": reading._SUPPLIER,
         "contracts": reading._CONTRACT,
+        "systems": reading._SYSTEM,
         "datasets": reading._DATASET,
+        "source": reading._SOURCE,
         "table": reading._TABLE,
         "grants": reading._GRANT,
     }

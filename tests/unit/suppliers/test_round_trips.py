@@ -62,6 +62,7 @@ def rows_of(estate: Estate) -> set[Key]:
         | {("person", one.id) for one in people}
         | {("client", one.id) for one in clients}
         | {("contract", one.id) for one in estate.contracts}
+        | {("system", one.id) for one in estate.systems}
         | {("dataset", one.id) for one in estate.datasets}
         | {("grant", one.id) for one in estate.grants}
     )

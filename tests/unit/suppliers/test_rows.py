@@ -26,7 +26,7 @@ def test_every_kind_of_entry_is_registered(noun: str) -> None:
 
 
 def test_an_organisation_does_not_end() -> None:
-    assert set(BY_WORD) == {"supplier", "person", "client", "contract", "dataset", "grant"}
+    assert set(BY_WORD) == {"supplier", "person", "client", "contract", "system", "dataset", "grant"}
 
 
 def test_what_an_access_asks_is_found_by_an_index(instance: Instance) -> None:

@@ -77,7 +77,18 @@ def _accept(settings: Settings, output: Output) -> None:
 
 def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Every check. One that can't be carried out is a finding itself."""
-    from keten.cli.doctor import backups, content, database, erasure, exporting, files, ledger, network, watching
+    from keten.cli.doctor import (
+        backups,
+        content,
+        database,
+        erasure,
+        exporting,
+        files,
+        ledger,
+        network,
+        systems,
+        watching,
+    )
     from keten.cli.doctor.findings import Case, wrong
     from keten.cli.operator.keeping import connect
     from keten.cli.up.running import running
@@ -116,6 +127,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         erasure.waiting,
         erasure.over,
         exporting.destinations,
+        systems.tables,
         watching.on,
         watching.rules,
         watching.flows,

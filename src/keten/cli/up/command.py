@@ -41,7 +41,7 @@ def up(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Run an instance: keeper, gateway, console and worker, until SIGTERM or Ctrl-C. What dies is started again.
+    """Run an instance: keeper, gateway, console and whatever it needs, until SIGTERM or Ctrl-C. What dies starts again.
 
     Port 0 picks a free one. With --json, one line on stdout says that everything is ready, and where.
 
@@ -71,7 +71,7 @@ def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None
 
     1. One `up` per instance, and as its owner.
     2. The keeper, alone: commands that run one for themselves are waited for.
-    3. Gateway and console, and the worker where there is something for it to do; then the ready line.
+    3. Gateway and console, and worker and connector where there is something for them to do; then the ready line.
     4. Keep everything running; stop in order.
     """
     from keten.cli.locks import command_lock, up_lock
@@ -99,8 +99,9 @@ def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None
             supervisor.wait_ready(supervisor.add("keeper", lambda _known: ["--gateway", where.gateway]))  # 2
             commands.give_back()
             faces = _start_faces(supervisor, where)
-            worker = [supervisor.add("worker", lambda _known: [])] if settings.has_work else []
-            supervisor.wait_ready(*faces.values(), *worker)  # 3
+            others = [name for name, needed in _others(settings) if needed]
+            inside = [supervisor.add(name, lambda _known: []) for name in others]
+            supervisor.wait_ready(*faces.values(), *inside)  # 3
         except Stopped:
             return
         ready = _ready(settings, faces)
@@ -112,6 +113,11 @@ def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None
         write_state(paths, ready | {"pids": supervisor.pids})
         tell(ready)
         supervisor.run()  # 4
+
+
+def _others(settings: Settings) -> tuple[tuple[str, bool], ...]:
+    """The processes that face nobody outside, and whether there is anything for them to do."""
+    return ("worker", settings.has_work), ("connector", bool(settings.systems))
 
 
 def _start_faces(supervisor: Supervisor, where: Binds) -> dict[str, Service]:

@@ -1,4 +1,4 @@
-"""Runs the processes of one instance: keeper first, then gateway, console and worker; what dies is started again."""
+"""Runs the processes of one instance: keeper first, then the others; what dies is started again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 5.0
 STEADY_SECONDS = 10.0  # a process that ran so long starts from the first backoff again
 SLOW_SECONDS = 5.0  # after which it is said what is being waited for
-STOP_SECONDS = {"keeper": 20.0, "gateway": 10.0, "console": 5.0, "worker": 5.0}
+STOP_SECONDS = {"keeper": 20.0, "gateway": 10.0, "console": 5.0, "worker": 5.0, "connector": 5.0}
 FATAL = {"corrupt", "denied", "invalid"}  # categories of errors that starting again does not cure
 
 

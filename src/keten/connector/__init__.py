@@ -1,0 +1,1 @@
+"""The process that alone holds connections to the organisation's own databases, and reads single rows there."""

@@ -1,0 +1,1 @@
+"""Systems: databases of the organisation's own in which datasets live."""
