@@ -14,6 +14,7 @@ from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Key
 
 PART = 65_536
+LOST_SECONDS = 10.0
 
 
 class SftpFetcher(threading.Thread):
@@ -53,11 +54,21 @@ class SftpFetcher(threading.Thread):
                 for _part in range(4):
                     at = self._random.randrange(len(self._content) - PART)
                     file.seek(at)
-                    if file.read(PART) != self._content[at : at + PART]:
-                        self.wrong.append(f"SFTP: other bytes at {at}")
-                    self.reads += 1
+                    self._compare(file.read(PART), at, transport)
             if self.stop.wait(self._random.uniform(0.05, 0.3)):
                 return
+
+
+    def _compare(self, got: bytes, at: int, transport: paramiko.Transport) -> None:
+        """Raises `EOFError` for a read that a lost connection cut short: paramiko hands out what came until then."""
+        wanted = self._content[at : at + PART]
+        if len(got) < PART and wanted.startswith(got):
+            transport.join(LOST_SECONDS)
+            if not transport.is_active():
+                raise EOFError
+        if got != wanted:
+            self.wrong.append(f"SFTP: {len(got)} bytes at {at} are not the {PART} that are there")
+        self.reads += 1
 
 
 class Vanisher(threading.Thread):

@@ -18,7 +18,7 @@ GROWN_HANDLES = 8.0
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One look: resident bytes and open handles of a process at a second of the run."""
+    """One look at a process, at a second of the run: its own resident bytes (no mapped files), and open handles."""
 
     at: float
     pid: int
@@ -41,10 +41,12 @@ class Sampler(threading.Thread):
         """Until `stop`."""
         while not self.stop.wait(self._seconds):
             for name, pid in self._pids().items():
-                with suppress(OSError, IndexError):
-                    resident = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE
+                with suppress(OSError, ValueError):
+                    _size, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
                     handles = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-                    self.samples.setdefault(name, []).append(Sample(self._clock(), pid, resident, handles))
+                    self.samples.setdefault(name, []).append(
+                        Sample(self._clock(), pid, (int(resident) - int(shared)) * PAGE, handles)
+                    )
 
 
 def growing(name: str, samples: list[Sample]) -> list[str]:
