@@ -58,7 +58,6 @@ class SftpFetcher(threading.Thread):
             if self.stop.wait(self._random.uniform(0.05, 0.3)):
                 return
 
-
     def _compare(self, got: bytes, at: int, transport: paramiko.Transport) -> None:
         """Raises `EOFError` for a read that a lost connection cut short: paramiko hands out what came until then."""
         wanted = self._content[at : at + PART]
