@@ -18,7 +18,7 @@ from tests.browser.conftest import Demo
 
 pytestmark = pytest.mark.timeout(300)
 Scheme = Literal["light", "dark"]
-WAIT_MS = 60_000
+WAIT_MS = 150_000
 
 
 @contextmanager
