@@ -57,11 +57,7 @@ MARKER = "restore.json"
 _LOCK = f".{MARKER}.lock"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
-_WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
-    "systems": "system",
-    "datasets": "dataset",
-    "grants": "grant",
-}
+_WORDS = {rows.table_name: word for word, rows in BY_WORD.items()}
 
 
 class Wish(msgspec.Struct, frozen=True):
