@@ -76,8 +76,8 @@ def test_a_backup_that_is_killed_goes_on_where_its_content_was(town: Town, tmp_p
     assert again["ok"]
     assert again["kept"] >= 3
     assert again["kept"] + again["copied"] == FILES
-    states = {Path(one["folder"]).name: one["state"] for one in town.keten.run("backup", "--list")}
-    assert states == {Path(again["folder"]).name: "complete"}, "what was not finished is no backup, and forgotten"
+    (known,) = town.keten.run("backup", "--list")  # what was not finished is no backup, and forgotten
+    assert (known["folder"], known["state"], known["size"]) == (again["folder"], "complete", again["size"])
     assert restored(town, again["folder"], tmp_path / "yes").returncode == 0
 
 

@@ -14,6 +14,7 @@ from keten.core.errors import Corrupt, Invalid, NotFound
 from keten.ledger.merkle import leaf_hash
 from keten.ledger.model import Draft, Leaf
 from keten.ledger.notes import Verifier
+from keten.ledger.query import Filter, find
 from keten.ledger.prooffile import parse_proof, verify_proof
 from keten.ledger.succession import Predecessor
 from keten.ledger.writing import Writing
@@ -58,6 +59,18 @@ def forgotten(connection: Connection) -> list[Known]:
     """Every backup of which an operator said that it is gone, oldest first."""
     chosen = select(backups).where(backups.c.state == "forgotten").order_by(backups.c.made_us, backups.c.id)
     return [_known(row) for row in connection.execute(chosen).mappings()]
+
+
+def sizes(connection: Connection) -> dict[str, int]:
+    """How many entries each finished backup holds, by its id; the entries that were made while it began are among them.
+
+    Not `Known.size`: that is from where on what ends is carried to it.
+    """
+    found: dict[str, int] = {}
+    for entry in find(connection, Filter(kind=entries.FINISHED.name)):
+        if entry.payload is not None:
+            found[str(entry.payload.details["backup"])] = int(entry.payload.details["size"])
+    return found
 
 
 def one(connection: Connection, backup: str) -> Known:

@@ -106,8 +106,8 @@ class BackupVerbs:
 
     async def list(self, _connection: Connection, _body: Nothing) -> said.Backups:
         """Every backup that is known."""
-        found = await self._read(service.known)
-        return said.Backups(tuple(await asyncio.to_thread(lambda: [_info(one) for one in found])))
+        found, sizes = await self._read(lambda reading: (service.known(reading), service.sizes(reading)))
+        return said.Backups(tuple(await asyncio.to_thread(lambda: [_info(one, sizes) for one in found])))
 
     async def forget(self, connection: Connection, body: said.BackupOf) -> Recorded:
         """A backup is gone, an operator says."""
@@ -196,11 +196,10 @@ def _unfinished(reading: Reading, target: Path) -> list[Known]:
     return [one for one in begun if not one.place.manifest.exists()]
 
 
-def _info(known: Known) -> said.BackupInfo:
+def _info(known: Known, sizes: dict[str, int]) -> said.BackupInfo:
     reachable = known.place.manifest.is_file() if known.state == "complete" else Path(known.folder).is_dir()
-    return said.BackupInfo(
-        known.id, known.folder, known.recipients, known.made_us, known.size, known.state, reachable
-    )
+    size = sizes.get(known.id, known.size)
+    return said.BackupInfo(known.id, known.folder, known.recipients, known.made_us, size, known.state, reachable)
 
 
 def _live(reading: Reading) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keten.cli import exits
+from keten.cli.operator.outside import content_of
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
@@ -230,7 +231,7 @@ def recover(
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
-    texts = tuple(path.read_bytes()[: 2 << 20].decode("utf-8", "replace") for path in proofs)
+    texts = tuple(content_of(path).decode("utf-8", "replace") for path in proofs)
     with keeper(settings) as client:
         found = client.call("backup.recover", Recover(texts), Recoveries).proofs
     output.result(
