@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -183,6 +185,29 @@ def test_a_witness_that_never_comes_to_an_end(town: Town) -> None:
     town.answer = None
     assert heard(town.ask(3, 0))[0] == "refused"
     assert len(town.asked) < 10
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_one_that_answers_byte_by_byte(first: bytes, scheme: str) -> None:
+    """Each byte comes within a socket's own limit; all of them never would."""
+    over = threading.Event()
+
+    def trickle(listening: socket.socket) -> None:
+        with listening.accept()[0] as connected, contextlib.suppress(OSError):
+            connected.sendall(first)
+            while not over.wait(0.02):
+                connected.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=trickle, args=(listening,), daemon=True)
+        serving.start()
+        try:
+            with pytest.raises(Unavailable, match="does not answer"):
+                post(f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/", b"", "text/plain", tls(None), 0.5)
+        finally:
+            over.set()
+            serving.join(20)
 
 
 def test_nobody_there(town: Town) -> None:
