@@ -168,11 +168,13 @@ def test_the_whole_story(story: Story) -> None:
     assert "--accept-successor" in refused.stderr
     missing = [one["id"] for one in said["old"][size:] if one["kind"] == "exchange.object.opened"]
     assert missing[-1] in refused.stderr or len(missing) > 1
-    confirmed = keten.run("restore", "--confirm")
+    asked = keten.command("restore", "--confirm")  # not on a terminal: it shows what will be live, and does nothing
+    assert (asked.returncode, "say --yes" in asked.stderr, PRINTER in asked.stderr) == (2, True, True), asked.stderr
+    confirmed = keten.run("restore", "--confirm", "--yes")
     assert confirmed["confirmed"]
     assert CARRIER not in confirmed["live"]["client"]
     assert PRINTER in confirmed["live"]["client"]
-    assert keten.run("restore", "--confirm")["confirmed"] is False
+    assert keten.run("restore", "--confirm", "--yes")["confirmed"] is False
 
     # No entry of before the backup's head is lost, and none of those acknowledged to a caller.
     now = story.entries()
@@ -209,7 +211,7 @@ def test_the_whole_story(story: Story) -> None:
 def test_every_file_of_the_backup_is_there_and_equal(story: Story) -> None:
     """The carrier may not fetch any more; what it had is still the organisation's, whole."""
     keten = story.town.keten
-    keten.run("restore", "--confirm")
+    keten.run("restore", "--confirm", "--yes")
     verified = keten.run("ledger", "verify")
     assert verified["ok"]
     class Framing(msgspec.Struct, frozen=True):
@@ -258,7 +260,7 @@ def test_the_auditor_follows_the_chain_across(story: Story) -> None:
 
 def test_a_supplier_goes_on_knowingly_and_brings_back_what_was_lost(story: Story) -> None:
     keten = story.town.keten
-    keten.run("restore", "--confirm")
+    keten.run("restore", "--confirm", "--yes")
     listed = story.supplier("ls")
     assert listed.returncode == 0, listed.stderr
     name = next(one["path"] for one in json.loads(listed.stdout) if one["path"].endswith("/streets.csv"))

@@ -69,6 +69,9 @@ def restore(
     despite: Annotated[
         bool, typer.Option("--despite", help="With --confirm: also when a witness or such a file contradicts it.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With --confirm: do not ask; needed where there is no terminal.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make an instance again from a backup, in a new folder. It serves nobody until you said --confirm.
@@ -85,10 +88,10 @@ def restore(
     if confirm:
         if backup is not None:
             raise Invalid("options", "--confirm is about the instance: it goes without a backup.")
-        _confirm(surroundings.instance(home), output, seen or [], despite=despite)
+        _confirm(surroundings.instance(home), output, seen or [], despite=despite, yes=yes)
         return
-    if seen or despite:
-        raise Invalid("options", "--seen and --despite go with --confirm.")
+    if seen or despite or yes:
+        raise Invalid("options", "--seen, --despite and --yes go with --confirm.")
     if backup is None:
         raise Invalid("no-backup", "Say which backup: keten restore DIR/STAMP.")
     from keten.backup.age import identities
@@ -167,8 +170,8 @@ def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None
         raise typer.Exit(exits.NO)
 
 
-def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: bool) -> None:
-    """Show what will be live and what outsiders know, then let it serve; on a terminal, after a question."""
+def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: bool, yes: bool) -> None:
+    """Show what will be live and what outsiders know, ask, and then let it serve. `yes`: do not ask."""
     import sys
 
     from keten.cli.operator.keeping import keeper
@@ -190,7 +193,10 @@ def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: b
                 "It serves nobody yet: what outsiders signed contradicts the backup. Somebody forked the ledger, or "
                 "changed the backup. Find out first; to let it serve all the same, add --despite.",
             )
-        if planned.needed and sys.stdin.isatty() and sys.stderr.isatty():
+        if planned.needed and not yes:
+            if not (sys.stdin.isatty() and sys.stderr.isatty()):
+                public = "It serves nobody yet. It is asked on a terminal whether it may; elsewhere say --yes."
+                raise Invalid("not-confirmed", public)
             sys.stderr.write("End first what must not be live (keten revoke …). Let it serve? Type yes: ")
             sys.stderr.flush()
             if sys.stdin.readline().strip() != "yes":
