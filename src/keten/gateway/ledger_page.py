@@ -52,8 +52,8 @@ _WORDS = {
         "key_word": "Verifier key",
         "files_word": "Files",
         "before_word": "Goes on from",
-        "before": "The logs before this one, each signing for the next: {file}. Whoever kept a checkpoint of one of them "
-        "checks with it that this log begins with what it signed.",
+        "before": "The logs before this one, each signing for the next: {file}. Whoever kept a checkpoint of one of "
+        "them checks with it that this log begins with what it signed.",
         "become": "How to become a witness of this log",
         "how": "A witness cosigns each new head of the log, once it has verified that the log only grew "
         '(<a href="https://c2sp.org/tlog-witness">c2sp.org/tlog-witness</a>, <code>POST add-checkpoint</code>). Any '
@@ -75,8 +75,8 @@ _WORDS = {
         "key_word": "Controlesleutel",
         "files_word": "Bestanden",
         "before_word": "Gaat verder op",
-        "before": "De logboeken hiervoor, die elk voor het volgende getekend hebben: {file}. Wie een controlepunt van een "
-        "ervan bewaarde, gaat daarmee na dat dit logboek begint met wat daarin ondertekend is.",
+        "before": "De logboeken hiervoor, die elk voor het volgende getekend hebben: {file}. Wie een controlepunt "
+        "van een ervan bewaarde, gaat daarmee na dat dit logboek begint met wat daarin ondertekend is.",
         "become": "Getuige worden van dit logboek",
         "how": "Een getuige ondertekent elk nieuw hoofd van het logboek mee, nadat hij heeft gecontroleerd dat het "
         'logboek alleen gegroeid is (<a href="https://c2sp.org/tlog-witness">c2sp.org/tlog-witness</a>, <code>POST '

@@ -101,9 +101,7 @@ def require_approvable(
         )
 
 
-def approve(
-    writing: Writing, request_id: str, operator: Operator, approvers: int, named: Container[int]
-) -> Request:
+def approve(writing: Writing, request_id: str, operator: Operator, approvers: int, named: Container[int]) -> Request:
     """Approve a request; from here on it is carried out, whatever happens. Raises as `require_approvable` and `get`."""
     request = get(writing.connection, request_id)
     require_approvable(request, operator, approvers, named, writing.time_us)

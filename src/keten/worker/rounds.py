@@ -94,7 +94,7 @@ class Rounds:
     # ---- witnesses -------------------------------------------------------------------------------------------
 
     def _witness(self, client: KeeperClient, policy: Policy, checkpoint: Checkpoint, state: OutsideState) -> None:
-        """Ask every witness that has something new to sign, all at once, and bring to the keeper what each says, as it comes."""
+        """Ask every witness that has something new to sign, all at once; the keeper gets what each says as it comes."""
         due = [one for one in policy.witnesses if one.url and self._is_due(one, checkpoint, state)]
         if not due:
             return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keten.cli import exits
-from keten.cli.operator.outside import content_of
+from keten.cli.operator.outside import content_of, keep_evidence
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
@@ -227,12 +227,14 @@ def recover(
     """Record that entries existed which were lost with the ledger before this one, from proofs that others kept.
 
     A proof is a tlog-proof file with its leaf, as 'keten get' keeps for the supplier's own entries, or 'keten ledger
-    prove' made. Exit code 1 when one does not hold, or is not of a ledger that this one goes on from.
+    prove' made. Exit code 1 when one does not hold, or is not of a ledger that this one goes on from; 4 when one is of
+    another history than the one that goes on here: evidence of that is written to ./keten-evidence.
 
     Example: keten ledger recover from-drukwerk/*.tlog-proof
     """
     from keten.cli.operator.keeping import keeper
     from keten.keeper.backup_protocol import Recover, Recoveries
+    from keten.ledger.evidence import decode
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
@@ -240,6 +242,7 @@ def recover(
     texts = tuple(content_of(path).decode("utf-8", "replace") for path in proofs)
     with keeper(settings) as client:
         found = client.call("backup.recover", Recover(texts), Recoveries).proofs
+    kept = [keep_evidence(decode(one.evidence.encode())) if one.evidence else None for one in found]
     output.result(
         [
             {
@@ -250,17 +253,20 @@ def recover(
                 "already": one.already,
                 "lost": one.lost,
                 "wrong": one.wrong or None,
+                "evidence": evidence and str(evidence),
             }
-            for path, one in zip(proofs, found, strict=True)
+            for path, one, evidence in zip(proofs, found, kept, strict=True)
         ]
     )
-    for path, one in zip(proofs, found, strict=True):
+    for path, one, evidence in zip(proofs, found, kept, strict=True):
         if one.wrong:
-            output.line(f"✗ {path}: {one.wrong}")
+            output.line(f"✗ {path}: {one.wrong}{f'; evidence is in {evidence}' if evidence else ''}")
         elif not one.lost:
             output.line(f"{path}: entry {one.index} is in this ledger: it was not lost.")
         else:
             what = "known before" if one.already else f"entry {one.entry} says so"
             output.line(f"{path}: entry {one.index} existed; {what}.")
+    if any(kept):
+        raise typer.Exit(exits.CORRUPT)
     if any(one.wrong for one in found):
         raise typer.Exit(exits.NO)
