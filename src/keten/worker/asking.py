@@ -63,8 +63,8 @@ def post(url: str, body: bytes, kind: str, context: ssl.SSLContext, seconds: flo
         with _ended(connection.sock, until):
             headers = {"Content-Type": kind, "User-Agent": f"keten/{__version__}"}
             connection.request("POST", parts.path or "/", body, headers)
-            response = connection.getresponse()
-            content = response.read(MAX_ANSWER + 1)
+            with connection.getresponse() as response:
+                content = response.read(MAX_ANSWER + 1)
         if time.monotonic() >= until:
             raise TimeoutError(f"no whole answer within {seconds:.0f} s")
         if len(content) > MAX_ANSWER:
