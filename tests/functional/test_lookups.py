@@ -45,6 +45,9 @@ def test_one_record_of_the_granted_columns(office: Office) -> None:
     details = entry["details"]
     assert (details["asked"], details["found"], details["missed"], details["charged"]) == (1, 1, 0, 1)
     assert details["records"] == ROWS
+    (hour, spent, ten), (month, as_much, forty) = details["used"]
+    assert (hour, ten, month, forty) == ("hour", 10, "month", 40)
+    assert spent == as_much >= 1
     shown = json.dumps(entry)
     assert "Naam 7" not in shown
     assert key(7) not in shown

@@ -135,7 +135,9 @@ def test_a_budget_is_the_most_that_leaves(fresh_town: Town) -> None:
     by_name = {found["name"]: found["id"] for found in printer.shares()[0]["objects"]}
     assert printer.get(f"/v1/objects/{by_name['voters.csv']}").status == 200  # 20,000 of 25,000
     assert printer.get(f"/v1/objects/{by_name['voters.csv']}").status == 200, "again costs nothing"
-    assert printer.get(f"/v1/objects/{by_name['more.csv']}").status == 404, "6,000 do not fit in 5,000: refused whole"
+    refused_whole = printer.get(f"/v1/objects/{by_name['more.csv']}")
+    assert refused_whole.status == 429, "6,000 do not fit in 5,000: refused whole"
+    assert (refused_whole.json()["code"], refused_whole.json()["left"]) == ("budget-spent", "5000")
     refused = town.keten.command("ledger", "show", "--json", "--kind", "exchange.object.refused").stdout
     assert [json.loads(line)["reasons"] for line in refused.splitlines()] == [["budget-spent"]]
     assert town.keten.command("ledger", "verify").returncode == 0

@@ -41,6 +41,7 @@ KINDS = {
 ROUTING = ("Route", "Mount", "Router", "WebSocketRoute")
 # Methods of the library that no packet of a client calls: they format what others return.
 NO_OPERATIONS = {"convert_attrs", "format_group", "format_longname", "format_user", "map_path", "reverse_map_path"}
+OF_TABLES = {"lookup", "more"}  # these have tests of their own
 NEEDS_NO_PROOF = {"metadata", "openapi", "ledger", "health"}
 
 
@@ -92,7 +93,7 @@ def test_every_verb_of_an_operation_is_the_keepers() -> None:
     assert all(verb in GATEWAY_VERBS if verb else why for verb, why in verbs)
 
 
-@pytest.mark.parametrize("operation", [one for one in HTTPS if one.name != "lookup"], ids=lambda one: one.name)
+@pytest.mark.parametrize("operation", [one for one in HTTPS if one.name not in OF_TABLES], ids=lambda one: one.name)
 def test_https(town: Town, operation: HttpsOperation) -> None:
     printer = town.printer()
     (share,) = printer.shares()
@@ -149,6 +150,30 @@ def test_lookup(office: Office, method: str) -> None:
     assert answer.json()["records"] == [{"name": "Naam 5", "phone": "0600000005"}]
     (entry,) = [one for one in office.entries() if one["id"] == answer.headers["keten-entry"]]  # entry
     assert (entry["kind"], entry["actor"]) == ("exchange.lookup.answered", printer.client_id)
+    assert (entry["outcome"], entry["details"]["policies"]) == ("allow", ["lookup-grant"])  # decision
+
+
+@pytest.mark.parametrize("method", next(one.methods for one in HTTPS if one.name == "more"))
+def test_more(office: Office, method: str) -> None:
+    """Asking for more, and hearing what is left: no key, and nothing of the data."""
+    printer = office.town.printer()
+    (share,) = [one for one in printer.shares() if one["form"] == "lookup"]
+    path = f"/v1/shares/{share['id']}/more"
+    body, extra = b"", dict[str, str]()
+    if method == "POST":
+        body, extra = json.dumps({"records": 1, "why": "x"}).encode(), {"Content-Type": "application/json"}
+    stranger = office.town.system(PRINTER, office.town.carrier_key)
+    assert stranger.ask(method, path, extra, body).status == 401  # proof
+    stranger.token = printer.token
+    assert stranger.ask(method, path, stranger.authorised(method, path, extra), body).status == 401
+    answer = printer.ask(method, path, printer.authorised(method, path, extra), body)
+    if answer.status == 401:
+        printer.nonce = answer.headers["dpop-nonce"]
+        answer = printer.ask(method, path, printer.authorised(method, path, extra), body)
+    assert answer.json()["budget"]
+    (entry,) = [one for one in office.entries() if one["id"] == answer.headers["keten-entry"]]  # entry
+    kind = "budgets.more.asked" if method == "POST" else "budgets.more.told"
+    assert (entry["kind"], entry["actor"]) == (kind, printer.client_id)
     assert (entry["outcome"], entry["details"]["policies"]) == ("allow", ["lookup-grant"])  # decision
 
 

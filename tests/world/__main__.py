@@ -9,17 +9,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
 
+from keten.core.settings import Watch
+from keten.drills.peers import baselines
+from keten.watch.ladder import Ladder
 from tests.world.families import held_out, tuned
 from tests.world.figures import figures
 from tests.world.judging import RESPONSE_US, Step, judge, nothing
-from tests.world.peers import baselines
 from tests.world.report import markdown
 from tests.world.shape import Size
 from tests.world.stream import World
@@ -60,10 +63,27 @@ def progress(days: int) -> Callable[[int, int], None]:
     def tell(number: int, events: int) -> None:
         if sys.stderr.isatty() or number % 10 == 0:
             end = "\r" if sys.stderr.isatty() else "\n"
-            far = f"day {number} of {days}, {events:,} events, {time.monotonic() - began:.0f} s"
+            passed = time.monotonic() - began
+            left = passed / number * (days - number) if number else 0.0
+            far = f"day {number} of {days}, {events:,} events, {passed:.0f} s, about {left:.0f} s to go"
             print(far, end=end, file=sys.stderr, flush=True)
 
     return tell
+
+
+def made(asked: argparse.Namespace) -> dict[str, object]:
+    """When the figures were made, by which command, and what it took. Memory holds a day and what watchers know."""
+    words = [
+        f"--{name} {value}"
+        for name in ("principals", "days", "seed", "first", "families", "prevalence", "detectors")
+        if (value := getattr(asked, name)) is not None
+    ]
+    return {
+        "on": datetime.now(UTC).date().isoformat(),
+        "command": " ".join(["python -m tests.world", *words]),
+        "seconds": round(time.process_time()),
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,6 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--prevalence", type=float, default=1e-4, help="share of principal-days under attack")
     parser.add_argument("--delay", type=float, default=RESPONSE_US / 1e6, help="seconds from a signal to the stop")
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there as well")
     parser.add_argument("--json", action="store_true", help="print the figures instead of the report")
     asked = parser.parse_args(arguments)
     try:
@@ -87,13 +108,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 3
     families = FAMILIES[asked.families]
     world = World(Size(asked.principals, asked.days, asked.seed, asked.first), families, asked.prevalence)
-    census, judges = judge(world, watching, progress(asked.days), int(asked.delay * 1e6))
-    found = figures(world, families, census, judges)
+    ladder = {"keten": Ladder(Watch()).wanted}
+    census, judges = judge(world, watching, progress(asked.days), int(asked.delay * 1e6), ladder)
+    found = figures(world, families, census, judges) | {"made": made(asked)}
     text = markdown(found)
     asked.out.mkdir(parents=True, exist_ok=True)
     name = f"{asked.principals}-{asked.days}-{asked.seed}-{asked.families}-{asked.detectors}"
     (asked.out / f"{name}.md").write_text(text, encoding="utf-8")
     (asked.out / f"{name}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    if asked.report is not None:
+        asked.report.write_text(text, encoding="utf-8")
     print(json.dumps(found) if asked.json else text)
     return 0
 

@@ -6,12 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from keten.watch.model import Event, Signal
+from keten.watch.model import STOPPING, Event, Response, Severity, Signal
 from tests.world.acts import Campaign
-from tests.world.days import SECOND, day
+from tests.world.days import DAY, SECOND, day
 from tests.world.stream import Seen, World
 
 Step = Callable[[Event], Sequence[Signal]]
+Responding = Callable[[str, Severity], Response]
 DISTURBING = frozenset({"medium", "high"})
 ORDINARY = "ordinary"
 NAMED = "named-by-strangers"
@@ -23,6 +24,9 @@ class Taken:
     """What a campaign got away with under one watcher.
 
     out, before: records in all, and without the last event. at_alert: before the first alert; None: there was none.
+    stopped: login → when. until: login → when one stopped by a step-up alone may go on. signs_in: logins with which the
+    thief signed in, and can again. riding: login → the day on which it was
+    used last.
     """
 
     campaign: Campaign
@@ -35,6 +39,9 @@ class Taken:
     stop_us: int = 0
     stop_by: str = ""
     stopped: dict[int, int] = field(default_factory=dict)
+    until: dict[int, int] = field(default_factory=dict)
+    signs_in: set[int] = field(default_factory=set)
+    riding: dict[int, int] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -53,10 +60,23 @@ class Disturbed:
 
 
 class Judge:
-    """One watcher on the stream. `delay_us`: from its signal until the account is stopped."""
+    """One watcher on the stream. `delay_us`: from its signal until the account is stopped.
 
-    def __init__(self, name: str, step: Step, world: World, delay_us: int = RESPONSE_US) -> None:
+    response: what the watcher does about a signal, where it is known; otherwise `high` stops. After a step-up the
+    honest sign in anew. A thief with the key does as well; one who only took over a session has lost it, until the
+    next day, on which he may have another.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Step,
+        world: World,
+        delay_us: int = RESPONSE_US,
+        response: Responding | None = None,
+    ) -> None:
         self.name = name
+        self._response = response or _by_severity
         self.delay_us = delay_us
         self.taken = {campaign.number: Taken(campaign) for campaign in world.campaigns}
         self.detectors: defaultdict[str, Disturbed] = defaultdict(Disturbed)
@@ -74,10 +94,16 @@ class Judge:
                 self._heard(signal, event, None, census)
             return
         taken = self.taken[number]
+        if event.what == "sign-in" and event.allowed:
+            taken.signs_in.add(who)
+        if who in taken.until and (who in taken.signs_in or taken.until[who] < event.time_us):
+            del taken.until[who]
+            taken.stopped.pop(who)
         stop = taken.stopped.get(who)
         if stop is not None and event.time_us >= stop:
             return
         taken.first_us = taken.first_us or event.time_us
+        taken.riding[who] = event.time_us - event.time_us % DAY
         taken.before = taken.out
         taken.out += event.records
         for signal in self._step(event):
@@ -107,9 +133,17 @@ class Judge:
             taken.alert_us, taken.alert_by = signal.time_us, signal.detector
             earlier = census.acting == taken.campaign.number and signal.time_us < event.time_us
             taken.at_alert = taken.before if earlier else taken.out
-        if signal.severity == "high" and who >= 0 and who not in taken.stopped:
-            taken.stopped[who] = signal.time_us + self.delay_us
-            taken.stop_us, taken.stop_by = signal.time_us + self.delay_us, signal.detector
+        response = self._response(signal.detector, signal.severity)
+        rides = who not in taken.signs_in and signal.time_us - taken.riding.get(who, -DAY) < DAY
+        stops = response in STOPPING or (response == "step-up" and rides)
+        if not stops or who < 0 or (who in taken.stopped and who not in taken.until):
+            return
+        if response in STOPPING:
+            taken.until.pop(who, None)
+        else:
+            taken.until[who] = signal.time_us - signal.time_us % DAY + DAY
+        taken.stopped.setdefault(who, signal.time_us + self.delay_us)
+        taken.stop_us, taken.stop_by = signal.time_us + self.delay_us, signal.detector
 
     def _disturbs(self, signal: Signal, who: int, census: Census) -> None:
         entry = self.detectors[signal.detector]
@@ -190,12 +224,21 @@ def entitled(world: World, campaign: Campaign) -> int:
     return total
 
 
+def _by_severity(_detector: str, severity: Severity) -> Response:
+    return "suspend" if severity == "high" else "alert"
+
+
 def judge(
-    world: World, watchers: Mapping[str, Step], progress: Callable[[int, int], None], delay_us: int = RESPONSE_US
+    world: World,
+    watchers: Mapping[str, Step],
+    progress: Callable[[int, int], None],
+    delay_us: int = RESPONSE_US,
+    responses: Mapping[str, Responding] | None = None,
 ) -> tuple[Census, list[Judge]]:
-    """Run the stream past all watchers. progress: called with day and events, once a day."""
+    """Run the stream past all watchers. progress: called with day and events, once a day. responses: by watcher."""
     census = Census(world)
-    judges = [Judge(name, step, world, delay_us) for name, step in watchers.items()]
+    known = responses or {}
+    judges = [Judge(name, step, world, delay_us, known.get(name)) for name, step in watchers.items()]
     _run(world, census, judges, progress)
     return census, judges
 

@@ -12,10 +12,24 @@ HEAD = """# The watch in a made-up world
 """
 
 
+WINNING = (
+    "A campaign that got at least half of what the owners' budgets allow in its days has won. In each cell: how many "
+    "won; what all of them got of what they get when nobody watches; records out, median / most."
+)
+DISTURBED = (
+    "Honest principal-days with a signal of severity medium or high (and their share of the class's days); those of "
+    "them with severity high, which suspends."
+)
+
+
 def markdown(found: Figures) -> str:
     """The report."""
     watchers = found["watchers"]
-    parts = [HEAD, _world(found), "## Watchers", _summary(watchers)]
+    parts = [HEAD, _made(found), _world(found), "## Watchers", _summary(watchers)]
+    if watchers[0]["families"]:
+        parts += ["## Which attacks win, and what they take", WINNING, _side_by_side(watchers), _winners(watchers)]
+    if len(watchers) > 1:
+        parts += ["## Honest surprises, side by side", DISTURBED, _disturbed(found, watchers[1:])]
     for one in watchers:
         if one["families"]:
             parts += [f"## Thieves, under {one['name']}", _families(one)]
@@ -24,13 +38,69 @@ def markdown(found: Figures) -> str:
     for one in watchers:
         if one["worst"]:
             parts += [f"## What most was taken, under {one['name']}", _worst(one)]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *(f"| {' | '.join(str(cell) for cell in row)} |" for row in rows)])
+
+
+def _made(found: Figures) -> str:
+    """When and how, where the command said so."""
+    made = found.get("made")
+    if made is None:
+        return ""
+    return (
+        f"Made on {made['on']} by `{made['command']}`, in {made['seconds']:,} s of processor time and "
+        f"{made['megabytes']:,} MB of memory."
+    )
+
+
+def _side_by_side(watchers: Sequence[Figures]) -> str:
+    head = ("Family", "Campaigns", *(one["name"] for one in watchers))
+    rows = [
+        (family["code"], family["campaigns"], *(_won(one["families"][place]) for one in watchers))
+        for place, family in enumerate(watchers[0]["families"])
+    ]
+    return table(head, rows)
+
+
+def _winners(watchers: Sequence[Figures]) -> str:
+    lines = []
+    for one in watchers:
+        won = [(family["campaigns"] - family["half"], family) for family in one["families"]]
+        named = ", ".join(
+            f"{family['code']} {count} of {family['campaigns']}"
+            for count, family in sorted(won, key=lambda each: -each[0] / each[1]["campaigns"])
+            if count
+        )
+        total = sum(count for count, _family in won)
+        lines.append(f"- {one['name']}: {total} of {one['half']['of']} won{': ' if named else ''}{named}")
+    return "\n".join(lines)
+
+
+def _won(family: Figures) -> str:
+    """How many campaigns got at least half of their budget, and what share of what budgets alone give they all got."""
+    won = family["campaigns"] - family["half"]
+    return f"{won} won; {family['share']:.0%}; {family['out']['median']:,} / {family['out']['max']:,}"
+
+
+def _disturbed(found: Figures, watchers: Sequence[Figures]) -> str:
+    head = ("Class", "Principal-days", *(one["name"] for one in watchers))
+    rows = [
+        (code, f"{count:,}", *(_both(one["classes"][code]) for one in watchers))
+        for code, count in found["honest"]["by_class"].items()
+        if count
+    ]
+    total = ("all", f"{found['honest']['principal_days']:,}", *(_both(one) for one in watchers))
+    return table(head, [*rows, total])
+
+
+def _both(rates: Figures) -> str:
+    disturbed, suspended = rates["disturbed"]["found"], rates["suspended"]["found"]
+    return f"{disturbed:,} ({rates['disturbed']['rate']:.1e}); {suspended:,}" if disturbed else "0"
 
 
 def _world(found: Figures) -> str:

@@ -91,6 +91,12 @@ class Account:
         self.spent_month += records
         return True
 
+    def used(self, day: int, month: int) -> tuple[int, int]:
+        """How full a day's and a month's budget are, in thousandths, as an entry says it."""
+        spent_day = self.spent_day if day == self.day else 0
+        spent_month = self.spent_month if month == self.month else 0
+        return 1000 * spent_day // self.day_budget, 1000 * spent_month // self.month_budget
+
 
 @dataclass(slots=True)
 class Dataset:

@@ -134,6 +134,9 @@ class World:
                 allowed, reasons, records, missed, near, outside, size = False, SPENT, 0, 0, 0, 0, 0
             else:
                 origin.refusals = 0
+        used_day = used_long = 0
+        if allowed and what in {"lookup", "open"}:
+            used_day, used_long = origin.account.used(self.today.day.number, self.today.day.month)
         if odd is not None:
             at -= odd.late_us
         return Seen(
@@ -163,6 +166,8 @@ class World:
                 key=origin.key,
                 dataset_records=origin.dataset_records,
                 contract_ends_us=origin.contract_ends_us,
+                used_day=used_day,
+                used_long=used_long,
             ),
             origin.who,
             origin.campaign,

@@ -11,7 +11,7 @@ import pytest
 
 from keten.watch.model import Event, Severity, Signal
 from tests.world.__main__ import main
-from tests.world.days import MINUTE
+from tests.world.days import DAY, MINUTE
 from tests.world.families import held_out, tuned
 from tests.world.figures import classes, figures
 from tests.world.judging import Census, Judge, Step, entitled, judge, nothing
@@ -131,6 +131,23 @@ def test_each_login_of_a_campaign_is_stopped_for_itself() -> None:
     assert one.taken[ten.number].out < taken.out
 
 
+def test_a_step_up_ends_a_stolen_session_and_no_stolen_key(world: World, released: dict[int, int]) -> None:
+    crier = on(lambda event: event.records > 0, "medium")
+    _, (one,) = judge(world, {"one": crier}, silent, 0, {"one": lambda _detector, _severity: "step-up"})
+    assert {number: taken.out for number, taken in one.taken.items()} == released, "all of these thieves have a key"
+    silently = World(SIZE, tuned, 1e-3)
+    thief = next(one for one in silently.campaigns if one.family == "new-key" and one.last > one.first)
+    for sessions in thief.sessions.values():
+        for session in sessions:
+            session.silent = True
+    _, (one,) = judge(silently, {"one": crier}, silent, 0, {"one": lambda _detector, _severity: "step-up"})
+    taken = one.taken[thief.number]
+    assert 0 < taken.out < released[thief.number]
+    days = {seen.event.time_us // DAY for seen in silently if seen.campaign == thief.number and seen.event.records}
+    assert taken.out >= len(days) > 1, "each day another session was stolen"
+    assert one.disturbed
+
+
 def test_signals_before_the_thief_comes_are_no_merit(world: World) -> None:
     last = max((one for one in world.campaigns if one.family == "travel"), key=lambda campaign: campaign.first)
     begin = last.sessions[last.first][0].start_us
@@ -161,19 +178,24 @@ def test_figures_and_report_say_what_they_rest_on(world: World) -> None:
     assert "may be tuned on" in text
     assert all(f"| {code} |" in text for code in classes() if found["honest"]["by_class"][code])
     assert "no result to report" not in text
+    assert "## Which attacks win, and what they take" in text
+    assert "## Honest surprises, side by side" in text
+    assert "Made on" not in text, "only a command knows when it ran"
     wrong = figures(World(Size(120, 40, 1000), tuned), tuned, census, judges[:1])
     assert "no result to report" in markdown(wrong)
 
 
 def test_the_command_writes_a_report_and_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--principals", "80", "--days", "15", "--seed", "1001", "--families", "held-out", "--out", str(tmp_path)]
-    assert main([*asked, "--json"]) == 0
+    assert main([*asked, "--json", "--report", str(tmp_path / "report.txt")]) == 0
     printed = json.loads(capsys.readouterr().out)
     [written] = tmp_path.glob("*.json")
     assert json.loads(written.read_text()) == printed
     assert [one["name"] for one in printed["watchers"]][:2] == ["budgets alone", "panther-box"]
     [report] = tmp_path.glob("*.md")
     assert "held out" in report.read_text()
+    assert report.read_text() == (tmp_path / "report.txt").read_text()
+    assert f"Made on {printed['made']['on']} by `python -m tests.world --principals 80 --days 15" in report.read_text()
 
 
 def test_without_ketens_detectors_the_command_says_so(

@@ -13,7 +13,7 @@ import hmac
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,13 +34,20 @@ _encode = msgspec.json.Encoder().encode
 State = Literal["whole", "shortened", "damaged", "missing"]
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One end. `entry`: index of the entry that says so. `table`, `row`: of the register. `time`: RFC 3339."""
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One end. `entry`: index of the entry that says so, in the log `origin`. `table`, `row`: of the register.
+
+    time: RFC 3339. left: of a person or client that was erased, the row that is left (JSON): nothing personal.
+    changed: it did not end, it changed in a way that a restore can't redo.
+    """
 
     entry: int
     table: str
     row: str
     time: str
+    origin: str = ""
+    left: str = ""
+    changed: bool = False
 
 
 class _Signed(msgspec.Struct, frozen=True):
@@ -61,6 +68,16 @@ class Read(msgspec.Struct, frozen=True):
     state: State
     last: str = ""
     length: int = 0
+
+    @property
+    def ends(self) -> tuple[Line, ...]:
+        """What ended, was destroyed or erased."""
+        return tuple(line for line in self.lines if not line.changed)
+
+    @property
+    def changes(self) -> tuple[Line, ...]:
+        """What changed only."""
+        return tuple(line for line in self.lines if line.changed)
 
 
 def begin(place: Place, backup: str, key: bytes, files: Files | None = None) -> None:
@@ -136,21 +153,28 @@ def append(place: Place, backup: str, key: bytes, fresh: list[Line], files: File
 class Carrying:
     """Carries ends to every reachable backup, in a thread of its own, after their commit: nothing waits for it.
 
-    kinds: of entry that are carried, and whether a key may be gone with one. backups: which there are. renew: writes a
-    backup's keys part anew, once one is. What could not be written is tried again whenever it is woken.
+    origin: of the log. begins: the size at which this life of the instance began. kinds: of entry that are carried, and
+    whether a key may be gone with one; changes: those that say that something changed only. backups: which there are.
+    renew: writes a backup's keys part anew, once a key is gone. What could not be written is tried again when woken.
     """
 
     def __init__(
         self,
         reader: Engine,
         key: bytes,
+        origin: str,
+        begins: int,
         kinds: Mapping[str, bool],
+        changes: Collection[str],
         backups: Callable[[Connection], list[Known]],
         renew: Callable[[Connection, Known], None],
     ) -> None:
         self._reader = reader
         self._key = key
-        self._kinds = kinds
+        self._origin = origin
+        self._begins = begins
+        self._kinds = dict.fromkeys(changes, False) | dict(kinds)
+        self._changes = frozenset(changes)
         self._backups = backups
         self._renew = renew
         self._wake = threading.Event()
@@ -200,35 +224,43 @@ class Carrying:
                     self._say(known, error)
 
     def carry(self, connection: Connection, known: Known) -> int:
-        """Add to one backup what ended and is not there yet; how many lines that were."""
+        """Add to one backup what ended and is not there yet; how many lines that were.
+
+        Indexes are of one log: a backup from which this instance was restored has lines of the log before as well,
+        about entries that this one does not have.
+        """
         if not Path(known.folder).is_dir():
             raise Unavailable("backup-unreachable", f"The backup {known.folder} cannot be reached.")
         there = read(known.place, known.id, self._key)
-        after = there.lines[-1].entry + 1 if there.lines else known.size
-        fresh, keys_went = _ended_since(connection, after, self._kinds)
+        first = max((line.entry + 1 for line in there.lines if line.origin == self._origin), default=0)
+        fresh, keys_went = self._ended_since(connection, max(first, known.size, self._begins))
         if keys_went and known.place.keys.exists():
             self._renew(connection, known)  # first: the line says that it was done
         if fresh:
             append(known.place, known.id, self._key, fresh)
         return len(fresh)
 
+    def _ended_since(self, connection: Connection, first: int) -> tuple[list[Line], bool]:
+        """The lines that are to be added, and whether a key may be gone with one of them."""
+        lines = []
+        keys_went = False
+        for kind, with_key in self._kinds.items():
+            for entry in find(connection, Filter(kind=kind, after=first - 1)):
+                if entry.kind != kind or entry.payload is None:
+                    continue
+                said = entry.payload.details
+                after = said.get("after")
+                left = _encode(after).decode() if isinstance(after, dict) and after.get("erased") else ""
+                table, row, moment = str(said["table"]), str(said["row"]), rfc3339(entry.time_us)
+                changed = kind in self._changes
+                lines.append(Line(entry.index, table, row, moment, self._origin, left, changed))
+                keys_went = keys_went or with_key
+        return sorted(lines, key=lambda line: line.entry), keys_went
+
     def _say(self, known: Known, error: Exception) -> None:
         if known.id not in self._told:
             log.warning("an end is not carried to the backup %s yet: %s", known.folder, error)
         self._told.add(known.id)
-
-
-def _ended_since(connection: Connection, first: int, kinds: Mapping[str, bool]) -> tuple[list[Line], bool]:
-    """The lines that are to be added, and whether a key may be gone with one of them."""
-    lines = []
-    keys_went = False
-    for kind, with_key in kinds.items():
-        for entry in find(connection, Filter(kind=kind, after=first - 1)):
-            if entry.kind == kind and entry.payload is not None:
-                details = entry.payload.details
-                lines.append(Line(entry.index, str(details["table"]), str(details["row"]), rfc3339(entry.time_us)))
-                keys_went = keys_went or with_key
-    return sorted(lines, key=lambda line: line.entry), keys_went
 
 
 def _mac(backup: str, key: bytes, number: int, last: str, line: Line) -> str:

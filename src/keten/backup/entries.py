@@ -46,6 +46,7 @@ CONTINUED_KIND = kind(
         "ended": "rows that ended after the backup and were ended here too",
         "ended_state": "whether the list of those is whole: whole, shortened, damaged or missing",
         "destroyed": "files whose key was destroyed after the backup, and which were destroyed here too",
+        "changed": "rows that changed after the backup, and are here as before: [kind, id, when], the first thousand",
         "missing": "files whose content the backup has not, or has damaged",
         "unreadable": "entries whose payload cannot be opened any more, for a subject's key was destroyed: ranges",
         "rows": "rows that cannot be opened any more, likewise: ids",

@@ -102,6 +102,28 @@ def renew_keys(
     return Renewed(tuple(done), tuple(unreached))
 
 
+def discard(known: Known) -> None:
+    """Remove a backup that was never finished, its keys first and overwritten: what is erased later may not be in it.
+
+    Raises `Unavailable` ("backup-unreachable") when its place cannot be reached: then it stays known.
+    """
+    place = known.place
+    if not place.folder.parent.is_dir():
+        raise Unavailable("backup-unreachable", f"The backup {known.folder} cannot be reached.")
+    with _ONE:
+        for path in (place.keys, place.data, place.ended, place.ended_head):
+            opened = _opened(path)
+            if opened is None and path.exists():
+                raise Unavailable("backup-unreachable", f"{path} cannot be overwritten.")
+            if opened is not None:
+                try:
+                    path.unlink()
+                    if path == place.keys:
+                        _wipe(opened)
+                finally:
+                    os.close(opened)
+
+
 class _Taken:
     def __init__(self) -> None:
         self.content = bytearray()

@@ -7,14 +7,34 @@ from typing import Literal, Protocol
 import msgspec
 
 Per = Literal["hour", "day", "week", "month"]
+Then = Literal["stop", "delay", "step-up"]
+State = Literal["open", "allowed", "refused", "withdrawn"]
+"""Of a request for more, as it is stored."""
+Shown = Literal["open", "allowed", "refused", "withdrawn", "lapsed", "over"]
+"""And as it is at a moment."""
 UNLIMITED = -1
 
 
+class Beyond(msgspec.Struct, frozen=True, gc=False):
+    """What its owner lets happen when a limit is reached, up to `most` records in the window, the ceiling.
+
+    then: "delay": one further record each `every_us` microseconds; "step-up": for who signed in after it was reached.
+    """
+
+    then: Literal["delay", "step-up"]
+    most: int
+    every_us: int = 0
+
+
 class Limit(msgspec.Struct, frozen=True, gc=False):
-    """The most distinct records in a window: hour, day, week (ISO 8601, from Monday) or month."""
+    """The most distinct records in a window: hour, day, week (ISO 8601, from Monday) or month.
+
+    beyond: what happens past it; None: it stops.
+    """
 
     records: int
     per: str
+    beyond: Beyond | None = None
 
 
 class Budgeted(Protocol):
@@ -25,12 +45,8 @@ class Budgeted(Protocol):
         """The grant's random id."""
 
     @property
-    def budget_records(self) -> int:
-        """The most distinct records per window; 0: no limit."""
-
-    @property
-    def budget_per(self) -> str:
-        """The window: hour, day, week (ISO 8601, from Monday) or month."""
+    def limits(self) -> tuple[Limit, ...]:
+        """Its budget, over each window that it has; none: no limit."""
 
 
 class Scope(msgspec.Struct, frozen=True, gc=False):
@@ -67,13 +83,17 @@ class Charged(msgspec.Struct, frozen=True, gc=False):
 class Spent(msgspec.Struct, frozen=True, gc=False):
     """The object is refused whole: it has more records than are `left` of `budget` until `resets_us`.
 
-    scope: the word of the scope whose budget that is.
+    scope: the word of the scope whose budget that is; per: its window. code: the reason's: "budget-spent";
+    "budget-slow", where it may be asked for again at `resets_us`; "budget-step-up", where signing in anew is what it
+    takes.
     """
 
     left: int
     budget: int
     resets_us: int
     scope: str = "grant"
+    per: str = ""
+    code: str = "budget-spent"
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -87,13 +107,30 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     records: int
 
 
+class Used(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How full one window of a scope is, after a charge: `spent` of `records` in a window of `per`."""
+
+    per: str
+    spent: int
+    records: int
+
+
 class Left(msgspec.Struct, frozen=True, gc=False):
-    """What is left of a budget. `spent` may exceed `budget` when the budget was lowered within the window."""
+    """What is left of a budget. `spent` may exceed `budget` when the budget was lowered within the window.
+
+    budget: with `extra`, which was allowed on request. starts_us, resets_us: the window. per, then, most: of the limit;
+    `most` is the ceiling where something happens past it, else 0.
+    """
 
     budget: int
     spent: int
     left: int
     resets_us: int
+    starts_us: int = 0
+    per: str = ""
+    extra: int = 0
+    then: Then = "stop"
+    most: int = 0
 
 
 class Charge(msgspec.Struct, frozen=True, gc=False):

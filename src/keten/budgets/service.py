@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from keten.budgets import entries
-from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Limit, Scope, Spent, Taken, Window
+from keten.budgets.extras import Extra, extra_of, extras
+from keten.budgets.model import UNLIMITED, Budgeted, Charge, Charged, Left, Scope, Spent, Taken, Used, Window
 from keten.budgets.rules import LONGEST_DAYS, kept_from, window, zone
+from keten.budgets.running_out import Asked, refusal, threshold
 from keten.budgets.tables import budget_charges
 from keten.core.errors import Invalid
 from keten.core.ids import new_id
@@ -31,17 +35,23 @@ _Key = tuple[str, str]
 
 
 class _Counter:
-    """What was spent in one window of a scope. `objects` None: too many to remember."""
+    """What was spent in one window of a scope, and when last. `objects` None: too many to remember.
 
-    __slots__ = ("objects", "spent", "window")
+    reached: a number of records, and when it was reached, as it was last read from the table.
+    """
+
+    __slots__ = ("last_us", "objects", "reached", "spent", "window")
 
     def __init__(self, counted: Window) -> None:
         self.window = counted
         self.spent = 0
+        self.last_us = 0
+        self.reached = (-1, 0)
         self.objects: set[str] | None = set()
 
-    def add(self, object_id: str, records: int) -> None:
+    def add(self, object_id: str, records: int, at_us: int) -> None:
         self.spent += records
+        self.last_us = max(self.last_us, at_us)
         if self.objects is not None:
             self.objects.add(object_id)
             if len(self.objects) > MAX_OBJECTS:
@@ -73,6 +83,7 @@ class Budgets:
 
     def __init__(self) -> None:
         self._counters: OrderedDict[_Key, tuple[_Counter, ...]] = OrderedDict()  # one for each limit of a scope
+        self._extras: dict[_Key, tuple[Extra, ...]] = {}  # beside the counters of a grant
         self._remembered = 0
         self._touched: set[_Key] = set()
         self._windows: dict[tuple[str, str], Window] = {}
@@ -86,31 +97,41 @@ class Budgets:
         records: int,
         at_us: int,
         tz: str,
+        signed_in_us: int = 0,
     ) -> Charged | Spent:
-        """`charge_all` of one object in the one scope of a grant and a client."""
+        """`charge_all` of one object in the one scope of a grant and a client, over its first window."""
         if records < 0:
             raise Invalid("records", "The number of records is 0 or more.", str(records))
-        if grant.budget_records <= 0:
+        if not grant.limits:
             return Charged(0, UNLIMITED, 0)
-        scope = Scope("grant", grant.id, client_id, (Limit(grant.budget_records, grant.budget_per),))
-        taken = self.charge_all(writing, (scope,), ((object_id, records),), at_us, tz)
+        scope = Scope("grant", grant.id, client_id, grant.limits[:1])
+        taken = self.charge_all(writing, (scope,), ((object_id, records),), at_us, tz, signed_in_us)
         if isinstance(taken, Spent):
             return taken
         (counter,) = self._counters[grant.id, client_id]
         new = taken[0].records if taken else 0
-        return Charged(new, max(0, grant.budget_records - counter.spent), counter.window.start_us)
+        most = threshold(grant.limits[0], self._extra(scope, counter, grant.limits[0].per, at_us))
+        return Charged(new, max(0, most - counter.spent), counter.window.start_us)
 
-    def charge_all(
-        self, writing: Writing, scopes: Sequence[Scope], items: Sequence[tuple[str, int]], at_us: int, tz: str
+    def charge_all(  # what is charged, each by its name
+        self,
+        writing: Writing,
+        scopes: Sequence[Scope],
+        items: Sequence[tuple[str, int]],
+        at_us: int,
+        tz: str,
+        signed_in_us: int = 0,
     ) -> list[Taken] | Spent:
         """Charge an access that is about to be recorded: the caller's next entry must be the one that says so.
 
-        items: objects, or records by their ids, each once, and for how many records each counts.
+        items: objects, or records by their ids, each once, and for how many records each counts. signed_in_us: when
+        the client signed in with what it shows; 0: not known.
         A refusal changes nothing. Raises `Invalid` (budget-window, timezone-unknown).
 
         1. The windows that this moment falls in, and what was spent in them.
         2. What was charged in a window costs nothing again in it: a resumed download, a record that is known.
-        3. Whole or not at all: what has more records than are left of any of the budgets is refused.
+        3. Whole or not at all: what has more records than are left of any of the budgets is refused, unless its
+           owner lets something else happen then, or has allowed more (`running_out`).
         4. The charges are stored in the transaction of the entry that follows.
         """
         fresh: list[tuple[Scope, tuple[_Counter, ...], list[_Needed]]] = []
@@ -123,11 +144,15 @@ class Budgets:
                     if not _has(writing.connection, counter, scope, one.item):  # 2
                         wanted += one.records
                         one.counters.append(counter)
-                available = max(0, limit.records - counter.spent)
-                if wanted > available:  # 3
-                    return Spent(available, limit.records, counter.window.end_us, scope.word)
+                extra = self._extra(scope, counter, limit.per, at_us)
+                if wanted and counter.spent + wanted > limit.records:  # 3
+                    asked = Asked(wanted, counter.spent, counter.last_us, at_us, extra, signed_in_us)
+                    reached = partial(_reached, writing.connection, (scope.owner, scope.of), counter)
+                    refused = refusal(limit, asked, counter.window, reached, scope.word)
+                    if refused is not None:
+                        return refused
             fresh.append((scope, counters, [one for one in needed if one.counters]))
-        taken = [one for scope, counters, needed in fresh for one in self._take(scope, counters, needed)]
+        taken = [one for scope, counters, needed in fresh for one in self._take(scope, counters, needed, at_us)]
         if taken:  # 4
             rows = [_row(one, at_us, writing.next_index) for one in taken]
             writing.connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
@@ -139,6 +164,25 @@ class Budgets:
         widest = min(counters, key=lambda counter: counter.window.start_us)
         return sum(not _has(connection, widest, scope, item) for item in items)
 
+    def forget(self, grant: str, client: str) -> None:
+        """What a client may still receive under a grant changes in this transaction: it is read anew.
+
+        Must have its transaction to itself (`alone`).
+        """
+        self._drop((grant, client))
+
+    def _extra(self, scope: Scope, counter: _Counter, per: str, at_us: int) -> int:
+        found = self._extras.get((scope.owner, scope.of), ()) if scope.word == "grant" else ()
+        return extra_of(found, per, counter.window.start_us, at_us) if found else 0
+
+    def used(self, scope: Scope) -> tuple[Used, ...]:
+        """How full each of a scope's windows is, right after a charge of it in this transaction; () otherwise."""
+        counters = self._counters.get((scope.owner, scope.of), ())
+        return tuple(
+            Used(limit.per, counter.spent, limit.records)
+            for limit, counter in zip(scope.limits, counters, strict=False)
+        )
+
     def commit(self) -> None:
         """The transaction is durable."""
         self._touched.clear()
@@ -149,7 +193,9 @@ class Budgets:
             self._drop(key)
         self._touched.clear()
 
-    def _take(self, scope: Scope, counters: tuple[_Counter, ...], needed: list[_Needed]) -> list[Taken]:
+    def _take(
+        self, scope: Scope, counters: tuple[_Counter, ...], needed: list[_Needed], at_us: int
+    ) -> list[Taken]:
         """Count what is charged in one scope."""
         if not needed:
             return []
@@ -157,7 +203,7 @@ class Budgets:
         before = sum(counter.remembered for counter in counters)
         for one in needed:
             for counter in one.counters:
-                counter.add(one.item, one.records)
+                counter.add(one.item, one.records, at_us)
         self._remembered += sum(counter.remembered for counter in counters) - before
         self._trim()
         return [Taken(scope.word, scope.owner, scope.of, one.item, one.start_us, one.records) for one in needed]
@@ -184,11 +230,16 @@ class Budgets:
             for counted in windows
         )
         self._counters[key] = counters
+        if scope.word == "grant":
+            allowed = extras(connection, scope.owner, scope.of)
+            if allowed:
+                self._extras[key] = allowed
         self._remembered += sum(counter.remembered for counter in counters)
         self._trim()
         return counters
 
     def _drop(self, key: _Key) -> None:
+        self._extras.pop(key, None)
         dropped = self._counters.pop(key, None)
         if dropped is not None:
             self._remembered -= sum(counter.remembered for counter in dropped)
@@ -199,42 +250,61 @@ class Budgets:
             self._drop(next(iter(self._counters)))
 
 
-def left(connection: Connection, grant: Budgeted, client_id: str, at_us: int, tz: str) -> Left | None:
-    """What is left of a client's budget under a grant at a moment, from the table; None without a limit.
+def left(connection: Connection, grant: Budgeted, client_id: str, at_us: int, tz: str) -> tuple[Left, ...]:
+    """What is left of a client's budget under a grant at a moment, for each of its windows, from the table.
 
     Raises `Invalid` (budget-window, timezone-unknown).
     """
-    if grant.budget_records <= 0:
-        return None
-    counted = window(at_us, grant.budget_per, zone(tz))
-    spent = _load(connection, (grant.id, client_id), counted).spent
-    return Left(grant.budget_records, spent, max(0, grant.budget_records - spent), counted.end_us)
+    allowed = extras(connection, grant.id, client_id)
+    found = []
+    for limit in grant.limits:
+        counted = window(at_us, limit.per, zone(tz))
+        spent = _load(connection, (grant.id, client_id), counted).spent
+        extra = extra_of(allowed, limit.per, counted.start_us, at_us)
+        most = threshold(limit, extra)
+        beyond = limit.beyond
+        found.append(
+            Left(
+                most,
+                spent,
+                max(0, most - spent),
+                counted.end_us,
+                counted.start_us,
+                limit.per,
+                extra,
+                beyond.then if beyond else "stop",
+                beyond.most if beyond else 0,
+            )
+        )
+    return tuple(found)
 
 
 def spend_rest(writing: Writing, grant: Budgeted, client_id: str, tz: str, actor: str) -> int:
-    """Charge what is left of the window that runs now, with an entry of its own; how many records that were.
+    """Charge what is left of the windows that run now, with an entry of its own; how many records that were.
 
-    For when it is not known what was received in it. Raises `Invalid` (budget-window, timezone-unknown).
+    For when it is not known what was received in them: up to the ceiling, where something happens past the budget.
+    Raises `Invalid` (budget-window, timezone-unknown).
     """
-    rest = left(writing.connection, grant, client_id, writing.time_us, tz)
-    if rest is None or rest.left <= 0:
+    windows = left(writing.connection, grant, client_id, writing.time_us, tz)
+    rest = max((max(one.budget, one.most) - one.spent for one in windows), default=0)
+    if rest <= 0:
         return 0
-    started = window(writing.time_us, grant.budget_per, zone(tz)).start_us
+    started = max(one.starts_us for one in windows)
     nothing = new_id()  # an object that there is not
     refs = {"grant": grant.id, "client": client_id, "object": nothing}
-    details = {"window_us": started, "charged": rest.left}
+    details = {"window_us": started, "charged": rest}
     index = writing.record(Draft(entries.WINDOW_SPENT, actor, (client_id,), refs, details))
     row = {
         "grant": grant.id,
         "client": client_id,
         "object": nothing,
         "window_start_us": started,
-        "records": rest.left,
+        "records": rest,
         "at_us": writing.time_us,
         "idx": index,
     }
     writing.connection.execute(_INSERT, row)
-    return rest.left
+    return rest
 
 
 def charges(connection: Connection) -> Iterator[Charge]:
@@ -270,10 +340,28 @@ def _load(connection: Connection, key: _Key, counted: Window) -> _Counter:
     counter = _Counter(counted)
     table = budget_charges.c
     # An object is counted once, also where the budget's window was redefined and it was charged in both.
-    statement = select(table.object, func.max(table.records)).where(_of(key, counted)).group_by(table.object)
-    for object_id, records in connection.execute(statement):
-        counter.add(object_id, records)
+    columns = (table.object, func.max(table.records), func.max(table.at_us))
+    for object_id, records, at_us in connection.execute(
+        select(*columns).where(_of(key, counted)).group_by(table.object)
+    ):
+        counter.add(object_id, records, at_us)
     return counter
+
+
+def _reached(connection: Connection, key: _Key, counter: _Counter, records: int) -> int:
+    """When the last charge was made with which no more than so many records had been charged; 0: there is none."""
+    if counter.reached[0] != records:
+        table = budget_charges.c
+        columns = (func.min(table.at_us).label("first_us"), func.max(table.records))
+        statement = select(*columns).where(_of(key, counter.window)).group_by(table.object).order_by("first_us")
+        spent, at = 0, 0
+        for at_us, together in groupby(connection.execute(statement), key=lambda row: int(row[0])):
+            spent += sum(int(row[1]) for row in together)
+            if spent > records:
+                break
+            at = at_us
+        counter.reached = (records, at)
+    return counter.reached[1]
 
 
 def _has(connection: Connection, counter: _Counter, scope: Scope, object_id: str) -> bool:

@@ -28,6 +28,8 @@ COMMANDS = (
     "keten.cli.operator.subjects",
     "keten.cli.operator.holds",
     "keten.cli.operator.alerting",
+    "keten.cli.operator.flowing",
+    "keten.cli.operator.budgeting",
     "keten.cli.operator.ledger",
     "keten.cli.operator.backing_up",
     "keten.cli.operator.restoring",
@@ -38,6 +40,7 @@ COMMANDS = (
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",
     "keten.cli.supplier.looking_up",
+    "keten.cli.supplier.asking",
     "keten.cli.demo.command",
 )
 

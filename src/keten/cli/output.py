@@ -61,14 +61,17 @@ class Output:
             console.print(table)
         self._write(captured.get().encode("utf-8", "backslashreplace"))
 
-    def steps(self, steps: Iterable[Mapping[str, str]]) -> None:
-        """The steps of what ends something, a line each; exit code 3 when one of them is not done."""
+    def steps(self, steps: Iterable[Mapping[str, str]], otherwise: str = "see 'keten status', and do it again") -> None:
+        """The steps of what ends something, a line each; exit code 3 when one of them is not done.
+
+        otherwise: what to do about such a step.
+        """
         done = True
         for step in steps:
             done = done and step["outcome"] != "not-done"
             self.line(f"{step['outcome']:9} {step['step']}: {step['detail']}")
         if not done:
-            self.say("Not everything is done; see 'keten status', and do it again.")
+            self.say(f"Not everything is done; {otherwise}.")
             raise typer.Exit(exits.UNAVAILABLE)
 
     def say(self, text: str) -> None:

@@ -45,6 +45,14 @@ OTHERS: dict[str, Reason] = {
         "There are more records in it than are left of the budget in this window.",
         "Er zitten meer records in dan er in dit tijdvak van het budget over zijn.",
     ),
+    "budget-slow": Reason(
+        "The budget is used up, and goes on slowly: it was asked for again too soon.",
+        "Het budget is op en gaat langzaam verder: er werd te snel weer om gevraagd.",
+    ),
+    "budget-step-up": Reason(
+        "The budget is used up; who signs in again may go on, up to a ceiling.",
+        "Het budget is op; wie zich opnieuw aanmeldt, mag verder, tot een plafond.",
+    ),
     "guessing": Reason(
         "Too many keys were asked for that there are not; lookups of this client are stopped for an hour.",
         "Er is naar te veel sleutels gevraagd die er niet zijn; "

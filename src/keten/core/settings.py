@@ -141,7 +141,8 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suspend_for, freeze_for, slow_for: how long a response lasts. slow_per_minute: requests. fine_for: how long what
     was said to be fine is not signalled again. most_per_hour, most_per_day: principals that the watch itself may
     suspend; most_percent: and how many of all active ones; at least one may always be. bad_networks: files with one
-    network a line; rules: files, or folders of files, with Sigma rules; both named from the instance's folder.
+    network a line; rules: files, or folders of files, with Sigma rules; flows: flow and proxy logs that are followed:
+    files, folders, or patterns with `*`. All named from the instance's folder.
     """
 
     enabled: bool = True
@@ -158,6 +159,7 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_percent: int = 10
     bad_networks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    flows: tuple[str, ...] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,6 +195,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def has_outside(self) -> bool:
         """Whether anybody outside is to sign the ledger."""
         return bool(self.witnesses.policy or self.timestamps.url)
+
+    @property
+    def kept_files(self) -> tuple[str, ...]:
+        """The files that are named here and hold no secret, as named; a backup takes those in the home along."""
+        named = (self.witnesses.policy, self.witnesses.ca, self.timestamps.ca)
+        return tuple(name for name in (*named, *self.watch.bad_networks, *self.watch.rules) if name)
+
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """All files that are named here, and that an instance needs."""
+        gateway, keeper = self.gateway, self.keeper
+        others = (self.geo.database, gateway.certificate, gateway.certificate_key, keeper.passphrase_file)
+        return (*self.kept_files, *(name for name in others if name))
 
     @property
     def outside_limit_seconds(self) -> int:
@@ -241,6 +256,9 @@ class Paths:
         self.tls_key = self.gateway / "tls.key"
         self.ssh_host_key = self.gateway / "ssh_host_ed25519_key"
         self.watch = home / "worker" / "watch"  # worker only: what its detectors remember
+        self.flows = self.watch / "flows.state"  # how far flow logs were read, and what was not reported yet
+        self.standing = self.watch / "standing.json"  # what the watch is at work with, for `doctor` and `status`
+        self.flow_standing = self.watch / "flows.json"  # and how it stands with flow logs
         self.ca = home / "ca.pem"  # public
         self.outbox = home / "worker" / "outbox"  # worker only: how far each destination is
         self.run = home / "run"

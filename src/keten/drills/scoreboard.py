@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+from keten.drills.comparing import Compared
+from keten.drills.words import told
+
 
 class Line(msgspec.Struct, frozen=True):
     """One attack. `held`: whether Keten did what it promises. `figures`: milliseconds, bytes and the like, by name."""
@@ -18,11 +21,16 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Scoreboard(msgspec.Struct):
-    """A drill's name and lines, in the order in which they happened. skipped: what was not drilled, and why."""
+    """A drill's name and lines, in the order in which they happened. skipped: what was not drilled, and why.
+
+    language: "en" or "nl", of lines that are told. compared: the same attacks under other watchers.
+    """
 
     drill: str
     lines: list[Line] = []
     skipped: str = ""
+    language: str = "en"
+    compared: list[Compared] = []
 
     @property
     def held(self) -> bool:
@@ -32,3 +40,8 @@ class Scoreboard(msgspec.Struct):
     def add(self, attack: str, promised: str, seen: str, *, held: bool, **figures: Any) -> None:
         """One more line."""
         self.lines.append(Line(attack, promised, seen, held, figures))
+
+    def tell(self, code: str, *, held: bool, **figures: Any) -> None:
+        """One more line, in the words that `words.LINES` has for it."""
+        attack, promised, seen = told(code, figures, self.language)
+        self.add(attack, promised, seen, held=held, **figures)

@@ -14,6 +14,8 @@ _DECISION = {
     "channel": "https or sftp",
 } | PLACE
 
+_USED = "the client's own budget after that: each window's word, the records spent in it, and of how many"
+
 SHARES_LISTED = kind(
     "exchange.shares.listed",
     "A supplier's client was told which shares and objects it may fetch.",
@@ -39,6 +41,7 @@ OBJECT_OPENED = kind(
         "start": "first byte asked for",
         "length": "bytes asked for",
         "charged": "records charged to the budget by this access",
+        "used": _USED,
         "window_us": "start of the budget's window that was charged, when there is one budget",
         "charges": "where there are several: whose (two ids), the object, the start of the window, how many records",
         "valid_until": "when this access ends by itself",
@@ -62,6 +65,7 @@ LOOKUP_ANSWERED = kind(
         "columns": "which columns were given",
         "records": "how many the table has",
         "charged": "records charged to the client's budget by this lookup",
+        "used": _USED,
         "charges": "each charge: whose budget (two ids), the record, the start of the window, for how many records",
         "score": "how near the client is to guessing at keys, by two measures, in millionths; 16118096 stops it",
     },

@@ -41,7 +41,10 @@ _REMEMBERED, _CLIENTS = 64, 10_000
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """What is asked: the records of these keys, for a case, under the grant of this id. `columns`: none for all."""
+    """What is asked: the records of these keys, for a case, under the grant of this id. `columns`: none for all.
+
+    began_us: when the client signed in with what it shows.
+    """
 
     client: str
     grant: str
@@ -51,6 +54,7 @@ class Lookup(msgspec.Struct, frozen=True):
     channel: str
     address: str
     columns: tuple[str, ...] = ()
+    began_us: int = 0
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -245,9 +249,9 @@ class _Committing:
         details: dict[str, Any] = {"outcome": "allow", "asked": len(lookup.keys)}
         draft = self._draft(writing, entries.LOOKUP_ANSWERED, details, given)
         items = [(one.record, cost if one.outside else 1) for one in given]
-        taken = self._door.charge_all(writing, ready.scopes, items, ready.timezone)  # 4
+        taken = self._door.charge_all(writing, ready.scopes, items, ready.timezone, lookup.began_us)  # 4
         if isinstance(taken, Spent):
-            return self._refuse(writing, ("budget-spent",), spent=taken, scope=taken.scope)
+            return self._refuse(writing, (taken.code,), spent=taken, scope=taken.scope)
         self._scores.write(writing.connection, grant.id, lookup.client, score)
         details |= {
             "found": len(found) - missed,
@@ -258,6 +262,7 @@ class _Committing:
             "records": ready.version.table.records if ready.version is not None else 0,
             "charged": sum(one.records for one in taken if one.word == "grant"),
             "charges": charges_of(taken),
+            **self._door.used(ready.scopes),
             "score": [score.quick, score.patient],
         }
         index = writing.record(draft)  # 5

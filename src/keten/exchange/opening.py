@@ -70,12 +70,16 @@ class Evaluated(msgspec.Struct, frozen=True, gc=False):
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
-    """What was recorded: the entry's index and refs and, for a refusal, why. `opened`: a key may be handed out."""
+    """What was recorded: the entry's index and refs and, for a refusal, why. `opened`: a key may be handed out.
+
+    spent: the budget that refused it, which its client is told (law 8); the index is then -1 when that was counted.
+    """
 
     index: int
     reasons: tuple[str, ...]
     opened: bool
     refs: dict[str, str] = {}
+    spent: Spent | None = None
 
 
 class Refusals(Protocol):
@@ -175,16 +179,19 @@ class Door:
         }
         # Before the charge: sealing may fail, and a charge must never stand without the entry that follows it.
         draft = self._draft(writing, entries.OBJECT_OPENED, evaluated, details)
-        charge = self._charge(writing, grant, found, evaluated.request.client)
+        charge = self._charge(writing, grant, found, evaluated.request)
         if isinstance(charge, Spent):
-            return self._refuse(writing, evaluated, ("budget-spent",), refusals)
+            refused = self._refuse(writing, evaluated, (charge.code,), refusals)
+            refused = refused or Committed(-1, (charge.code,), opened=False)
+            return msgspec.structs.replace(refused, spent=charge)
         details.update(charge)
         index = writing.record(draft)
         writing.open(index)
         return Committed(index, (), opened=True, refs=draft.refs)
 
-    def _charge(self, writing: Writing, grant: Grant, found: Object, client: str) -> dict[str, Any] | Spent:
+    def _charge(self, writing: Writing, grant: Grant, found: Object, request: Request) -> dict[str, Any] | Spent:
         """Step 4. Records of an object that this client already received in the window cost nothing again."""
+        client, began_us = request.client, request.began_us
         supplier, dataset = self._register.supplier(grant.supplier), self._register.dataset(grant.dataset)
         scopes = scopes_of(grant, client, supplier, dataset)
         if not scopes:
@@ -192,21 +199,35 @@ class Door:
         organisation = self._register.organisation()
         zone = organisation.timezone if organisation else "UTC"
         if len(scopes) == 1 and len(grant.limits) == 1:
-            charge = self._budgets.charge(writing, grant, client, found.id, found.records, writing.time_us, zone)
+            charge = self._budgets.charge(
+                writing, grant, client, found.id, found.records, writing.time_us, zone, began_us
+            )
             if isinstance(charge, Spent):
                 return charge
-            return {"charged": charge.new, "window_us": charge.window_start_us}
-        taken = self.charge_all(writing, scopes, ((found.id, found.records),), zone)
+            return {"charged": charge.new, "window_us": charge.window_start_us, **self.used(scopes)}
+        taken = self.charge_all(writing, scopes, ((found.id, found.records),), zone, began_us)
         if isinstance(taken, Spent):
             return taken
         new = sum(one.records for one in taken if one.word == "grant")
-        return {"charged": new if grant.limits else found.records, "charges": charges_of(taken)}
+        charged = new if grant.limits else found.records
+        return {"charged": charged, "charges": charges_of(taken), **self.used(scopes)}
 
     def charge_all(
-        self, writing: Writing, scopes: Sequence[Scope], items: Sequence[tuple[str, int]], zone: str
+        self,
+        writing: Writing,
+        scopes: Sequence[Scope],
+        items: Sequence[tuple[str, int]],
+        zone: str,
+        signed_in_us: int,
     ) -> list[Taken] | Spent:
         """Step 4, for the budgets of an access that may give several records (`Budgets.charge_all`)."""
-        return self._budgets.charge_all(writing, scopes, items, writing.time_us, zone)
+        return self._budgets.charge_all(writing, scopes, items, writing.time_us, zone, signed_in_us)
+
+    def used(self, scopes: Sequence[Scope]) -> dict[str, list[list[str | int]]]:
+        """How full the client's own budget is after step 4, as its entry says it; nothing where it has none."""
+        own = next((scope for scope in scopes if scope.word == "grant"), None)
+        found = () if own is None else self._budgets.used(own)
+        return {"used": [[one.per, one.spent, one.records] for one in found]} if found else {}
 
     def unknown(self, writing: Writing, scope: Scope, items: Sequence[str], zone: str) -> int:
         """How many of these a client did not receive yet (`Budgets.unknown`)."""
@@ -267,7 +288,7 @@ def refs_of(outcome: Outcome, found: Object | None, asked: str = "") -> dict[str
 
 def scopes_of(grant: Grant, client: str, supplier: Supplier | None, dataset: Dataset | None) -> tuple[Scope, ...]:
     """Whose budgets an access is charged to: client × grant, supplier × dataset, and the dataset's breaker."""
-    scopes = [Scope("grant", grant.id, client, grant.limits)] if grant.budget_records else []
+    scopes = [Scope("grant", grant.id, client, grant.limits)] if grant.limits else []
     if supplier is not None and supplier.budget is not None:
         scopes.append(Scope("supplier", supplier.id, grant.dataset, (supplier.budget,)))
     if dataset is not None and dataset.breaker is not None:

@@ -129,7 +129,7 @@ class Call:
             NO_STORE,
             *problem.headers,
         ]
-        if problem.kind in RETRY_SECONDS:
+        if problem.retry_after or problem.kind in RETRY_SECONDS:
             headers.append((b"retry-after", problem.retry_after.encode("ascii") or RETRY_SECONDS[problem.kind]))
         instance = self.raw_path[:500]
         await self.answer(KINDS[problem.kind].status, headers, body_of(problem, instance, self.request_id, dutch=dutch))

@@ -27,6 +27,7 @@ from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.ledger_page import MAYBE, page
 from keten.gateway.link import data_of
 from keten.gateway.lookups import serve_lookup
+from keten.gateway.more import serve_more
 from keten.gateway.objects import serve_object
 from keten.gateway.operations import HTTPS
 from keten.gateway.problems import (
@@ -223,6 +224,10 @@ class Gateway:
     async def lookup(self, call: Call) -> None:
         """Records of a table by their keys: one in the query, or a few in the content."""
         await serve_lookup(call, self._accesses.link, self._caller(call))
+
+    async def more(self, call: Call) -> None:
+        """What is left of a budget; or a request for more."""
+        await serve_more(call, self._accesses.link, self._caller(call))
 
     # ---- public ------------------------------------------------------------------------------------------------
 

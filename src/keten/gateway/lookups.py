@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from keten.gateway.call import NO_STORE, Call
@@ -10,6 +12,7 @@ from keten.gateway.problems import Problem
 from keten.keeper.protocol import Caller, LookedUp, LookUp
 
 MAX_BODY = 64 * 1024
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,7 +30,7 @@ async def serve_lookup(call: Call, link: KeeperLink, caller: Caller) -> None:
     2. The keeper proves, decides, charges and records; what comes back are the granted columns alone.
     3. One that there is not is 404 like all that is absent or forbidden; of several it is null.
     """
-    asked = await _posted(call) if call.method == "POST" else _queried(call)  # 1
+    asked = await posted(call, Asked) if call.method == "POST" else _queried(call)  # 1
     body = LookUp(caller, call.parameter("id"), asked.keys, asked.case, asked.columns)
     found: LookedUp = await link.call("exchange.lookup", body)  # 2
     entry = [(b"keten-entry", found.entry.encode("latin-1")), (b"keten-entry-index", b"%d" % found.index)]
@@ -45,18 +48,19 @@ def _queried(call: Call) -> Asked:
     return Asked((query["key"],), query["case"], tuple(columns.split(",")) if columns else ())
 
 
-async def _posted(call: Call) -> Asked:
+async def posted(call: Call, kind: type[T]) -> T:
+    """The content of a request, as JSON of this type. `Problem` (media-type, malformed, too-large, timeout)."""
     if call.header(b"content-encoding") is not None:
         raise Problem("media-type", headers=[(b"connection", b"close")])
-    kind = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    media = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if media != "application/json":
         raise Problem("media-type", headers=[(b"connection", b"close")])
-    return read(await call.body(MAX_BODY))
+    return read(await call.body(MAX_BODY), kind)
 
 
-def read(content: bytes) -> Asked:
-    """The content of a POST. Raises `Problem` ("malformed")."""
+def read(content: bytes, kind: type[T]) -> T:
+    """The content of a POST, as JSON of this type. Raises `Problem` ("malformed")."""
     try:
-        return msgspec.json.decode(content, type=Asked)
+        return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Problem("malformed") from error

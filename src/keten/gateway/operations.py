@@ -43,6 +43,7 @@ HTTPS: tuple[HttpsOperation, ...] = (
     HttpsOperation("token", ("POST",), "/oauth/token", "token", "identity.token"),
     HttpsOperation("shares", ("GET", "HEAD"), "/v1/shares", "shares", "exchange.shares"),
     HttpsOperation("share", ("GET", "HEAD"), "/v1/shares/{id}", "share", "exchange.shares"),
+    HttpsOperation("more", ("GET", "POST"), "/v1/shares/{id}/more", "more", "budgets.more"),
     HttpsOperation("lookup", ("GET", "POST"), "/v1/lookups/{id}", "lookup", "exchange.lookup"),
     HttpsOperation(
         "openapi", ("GET", "HEAD"), "/openapi.json", "openapi", "", "public: the description of this interface"

@@ -123,6 +123,41 @@ KINDS: dict[str, Text] = {
         "Het budget is op",
         "De gegevens die in deze periode mogen worden ontvangen, zijn op. Vraag de eigenaar van de gegevens om meer.",
     ),
+    "budget-slow": Text(
+        429,
+        "The budget is used up: slowly on",
+        "The records of this period are used up; further ones are given one by one, with time in between.",
+        "Het budget is op: langzaam verder",
+        "De gegevens van deze periode zijn op; verdere worden één voor één gegeven, met tijd ertussen.",
+    ),
+    "budget-step-up": Text(
+        401,
+        "The budget is used up: sign in again",
+        "Who signs in again may go on, up to a ceiling.",
+        "Het budget is op: meld u opnieuw aan",
+        "Wie zich opnieuw aanmeldt, mag verder, tot een plafond.",
+    ),
+    "request-open": Text(
+        409,
+        "You have asked already",
+        "There is a request for more that the owner of the data has not answered yet.",
+        "U hebt al gevraagd",
+        "Er is al om meer gevraagd; de eigenaar van de gegevens heeft nog niet geantwoord.",
+    ),
+    "no-budget": Text(
+        409,
+        "There is no budget",
+        "There is no budget here that could be raised.",
+        "Er is geen budget",
+        "Hier is geen budget dat verhoogd kan worden.",
+    ),
+    "asked-often": Text(
+        429,
+        "Asked too often",
+        "More was asked for too often within a day.",
+        "Te vaak gevraagd",
+        "Er is binnen een dag te vaak om meer gevraagd.",
+    ),
     "guessing": Text(
         429,
         "Lookups are stopped",
@@ -172,8 +207,17 @@ BY_CATEGORY = {
 
 _WEIGHT = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")  # RFC 9110 §12.4.2
 RETRY_SECONDS = {"busy": b"1", "unavailable": b"2"}
-_BY_CODE = {"range-unsatisfiable": "range", "budget-spent": "budget-spent", "guessing": "guessing"}
-_TOLD = ("scope", "budget", "left", "until")  # of a limit of the principal's own (law 8)
+_LIMITS = ("budget-spent", "budget-slow", "budget-step-up", "guessing", "request-open", "no-budget", "asked-often")
+_BY_CODE = {"range-unsatisfiable": "range"} | {code: code for code in _LIMITS}
+BUDGET = frozenset({"budget-spent", "budget-slow", "budget-step-up"})
+"""The codes of a budget that is used up."""
+_TOLD = ("scope", "budget", "left", "per", "until", "more")  # of a limit of the principal's own (law 8)
+_PERIODS = {
+    "hour": ("this hour's", "dit uur"),
+    "day": ("today's", "vandaag"),
+    "week": ("this week's", "deze week"),
+    "month": ("this month's", "deze maand"),
+}
 
 
 class Problem(Exception):
@@ -220,8 +264,12 @@ def problem_of(error: KetenError) -> Problem:
         headers = challenge(code, data.get("nonce", ""))
     elif kind == "range":
         headers = [(b"content-range", b"bytes */" + data.get("size", "*").encode("ascii"))]
-    elif kind in ("budget-spent", "guessing"):
-        return Problem(kind, error.code, told={word: data[word] for word in _TOLD if word in data})
+    elif kind in _LIMITS:
+        if data.get("share"):
+            data = data | {"more": f"/v1/shares/{data['share']}/more"}
+        told = {word: data[word] for word in _TOLD if word in data}
+        headers = challenge(error.code) if KINDS[kind].status == 401 else []  # RFC 9110 §15.5.2
+        return Problem(kind, error.code, headers, told, data.get("retry_after", ""))
     elif kind == "internal":
         log.error("a request failed: %s", error)
     if data.get("entry"):
@@ -240,6 +288,7 @@ def challenge(code: str = "", nonce: str = "") -> Headers:
         "proof-invalid": 'error="invalid_dpop_proof", ',
         "proof-expired": 'error="invalid_dpop_proof", ',
         "proof-replayed": 'error="invalid_dpop_proof", ',
+        "budget-step-up": 'error="insufficient_user_authentication", ',  # RFC 9470 §3
     }.get(code, 'error="invalid_token", ')
     headers = [(b"www-authenticate", f'DPoP {error}algs="EdDSA ES256"'.encode("ascii"))]
     if nonce:
@@ -268,7 +317,7 @@ def body_of(problem: Problem, instance: str, request_id: str, *, dutch: bool) ->
         "type": f"urn:keten:problem:{problem.kind}",
         "title": text.titel if dutch else text.title,
         "status": text.status,
-        "detail": text.uitleg if dutch else text.detail,
+        "detail": _used(problem, dutch=dutch) + (text.uitleg if dutch else text.detail),
         "instance": instance,
         "request_id": request_id,
     }
@@ -276,3 +325,17 @@ def body_of(problem: Problem, instance: str, request_id: str, *, dutch: bool) ->
         document["code"] = problem.code
     document |= problem.told
     return msgspec.json.encode(document)
+
+
+def _used(problem: Problem, *, dutch: bool) -> str:
+    """Which budget is used up, until when, and how to ask for more; "" where the problem is another one."""
+    told = problem.told
+    period = _PERIODS.get(told.get("per", ""))
+    if problem.kind not in BUDGET or period is None:
+        return ""
+    left, until = told["left"], told["until"]
+    if dutch:
+        how = f" Vraag hier om meer: POST {told['more']}, of 'keten ask'." if "more" in told else ""
+        return f"Van de {told['budget']} gegevens voor {period[1]} zijn er nog {left} over, tot {until}.{how} "
+    how = f" Ask for more here: POST {told['more']}, or 'keten ask'." if "more" in told else ""
+    return f"Of {period[0]} {told['budget']} records {left} are left, until {until}.{how} "

@@ -57,6 +57,7 @@ from asyncssh.sftp import (
 
 from keten.core.errors import KetenError
 from keten.gateway.delivery import Delivery
+from keten.gateway.problems import BUDGET
 from keten.gateway.sftp_files import Folder
 from keten.gateway.sftp_paths import NoSuchPath, Path, resolve, written
 from keten.gateway.sftp_session import SftpSession
@@ -127,6 +128,8 @@ class Covered:
 
 def failure(error: KetenError) -> SFTPError:
     """How a Keten error is said over SFTP: one table. Absent and forbidden are the same (law 8)."""
+    if error.code in BUDGET:  # which its client is told (law 8)
+        return SFTPFailure(error.public)
     if error.category in ("not-found", "denied", "invalid"):
         return SFTPNoSuchFile("No such file")
     if error.category == "busy":

@@ -87,7 +87,7 @@ def _read(path: Path) -> Iterator[Network]:
         text = line.partition("#")[0].strip()
         if text:
             try:
-                yield _network(text)
+                yield read_network(text)
             except ValueError as error:
                 wrong.append(f"line {number}: {error}")
     if wrong:
@@ -95,8 +95,11 @@ def _read(path: Path) -> Iterator[Network]:
         raise _unusable(path, "; ".join(wrong[:NAMED]) + more)
 
 
-def _network(text: str) -> Network:
-    """Raises `ValueError` that shows no more of the text than is safe to print."""
+def read_network(text: str) -> Network:
+    """One network or address; an IPv4 network mapped into IPv6 counts as IPv4.
+
+    Raises `ValueError` that shows no more of the text than is safe to print.
+    """
     if len(text) > LONGEST_LINE:
         raise ValueError(f"{len(text)} characters are no network")
     try:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from sqlalchemy import Connection, Table, select
 
+from keten.core.errors import Corrupt
 from keten.identity import entries, tables
 from keten.identity.model import Client, EndableRow, Ended, Person
 from keten.ledger import bound
@@ -23,7 +24,8 @@ ERASED_REASON = "erased"
 class Rows(Generic[T]):
     """The rows of one kind.
 
-    word: what the estate file and the commands call one. refs: what an entry about a row concerns, by word.
+    word: what the estate file and the commands call one. changed: the kind of entry of a plain change.
+    refs: what an entry about a row concerns, by word.
     principal: whether a row is someone, and thus the subject of its entries.
 
     Every reading method raises `Corrupt` ("register-mismatch") for a row that is not what its last entry says.
@@ -44,9 +46,14 @@ class Rows(Generic[T]):
         self._table = table
         self._type = type_
         self._declared = declared
-        self._changed = changed
+        self.changed = changed
         self._refs = refs
         self._principal = principal
+
+    @property
+    def table_name(self) -> str:
+        """What its table is called in entries."""
+        return str(self._table.name)
 
     def get(self, connection: Connection, row_id: str) -> T | None:
         """The row with this random id, or None."""
@@ -56,14 +63,30 @@ class Rows(Generic[T]):
         """The rows whose columns equal these values, in the order in which they were last changed."""
         return tuple(bound.find(connection, self._table, self._type, **equal))
 
-    def each(self, connection: Connection) -> Iterator[T]:
-        """Every row, by id; never more than a page of them in memory. Do not write while reading on."""
+    def each(self, connection: Connection, wrong: Callable[[Corrupt], None] | None = None) -> Iterator[T]:
+        """Every row, by id; never more than a page of them in memory. Do not write while reading on.
+
+        wrong: is told of a row that does not hold, in place of raising, and the others follow.
+        """
         last = ""
         statement = bound.checked_select(self._table).order_by(self._table.c.id).limit(PAGE)
         while page := connection.execute(statement.where(self._table.c.id > last)).all():
             for found in page:
-                yield bound.checked(self._table, self._type, found)
+                try:
+                    row = bound.checked(self._table, self._type, found)
+                except Corrupt as error:
+                    if wrong is None:
+                        raise
+                    wrong(error)
+                else:
+                    yield row
             last = page[-1].id
+
+    def ids(self, connection: Connection, after: str, most: int) -> list[str]:
+        """The ids of rows behind `after`, in order, at most so many. What they hold is not looked at."""
+        column = self._table.c.id
+        statement = select(column).where(column > after).order_by(column).limit(most)
+        return [str(found) for found in connection.execute(statement).scalars()]
 
     def current(self, writing: Writing, row_id: str) -> T | None:
         """The row as this transaction has it, or None. What it changed itself has no entry to check against yet."""
@@ -85,7 +108,7 @@ class Rows(Generic[T]):
 
         kind: of the entry, where it says more than that the row changed.
         """
-        return self._write(writing, before, after, kind or self._changed, actor)
+        return self._write(writing, before, after, kind or self.changed, actor)
 
     def _write(self, writing: Writing, before: T | None, after: T, kind: Kind, actor: str) -> int:
         subjects = (after.id,) if self._principal else ()
@@ -135,6 +158,19 @@ def erase(writing: Writing, row: Person | Client, fingerprint: str, actor: str) 
 
 class _Standing(msgspec.Struct, frozen=True, gc=False):
     ended: Any = None
+
+
+def leave_erased(writing: Writing, left: Person | Client, actor: str) -> int:
+    """Write what is left of a person or client that was erased elsewhere (`erase`), whether or not its row is here."""
+    rows, table, kind = (
+        (people, tables.people, entries.PERSON_ERASED)
+        if isinstance(left, Person)
+        else (clients, tables.clients, entries.CLIENT_ERASED)
+    )
+    refs = _of_supplier(rows.word)(left)
+    if rows.current(writing, left.id) is None:
+        return writing.write(table, None, left, kind, actor, (), refs)
+    return writing.rewrite(table, left, kind, actor, refs, {})
 
 
 def active_clients(connection: Connection, supplier: str = "") -> int:

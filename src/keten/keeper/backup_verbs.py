@@ -22,12 +22,14 @@ from keten.core.ids import new_id
 from keten.keeper import backup_protocol as said
 from keten.keeper.protocol import Nothing, Recorded
 from keten.keeper.server import Connection, Verb, waiting_verb
+from keten.keeper.since_backup import sentences
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
 from keten.ledger.evidence import encode
 from keten.ledger.model import Draft
 from keten.ledger.notes import MAX_NOTE_BYTES, Verifier, parse_checkpoint
 from keten.ledger.publish import CHECKPOINT
+from keten.ledger.reading import read_range
 from keten.ledger.tiles import TileReader, read_file
 from keten.ledger.writing import Writing
 from keten.suppliers.rows import BY_WORD
@@ -62,7 +64,8 @@ class BackupVerbs:
     async def begin(self, connection: Connection, body: said.BackupBegin) -> said.BackupBegun:
         """A backup begins: recorded, and known, before anything is copied; ends are carried to it from here on.
 
-        Those in the same place that were not finished are no backups, and forgotten: only one at a time goes there.
+        Those in the same place that were not finished are no backups: their keys are overwritten, they are forgotten,
+        and only one at a time goes there. One that can't be overwritten stays known: erasing goes on naming it.
         For a move: nothing is under way, and this is the last entry of this log that is made here.
         """
         trusted = self._trusted
@@ -70,7 +73,8 @@ class BackupVerbs:
         backup, actor = new_id(), _actor(connection)
         if body.move and len(trusted.accesses):
             raise Conflict("in-use", "Transfers are under way, or their ends are not recorded yet; try again.")
-        unfinished = await self._read(lambda reading: _unfinished(reading, Path(body.folder).parent))
+        begun_before = await self._read(lambda reading: _unfinished(reading, Path(body.folder).parent))
+        unfinished = [one for one in begun_before if await asyncio.to_thread(_discarded, one)]
 
         def run(writing: Writing) -> tuple[Known, int]:
             begun = Known(backup, body.folder, body.recipients, writing.time_us, writing.next_index, "begun")
@@ -154,6 +158,9 @@ class BackupVerbs:
             return
         head = life.before.checkpoint
         yield f"The backup knows {head.origin} up to {head.size} entries; it was restored at {rfc3339(life.since_us)}."
+        first = next(iter(read_range(reading, life.size, life.size + 1)), None)
+        if first is not None and first.payload is not None:
+            yield from sentences(reading, first.payload.details.get("changed", ()), life.size)
         count = service.recovered_count(reading)
         yield (
             f"{count} entries beyond them were proven to have existed (keten ledger recover)."
@@ -218,6 +225,15 @@ def _unfinished(reading: Reading, target: Path) -> list[Known]:
     """Backups below a folder that were begun and never finished."""
     begun = [one for one in service.known(reading) if one.state == "begun" and Path(one.folder).parent == target]
     return [one for one in begun if not one.place.manifest.exists()]
+
+
+def _discarded(known: Known) -> bool:
+    try:
+        keys.discard(known)
+    except (KetenError, OSError) as error:
+        log.warning("the unfinished backup %s is not removed yet: %s", known.folder, error)
+        return False
+    return True
 
 
 def _info(known: Known, sizes: dict[str, int]) -> said.BackupInfo:

@@ -16,8 +16,10 @@ from keten.identity.signin_entries import Method
 from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.certifying import Certifying
+from keten.keeper.limits import limited
 from keten.keeper.listings import MAX_ATTEMPTS, Listings, info_of
 from keten.keeper.lookups import LookupVerb
+from keten.keeper.more import MoreVerb
 from keten.keeper.server import Connection, Reply, Verb, internal, verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import Job, sealed_in
@@ -52,6 +54,7 @@ class GatewayVerbs:
         self._certifying = Certifying(trusted)
         self._listings = Listings(trusted)
         self._lookups = LookupVerb(trusted)
+        self._more = MoreVerb(trusted)
         self.last_change = (0, 0)
         trusted.on_change = self.changed
 
@@ -67,6 +70,7 @@ class GatewayVerbs:
             "exchange.shares": waiting_verb(said.ShareQuery, self.shares),
             "exchange.open": verb(said.OpenObject, self.open),
             "exchange.lookup": waiting_verb(said.LookUp, self.lookup),
+            "budgets.more": waiting_verb(said.AskMore, self.more),
             "exchange.progress": verb(said.Progress, self.progress),
             "exchange.delivered": verb(said.Delivered, self.delivered),
         }
@@ -304,21 +308,23 @@ class GatewayVerbs:
 
     async def shares(self, _connection: Connection, body: said.ShareQuery) -> said.Shares:
         """A page of what the caller may see: decided, recorded, told."""
-        self._trusted.clock.now()  # raises once it has jumped
-        principal, country = self._who(body.caller)
-        return await self._listings.answer(body, principal, country, self._standing(body.caller, principal))
+        return await self._listings.answer(body, *self._asking(body.caller))
 
     async def lookup(self, _connection: Connection, body: said.LookUp) -> said.LookedUp:
         """Records of a table by their keys: decided, charged, recorded, told."""
-        self._trusted.clock.now()  # raises once it has jumped
-        principal, country = self._who(body.caller)
-        return await self._lookups.answer(body, principal, country, self._standing(body.caller, principal))
+        return await self._lookups.answer(body, *self._asking(body.caller))
 
-    def _standing(self, caller: said.Caller, principal: Principal) -> Callable[[], None]:
+    async def more(self, _connection: Connection, body: said.AskMore) -> said.MoreTold:
+        """What is left of a budget, and a request for more: decided, recorded, told."""
+        return await self._more.answer(body, *self._asking(body.caller))
+
+    def _asking(self, caller: said.Caller) -> tuple[Principal, str, Callable[[], None]]:
+        """Who asks, from which country, and what raises `Denied` once it may no longer."""
+        now = self._trusted.clock.now  # raises once it has jumped
+        now()
+        one, country = self._who(caller)
         session = caller.session.session if caller.session else ""
-        return lambda: self._still(
-            principal.client_id, principal.key, principal.began_us, session, self._trusted.clock.now()
-        )
+        return one, country, lambda: self._still(one.client_id, one.key, one.began_us, session, now())
 
     def open(self, connection: Connection, body: said.OpenObject, reply: Reply) -> None:
         """The way of one request.
@@ -398,6 +404,9 @@ class GatewayVerbs:
         """Steps 6 and 7, once the entry is durable."""
         trusted = self._trusted
         found, decision = evaluated.found, evaluated.outcome.decision
+        grant = evaluated.outcome.grant
+        if committed is not None and committed.spent is not None and grant is not None:
+            raise limited(committed.spent, grant.id, trusted.clock.recording_time())
         if committed is None or committed.reasons or found is None or not isinstance(decision, Allow):
             raise NotFound("absent", "There is nothing here.", ",".join(committed.reasons if committed else ()))
         sealed = sealed_in(batch, committed.index)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from keten.budgets.errors import Limited
 from keten.core.clock import rfc3339
 from keten.core.errors import Busy, NotFound
 from keten.exchange.lookups import Answered, Lookup, Lookups, find
 from keten.exchange.opening import Stale
 from keten.identity.service import Principal
 from keten.keeper import protocol as said
+from keten.keeper.limits import limited
 from keten.keeper.listings import MAX_ATTEMPTS
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
@@ -30,8 +32,8 @@ class LookupVerb:
         """Decide, find, charge, record, answer. `still` raises `Denied` when the caller may no longer be here.
 
         Raises `NotFound` ("absent") for what is not there and what is refused alike; `Busy` ("budget-spent",
-        "guessing", "register-changing"), which a signed-in principal is told (law 8); `Invalid`, `Unavailable`,
-        `Corrupt`.
+        "budget-slow", "guessing", "register-changing") and `Denied` ("budget-step-up"), which a signed-in principal is
+        told (law 8); `Invalid`, `Unavailable`, `Corrupt`.
         """
         trusted = self._trusted
         asked = Lookup(
@@ -43,6 +45,7 @@ class LookupVerb:
             principal.via,
             body.caller.address,
             body.columns,
+            principal.began_us,
         )
         for _attempt in range(MAX_ATTEMPTS):
             ready = self._lookups.evaluate(asked, trusted.clock.now())
@@ -53,7 +56,7 @@ class LookupVerb:
             except Stale:
                 still()
                 continue
-            _require(answered)
+            _require(answered, body.share, trusted.clock.recording_time())
             if answered is None or not answered.records:
                 raise NotFound("absent", "There is nothing here.")
             sealed = sealed_in(batch, answered.index)
@@ -61,23 +64,12 @@ class LookupVerb:
         raise Busy("register-changing", "The register is changing; try again in a moment.")
 
 
-class Limited(Busy):
-    """A limit of the principal's own that it is told. `data`: until when, and for a budget how much."""
-
-    def __init__(self, code: str, public: str, data: dict[str, str]) -> None:
-        super().__init__(code, public)
-        self.data = data
-
-
-def _require(answered: Answered | None) -> None:
+def _require(answered: Answered | None, share: str, now_us: int) -> None:
     """Raises what a refusal is told as."""
     if answered is None or not answered.reasons:
         return
     if answered.spent is not None:
-        spent = answered.spent
-        data = {"scope": spent.scope, "budget": str(spent.budget), "left": str(spent.left)}
-        data["until"] = rfc3339(spent.resets_us)
-        raise Limited("budget-spent", "The budget is used up; it is renewed at a later moment.", data)
+        raise limited(answered.spent, share, now_us)
     if answered.stopped_until_us:
         data = {"until": rfc3339(answered.stopped_until_us)}
         raise Limited("guessing", "Too many keys were asked for that there are not; lookups are stopped.", data)

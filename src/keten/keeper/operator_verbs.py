@@ -18,6 +18,7 @@ from keten.datasets.rows import datasets
 from keten.identity.model import EndableRow
 from keten.keeper import entries
 from keten.keeper import protocol as said
+from keten.keeper.budget_verbs import BudgetVerbs
 from keten.keeper.follow_verbs import FollowVerbs
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.record_verbs import RecordVerbs
@@ -58,6 +59,7 @@ class OperatorVerbs:
         self._outside = WitnessVerbs(trusted)
         self.subjects = SubjectVerbs(trusted, gateways, self)
         self._watch = WatchVerbs(trusted, self)
+        self._budgets = BudgetVerbs(trusted)
 
     def verbs(self) -> dict[str, Verb]:
         """Verb → what it does, for the socket."""
@@ -78,6 +80,7 @@ class OperatorVerbs:
             **self._outside.verbs(),
             **self.subjects.verbs(),
             **self._watch.verbs(),
+            **self._budgets.verbs(),
         }
 
     # ---- the keeper itself -----------------------------------------------------------------------------------

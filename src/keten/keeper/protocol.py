@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from keten.keeper.budget_protocol import BUDGET_VERBS, BudgetLine, MoreState
 from keten.keeper.follow_protocol import FOLLOW_VERBS
 from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # as above
@@ -263,6 +264,25 @@ class LookedUp(msgspec.Struct, frozen=True):
     records: tuple[dict[str, str | int | float | bool | None] | None, ...]
 
 
+class AskMore(msgspec.Struct, frozen=True):
+    """What is left under the grant (share) of this id; with `records` above 0: ask for so many more, and say why."""
+
+    caller: Caller
+    share: str
+    records: int = 0
+    why: str = ""
+    case: str = ""
+
+
+class MoreTold(msgspec.Struct, frozen=True):
+    """What was recorded. budget: what is left, by window. request: the caller's newest; None: it never asked."""
+
+    entry: str
+    index: int
+    budget: tuple[BudgetLine, ...]
+    request: MoreState | None = None
+
+
 class Layout(msgspec.Struct, frozen=True):
     """Where the ciphertext is and how it is framed (docs/formats/vault.md)."""
 
@@ -445,6 +465,7 @@ GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "exchange.shares": (ShareQuery, Shares),
     "exchange.open": (OpenObject, Opened),
     "exchange.lookup": (LookUp, LookedUp),
+    "budgets.more": (AskMore, MoreTold),
     "exchange.progress": (Progress, Nothing),
     "exchange.delivered": (Delivered, Recorded),
     "keeper.acknowledge": (Acknowledge, Nothing),
@@ -467,6 +488,7 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     **WITNESS_VERBS,
     **SUBJECT_VERBS,
     **WATCH_VERBS,
+    **BUDGET_VERBS,
 }
 
 PUSHES: dict[str, type] = {"cut": Cut}

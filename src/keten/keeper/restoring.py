@@ -23,23 +23,24 @@ from keten.backup.keys import read_keys
 from keten.backup.loading import Loaded, in_ranges, load
 from keten.backup.model import Keys, Manifest, Place
 from keten.backup.taking import UNTOLD, Told, read_manifest
-from keten.budgets import service as budgets
+from keten.budgets import asking
 from keten.core.clock import wall_us
 from keten.core.crypto import KEY_BYTES, is_sealed, open_by_passphrase
 from keten.core.db import reading_engine, translated, writing_engine
 from keten.core.errors import Busy, Conflict, Corrupt, Invalid, KetenError
 from keten.core.files import Files, umask
-from keten.core.settings import Paths, Settings
+from keten.core.settings import Paths, Settings, load_settings
 from keten.core.storage import LocalStore
 from keten.core.upgrade import make_at, upgrade
 from keten.exchange import entries as exchange_entries
 from keten.exchange.running import Accesses, ending_unknown
-from keten.identity.rows import clients
 from keten.keeper.authority import load_authority
+from keten.keeper.backup_keys import is_beside
 from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
 from keten.keeper.moving import without_database
 from keten.keeper.rootkey import RootKey
+from keten.keeper.since_backup import changed_since, leave_erased_rows, sentences, spend_windows
 from keten.keeper.trusted import ended_key, ledger_sealer, ledger_signer, publish_predecessors, succession
 from keten.ledger import erasing
 from keten.ledger.model import Draft
@@ -49,10 +50,11 @@ from keten.ledger.sealing import Head
 from keten.ledger.succession import Predecessor, link, next_origin
 from keten.ledger.writing import Writing, load_head, load_low_water
 from keten.suppliers import service as suppliers
-from keten.suppliers.rows import BY_WORD, grants, organisation
+from keten.suppliers.rows import BY_WORD
 from keten.vault import service as vault
 
 MARKER = "restore.json"
+_LOCK = f".{MARKER}.lock"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
 _WORDS = {"suppliers": "supplier", "people": "person", "clients": "client", "contracts": "contract"} | {
@@ -83,9 +85,10 @@ class Wish(msgspec.Struct, frozen=True):
 class Restored(msgspec.Struct, frozen=True):
     """What was made. `size`: entries of the log before; `at_us`: time of the newest of them.
 
-    ended, destroyed: rows and files that ended after the backup, and here too. ended_state: whether the list of them
-    was whole. missing: files whose content is not there, and why. unreadable: entries whose payload went with a
-    destroyed key. unfinished: accesses whose end is not known. spent: budgets that count as spent.
+    ended, destroyed: rows and files that ended after the backup, and here too. changed: what changed and is here as
+    before, in sentences. ended_state: whether the list of these was whole. missing: files whose content is not there,
+    and why. unreadable: entries whose payload went with a destroyed key. unfinished: accesses whose end is not known.
+    spent: budgets that count as spent.
     """
 
     origin: str
@@ -96,6 +99,7 @@ class Restored(msgspec.Struct, frozen=True):
     objects: int
     ended: tuple[str, ...]
     destroyed: tuple[str, ...]
+    changed: tuple[str, ...]
     ended_state: str
     missing: tuple[str, ...]
     unreadable: int
@@ -137,9 +141,8 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
     keys = read_keys(manifest.id, place.keys, list(wish.identities) if manifest.recipients else [])
     root = root_key(keys, wish)
     head = _head(manifest, root)
-    # Nothing ends any more where nothing is recorded.
-    ended = Read((), "whole") if manifest.moved else read_ended(place, manifest.id, ended_key(root))
-    with umask(0o022), _marked(paths, _Begun(manifest.id, str(source))) as files:
+    ended = read_ended(place, manifest.id, ended_key(root))
+    with umask(0o022), _marked(paths, _Begun(manifest.id, str(source)), manifest) as files:
         make_folders(paths, files)  # 2
         _write_secrets(paths, keys, files)
         make_at(paths.database, manifest.revision)  # 3
@@ -158,7 +161,7 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
 
 def _require_free(paths: Paths, manifest: Manifest) -> None:
     """The home is new or empty, or a restore of this backup was begun in it and not finished."""
-    if not paths.home.exists() or not any(paths.home.iterdir()):
+    if not paths.home.exists() or all(path.name == _LOCK for path in paths.home.iterdir()):
         return
     marker = paths.home / MARKER
     if (paths.ledger / "key.pub").exists() or not marker.exists():
@@ -173,25 +176,28 @@ def _require_free(paths: Paths, manifest: Manifest) -> None:
 
 
 @contextmanager
-def _marked(paths: Paths, begun: _Begun) -> Iterator[Files]:
+def _marked(paths: Paths, begun: _Begun, manifest: Manifest) -> Iterator[Files]:
     """The home is being made, by this process alone; what an earlier one left there is gone, but for content.
+
+    Whether it may be is looked at again under the lock: another restore may have made an instance in it meanwhile. The
+    lock's file stays, for a lock on a file without its name keeps nobody out.
 
     The mark goes when the instance is whole. A home that was made for nothing, for the disk is full, keeps it.
     """
     files, marker = Files(), paths.home / MARKER
     files.make_folder(paths.home)
-    with (paths.home / f".{MARKER}.lock").open("a+b") as held:
+    with (paths.home / _LOCK).open("a+b") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise Busy("restoring", f"Another restore is being made in {paths.home}.") from error
+        _require_free(paths, manifest)
         for made in (paths.keeper, paths.database_folder, paths.ledger, paths.gateway, paths.run):
             shutil.rmtree(made, ignore_errors=True)
         for made in (paths.settings, paths.ca):
             made.unlink(missing_ok=True)
         files.write(marker, msgspec.json.encode(begun), mode=0o600)
         yield files
-        Path(held.name).unlink()
         marker.unlink()
         files.sync_folder(paths.home)
 
@@ -242,7 +248,8 @@ def _write_secrets(paths: Paths, keys: Keys, files: Files) -> None:
     for name, content in keys.files.items():
         if name == settings:  # the database of before is that of the instance of before: this one begins with a file
             files.write(paths.settings, without_database(content.decode("utf-8", "replace")).encode())
-        elif name in public | secret:
+        elif name in public | secret or is_beside(name):
+            (paths.home / name).parent.mkdir(parents=True, exist_ok=True)
             files.write(paths.home / name, content, mode=0o600 if name in secret else 0o644)
 
 
@@ -292,6 +299,10 @@ class _Opening:
                 lives = backups.all_lives(connection)
                 if head is None or (head.size, head.root) != (self._loaded.edge.size, self._loaded.edge.root()):
                     raise Corrupt("backup-damaged", "The backup's head is not that of its entries.")
+                if self._manifest.moved:
+                    # Nothing ends any more where nothing is recorded; that it is so, the ledger says, not the manifest.
+                    self._require_moved(connection)
+                    self._ended = Read((), "whole")
                 self._lost_content(connection)
         finally:
             reader.dispose()
@@ -307,6 +318,7 @@ class _Opening:
         publish(self._settings, key)
         publish_predecessors(self._paths.ledger, lives)
         self._gateway_keys()
+        self._named_files(key)
         Files().write(self._paths.ledger / "key.pub", f"{key}\n".encode())
         return Restored(
             origin,
@@ -317,6 +329,7 @@ class _Opening:
             len(self._loaded.content) - len(self._missing),
             tuple(done.ended),
             tuple(done.destroyed),
+            tuple(done.changed),
             self._ended.state,
             tuple(f"{name}: {what}" for name, what in self._missing.items()),
             len(self._loaded.unreadable),
@@ -324,6 +337,13 @@ class _Opening:
             done.spent,
             tuple(self._notes),
         )
+
+    def _require_moved(self, connection: Connection) -> None:
+        last = next(iter(read_range(connection, self._manifest.size - 1, self._manifest.size)), None)
+        said = last.payload.details if last and last.payload and last.kind == backup_entries.MOVED.name else {}
+        if said.get("backup") != self._manifest.id:
+            public = "The manifest says that the instance was moved with this backup; its ledger does not say so."
+            raise Corrupt("backup-damaged", public, self._manifest.id)
 
     def _life(self, origin: str, key: str, head: Head, lives: Sequence[backups.Life]) -> backups.Life:
         if self._wish.moved:
@@ -343,7 +363,7 @@ class _Opening:
 
     def _record(self, engine: Engine, head: Head, life: backups.Life, lives: Sequence[backups.Life]) -> _Done:
         sealer = ledger_sealer(self._root, life.origin, succession(lives))
-        done = _Done([], [], 0, 0)
+        done = _Done([], [], [], 0, 0)
         with translated(), engine.begin() as connection:
             low_water = load_low_water(connection)
             writing = Writing(connection, sealer, head, wall_us())
@@ -351,7 +371,14 @@ class _Opening:
             keyless = list(dict.fromkeys([*vault.keyless_objects(connection), *self._destroyed(connection)]))
             for object_id in keyless:
                 self._missing.pop(object_id, None)
-            writing.record(self._first(head, ended, keyless))
+            changed = changed_since(connection, self._ended.changes)
+            done.changed = sentences(connection, changed, head.size)
+            writing.record(self._first(head, ended, keyless, changed))
+            if not self._wish.moved:  # what was withdrawn since is not known
+                asking.withdraw_all(writing, self._wish.actor, "restored")
+            if not self._wish.moved and self._wish.budgets == "spent":  # from rows as they are in the ledger: first
+                over = frozenset(row for _word, row in ended)
+                done.spent = spend_windows(writing, over, self._wish.actor, self._notes)
             erasing.acknowledge(writing, self._loaded.unreadable, self._wish.actor, ERASED_SINCE)
             for word, row_id in ended:
                 suppliers.end(writing, word, row_id, AFTER, self._wish.actor)
@@ -362,14 +389,15 @@ class _Opening:
                     done.destroyed.append(object_id)
                 except KetenError as error:
                     self._notes.append(f"object {object_id} has no key any more, and its row does not hold: {error}")
+            leave_erased_rows(writing, self._ended.ends, self._loaded.gone, self._wish.actor, self._notes)
             done.unfinished = self._end_accesses(writing, low_water)
-            if not self._wish.moved and self._wish.budgets == "spent":
-                done.spent = self._spend(writing, frozenset(row for _word, row in ended))
             backups.begin_life(writing, life)
             writing.seal(low_water=writing.next_index)
         return done
 
-    def _first(self, head: Head, ended: Sequence[tuple[str, str]], keyless: Sequence[str]) -> Draft:
+    def _first(
+        self, head: Head, ended: Sequence[tuple[str, str]], keyless: Sequence[str], changed: list[list[str]]
+    ) -> Draft:
         if self._wish.moved:
             return Draft(backup_entries.ARRIVED, self._wish.actor, details={"backup": self._manifest.id})
         details = {
@@ -383,6 +411,7 @@ class _Opening:
             "ended": len(ended),
             "ended_state": self._ended.state,
             "destroyed": len(keyless),
+            "changed": changed,
             "missing": len(self._missing),
             "unreadable": in_ranges(self._loaded.unreadable),
             "rows": sorted(self._loaded.gone),
@@ -393,7 +422,7 @@ class _Opening:
     def _ended_rows(self, writing: Writing) -> list[tuple[str, str]]:
         """Rows that the list says ended, and that have not here, as (word, id), each once."""
         found: dict[tuple[str, str], None] = {}
-        for line in self._ended.lines:
+        for line in self._ended.ends:
             word = _WORDS.get(line.table)
             if word is None:
                 continue  # files: see `_destroyed`
@@ -409,7 +438,7 @@ class _Opening:
     def _destroyed(self, connection: Connection) -> list[str]:
         """Files that the list says were destroyed, and that are present here: their keys could not be taken in time."""
         present = {found.id for found in vault.present_objects(connection)}
-        return [line.row for line in self._ended.lines if line.table == "objects" and line.row in present]
+        return [line.row for line in self._ended.ends if line.table == "objects" and line.row in present]
 
     def _end_accesses(self, writing: Writing, low_water: int) -> int:
         """What was opened and has no recorded end is over, with the bounds that are known (law 1)."""
@@ -427,19 +456,21 @@ class _Opening:
             ending_unknown(running)(writing)
         return len(accesses)
 
-    def _spend(self, writing: Writing, ended: frozenset[str]) -> int:
-        """What was received after the backup is not known: what is left of running windows counts as spent."""
-        mine = next(iter(organisation.each(writing.connection)), None)
-        zone = mine.timezone if mine is not None else "UTC"
-        spent = 0
-        for grant in list(grants.each(writing.connection)):
-            if grant.budget_records <= 0 or grant.ended is not None or grant.id in ended:
-                continue
-            of_supplier = clients.find(writing.connection, supplier=grant.supplier)
-            for client in of_supplier:
-                if client.ended is None and client.id not in ended and (not grant.to or client.id in grant.to):
-                    spent += budgets.spend_rest(writing, grant, client.id, zone, self._wish.actor) > 0
-        return spent
+    def _named_files(self, key: str) -> None:
+        """The policy of witnesses is about the ledger that goes on; files that are not on this machine are noted."""
+        try:
+            settings = load_settings(self._paths.home, {})
+        except Invalid as error:
+            self._notes.append(str(error))
+            return
+        policy = self._paths.home / settings.witnesses.policy
+        if is_beside(settings.witnesses.policy) and policy.is_file() and key != self._manifest.key:
+            about = policy.read_bytes().replace(self._manifest.key.encode(), key.encode())
+            Files().write(policy, about)
+            self._notes.append(f"{policy.name} names the new ledger's key now: tell your witnesses (keten witness add)")
+        for name in settings.named_files:
+            if not (self._paths.home / name).exists():
+                self._notes.append(f"keten.toml names {name}, which is not here: put it back before 'keten up'")
 
     def _gateway_keys(self) -> None:
         """A certificate by the authority that suppliers know; the SSH host key that they know, if the backup has it."""
@@ -454,6 +485,7 @@ class _Opening:
 class _Done(msgspec.Struct):
     ended: list[str]
     destroyed: list[str]
+    changed: list[str]
     unfinished: int
     spent: int
 

@@ -35,6 +35,7 @@ from keten.exchange.sealed_tables import SealedTables
 from keten.identity import networks
 from keten.identity.entries import CLIENT_ERASED, PERSON_ERASED
 from keten.identity.networks import Networks
+from keten.identity.restraints import SUSPENDED
 from keten.identity.service import SignIn
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
@@ -53,6 +54,8 @@ from keten.ledger.writing import load_head, load_low_water
 from keten.policy.country import Countries
 from keten.policy.engine import Engine
 from keten.policy.service import Decisions
+from keten.subjects.entries import HOLD_SET
+from keten.suppliers.entries import SUPPLIER_FROZEN
 from keten.suppliers.register import Register
 from keten.suppliers.rows import BY_WORD, ENDINGS, stopped_by
 from keten.vault.entries import OBJECT_DESTROYED
@@ -62,6 +65,9 @@ log = logging.getLogger(__name__)
 _WITH_KEYS = {BY_WORD["dataset"].ended.name, OBJECT_DESTROYED.name, PERSON_ERASED.name, CLIENT_ERASED.name}
 _CARRIED = {kind: kind in _WITH_KEYS for kind in sorted(ENDINGS | _WITH_KEYS)}
 """The kinds of entry that say that something ended for good, which no backup may revive; whether a key went with it."""
+
+_CHANGES = {rows.changed.name for rows in BY_WORD.values()} | SUSPENDED | {SUPPLIER_FROZEN.name, HOLD_SET.name}
+"""The kinds of entry that narrow what somebody may, or keep something: a restore can't redo it, and is to say so."""
 
 
 def ledger_signer(root: RootKey, origin: str) -> Signer:
@@ -161,7 +167,10 @@ class Trusted:
         self.carrying = ended.Carrying(
             self.reader,
             self.ended_key,
+            self.origin,
+            self.life.size if self.life else 0,
             _CARRIED,
+            _CHANGES,
             backups.known,
             lambda connection, known: write_keys(connection, known, self.secrets()),
         )

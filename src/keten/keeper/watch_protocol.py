@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from keten.watch.flows.memory import Report
+from keten.watch.flows.model import PlacesOf
+from keten.watch.flows.recording import Recorded
 from keten.watch.model import Fact, Raised, Response, Seen, Severity, State, Verdict
 
 MOST_SIGNALS = 256
@@ -93,9 +96,31 @@ class AlertHandled(msgspec.Struct, frozen=True):
     already: bool = False
 
 
+class AskPlaces(msgspec.Struct, frozen=True):
+    """Where suppliers' systems are: those whose random id comes after `after`."""
+
+    after: str = ""
+
+
+class SupplierPlaces(msgspec.Struct, frozen=True):
+    """Where the systems are of suppliers whose access has not ended, in the order of their ids.
+
+    after: the id to ask on from, "" at the end. damaged: rows that do not match the ledger, and are left out. number:
+    of the next report of flows. newest_us: the newest flow that was recorded.
+    """
+
+    places: tuple[PlacesOf, ...]
+    after: str
+    damaged: int
+    number: int
+    newest_us: int
+
+
 WATCH_VERBS: dict[str, tuple[type, type]] = {
     "watch.raise": (Raise, Raised),
     "watch.alerts": (AskAlerts, Alerts),
     "watch.handle": (Handle, AlertHandled),
     "watch.suspend": (Suspend, AlertHandled),
+    "watch.places": (AskPlaces, SupplierPlaces),
+    "watch.flows": (Report, Recorded),
 }

@@ -11,6 +11,7 @@ from keten.core.clock import rfc3339
 from keten.core.db import translated
 from keten.core.errors import Corrupt, Invalid
 from keten.identity.model import EndableRow
+from keten.keeper.flow_verbs import FlowVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.steps import Content, Step, step
 from keten.keeper.trusted import Trusted
@@ -53,6 +54,7 @@ class WatchVerbs:
             "watch.alerts": waiting_verb(AskAlerts, self.alerts),
             "watch.handle": waiting_verb(Handle, self.handle),
             "watch.suspend": waiting_verb(Suspend, self.suspend),
+            **FlowVerbs(self._trusted).verbs(),
         }
 
     async def raise_(self, _connection: Connection, body: Raise) -> Raised:

@@ -159,6 +159,12 @@ def get(connection: Connection, table: Table, kind: type[T], row_id: str) -> T |
     return checked(table, kind, found[0]) if found else None
 
 
+def newest_change(connection: Connection, row_id: str) -> int:
+    """The index of the entry that declared or changed a row of any table last; -1 when none did."""
+    found = connection.execute(select(func.max(changes.c.idx)).where(changes.c.ref == row_id)).scalar()
+    return -1 if found is None else int(found)
+
+
 def mismatches(connection: Connection, table: Table, kind: type[T], most: int) -> tuple[int, list[Mismatch]]:
     """Check up to `most` rows, in the order of their ids: how many were looked at, and those that do not hold."""
     wrong: list[Mismatch] = []

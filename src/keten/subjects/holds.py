@@ -30,6 +30,11 @@ def get(connection: Connection, hold_id: str) -> Hold:
     return found
 
 
+def there(connection: Connection, hold_id: str) -> bool:
+    """Whether there is a hold of this id, released or not. Raises `Corrupt` ("register-mismatch")."""
+    return bound.get(connection, holds, Hold, hold_id) is not None
+
+
 def standing(connection: Connection) -> list[Hold]:
     """The holds that nobody has released, those whose time is over too, in the order of their last change."""
     return bound.find(connection, holds, Hold, state="set")

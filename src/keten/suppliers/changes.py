@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from keten.budgets.model import Limit
-from keten.core.clock import rfc3339
+from keten.core.clock import SECOND, rfc3339
 from keten.datasets.model import Dataset
 from keten.identity.keys import parse_line
 from keten.identity.model import Client, EndableRow, Person
@@ -200,7 +200,14 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _limit(limit: Limit | None) -> dict[str, Any] | None:
-    return None if limit is None else {"records": limit.records, "per": limit.per}
+    if limit is None:
+        return None
+    shown: dict[str, Any] = {"records": limit.records, "per": limit.per}
+    if limit.beyond is not None:
+        shown |= {"then": limit.beyond.then, "most": limit.beyond.most}
+        if limit.beyond.every_us:
+            shown["every"] = f"{limit.beyond.every_us // SECOND}s"
+    return shown
 
 
 def _table(row: Dataset) -> dict[str, Any] | None:

@@ -29,11 +29,14 @@ class PersonSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     line: int = 0
 
 
-class BudgetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A `budget:`, a `breaker:`, or an item of `budgets:`."""
+class BudgetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A `budget:`, a `breaker:`, or an item of `budgets:`. then "": stop. most 0, every "": not given."""
 
     records: int
     per: str
+    then: str = ""
+    most: int = 0
+    every: str = ""
 
 
 class ClientSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,7 +48,7 @@ class ClientSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class SupplierSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An item of `suppliers:`."""
+    """An item of `suppliers:`. networks, hosts None: where its systems are is not known."""
 
     id: str
     name: str
@@ -54,6 +57,8 @@ class SupplierSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     people: tuple[PersonSpec, ...] = ()
     clients: tuple[ClientSpec, ...] = ()
     budget: BudgetSpec | None = None
+    networks: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
     line: int = 0
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from keten.budgets.model import Limit
+from keten.budgets.model import Beyond, Limit
 from keten.identity.model import EndableRow
 from keten.ledger.bound import BoundRow
 
 TIERS = ("low", "medium", "high", "critical")
 FORMS = ("file", "release", "lookup", "intake")
 BUDGET_WINDOWS = ("hour", "day", "week", "month")
+THEN = ("stop", "delay", "step-up")
+USUAL_EVERY = "60s"
 
 
 class Organisation(BoundRow, frozen=True, kw_only=True):
@@ -32,6 +34,8 @@ class Supplier(EndableRow, frozen=True, kw_only=True):
     """A third party. `title` is what people call it (the estate file's `name`), `tier` one of `TIERS`.
 
     budget: the most records of each dataset that all its principals together may receive; None: no limit of its own.
+    networks, hosts: where its systems are, sorted; a host `*.example.org` is every host below example.org. Nothing is
+    allowed or refused by them: the watch knows by them what goes to this supplier past Keten.
     """
 
     title: str
@@ -39,6 +43,8 @@ class Supplier(EndableRow, frozen=True, kw_only=True):
     tier: str
     budget: Limit | None = None
     frozen: Frozen | None = None
+    networks: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     def frozen_at(self, now_us: int) -> bool:
         """Whether nobody of it gets access at a moment."""
@@ -78,8 +84,9 @@ class Grant(EndableRow, frozen=True, kw_only=True):
 
     dataset, contract, supplier: random ids; the supplier is the contract's. to: random ids of the clients that it
     is addressed to, sorted; none: everyone of the supplier. budget_records: the most distinct records that one
-    principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. more_budgets: further limits, over other
-    windows. label: the name of its folder, safe in a path. columns: of a lookup, those that it may see; none: all.
+    principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. budget_beyond: what happens past it. more_budgets:
+    further limits, over other windows. label: the name of its folder, safe in a path. columns: of a lookup, those that
+    it may see; none: all.
     """
 
     dataset: str
@@ -91,6 +98,7 @@ class Grant(EndableRow, frozen=True, kw_only=True):
     to: tuple[str, ...] = ()
     budget_records: int = 0
     budget_per: str = ""
+    budget_beyond: Beyond | None = None
     more_budgets: tuple[Limit, ...] = ()
     columns: tuple[str, ...] = ()
     caseload: Caseload | None = None
@@ -98,5 +106,5 @@ class Grant(EndableRow, frozen=True, kw_only=True):
     @property
     def limits(self) -> tuple[Limit, ...]:
         """Its budget, over each window that it has."""
-        first = (Limit(self.budget_records, self.budget_per),) if self.budget_records else ()
+        first = (Limit(self.budget_records, self.budget_per, self.budget_beyond),) if self.budget_records else ()
         return (*first, *self.more_budgets)

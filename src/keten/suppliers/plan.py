@@ -12,10 +12,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from keten.budgets.model import Limit
+from keten.budgets.model import Beyond, Limit
+from keten.core.clock import SECOND
 from keten.core.errors import Corrupt, NotFound
 from keten.core.ids import new_id
+from keten.core.settings import duration
 from keten.datasets.model import Column, Dataset
+from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
 from keten.identity.model import Client, EndableRow, Person
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
@@ -31,7 +34,7 @@ from keten.suppliers.estate import (
     SupplierSpec,
 )
 from keten.suppliers.mistakes import Mistakes, shown
-from keten.suppliers.model import Caseload, Contract, Grant, Organisation, Supplier
+from keten.suppliers.model import USUAL_EVERY, Caseload, Contract, Grant, Organisation, Supplier
 from keten.suppliers.moments import end_us, start_us, zone
 from keten.suppliers.rules import REFUSE, purpose_label
 
@@ -230,6 +233,8 @@ class _Planner:
             tier=spec.tier,
             budget=_limit(spec.budget),
             frozen=before.frozen if before else None,  # an estate gives nobody back what was taken meanwhile
+            networks=tuple(sorted(str(read_network(text)) for text in spec.networks or ())),
+            hosts=tuple(sorted(text.lower() for text in spec.hosts or ())),
         )
 
     def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:
@@ -281,7 +286,7 @@ class _Planner:
 
     def _grant(self, spec: GrantSpec, row_id: str, _before: Grant | None) -> Grant:
         clients = self.ids["client"]
-        limits = [Limit(one.records, one.per) for one in (spec.budget, *spec.budgets) if one is not None]
+        limits = [_limited(one) for one in (spec.budget, *spec.budgets) if one is not None]
         return Grant(
             id=row_id,
             name=spec.id,
@@ -294,6 +299,7 @@ class _Planner:
             to=tuple(sorted(clients[name] for name in spec.to or ())),
             budget_records=limits[0].records if limits else 0,
             budget_per=limits[0].per if limits else "",
+            budget_beyond=limits[0].beyond if limits else None,
             more_budgets=tuple(limits[1:]),
             columns=tuple(sorted(spec.columns or ())),
             caseload=self._caseload(spec.caseload),
@@ -318,7 +324,17 @@ class _Planner:
 
 
 def _limit(spec: BudgetSpec | None) -> Limit | None:
-    return None if spec is None else Limit(spec.records, spec.per)
+    return None if spec is None else _limited(spec)
+
+
+def _limited(spec: BudgetSpec) -> Limit:
+    if spec.then == "delay":
+        return Limit(
+            spec.records,
+            spec.per,
+            Beyond("delay", spec.most, duration(spec.every or USUAL_EVERY) * SECOND),
+        )
+    return Limit(spec.records, spec.per, Beyond("step-up", spec.most) if spec.then == "step-up" else None)
 
 
 class _Erased(Exception):

@@ -51,6 +51,8 @@ _SUPPLIER = {
     "people": False,
     "clients": False,
     "budget": False,
+    "networks": False,
+    "hosts": False,
 }
 _CONTRACT = {
     "id": True,
@@ -85,7 +87,7 @@ _GRANT = {
     "caseload": False,
     "label": False,
 }
-_BUDGET = {"records": True, "per": True}
+_BUDGET = {"records": True, "per": True, "then": False, "most": False, "every": False}
 _HINTS = {"roles": "; only people of the organisation have roles"}
 
 
@@ -268,6 +270,8 @@ def _supplier(item: _Item) -> SupplierSpec:
         people=item.items("people", _SUPPLIERS_PERSON, _suppliers_person),
         clients=item.items("clients", _CLIENT, _client),
         budget=_budget(item, "budget"),
+        networks=item.texts("networks"),
+        hosts=item.texts("hosts"),
         line=item.line,
     )
 
@@ -314,7 +318,13 @@ def _budget(item: _Item, key: str) -> BudgetSpec | None:
 
 
 def _limit(item: _Item) -> BudgetSpec:
-    return BudgetSpec(records=item.number("records"), per=item.text("per"))
+    return BudgetSpec(
+        records=item.number("records"),
+        per=item.text("per"),
+        then=item.text("then"),
+        most=item.number("most"),
+        every=item.text("every"),
+    )
 
 
 def _caseload(item: _Item) -> CaseloadSpec | None:

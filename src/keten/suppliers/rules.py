@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 
 from keten.core.errors import Invalid
 from keten.core.ids import is_id
+from keten.core.settings import duration
 from keten.datasets.model import CATEGORIES, CLASSIFICATIONS
+from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
 from keten.suppliers.countries import COUNTRIES, meant
 from keten.suppliers.estate import (
@@ -24,7 +26,7 @@ from keten.suppliers.estate import (
     TableSpec,
 )
 from keten.suppliers.mistakes import Mistakes, Place, shown
-from keten.suppliers.model import BUDGET_WINDOWS, FORMS, TIERS
+from keten.suppliers.model import BUDGET_WINDOWS, FORMS, THEN, TIERS
 from keten.suppliers.moments import end_us, start_us, zone, zone_names
 
 ROLES = (
@@ -40,6 +42,7 @@ MAX_KEYS = 2  # the one in use and the one that follows it
 MAX_NUMBER = 10**12
 MAX_DAYS = 365 * 200
 MAX_HOURS = 24 * 365
+MAX_EVERY = 24 * 3600
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}\Z")
 _ID_SHAPE = "lowercase letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100"
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9_-])?\Z")
@@ -47,6 +50,10 @@ _LABEL_SHAPE = "letters, digits, spaces, '.', '_' and '-', at most 100; it becom
 _EMAIL = re.compile(r"[^\s@<>(),;:\\\"\[\]]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])\Z")
 _NEEDS_BUDGET = {"release", "lookup"}
 REFUSE = "refuse"
+MAX_HOST = 253  # RFC 1035 §2.3.4, without the last dot
+# At least two labels, the last of them no number: an address is a network.
+_LABELS = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+"
+_HOST = re.compile(rf"(?:\*\.)?{_LABELS}[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?\Z")
 MAX_OUTSIDE = 1000
 _COST = re.compile(r"[1-9][0-9]{0,3}\Z")
 
@@ -100,6 +107,7 @@ class _Checker:
         self._clients: dict[str, Place] = {}
         self._client_of: dict[str, str] = {}
         self._keys: dict[str, Place] = {}
+        self._places: dict[str, Place] = {}
         self._contracts: dict[str, ContractSpec] = {}
         self._datasets: dict[str, Place] = {}
         self._tables: dict[str, TableSpec | None] = {}
@@ -154,6 +162,34 @@ class _Checker:
         for at, client in enumerate(supplier.clients):
             self._client(client, supplier, (*place, "clients", at))
         self._limit(supplier.budget, (*place, "budget"))
+        self._stops(supplier.budget, (*place, "budget"))
+        self._networks(supplier.networks, (*place, "networks"))
+        self._hosts(supplier.hosts, (*place, "hosts"))
+
+    def _networks(self, networks: tuple[str, ...] | None, place: Place) -> None:
+        """Where a supplier's systems are; one place can't be two suppliers'."""
+        if networks is not None:
+            self._some(networks, place, "they are not known")
+        for at, text in enumerate(networks or ()):
+            try:
+                self._place_of(str(read_network(text)), (*place, at))
+            except ValueError as error:
+                self._mistakes.add((*place, at), str(error))
+
+    def _hosts(self, hosts: tuple[str, ...] | None, place: Place) -> None:
+        if hosts is not None:
+            self._some(hosts, place, "they are not known")
+        for at, text in enumerate(hosts or ()):
+            if len(text) > MAX_HOST or not _HOST.match(text):
+                public = f"{shown(text)} is not a host such as files.example.org or *.example.org"
+                self._mistakes.add((*place, at), public)
+            else:
+                self._place_of(text.lower(), (*place, at))
+
+    def _place_of(self, name: str, place: Place) -> None:
+        if name in self._places:
+            self._mistakes.add(place, f"{shown(name)} is named already", self._places[name])
+        self._places.setdefault(name, place)
 
     def _client(self, client: ClientSpec, supplier: SupplierSpec, place: Place) -> None:
         self._own_id("client", client.id, place, self._clients)
@@ -200,6 +236,7 @@ class _Checker:
         self._one_of(dataset.classification, CLASSIFICATIONS, (*place, "classification"), "classification")
         self._between(dataset.retention_days, 0, MAX_DAYS, (*place, "retention_days"))
         self._limit(dataset.breaker, (*place, "breaker"))
+        self._stops(dataset.breaker, (*place, "breaker"))
         self._tables.setdefault(dataset.id, dataset.table)
         if dataset.table is not None:
             self._table(dataset.table, (*place, "table"))
@@ -258,14 +295,45 @@ class _Checker:
         if grant.budget is None and not grant.budgets and grant.form in _NEEDS_BUDGET:
             self._mistakes.add((*place, "budget"), f"a grant of form '{grant.form}' needs a budget")
         self._limit(grant.budget, (*place, "budget"))
+        self._beyond(grant.budget, (*place, "budget"))
         for at, limit in enumerate(grant.budgets):
             self._limit(limit, (*place, "budgets", at))
+            self._beyond(limit, (*place, "budgets", at))
         self._distinct((limit.per for limit in grant.budgets), (*place, "budgets"))
 
     def _limit(self, limit: BudgetSpec | None, place: Place) -> None:
         if limit is not None:
             self._between(limit.records, 1, MAX_NUMBER, (*place, "records"))
             self._one_of(limit.per, BUDGET_WINDOWS, (*place, "per"), "period")
+
+    def _beyond(self, limit: BudgetSpec | None, place: Place) -> None:
+        """What happens past a grant's budget: it goes on only up to a ceiling."""
+        if limit is None:
+            return
+        if limit.then:
+            self._one_of(limit.then, THEN, (*place, "then"), "word")
+        goes_on = limit.then in THEN[1:]
+        if goes_on and not limit.most:
+            self._mistakes.add((*place, "most"), f"'then: {limit.then}' needs 'most', the ceiling past which it stops")
+        elif goes_on:
+            self._between(limit.most, limit.records, MAX_NUMBER, (*place, "most"))
+        elif limit.most:
+            self._mistakes.add((*place, "most"), "'most' goes with 'then: delay' or 'then: step-up'")
+        if limit.every and limit.then != "delay":
+            self._mistakes.add((*place, "every"), "'every' goes with 'then: delay'")
+        elif limit.every:
+            try:
+                self._between(duration(limit.every), 1, MAX_EVERY, (*place, "every"))
+            except ValueError as error:
+                self._mistakes.add((*place, "every"), str(error))
+
+    def _stops(self, limit: BudgetSpec | None, place: Place) -> None:
+        """What many share always stops: it is no client's own to go on."""
+        if limit is None:
+            return
+        for key, value in (("then", limit.then), ("most", limit.most), ("every", limit.every)):
+            if value:
+                self._mistakes.add((*place, key), f"only a grant's budget has '{key}'; this one stops")
 
     def _lookup(self, grant: GrantSpec, place: Place) -> None:
         """What goes with lookups, and only with them; a table is shared in no other way."""

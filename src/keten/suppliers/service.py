@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
 from keten.datasets.model import Dataset
-from keten.identity.model import EndableRow, Person
+from keten.identity.model import Client, EndableRow, Person
 from keten.identity.rows import Rows
 from keten.ledger.writing import Writing
 from keten.suppliers import rules
@@ -36,6 +36,9 @@ class SubjectSeals(Protocol):
 
     def seal_for(self, subject: str, data: bytes) -> str:
         """`data` under the subject's key, as base64; the key is made when there is none."""
+
+    def make_key(self, subject: str) -> None:
+        """Give a subject its key, unless it has one."""
 
     def open_for(self, subject: str, sealed: str) -> bytes:
         """What `seal_for` sealed. `NotFound` when the subject's key was destroyed."""
@@ -169,5 +172,7 @@ def _write(writing: Writing, change: Change, actor: str, seals: SubjectSeals) ->
         BY_WORD[change.kind].end(writing, before, NOT_IN_ESTATE, actor)
     elif change.change == DECLARED:
         rows.declare(writing, after, actor)
+        if isinstance(after, Person | Client):
+            seals.make_key(after.id)  # before any backup has the row in it
     else:
         rows.change(writing, before, after, actor)

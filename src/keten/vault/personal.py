@@ -19,13 +19,18 @@ def seal_for(writing: Writing, keys: Keys, subject: str, plain: bytes) -> str:
 
     Raises `NotFound` ("subject-erased") once it was destroyed, `Corrupt` ("key-damaged").
     """
+    return keys.seal(subject, made_key(writing, keys, subject), plain)
+
+
+def made_key(writing: Writing, keys: Keys, subject: str) -> bytes:
+    """A subject's key, wrapped; it is made when there never was one. Raises `NotFound` ("subject-erased")."""
     wrapped = subject_key(writing.connection, subject)
     if wrapped is None:
         if subject_erased(writing.connection, subject):
             raise NotFound("subject-erased", "What was known of this subject was erased.", f"subject {subject}")
         wrapped = keys.new_subject_key(subject)
         writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=wrapped))
-    return keys.seal(subject, wrapped, plain)
+    return wrapped
 
 
 def subject_key(connection: Connection, subject: str) -> bytes | None:
@@ -45,12 +50,18 @@ def destroy_subject_key(writing: Writing, keys: Keys, subject: str) -> bool:
 
     The caller records it in the same transaction.
     """
+    erased = erase_key(writing, subject)
+    keys.forget_subject(subject)
+    return erased
+
+
+def erase_key(writing: Writing, subject: str) -> bool:
+    """As `destroy_subject_key`, where no keeper runs that could hold the key opened."""
     if subject_erased(writing.connection, subject):
         return False
     row = subject_keys.c.subject == subject
     if writing.connection.execute(update(subject_keys).where(row).values(wrapped=None)).rowcount == 0:
         writing.connection.execute(insert(subject_keys).values(subject=subject, wrapped=None))
-    keys.forget_subject(subject)
     return True
 
 
@@ -80,6 +91,12 @@ class Seals:
         if self._writing is None:
             raise Unavailable("read-only", "Nothing can be sealed while only reading.")
         return seal_for(self._writing, self._keys, subject, data)
+
+    def make_key(self, subject: str) -> None:
+        """Give a subject its key, unless it has one: a backup then has of it only what goes with the key."""
+        if self._writing is None:
+            raise Unavailable("read-only", "No key can be made while only reading.")
+        made_key(self._writing, self._keys, subject)
 
     def fingerprint(self, word: str, name: str) -> str:
         """What is kept of the name of an erased row of a kind."""

@@ -23,7 +23,7 @@ from keten.ledger.cursors import load_cursor, store_cursor
 from keten.ledger.writing import Writing
 from keten.watch.entries import ALERT_GREW, ALERT_RAISED
 from keten.watch.explaining import code_of
-from keten.watch.ladder import Ladder, Stopped, fits, key_of, milder, stronger, topic_text
+from keten.watch.ladder import Ladder, Stopped, fits, key_of, milder, stronger
 from keten.watch.model import SEVERITIES, STOPPING, Fact, Raised, Seen, Signal
 from keten.watch.responding import possible, take, until
 from keten.watch.row import Alert
@@ -108,7 +108,7 @@ class Raising:
 
     def _present(self, writing: Writing, signal: Signal, tally: _Tally) -> Alert | None:
         """Steps 2 and 3: the alert that a signal falls into. What this very transaction wrote is in the tally."""
-        topic, now_us = _topic(topic_text(signal)), writing.time_us
+        topic, now_us = _topic(signal.topic), writing.time_us
         if topic in tally.present:
             return tally.present[topic]
         for one in _newest(writing.connection, topic):
@@ -127,7 +127,7 @@ class Raising:
         made = Alert(
             id=(alert_id := new_id()),
             name=alert_id,
-            topic=_topic(topic_text(signal)),
+            topic=_topic(signal.topic),
             detector=signal.detector,
             severity=signal.severity,
             principal=signal.principal,

@@ -91,11 +91,7 @@ class Engine:
         index = event.index
         if index <= memory.top and (index in memory.seen or index <= memory.top - REMEMBERED):
             return []
-        try:
-            signals = self._step(event)
-        except KetenError as error:
-            self._reload(error)
-            raise
+        signals = self._shown(event)
         memory.seen.add(index)
         memory.top = max(memory.top, index)
         memory.last = event.id
@@ -103,6 +99,22 @@ class Engine:
         if len(memory.seen) > 2 * REMEMBERED:
             memory.seen = {each for each in memory.seen if each > memory.top - REMEMBERED}
         return signals
+
+    def learn(self, event: Event) -> list[Signal]:
+        """Let the detectors see what is not of this ledger, such as work of before it began; its index says nothing.
+
+        What they would have said is for whoever wants to know; what was seen stays as with `step`, and so does `save`.
+        """
+        signals = self._shown(event)
+        self._memory.newest_us = max(self._memory.newest_us, event.time_us)
+        return signals
+
+    def _shown(self, event: Event) -> list[Signal]:
+        try:
+            return self._step(event)
+        except KetenError as error:
+            self._reload(error)
+            raise
 
     def _step(self, event: Event) -> list[Signal]:
         signals: list[Signal] = []
@@ -122,7 +134,7 @@ class Engine:
         fine = self._memory.fine
         kept = []
         for one in signals:
-            until_us, place = fine.get(f"{one.detector}/{one.principal}/{one.dataset}", (0, 0))
+            until_us, place = fine.get(one.topic, (0, 0))
             if one.time_us >= until_us or SEVERITIES.index(one.severity) > place:
                 kept.append(one)
         return kept
@@ -145,7 +157,7 @@ class Engine:
     def feedback(self, signal_key: str, until_us: int, severity: Severity = "high") -> None:
         """The same is not signalled until then, unless it is worse than `severity`.
 
-        signal_key: detector/principal/dataset, with or without "/" and more behind it.
+        signal_key: detector/whom it is about/dataset, with or without "/" and more behind it.
         """
         fine = self._memory.fine
         fine["/".join(signal_key.split("/")[:3])] = (until_us, SEVERITIES.index(severity))

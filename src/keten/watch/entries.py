@@ -49,6 +49,19 @@ RESPONSE_TAKEN = kind(
         "reason": "an operator's own words",
     },
 )
+FLOWS_SEEN = kind(
+    "watch.flows.seen",
+    "Flow logs of the organisation say what went to a supplier's systems on one day, by whatever way.",
+    {
+        "day": "of which day (UTC)",
+        "day_number": "the same in days since 1970",
+        "bytes": "sent to the supplier",
+        "count": "how many flows",
+        "links": "target (of the register, with port), outside and inside (pseudonyms of networks), bytes, flows, "
+        "unsized (flows that do not say how much was sent); the largest",
+        "batch": "which of the worker's reports it is of",
+    },
+)
 RESPONSE_LIFTED = kind(
     "watch.response.lifted",
     "What was done about an alert was ended before its time.",

@@ -19,16 +19,18 @@ BUILT_IN: Mapping[str, Rungs] = {
     "adjacency": {"low": "note", "medium": "slow", "high": "suspend"},
     "volume": {"low": "note", "medium": "slow", "high": "suspend"},
     "rate": {"low": "note", "medium": "slow", "high": "suspend"},
+    "budget-share": {"low": "note", "medium": "step-up", "high": "suspend"},
     "network-listed": {"low": "alert", "medium": "step-up", "high": "suspend"},
     "supplier-volume": {"low": "note", "medium": "alert", "high": "alert"},
     "failed-sign-ins": {"low": "note", "medium": "alert", "high": "alert"},
     "detector-fault": {"low": "alert", "medium": "alert", "high": "alert"},
     "budget-spent": {"low": "note", "medium": "alert", "high": "alert"},
+    "bypass": {"low": "note", "medium": "alert", "high": "alert"},
 }
 
 
-NAMED_ONLY = frozenset({"failed-sign-ins", "supplier-volume", "detector-fault", "budget-spent"})
-"""Anybody can fail to sign in in another's name; the others are not about whoever happened to come last."""
+NAMED_ONLY = frozenset({"failed-sign-ins", "supplier-volume", "detector-fault", "budget-spent", "bypass"})
+"""Anybody can fail to sign in in another's name, and flow logs are others' word; the rest names nobody."""
 
 
 class Ladder:
@@ -102,11 +104,6 @@ def stronger(one: Response, other: Response) -> bool:
     return RESPONSES.index(one) > RESPONSES.index(other)
 
 
-def topic_text(signal: Signal) -> str:
-    """What signals that belong together have in common."""
-    return f"{signal.detector}/{signal.principal}/{signal.dataset}"
-
-
 def key_of(signal: Signal) -> str:
-    """A signal's key: detector, principal, dataset and last entry. The same signal always has the same."""
-    return f"{topic_text(signal)}/{signal.last}"
+    """A signal's key: its topic and last entry. The same signal always has the same."""
+    return f"{signal.topic}/{signal.last}"

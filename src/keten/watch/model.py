@@ -9,9 +9,26 @@ import msgspec
 from keten.core.settings import Response as Response  # noqa: PLC0414  # part of these types
 from keten.core.settings import Severity as Severity  # noqa: PLC0414  # as above
 
-What = Literal["sign-in", "list", "describe", "open", "lookup", "delivered"]
+What = Literal["sign-in", "list", "describe", "open", "lookup", "delivered", "flow"]
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
 Fact = int | float | str
+MOST_LINKS = 32
+"""Of one supplier and day, in one entry; the smallest ones beyond that are one."""
+
+
+class Link(msgspec.Struct, frozen=True, gc=False):
+    """A way by which something went to a supplier past the door, in one day.
+
+    target: the network or host of the register that it went to, with the port. outside, inside: pseudonyms of the
+    networks at both ends. bytes: sent out. flows: how many; unsized: of how many it is not known what they sent.
+    """
+
+    target: str
+    outside: str = ""
+    inside: str = ""
+    bytes: int = 0
+    flows: int = 0
+    unsized: int = 0
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -22,7 +39,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     are not there, `near` lie next to one asked shortly before, `outside` are not in the grant's caseload.
     network: a pseudonym of the caller's network (of its /24 or /48). listed: it is on the organisation's list of bad
     networks. key: fingerprint of the key signed in with. dataset_records: how many the dataset has.
-    contract_ends_us: the end of the contract that it happened under.
+    contract_ends_us: the end of the contract that it happened under. length: bytes that an access may hand over.
+    opening: of what was delivered, the id of the entry that opened it. used_day, used_long: how full the principal's
+    own budget is after it, in thousandths: its fullest window of an hour or a day, and of a week or a month.
+
+    A "flow" is nobody's conduct: what flow logs say of what went to a supplier on one day (days since 1970 UTC), by
+    whatever way; its bytes and count are of all links, and `links` are the largest of them.
     """
 
     index: int
@@ -52,6 +74,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str = ""
     dataset_records: int = 0
     contract_ends_us: int = 0
+    length: int = 0
+    opening: str = ""
+    day: int = 0
+    links: tuple[Link, ...] = ()
+    used_day: int = 0
+    used_long: int = 0
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -71,6 +99,11 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     facts: dict[str, Fact] = {}
     first: str = ""
     last: str = ""
+
+    @property
+    def topic(self) -> str:
+        """What signals that belong together have in common: detector, whom it is about, dataset."""
+        return f"{self.detector}/{self.principal or self.supplier}/{self.dataset}"
 
 
 RESPONSES: tuple[Response, ...] = ("note", "alert", "slow", "step-up", "suspend", "freeze")

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from keten.exchange import entries as door
 from keten.identity import signin_entries as signing
 from keten.ledger.model import Payload
-from keten.watch.model import Event, What
+from keten.watch.entries import FLOWS_SEEN
+from keten.watch.model import MOST_LINKS, Event, Link, What
 
 MOST = 2**53
 """No number of an entry, a time in microseconds neither, is larger: what is, is damage, and counts as not known."""
 LONGEST = 200
 MOST_REASONS = 16
+MOST_WINDOWS = 8
+LONG = frozenset({"week", "month"})
 
 
 def event_of(index: int, id: str, time_us: int, kind: str, payload: Payload | None) -> Event | None:
@@ -95,6 +98,7 @@ def _access(what: What) -> Callable[[_Entry], Event]:
     def read(entry: _Entry) -> Event:
         details, refs = entry.details, entry.refs
         attributes = _mapping(details.get("attributes"))
+        used_day, used_long = _used(details.get("used"))
         return Event(
             index=entry.index,
             id=entry.id,
@@ -115,6 +119,7 @@ def _access(what: What) -> Callable[[_Entry], Event]:
             near=_number(details.get("near")),
             outside=_number(details.get("outside")),
             bytes=_number(details.get("bytes")),
+            length=_number(details.get("length")),
             count=max(1, _number(details.get("count"))),
             country=_text(attributes.get("country") or details.get("country")),
             network=_text(details.get("network")),
@@ -122,6 +127,8 @@ def _access(what: What) -> Callable[[_Entry], Event]:
             channel=_text(details.get("channel")),
             dataset_records=_number(details.get("records")),
             contract_ends_us=_number(attributes.get("contract_ends_us")),
+            used_day=used_day,
+            used_long=used_long,
         )
 
     return read
@@ -142,6 +149,36 @@ def _delivered(entry: _Entry) -> Event:
         contract=_text(refs.get("contract")),
         object=_text(refs.get("object")),
         bytes=_number(details["bytes"] if "bytes" in details else details.get("at_most")),
+        opening=_text(details.get("opening")),
+    )
+
+
+def _flows(entry: _Entry) -> Event:
+    details = entry.details
+    links = details.get("links")
+    return Event(
+        index=entry.index,
+        id=entry.id,
+        time_us=entry.time_us,
+        what="flow",
+        allowed=True,
+        principal="",
+        supplier=_text(entry.refs.get("supplier")),
+        bytes=_number(details.get("bytes")),
+        count=max(1, _number(details.get("count"))),
+        day=_number(details.get("day_number")),
+        links=tuple(_link(_mapping(one)) for one in links[:MOST_LINKS]) if isinstance(links, list | tuple) else (),
+    )
+
+
+def _link(found: Mapping[str, object]) -> Link:
+    return Link(
+        _text(found.get("target")),
+        _text(found.get("outside")),
+        _text(found.get("inside")),
+        _number(found.get("bytes")),
+        _number(found.get("flows")),
+        _number(found.get("unsized")),
     )
 
 
@@ -157,11 +194,25 @@ _READERS: Mapping[str, Callable[[_Entry], Event]] = {
     door.OBJECT_DELIVERED.name: _delivered,
     door.LOOKUP_ANSWERED.name: _access("lookup"),
     door.LOOKUP_REFUSED.name: _access("lookup"),
+    FLOWS_SEEN.name: _flows,
 }
 
 
 def _number(value: object) -> int:
     return value if type(value) is int and 0 <= value <= MOST else 0
+
+
+def _used(value: object) -> tuple[int, int]:
+    """The fullest of the short windows and of the long ones, in thousandths; 0 where there is none."""
+    fullest = [0, 0]
+    for one in value[:MOST_WINDOWS] if isinstance(value, list | tuple) else ():
+        if not isinstance(one, list | tuple) or len(one) != 3:
+            continue
+        per, spent, records = _text(one[0]), _number(one[1]), _number(one[2])
+        if records and per:
+            place = per in LONG
+            fullest[place] = max(fullest[place], min(1000, 1000 * spent // records))
+    return fullest[0], fullest[1]
 
 
 def _text(value: object) -> str:

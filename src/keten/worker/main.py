@@ -14,6 +14,7 @@ from keten.core.errors import KetenError
 from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
 from keten.worker.exporting import exporting
+from keten.worker.flowing import Flowing
 from keten.worker.measuring import Measuring
 from keten.worker.rounds import Rounds
 from keten.worker.watching import watching
@@ -37,9 +38,10 @@ def duties(settings: Settings) -> list[Duty]:
     """What there is to do for an instance. Raises `Invalid` when its settings cannot be used."""
     outside: list[Duty] = [Rounds(settings)] if settings.has_outside else []
     watched: list[Duty] = [watching(settings)] if settings.watch.enabled else []
+    flows: list[Duty] = [Flowing(settings)] if settings.watch.enabled and settings.watch.flows else []
     exports = exporting(settings)
     metrics: list[Duty] = [Measuring(settings, exports)] if settings.metrics.bind else []
-    return [*watched, *outside, *exports, *metrics]
+    return [*watched, *flows, *outside, *exports, *metrics]
 
 
 def run(settings: Settings) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from keten.core.clock import SECOND, wall_us
-from keten.core.errors import KetenError
+from keten.core.errors import KetenError, Unavailable
 from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
 from keten.keeper.follow_protocol import Follow, Followed, Following
@@ -22,7 +22,9 @@ from keten.watch.entries import ALERT_HANDLED
 from keten.watch.model import SEVERITIES, Event, Raised, Seen, Severity, Signal
 from keten.watch.reading import event_of
 from keten.watch.rules.asking import RuleDetector
-from keten.watch.rules.loading import load
+from keten.watch.rules.loading import Loaded, load
+from keten.watch.rules.model import Refused
+from keten.watch.standing import MOST_NAMED, NotUsed, Standing, write
 
 log = logging.getLogger(__name__)
 WAIT_US = SECOND
@@ -163,13 +165,26 @@ class Watching:
 def watching(settings: Settings) -> Watching:
     """The watch with every detector, and the organisation's own rules.
 
-    A rule that cannot be used is logged (and `keten doctor` says it); the others are. Raises `Unavailable`
-    ("sigma-missing") where there are rules and pySigma is not installed.
+    A rule that cannot be used is logged, and `keten doctor` and `keten status` say it; the others are. Where pySigma
+    is not installed none of them is, and the watch's own detectors look all the same.
     """
     detectors = default()
-    if settings.watch.rules:
-        loaded = load([Path(settings.home) / name for name in settings.watch.rules])
-        for one in loaded.refused:
-            log.warning("a rule is not used: %s: %s", one.file, one.reason)
-        detectors += [RuleDetector(rule) for rule in loaded.rules]
-    return Watching(Detecting(detectors, settings.paths.watch), event_of)
+    own = len(detectors)
+    loaded = _rules(settings)
+    for one in loaded.refused:
+        log.warning("a rule is not used: %s: %s", one.file, one.reason)
+    detectors += [RuleDetector(rule) for rule in loaded.rules]
+    made = Watching(Detecting(detectors, settings.paths.watch), event_of)
+    refused = tuple(NotUsed(one.file, one.reason) for one in loaded.refused[:MOST_NAMED])
+    rules = tuple(rule.id for rule in loaded.rules)
+    write(settings.paths.standing, Standing(wall_us(), own, rules, refused, len(loaded.refused)))
+    return made
+
+
+def _rules(settings: Settings) -> Loaded:
+    if not settings.watch.rules:
+        return Loaded()
+    try:
+        return load([Path(settings.home) / name for name in settings.watch.rules])
+    except Unavailable as error:
+        return Loaded(refused=[Refused(name, str(error)) for name in settings.watch.rules])

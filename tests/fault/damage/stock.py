@@ -7,7 +7,7 @@ from hashlib import sha256
 import msgspec
 from sqlalchemy import select
 
-from keten.budgets.model import Charged
+from keten.budgets.model import Charged, Limit
 from keten.budgets.service import Budgets
 from keten.core.ids import new_id
 from keten.core.storage import LocalStore
@@ -38,6 +38,11 @@ class Grant(msgspec.Struct, frozen=True):
     id: str
     budget_records: int = 1_000_000
     budget_per: str = "day"
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Its one limit."""
+        return (Limit(self.budget_records, self.budget_per),)
 
 
 def stock(made: MadeLedger) -> None:

@@ -17,6 +17,7 @@ from tests.fuzz.targets import (
     dpop_header,
     entry_line,
     estate,
+    flow_lines,
     forwarded,
     frames,
     http_requests,
@@ -91,6 +92,7 @@ TARGETS: dict[str, Target] = {
         table_source.TABLE_TEXT,
         table_source.TABLE_PARQUET,
         sigma_rules.TARGET,
+        flow_lines.TARGET,
         # The ledger, ours against the auditor's tool
         note.TARGET,
         checkpoint.TARGET,

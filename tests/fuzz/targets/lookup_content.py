@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from keten.gateway.lookups import read
+from keten.gateway.lookups import Asked, read
 from keten.gateway.problems import Problem
 from tests.fuzz.target import Target
 
@@ -16,12 +16,12 @@ def refused_as(kind: str) -> bool:
 
 def check(data: bytes) -> bool:
     try:
-        asked = read(data)
+        asked = read(data, Asked)
     except Problem as error:
         return refused_as(error.kind)
     for text in (*asked.keys, *asked.columns, asked.case):
         text.encode()
-    assert read(msgspec.json.encode(asked)) == asked
+    assert read(msgspec.json.encode(asked), Asked) == asked
     return True
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keten.budgets.model import Charge, Limit, Recorded, Scope, Spent, Taken
+from keten.budgets.model import Charge, Limit, Recorded, Scope, Spent, Taken, Used
 from keten.budgets.rules import disagreements, window, zone
 from keten.budgets.service import Budgets, charges
 from keten.core.ids import new_id
@@ -59,6 +59,19 @@ class Till:
     def restarted(self) -> None:
         """What a keeper that starts anew remembers."""
         self.budgets = Budgets()
+
+
+def test_how_full_each_window_is_after_a_charge(house: House) -> None:
+    till = Till(house)
+    (own,) = scopes((Limit(10, "day"), Limit(40, "month")))
+    assert till.budgets.used(own) == (), "nothing was charged: it is not known, and not guessed"
+    till.charge((own,), *RECORDS[:3])
+    assert till.budgets.used(own) == (Used("day", 3, 10), Used("month", 3, 40))
+    till.charge((own,), *RECORDS[:3])
+    assert till.budgets.used(own)[0].spent == 3, "what is known costs nothing again"
+    till.restarted()
+    till.charge((own,), RECORDS[3])
+    assert [one.spent for one in till.budgets.used(own)] == [4, 4]
 
 
 def test_the_narrowest_refuses_and_nobody_is_charged(house: House) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from keten.budgets import service
-from keten.budgets.model import UNLIMITED, Charged, Left, Recorded, Spent
+from keten.budgets.model import UNLIMITED, Charged, Left, Limit, Recorded, Spent
 from keten.budgets.rules import disagreements, kept_from, window, zone
 from keten.budgets.service import Budgets
 from keten.budgets.tables import budget_charges
@@ -42,6 +42,19 @@ class Grant(msgspec.Struct, frozen=True):
     budget_records: int
     budget_per: str = "day"
     id: str = "grant-for-drukwerk"
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Its one limit."""
+        return (Limit(self.budget_records, self.budget_per),) if self.budget_records > 0 else ()
+
+
+def alone(windows: tuple[Left, ...]) -> Left | None:
+    """The one window of a grant that has one, in short."""
+    if not windows:
+        return None
+    (one,) = windows
+    return Left(one.budget, one.spent, one.left, one.resets_us)
 
 
 class Till:
@@ -84,7 +97,7 @@ class Till:
 
     def left(self, grant: Grant, client: str = CLIENT) -> Left | None:
         with self.house.reading() as connection:
-            return service.left(connection, grant, client, self.house.now, TZ)
+            return alone(service.left(connection, grant, client, self.house.now, TZ))
 
     def disagreements(self) -> list[str]:
         """Stored charges against the ledger."""
@@ -134,9 +147,9 @@ def test_distinct_objects_are_charged_once(till: Till) -> None:
 
 def test_an_object_that_exceeds_what_is_left_is_refused_whole(till: Till) -> None:
     grant = Grant(100)
-    assert till.once(grant, A, 101) == Spent(100, 100, END)
+    assert till.once(grant, A, 101) == Spent(100, 100, END, per="day")
     assert till.once(grant, A, 100) == Charged(100, 0, START)
-    assert till.once(grant, B, 1) == Spent(0, 100, END)
+    assert till.once(grant, B, 1) == Spent(0, 100, END, per="day")
     assert till.once(grant, C, 0) == Charged(0, 0, START)
     assert till.house.kinds() == [OPENED.name] * 2
 
@@ -170,7 +183,7 @@ def test_a_keeper_that_starts_anew_remembers(till: Till) -> None:
     till.once(grant, A, 60)
     till.budgets = Budgets()
     assert till.once(grant, A, 60) == Charged(0, 40, START)
-    assert till.once(grant, B, 41) == Spent(40, 100, END)
+    assert till.once(grant, B, 41) == Spent(40, 100, END, per="day")
     till.house.now = END
     till.budgets = Budgets()
     assert till.once(grant, B, 41) == Charged(41, 59, END)
@@ -178,7 +191,7 @@ def test_a_keeper_that_starts_anew_remembers(till: Till) -> None:
 
 def test_a_budget_that_is_lowered_or_raised_holds_at_once(till: Till) -> None:
     till.once(Grant(100), A, 60)
-    assert till.once(Grant(50), B, 1) == Spent(0, 50, END)
+    assert till.once(Grant(50), B, 1) == Spent(0, 50, END, per="day")
     assert till.left(Grant(50)) == Left(50, 60, 0, END)
     assert till.once(Grant(50), A, 60) == Charged(0, 0, START)
     assert till.once(Grant(200), B, 140) == Charged(140, 0, START)
@@ -211,7 +224,7 @@ def test_several_accesses_share_a_transaction(till: Till) -> None:
     with till.transaction() as writing:
         assert till.open(writing, grant, A, 60) == Charged(60, 40, START)
         assert till.open(writing, grant, A, 60) == Charged(0, 40, START)
-        assert till.open(writing, grant, B, 41) == Spent(40, 100, END)
+        assert till.open(writing, grant, B, 41) == Spent(40, 100, END, per="day")
         assert till.open(writing, grant, B, 40) == Charged(40, 0, START)
     assert till.left(grant) == Left(100, 100, 0, END)
     assert till.disagreements() == []
@@ -239,7 +252,7 @@ def test_what_is_rolled_back_was_not_charged(till: Till) -> None:
         rolled_back(till, grant, [(B, 40), (C, 30)])
     assert till.left(grant) == Left(100, 30, 70, END)
     assert till.once(grant, B, 40) == Charged(40, 30, START)
-    assert till.once(grant, C, 31) == Spent(30, 100, END)
+    assert till.once(grant, C, 31) == Spent(30, 100, END, per="day")
     assert till.disagreements() == []
 
 
@@ -247,7 +260,7 @@ def test_a_refusal_changes_nothing(till: Till) -> None:
     grant = Grant(10)
     with till.transaction() as writing:
         for _ in range(3):
-            assert till.open(writing, grant, A, 11) == Spent(10, 10, END)
+            assert till.open(writing, grant, A, 11) == Spent(10, 10, END, per="day")
     assert till.rows() == []
     assert till.once(grant, B, 10) == Charged(10, 0, START)
 
@@ -268,7 +281,7 @@ def test_a_clock_that_goes_back_finds_what_was_charged_then(till: Till) -> None:
     with till.transaction() as writing:
         assert till.open(writing, grant, B, 10, at=NOW + DAY) == Charged(10, 0, END)
     with till.transaction() as writing:
-        assert till.open(writing, grant, B, 1, at=NOW) == Spent(0, 10, END)
+        assert till.open(writing, grant, B, 1, at=NOW) == Spent(0, 10, END, per="day")
 
 
 def test_counters_in_memory_are_bounded_and_forget_nothing(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +299,7 @@ def test_counters_in_memory_are_bounded_and_forget_nothing(till: Till, monkeypat
             assert till.budgets._remembered == held <= 10
     for client in clients:
         assert till.once(grant, objects[3], 1, client) == Charged(0, 0, START)
-        assert till.once(grant, A, 1, client) == Spent(0, 10, END)
+        assert till.once(grant, A, 1, client) == Spent(0, 10, END, per="day")
     with pytest.raises(Killed):
         rolled_back(till, Grant(20), [(A, 5), (B, 5)])
     assert till.once(Grant(20), C, 10) == Charged(10, 10, START)
@@ -416,7 +429,7 @@ def test_any_sequence_stays_within_the_budget(
                         if objects[one] in mine:
                             assert answer == Charged(0, left, counted.start_us)
                         elif records[one] > left:
-                            assert answer == Spent(left, budget, counted.end_us)
+                            assert answer == Spent(left, budget, counted.end_us, per=per)
                         else:
                             mine[objects[one]] = records[one]
                             assert answer == Charged(records[one], left - records[one], counted.start_us)
@@ -456,7 +469,7 @@ def test_a_charge_counts_in_the_window_of_its_moment_alone(till: Till) -> None:
         with till.transaction() as writing:
             till.open(writing, grant, object_id, 10, at=moment)
     with till.house.reading() as connection:
-        spent = [service.left(connection, grant, CLIENT, at, TZ) for at in (START, END - 1, END)]
+        spent = [alone(service.left(connection, grant, CLIENT, at, TZ)) for at in (START, END - 1, END)]
     assert [one.spent for one in spent if one is not None] == [20, 20, 10]
 
 

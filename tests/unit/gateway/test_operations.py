@@ -146,8 +146,9 @@ def test_the_gateway_loads_nothing_that_decides_or_remembers() -> None:
     forbidden = {"sqlalchemy", "sqlite3", "cedarpy", "alembic", "joserfc", "keten.core.db", "keten.vault.keys"}
     assert not loaded & forbidden
     rooms = {name.split(".")[1] for name in loaded if name.startswith("keten.")}
-    assert rooms <= {"core", "gateway", "keeper", "ledger", "vault", "watch"}
-    words = ("follow", "put", "record", "subject", "watch", "witness")
+    assert rooms <= {"budgets", "core", "gateway", "keeper", "ledger", "vault", "watch"}
+    assert {name for name in loaded if name.startswith("keten.budgets.")} == {"keten.budgets.model"}
+    words = ("budget", "follow", "put", "record", "subject", "watch", "witness")
     bodies = ("protocol", *(f"{word}_protocol" for word in words))
     said = {f"keten.keeper.{one}" for one in bodies}
     assert {name for name in loaded if name.startswith("keten.keeper.")} == said

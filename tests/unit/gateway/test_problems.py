@@ -103,3 +103,27 @@ def test_who_was_slowed_down_is_told_for_how_long() -> None:
     assert (slowed.status, slowed.code, slowed.retry_after) == (429, "slowed", "17")
     other = problem_of(Busy("too-many-parallel", "Too many at once."))
     assert (other.status, other.code, other.retry_after) == (429, "", "")
+
+
+def test_a_budget_that_is_used_up_says_what_until_when_and_where_to_ask() -> None:
+    data = {"scope": "grant", "budget": "300", "left": "0", "per": "day", "until": "2026-11-29T23:00:00Z"}
+    for code, error in (
+        ("budget-spent", Busy("budget-spent", "x")),
+        ("budget-slow", Busy("budget-slow", "x")),
+        ("budget-step-up", Denied("budget-step-up", "x")),
+    ):
+        vars(error)["data"] = data | {"share": "a" * 26, "retry_after": "42"}
+        problem = problem_of(error)
+        document = msgspec.json.decode(body_of(problem, "/", "r", dutch=False))
+        assert (document["code"], document["more"]) == (code, f"/v1/shares/{'a' * 26}/more")
+        assert document["detail"].startswith(
+            "Of today's 300 records 0 are left, until 2026-11-29T23:00:00Z. Ask for more here: POST /v1/shares/aaa"
+        )
+        in_dutch = msgspec.json.decode(body_of(problem, "/", "r", dutch=True))["detail"]
+        assert in_dutch.startswith("Van de 300 gegevens voor vandaag zijn er nog 0 over, tot 2026-11-29T23:00:00Z. ")
+        assert (b"www-authenticate" in dict(problem.headers)) == (problem.status == 401)
+        assert problem.retry_after == "42"
+    vars(error)["data"] = data | {"scope": "dataset"}
+    others = msgspec.json.decode(body_of(problem_of(error), "/", "r", dutch=False))
+    assert "more" not in others, "of a budget that is not the client's own"
+    assert "POST" not in others["detail"]

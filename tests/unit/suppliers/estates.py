@@ -44,6 +44,13 @@ CLIENTS = {f"{supplier}-{part}": supplier for supplier in SUPPLIERS for part in 
 PEOPLE = {f"{supplier}-ops": supplier for supplier in SUPPLIERS}
 TITLES = st.sampled_from(["Drukwerk BV", "Zorgvervoer Zuid", "Ärchief & Zn: #1", "yes", "2026-01-01", "- x", "'q'"])
 BUDGETS = st.builds(BudgetSpec, records=st.integers(1, 10**9), per=st.sampled_from(BUDGET_WINDOWS))
+_MOST = st.integers(10**9, 10**12)
+# Of a grant, which may go on past it.
+OWN_BUDGETS = BUDGETS | st.one_of(
+    st.builds(msgspec.structs.replace, BUDGETS, then=st.just("stop")),
+    st.builds(msgspec.structs.replace, BUDGETS, then=st.just("step-up"), most=_MOST),
+    st.builds(msgspec.structs.replace, BUDGETS, then=st.just("delay"), most=_MOST, every=st.sampled_from(["", "5m"])),
+)
 COUNTRY = st.sampled_from(sorted(COUNTRIES))
 
 
@@ -149,7 +156,7 @@ def _grant(draw: st.DrawFn, name: str, contract: ContractSpec, clients: dict[str
     everyone: bool = draw(st.booleans())
     if own and not everyone:
         to = tuple(draw(st.lists(st.sampled_from(own), min_size=1, unique=True)))
-    budget = draw(BUDGETS) if form in ("lookup", "release") or draw(st.booleans()) else None
+    budget = draw(OWN_BUDGETS) if form in ("lookup", "release") or draw(st.booleans()) else None
     budgets: tuple[BudgetSpec, ...] = ()
     columns, caseload = None, None
     if form == "lookup":
@@ -157,7 +164,7 @@ def _grant(draw: st.DrawFn, name: str, contract: ContractSpec, clients: dict[str
         outside = draw(st.sampled_from(["refuse", "1", "1000"]))
         caseload = draw(st.none() | st.just(CaseloadSpec(dataset=dataset, column="ward", outside=outside)))
         if draw(st.booleans()):
-            budgets, budget = tuple(draw(st.lists(BUDGETS, min_size=1, unique_by=lambda one: one.per))), None
+            budgets, budget = tuple(draw(st.lists(OWN_BUDGETS, min_size=1, unique_by=lambda one: one.per))), None
     return GrantSpec(
         id=name,
         dataset=dataset,

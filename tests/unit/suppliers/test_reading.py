@@ -160,8 +160,24 @@ MISTAKES = [
     ("records: 250000", "records: -5", "budget:", "'records' must be at least 1"),
     ("per: day}", "per: year}", "budget:", "unknown period 'year'; it is one of hour, day, week, month"),
     ("records: 250000, per: day", "records: 250000", "budget:", "the key 'per' is missing"),
+    ("per: day}", "per: day, then: delay}", "budget:", "'then: delay' needs 'most', the ceiling past which it stops"),
+    ("per: day}", "per: day, then: later, most: 9}", "budget:", "unknown word 'later'; it is one of stop, delay, step-up"),
+    ("per: day}", "per: day, then: step-up, most: 9}", "budget:", "'most' must be at least 250000"),
+    ("per: day}", "per: day, most: 300000}", "budget:", "'most' goes with 'then: delay' or 'then: step-up'"),
+    ("per: day}", "per: day, then: step-up, most: 300000, every: 1m}", "budget:", "'every' goes with 'then: delay'"),
+    ("per: day}", "per: day, then: delay, most: 300000, every: soon}", "budget:", "'soon' is not a duration"),
+    ("per: day}", "per: day, then: delay, most: 300000, every: 2d}", "budget:", "'every' must be at least 1"),
+    ("tier: high", "tier: high\n    budget: {records: 9, per: day, then: step-up, most: 10}", "budget:",
+     "only a grant's budget has 'then'; this one stops"),
     ("form: file\n    to: [drukwerk-batch]\n    budget: {records: 250000, per: day}", "form: lookup",
      "id: voters-for-drukwerk", "a grant of form 'lookup' needs a budget"),
+    ("tier: high", "tier: high\n    networks: [10.0.0.0/7]", "networks:", "is too wide: at least /8"),
+    ("tier: high", "tier: high\n    networks: [10.0.0.1/8]", "networks:", "'10.0.0.1/8' is not a network such as"),
+    ("tier: high", "tier: high\n    networks: []", "networks:", "an empty list is not clear; leave 'networks' out when they are not known"),
+    ("tier: high", "tier: high\n    networks: [192.0.2.0/24, '::ffff:192.0.2.0/120']", "networks:", "'192.0.2.0/24' is named already, first at line"),
+    ("tier: high", "tier: high\n    hosts: [192.0.2.1]", "hosts:", "'192.0.2.1' is not a host such as"),
+    ("tier: high", "tier: high\n    hosts: ['*']", "hosts:", "'*' is not a host such as"),
+    ("tier: high", "tier: high\n    hosts: [a.example, A.example]", "hosts:", "'a.example' is named already, first at line"),
     ("form: file", "form: file\n    label: ../etc", "label:", "a label has letters, digits, spaces"),
     ("form: file", "form: file\n    label: .hidden", "label:", "a label has letters, digits, spaces"),
     ("form: file", 'form: file\n    label: "a\\nb"', "label:", "a label has letters, digits, spaces"),
@@ -184,6 +200,13 @@ def test_one_mistake_is_told_once(old: str, new: str, named: str, reason: str) -
     told = mistakes(ESTATE.replace(old, new, 1))
     assert sum(reason in line for line in told) == 1
     assert len(told) == len(set(told))
+
+
+def test_where_a_suppliers_systems_are_is_kept_in_one_form() -> None:
+    said = 'tier: high\n    networks: ["::ffff:192.0.2.0/120", 2001:DB8::/32, 10.1.2.3]\n    hosts: [Files.Example.org, "*.a.example"]'
+    (supplier, _other) = parse(ESTATE.replace("tier: high", said).encode(), "x").suppliers
+    assert supplier.hosts == ("Files.Example.org", "*.a.example")
+    assert len(supplier.networks or ()) == 3
 
 
 def test_all_mistakes_are_told_in_one_go_in_the_order_of_the_file() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keten.core.clock import SECOND
 from keten.suppliers.changes import KEPT_ENDED
 from keten.suppliers.estate import Estate, decode, encode
 from keten.suppliers.mistakes import Mistakes
@@ -150,6 +151,10 @@ def agrees(instance: Instance, estate: Estate, live: set[Key], over: set[Key]) -
                 assert grant in register.grants(grant.dataset, grant.supplier)
                 limits = [one for one in (spec.budget, *spec.budgets) if one is not None]
                 assert [(one.records, one.per) for one in grant.limits] == [(one.records, one.per) for one in limits]
+                goes_on = [(one.then, one.most) if one.then not in ("", "stop") else None for one in limits]
+                assert [(one.beyond.then, one.beyond.most) if one.beyond else None for one in grant.limits] == goes_on
+                pauses = [one.beyond.every_us for one in grant.limits if one.beyond and one.beyond.then == "delay"]
+                assert pauses == [(300 if one.every else 60) * SECOND for one in limits if one.then == "delay"]
                 addressed = {client.name for client in map(register.client, grant.to) if client}
                 assert addressed == set(spec.to or ())
                 assert grant.label == (spec.label or spec.purpose)

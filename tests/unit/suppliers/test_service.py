@@ -362,7 +362,7 @@ def test_a_damaged_row_stops_an_estate(instance: Instance) -> None:
 
 def test_a_damaged_address_stops_an_estate(instance: Instance) -> None:
     instance.apply(ESTATE)
-    assert instance.tamper("UPDATE subject_keys SET wrapped = zeroblob(60)") == 2
+    assert instance.tamper("UPDATE subject_keys SET wrapped = zeroblob(60)") == 4
     with pytest.raises(Corrupt):
         instance.apply(ESTATE)
 

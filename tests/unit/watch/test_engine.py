@@ -87,6 +87,8 @@ def busy(seed: int, many: int, principals: int = 12) -> list[Event]:
                 listed=rng.random() < 0.02,
                 key=rng.choice(("k1", "k2", "")),
                 contract_ends_us=MONDAY_US + 60 * DAY_US,
+                used_day=index * 37 % 1000,
+                used_long=index * 11 % 1000,
             )
         )
     return found
@@ -362,3 +364,24 @@ def test_what_nobody_remembers_is_removed(tmp_path: Path) -> None:
 def test_two_detectors_of_one_code_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="one code"):
         Engine([Counting(), Counting()])
+
+
+def test_what_is_not_of_this_ledger_teaches_and_its_index_says_nothing(tmp_path: Path) -> None:
+    """Learning gives the states, and the signals, that the same events of a ledger would; the cursor stays."""
+    events = busy(5, 300)
+    stepped, learned = Engine(default()), Engine(default(), tmp_path)
+    said = [one for each in events for one in stepped.step(each)]
+    before = [msgspec.structs.replace(each, index=7) for each in events[:150]]
+    told = [one for each in before for one in learned.learn(each)]
+    learned.save(0)
+    learned.close()
+    learned = Engine(default(), tmp_path)
+    assert learned.cursor == 0
+    told += [one for number, each in enumerate(events[150:]) for one in learned.step(_at(each, number))]
+    learned.close()
+    assert told == said
+    assert said
+
+
+def _at(each: Event, index: int) -> Event:
+    return msgspec.structs.replace(each, index=index)

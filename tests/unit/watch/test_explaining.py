@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keten.core.ids import new_id
-from keten.watch.explaining import DETECTORS, LANGUAGES, OTHER, code_of, explain
+from keten.watch.explaining import DETECTORS, LANGUAGES, code_of, explain
 from keten.watch.model import RESPONSES, Fact
+from keten.watch.words import OTHER
 from tests.architecture.checkout import ROOT
 from tests.unit.watch.house import House
 
@@ -29,7 +30,7 @@ def test_each_detector_says_what_was_seen_usual_done_and_how_to_undo(detector: s
         assert not re.search(r"[{}]", text)
         assert text[-1] in ".)" or text == said.title
     assert CLIENT not in said.seen + said.done
-    assert ("drukwerk-batch" in said.seen) == (detector not in {"detector-fault", "supplier-volume"})
+    assert ("drukwerk-batch" in said.seen) == (detector not in {"detector-fault", "supplier-volume", "bypass"})
     assert "30" in said.seen
     assert "keten alerts fine" in said.undo
 
@@ -60,6 +61,23 @@ def test_who_is_not_named_is_nobody_in_particular() -> None:
     said = explain("misses", {"principal": CLIENT}, {}, "en")
     assert said.seen.startswith("A system account ")
     assert "the data" in said.seen
+
+
+@pytest.mark.parametrize(
+    ("amount", "en", "nl"),
+    [
+        (0, "An amount that the log does not say", "Een hoeveelheid die het log niet noemt"),
+        (999, "999 B", "999 B"),
+        (25_300_000_000, "25.3 GB", "25,3 GB"),
+        (10**400, "0 B", "0 B"),
+    ],
+)
+def test_what_went_past_keten_is_said_as_people_say_it(amount: int, en: str, nl: str) -> None:
+    facts: dict[str, Fact] = {"recipient": CLIENT, "bytes": amount, "usual_bytes": 1_500_000, "link": "host {usual}"}
+    said = {language: explain("bypass", facts, {CLIENT: "drukwerk"}, language) for language in LANGUAGES}
+    assert said["en"].seen == f"{en} went to systems of drukwerk outside of Keten. (link: host {{usual}})"
+    assert said["nl"].seen.startswith(f"{nl} ging buiten Keten om naar systemen van drukwerk.")
+    assert (said["en"].usual[:14], said["nl"].usual[:19]) == ("Usual: 1.5 MB ", "Gewoonlijk: 1,5 MB ")
 
 
 def test_an_unknown_detector_still_gives_a_sentence() -> None:

@@ -51,6 +51,7 @@ def test_a_lookup() -> None:
         "outside": 4,
         "charged": 3,
         "records": 1000,
+        "used": [["hour", 3, 12], ["day", 60, 300], ["month", 60, 2000]],
         **PLACE,
     }
     assert read(door.LOOKUP_ANSWERED.name, details) == Event(
@@ -77,7 +78,26 @@ def test_a_lookup() -> None:
         channel="https",
         dataset_records=1000,
         contract_ends_us=99,
+        used_day=250,
+        used_long=30,
     )
+
+
+@pytest.mark.parametrize(
+    ("used", "read_as"),
+    [
+        ([["day", 400, 300]], (1000, 0)),  # the budget was lowered within the window
+        ([["week", 5, 10], ["month", 5, 20]], (0, 500)),
+        ([["day", 1, 0]], (0, 0)),
+        ([["day", 1], "day", None, ["", 1, 2], ["day", -1, 5], ["day", True, 5]], (0, 0)),
+        ({"day": 5}, (0, 0)),
+        ([["day", 1, 300]] * 10**5, (3, 0)),
+        (None, (0, 0)),
+    ],
+)
+def test_how_full_a_budget_is(used: Any, read_as: tuple[int, int]) -> None:
+    found = read(door.OBJECT_OPENED.name, {"outcome": "allow", "charged": 1, "used": used})
+    assert (found.used_day, found.used_long) == read_as
 
 
 def test_a_refused_lookup_and_a_refused_object() -> None:
@@ -133,7 +153,7 @@ _anything: st.SearchStrategy[Any] = st.recursive(
 )
 _WORDS = st.sampled_from(
     ["outcome", "reasons", "charged", "asked", "missed", "near", "count", "records", "attributes", "bytes", "at_most",
-     "network", "listed", "pseudonym", "country", "method", "key", "channel"]
+     "network", "listed", "pseudonym", "country", "method", "key", "channel", "used"]
 )  # fmt: skip
 
 
@@ -144,6 +164,6 @@ def test_any_damage_gives_an_event_of_sound_values(
     found = event_of(1, "id", 2, kind, Payload("t", kind, actor, subjects, refs, details))
     assert found is not None
     assert msgspec.convert(msgspec.to_builtins(found), Event) == found
-    numbers = (found.records, found.asked, found.missed, found.near, found.outside, found.bytes)
+    numbers = (found.records, found.asked, found.missed, found.near, found.outside, found.bytes, found.used_day)
     assert all(0 <= number <= MOST for number in numbers)
     assert found.count >= 1

@@ -118,6 +118,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         exporting.destinations,
         watching.on,
         watching.rules,
+        watching.flows,
         watching.behind,
         watching.limits,
     )

@@ -11,6 +11,8 @@ from keten.core.db import translated
 
 BEHIND_SECONDS = 120
 LOOKED_AT = 500  # open alerts
+MANY_WRONG = 100
+"""One line of so many that is not understood is a weakness."""
 
 
 def on(case: Case) -> Iterator[Finding]:
@@ -31,6 +33,7 @@ def rules(case: Case) -> Iterator[Finding]:
 
     from keten.core.errors import Unavailable
     from keten.watch.rules.loading import load
+    from keten.watch.standing import standing
 
     if not case.settings.watch.rules:
         return
@@ -42,6 +45,36 @@ def rules(case: Case) -> Iterator[Finding]:
     for one in loaded.refused:
         what = f"A rule is not used: {one.file}: {one.reason}"
         yield weak("watch-rule", what, "Correct it, and start the worker again (keten up).")
+    at_work = standing(case.settings.paths.standing) if case.up is not None else None
+    if at_work is not None and set(at_work.rules) != {rule.id for rule in loaded.rules}:
+        what = f"The watch began at {rfc3339(at_work.started_us)} with other rules than the files hold now."
+        yield weak("watch-rules-changed", what, "Start the worker again (keten up).")
+
+
+def flows(case: Case) -> Iterator[Finding]:
+    """Flow logs: whether they can be read, are understood, and there is anybody whose systems are known."""
+    from keten.watch.standing import flows as flows_at_work
+
+    settings = case.settings
+    if not settings.watch.flows or not settings.watch.enabled or case.up is None:
+        return
+    found = flows_at_work(settings.paths.flow_standing)
+    if found is None:
+        yield weak("watch-flows-unknown", "It is not known how the watch stands with flow logs: see the worker's log.")
+        return
+    if not found.suppliers:
+        what = "Flow logs are not read: no supplier has networks or hosts in the register."
+        yield weak("watch-flows-nobody", what, "Add them to the suppliers of the estate: keten apply.")
+    for path, why in found.trouble.items():
+        yield weak("watch-flows-file", f"A flow log is not read: {path}: {why}", "Correct [watch] flows, or its modes.")
+    wrong_lines = found.counts.all_wrong
+    if wrong_lines:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in sorted(found.counts.wrong.items()))
+        what = f"{wrong_lines} of {found.counts.lines} lines of flow logs were not understood: {reasons}"
+        told = weak if wrong_lines * MANY_WRONG > found.counts.lines else note
+        yield told("watch-flows-lines", what, "keten watch flows FILE shows which.")
+    if found.waiting and time.time_ns() // 1000 - found.sent_us > BEHIND_SECONDS * SECOND:
+        yield weak("watch-flows-behind", "What flow logs say is not recorded: see the worker's log.")
 
 
 def behind(case: Case) -> Iterator[Finding]:

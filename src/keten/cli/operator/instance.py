@@ -17,7 +17,9 @@ from keten.core.settings import Paths, require_database
 
 if TYPE_CHECKING:
     from keten.keeper.protocol import Status
+    from keten.keeper.watch_protocol import Alerts
     from keten.keeper.witness_protocol import OutsideState
+    from keten.watch.standing import FlowStanding, Standing
 
 LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less the final NUL
 SHORT_PASSPHRASE = 12
@@ -165,7 +167,7 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
             found = client.call("keeper.status", Nothing(), Status)
             signed = client.call("ledger.outside", AskOutside(), OutsideState)
             watched = client.call("watch.alerts", AskAlerts(limit=1), Alerts)
-    seen = {"alerts": watched.open, "upto": watched.upto} if watched is not None else None
+    seen = _seen(watched, paths, up=up is not None)
     authority = _authority(paths)
     result: dict[str, Any] = {"up": up, "keeper": found, "outside": signed, "watch": seen, "authority": authority}
     output.result(result)
@@ -186,8 +188,9 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
         output.line("The keeper does not answer.")
         raise typer.Exit(exits.NO)
     _show_keeper(output, found)
-    if watched is not None:
+    if watched is not None and seen is not None:
         output.line(f"watch         {watched.open} open alerts, {watched.upto} of {watched.size} entries looked at")
+        _show_watch(output, seen["at_work"], seen["flows"])
     if signed is not None:
         _show_outside(output, signed)
 
@@ -200,6 +203,26 @@ def _authority(paths: Paths) -> str:
         return fingerprint(paths.ca.read_bytes())
     except (OSError, ValueError):  # 'keten doctor' says what is the matter with it
         return ""
+
+
+def _seen(watched: Alerts | None, paths: Paths, *, up: bool) -> dict[str, Any] | None:
+    """The watch: its alerts, and what the worker says of its rules and flow logs (None: nothing, or not to us)."""
+    from keten.watch import standing
+
+    if watched is None:
+        return None
+    at_work = standing.standing(paths.standing) if up else None
+    flows = standing.flows(paths.flow_standing) if up else None
+    return {"alerts": watched.open, "upto": watched.upto, "at_work": at_work, "flows": flows}
+
+
+def _show_watch(output: Output, at_work: Standing | None, flows: FlowStanding | None) -> None:
+    if at_work is not None and (at_work.rules or at_work.not_used):
+        refused = f", {at_work.not_used} not used: see 'keten doctor'" if at_work.not_used else ""
+        output.line(f"rules         {len(at_work.rules)} of your own in use{refused}")
+    if flows is not None:
+        lines = f"{flows.counts.lines} lines, {flows.counts.all_wrong} not understood"
+        output.line(f"flow logs     {flows.files} files, {lines}, {flows.counts.about} to suppliers")
 
 
 def _show_keeper(output: Output, found: Status) -> None:

@@ -140,6 +140,7 @@ def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None
             "ended": list(restored.ended),
             "ended_state": restored.ended_state,
             "destroyed": list(restored.destroyed),
+            "changed": list(restored.changed),
             "missing": list(restored.missing),
             "unreadable": restored.unreadable,
             "unfinished": restored.unfinished,
@@ -162,7 +163,7 @@ def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None
         output.line(f"Budgets taken as spent: {restored.spent}.")
     if restored.unreadable:
         output.line(f"Entries whose payload was erased after the backup: {restored.unreadable}.")
-    for note in (*restored.notes, *restored.missing):
+    for note in (*restored.changed, *restored.notes, *restored.missing):
         output.line(f"✗ {note}")
     if not move:
         output.line("It serves nobody yet. Start it, look, and then: keten restore --confirm")

@@ -366,7 +366,7 @@ def _show(output: Output, outcome: Outcome) -> None:
         output.line(f"It lapses at {request.lapses}.")
         if request.approvers > 1:
             output.line("Who is alone sets [erasure] approvers = 1; every entry then says so.")
-    output.steps(outcome.steps)
+    output.steps(outcome.steps, "the keeper goes on by itself: see 'keten subject requests' and 'keten backup --list'")
 
 
 def _request(one: RequestInfo) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import msgspec
@@ -15,10 +15,15 @@ from keten.cli.surroundings import Surroundings
 from keten.core.errors import Conflict, NotFound, Unavailable
 from keten.core.ids import is_id
 
+if TYPE_CHECKING:
+    from keten.cli.supplier.session import Session
+
 _LISTED = 1000
 
 
-class _Share(msgspec.Struct, frozen=True):
+class Share(msgspec.Struct, frozen=True):
+    """A share, as the instance lists it."""
+
     id: str
     form: str
     label: str
@@ -27,7 +32,7 @@ class _Share(msgspec.Struct, frozen=True):
 
 
 class _Page(msgspec.Struct, frozen=True):
-    shares: tuple[_Share, ...]
+    shares: tuple[Share, ...]
     next: str | None = None
 
 
@@ -61,7 +66,7 @@ def lookup(
     output = Output(json=json)
     chosen, _logins = login_of(surroundings, instance)
     session = session_of(ctx, chosen)
-    found = [one for one in _shares(session) if one.form == "lookup"]
+    found = [one for one in shares_of(session) if one.form == "lookup"]
     if not share:
         output.result([msgspec.structs.asdict(one) for one in found])
         if not found:
@@ -72,7 +77,7 @@ def lookup(
         return
     if not keys or not case:
         raise typer.BadParameter("Name at least one key, and with --case what it is for.")
-    wanted = _chosen(found, share)
+    wanted = chosen_of(found, share)
     content: dict[str, Any] = {"keys": keys, "case": case}
     if columns:
         content["columns"] = columns.split(",")
@@ -94,17 +99,19 @@ def lookup(
         raise NotFound("absent", "There is no such record.")
 
 
-def _chosen(found: list[_Share], share: str) -> _Share:
+def chosen_of(found: list[Share], share: str) -> Share:
+    """The share of this label or id. Raises `NotFound` ("absent"), `Conflict` ("several")."""
     chosen = [one for one in found if (one.id if is_id(share) else one.label) == share]
     if not chosen:
-        raise NotFound("absent", f"There is nothing named {share} for you to look up: see 'keten lookup'.")
+        raise NotFound("absent", f"There is nothing named {share} for you.")
     if len(chosen) > 1:
         raise Conflict("several", f"{len(chosen)} of them are named {share}; take one by its id.")
     return chosen[0]
 
 
-def _shares(session: Any) -> list[_Share]:
-    found: list[_Share] = []
+def shares_of(session: Session) -> list[Share]:
+    """Every share that is listed. Raises `Unavailable` ("not-keten", "list-too-long")."""
+    found: list[Share] = []
     path = "/v1/shares"
     for _page in range(_LISTED):
         try:

@@ -16,13 +16,15 @@ import msgspec
 from keten.cli.supplier.patience import patiently
 from keten.cli.supplier.proofs import Prover
 from keten.cli.supplier.wire import Wire
-from keten.core.errors import Busy, Corrupt, Denied, Invalid, KetenError, NotFound, Unavailable
+from keten.core.errors import Busy, Conflict, Corrupt, Denied, Invalid, KetenError, NotFound, Unavailable
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 §2.2
 METADATA = "/.well-known/oauth-authorization-server"  # RFC 8414 §3
 MAX_ANSWER = 64 << 20
 EARLY_SECONDS = 15.0  # a token is renewed so long before its end
 ATTEMPTS = 4
+SPENT = frozenset({"budget-spent", "guessing", "asked-often"})
+"""What is refused with 429 and not over in a moment."""
 CLOCK_SECONDS = 50.0  # proofs are good for a minute around their time
 
 
@@ -201,8 +203,13 @@ def failed(answer: Answer) -> KetenError:
     reason = f"request {_word(answer, 'request_id')}" if _word(answer, "request_id") else ""
     if answer.status == HTTPStatus.NOT_FOUND:
         return NotFound("absent", detail, reason)
+    code = _word(answer, "code")
+    if code in SPENT:  # it is not over in a moment
+        return Denied(code, detail, reason)
+    if answer.status == HTTPStatus.CONFLICT:
+        return Conflict(code or "conflict", detail, reason)
     busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS
-    error = Busy("busy", detail, reason) if busy else Unavailable("instance", detail, reason)
+    error = Busy(code or "busy", detail, reason) if busy else Unavailable("instance", detail, reason)
     vars(error)["retry_after"] = answer.headers.get("retry-after", "")
     return error
 

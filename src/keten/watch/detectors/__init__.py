@@ -7,7 +7,9 @@ from typing import Any
 
 from keten.watch.detectors.adjacency import Adjacency
 from keten.watch.detectors.before_end import BeforeEnd
+from keten.watch.detectors.budget_share import BudgetShare
 from keten.watch.detectors.budget_spent import BudgetSpent
+from keten.watch.detectors.bypass import Bypass
 from keten.watch.detectors.countries import CountryNew
 from keten.watch.detectors.detector import Detector
 from keten.watch.detectors.dormant import Dormant
@@ -51,7 +53,9 @@ def default(without: Collection[str] = ()) -> list[Detector[Any]]:
         LowAndSlow(),
         Everything(),
         BeforeEnd(),
+        BudgetShare(),
         BudgetSpent(),
+        Bypass(),
         Several(),
     ]
     return [each for each in every if each.code not in without]

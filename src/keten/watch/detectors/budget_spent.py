@@ -7,7 +7,8 @@ import msgspec
 from keten.watch.detectors.detector import DAY_US, NOTHING, Detector, signal
 from keten.watch.model import Event, Signal
 
-SPENT = "budget-spent"
+SPENT = frozenset({"budget-spent", "budget-slow", "budget-step-up"})
+"""Whatever its owner lets happen then."""
 
 
 class Spent(msgspec.Struct, gc=False, array_like=True):
@@ -27,7 +28,7 @@ class BudgetSpent(Detector[Spent]):
     def step(self, state: Spent, event: Event) -> tuple[Signal, ...]:
         """A refusal for the budget."""
         day = event.time_us // DAY_US
-        if event.allowed or SPENT not in event.reasons or day <= state.day:
+        if event.allowed or SPENT.isdisjoint(event.reasons) or day <= state.day:
             return NOTHING
         state.day = day
         state.days += 1

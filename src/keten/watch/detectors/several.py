@@ -2,7 +2,8 @@
 
 Each sign of the last 24 hours counts once, with a weight that grows with how seldom honest use shows it. To these comes
 what was taken since the first sign of who it is: 3 ln(1 + records / a busy day's). Default: `medium` from 11 and `high`
-from 12, and only when there is a sign of who it is (place, key, hour, silence), and something was taken.
+from 12, and only when there is a sign of who it is (place, key, hour, silence), and something was taken. For `high` it
+must be a busy day's, or there must be a sign of what is taken: on a journey all signs of who it is come together.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ WHAT: Mapping[str, tuple[float, float, float]] = {
     "low-and-slow": (2.0, 4.0, 4.0),
     "purpose-new": (2.0, 2.0, 2.0),
     "budget-spent": (2.0, 2.0, 2.0),
+    "budget-share": (4.0, 6.0, 8.0),
 }
 """Code → weight of a `low`, a `medium` and a `high` signal. A country new to the supplier as well weighs more."""
 
@@ -103,7 +105,8 @@ class Several(Combining[Signs]):
             state.told = 0
         busy = max(bound(state.level, None, _BUSY_SIGMAS), _LEAST_DAY)
         total = sum(sign[1] for sign in signs.values()) + TAKEN * math.log1p(state.taken / busy)
-        place = 2 if total >= HIGH else 1 if total >= MEDIUM else 0
+        much = state.taken >= busy or not WHAT.keys().isdisjoint(signs)
+        place = 2 if total >= HIGH and much else 1 if total >= MEDIUM else 0
         if place <= state.told:
             return NOTHING
         state.told, state.told_us = place, now

@@ -11,7 +11,7 @@ anything that is sealed under a subject's key.
 | persons and clients of the register | Account Change 3001 |
 | files: opened, refused, described, delivered, stored, destroyed | File Hosting Activity 6006 |
 | lookups | Datastore Activity 6005 |
-| alerts, a witness that disagrees, a clock that jumped, gaps | Detection Finding 2004 |
+| alerts, requests for more, a witness that disagrees, a clock that jumped, gaps | Detection Finding 2004 |
 | responses of the watch | Incident Finding 2005 |
 | everything else, also kinds that are not known here | API Activity 6003 |
 """
@@ -377,6 +377,10 @@ def _recovered(case: _Case) -> dict[str, Any]:
     return _finding(case, "Keten: an entry of the ledger had been lost", HIGH)
 
 
+def _more(case: _Case) -> dict[str, Any]:
+    return _finding(case, "Keten: a client asks for more than its budget", LOW)
+
+
 def _resources(case: _Case) -> list[dict[str, Any]]:
     named = [{**case.named(id), "type": word} for word, id in case.payload.refs.items() if id]
     return [*named, *({**case.named(id), "type": "subject"} for id in case.payload.subjects)][:MOST_ITEMS]
@@ -421,6 +425,7 @@ _TELL: dict[str, _Tell] = {
     "ledger.witness.disagreed": _disagreed,
     "ledger.entry.recovered": _recovered,
     "keeper.clock.jumped": _jumped,
+    "budgets.more.asked": _more,
     "watch.alert.raised": _alert,
     "watch.alert.grew": _alert,
     "watch.alert.handled": _alert,

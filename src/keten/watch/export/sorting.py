@@ -7,7 +7,9 @@ from keten.core.destinations import Sort
 LEFT_OUT_FIRST: tuple[tuple[Sort, ...], ...] = (("access", "system"), ("access", "system", "sign-ins", "changes"))
 """What is left out when more waits than a destination's backlog, and when twice as much does. Never findings."""
 
-_FINDINGS = frozenset({"ledger.witness.disagreed", "keeper.clock.jumped", "ledger.entry.recovered"})
+_FINDINGS = frozenset(
+    {"ledger.witness.disagreed", "keeper.clock.jumped", "ledger.entry.recovered", "budgets.more.asked"}
+)
 _SIGN_INS = frozenset({"identity.client.signed_in", "identity.client.refused", "identity.strangers.refused"})
 _ROOMS: dict[str, Sort] = {
     "watch": "findings",

@@ -67,6 +67,7 @@ TOLD = frozenset(
         "outcome",
         "outside",
         "payloads",
+        "per",
         "per_minute",
         "plain",
         "policies",

@@ -23,6 +23,7 @@ _TITLES = {
         "ledger.witness.disagreed": "A witness holds another history of the ledger",
         "ledger.entry.recovered": "An entry of the ledger had been lost",
         "keeper.clock.jumped": "The clock jumped; nothing is served until an operator has looked",
+        "budgets.more.asked": "A client asks for more than its budget",
     },
     "nl": {
         "watch.alert.raised": "Er is een melding",
@@ -34,9 +35,11 @@ _TITLES = {
         "ledger.witness.disagreed": "Een getuige heeft een andere geschiedenis van het logboek",
         "ledger.entry.recovered": "Er was een vermelding van het logboek verloren gegaan",
         "keeper.clock.jumped": "De klok is versprongen; er wordt niets verstrekt tot een beheerder heeft gekeken",
+        "budgets.more.asked": "Er wordt om meer gevraagd dan het budget",
     },
 }
 _ALERTS = ("watch.alert.raised", "watch.alert.grew")
+_ASKED = "budgets.more.asked"
 _DETAILS = ("severity", "detector", "response", "until")
 _REFS = ("dataset", "supplier", "client", "grant")
 _WORDS = {
@@ -51,6 +54,8 @@ _WORDS = {
         "supplier": "Supplier",
         "client": "Client",
         "grant": "Grant",
+        "records": "Records more",
+        "per": "Per",
         "entry": "Entry",
         "more": "More",
     },
@@ -65,6 +70,8 @@ _WORDS = {
         "supplier": "Leverancier",
         "client": "Systeemaccount",
         "grant": "Toekenning",
+        "records": "Gegevens meer",
+        "per": "Per",
         "entry": "Vermelding",
         "more": "Meer",
     },
@@ -107,10 +114,13 @@ def _facts(record: Record, words: Mapping[str, str]) -> list[str]:
     unmapped: dict[str, Any] = record.event.get("unmapped", {})
     refs, names, details = unmapped.get("refs", {}), unmapped.get("names", {}), unmapped.get("details", {})
     lines = [f"{words['time']}: {rfc3339(record.time_us)}"]
-    lines += [f"{words[word]}: {details[word]}" for word in _DETAILS if details.get(word)]
+    shown = ("records", "per") if record.kind == _ASKED else _DETAILS
+    lines += [f"{words[word]}: {details[word]}" for word in shown if details.get(word)]
     lines += [f"{words[word]}: {names.get(word, refs[word])}" for word in _REFS if word in refs]
     lines.append(f"{words['entry']}: {record.uid}")
-    if record.kind != "watch.export.noticed":
+    if record.kind == _ASKED:
+        lines.append(f"{words['more']}: keten budget requests")
+    elif record.kind != "watch.export.noticed":
         lines.append(f"{words['more']}: keten ledger show")
     return lines
 

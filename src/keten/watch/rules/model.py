@@ -17,7 +17,7 @@ SPACES: tuple[Space, ...] = ("principal", "network", "supplier")
 FEW = ("principal", "network", "supplier", "dataset", "grant", "contract", "purpose", "country", "channel", "what")
 """Fields that rules may group by: one key has few values of them."""
 
-_HIDDEN = frozenset({"index", "id", "time_us"})
+_HIDDEN = frozenset({"index", "id", "time_us", "length", "opening", "day", "links"})
 FIELDS: dict[str, type] = {
     name: kind if kind in {int, bool} else str for name, kind in get_type_hints(Event).items() if name not in _HIDDEN
 }

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import asin, cos, radians, sin, sqrt
 
+from keten.core.clock import SECOND
 from keten.watch.model import Event, Signal
-from tests.world.days import DAY, HOUR, MINUTE
 
+MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 EARTH_KM = 6371.0
 # Capitals: degrees north and east.
 PLACES = {

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from keten.core.clock import SECOND
+from keten.drills.peers import DAY, HOUR, MINUTE, Peer, baselines, kilometres
 from keten.watch.model import Event, What
-from tests.world.days import DAY, HOUR, MINUTE, SECOND
-from tests.world.peers import Peer, baselines, kilometres
 
 NOON = 1_780_000_000 * SECOND
 
