@@ -1438,13 +1438,18 @@ def read_evidence(data: bytes, where: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict) or found.get("format") != "keten-evidence-1":
         raise Fault("evidence-malformed", where, "this is not a file of evidence")
-    path = found.get("path", [])
+    paths = [found.get(name, []) for name in ("path", "leaf_path", "other_leaf_path")]
     texts = [found.get(name) for name in EVIDENCE_TEXTS]
-    others = [found.get(name, "") for name in ("other_root", "kept_link", "shown_link")]
-    if not all(isinstance(each, str) for each in [*texts, *others]) or not isinstance(path, list):
+    others = [found.get(name, "") for name in ("other_root", "kept_link", "shown_link", "leaf", "other_leaf")]
+    if not all(isinstance(each, str) for each in [*texts, *others]) or not all(
+        isinstance(each, list) for each in paths
+    ):
         raise Fault("evidence-malformed", where, "a part of it is missing")
-    if len(path) > 130 or not all(isinstance(each, str) for each in path):
+    if max(map(len, paths)) > 130 or not all(isinstance(each, str) for path in paths for each in path):
         raise Fault("evidence-malformed", where, "its hashes are malformed")
+    index = found.get("index")
+    if index is not None and (not isinstance(index, int) or isinstance(index, bool)):
+        raise Fault("evidence-malformed", where, "its index is malformed")
     return found
 
 
@@ -1454,13 +1459,16 @@ def judge(evidence: dict[str, Any], key: Key) -> tuple[bool, str]:
     1. Both checkpoints are signed by the key.
     2. Of one size, and with different roots: that alone proves it.
     3. Else the hashes lead from another root, at the smaller size, to the larger checkpoint's root.
-    4. Or else the key signed, beside each checkpoint, which log goes on from there, and those are two.
+    4. Or else each is over another leaf at the same index.
+    5. Or else the key signed, beside each checkpoint, which log goes on from there, and those are two.
     """
     fork, why = judge_heads(evidence, key)
+    if not fork and evidence.get("other_leaf"):
+        fork, why = judge_leaves(evidence, key)
     if fork or not evidence.get("kept_link") or not evidence.get("shown_link"):
         return fork, why
     named = []
-    for side in ("kept", "shown"):  # 4
+    for side in ("kept", "shown"):  # 5
         note, link = (evidence[f"{side}_{what}"].encode("utf-8", "surrogatepass") for what in ("checkpoint", "link"))
         try:
             named.append(continued(note, link, key, side).following)
@@ -1498,6 +1506,24 @@ def judge_heads(evidence: dict[str, Any], key: Key) -> tuple[bool, str]:
     if roots[0] == older.root:
         return False, f"the checkpoint of {newer.size} entries goes on from that of {older.size}"
     return True, f"the key signed one root for {older.size} entries, and {newer.size} that begin with another one"
+
+
+def judge_leaves(evidence: dict[str, Any], key: Key) -> tuple[bool, str]:
+    """Step 4 of `judge`."""
+    index, leaf, other = evidence.get("index"), evidence.get("leaf", ""), evidence["other_leaf"]
+    if index is None or index < 0 or leaf == other:
+        return False, "it does not name two entries of one place"
+    for name, text, steps in (("kept", leaf, "leaf_path"), ("shown", other, "other_leaf_path")):
+        try:
+            head = open_checkpoint(evidence[f"{name}_checkpoint"].encode("utf-8", "surrogatepass"), key, name)
+        except Fault as fault:
+            return False, f"{name}_checkpoint: {fault.detail}"
+        path = [unhash(each) for each in evidence.get(steps, [])]
+        hashes = [each for each in path if each is not None]
+        node = leaf_hash(text.encode("utf-8", "surrogatepass"))
+        if len(hashes) != len(path) or not included(node, index, head.size, hashes, head.root):
+            return False, f"it does not prove which entry {index} the checkpoint of {head.size} entries has"
+    return True, f"the key signed two checkpoints, with two different entries at {index}"
 
 
 def check_evidence(arguments: Sequence[str]) -> int:

@@ -17,7 +17,11 @@ import pytest
 from keten.core.errors import Conflict, Unavailable
 from keten.keeper.subject_protocol import Approve, Erase, Outcome, ReleaseHold, SetHold
 from keten.keeper.subject_protocol import Requests as Found
+from keten.ledger import erasing as payloads
 from keten.ledger.verify import verify
+from keten.ledger.writing import Writing
+from keten.subjects import holds, requests
+from keten.subjects.model import Hold, Operator
 from tests.cluster import chosen
 from tests.fault.keeper_inside import Inside, copied
 from tests.fault.searcher.ways import Searcher
@@ -112,6 +116,44 @@ def _everything() -> msgspec.Struct:
     from keten.keeper.subject_protocol import Everything
 
     return Everything()
+
+
+def test_a_hold_that_is_set_between_two_payloads(
+    stopped: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left stays until it is released; of two payloads one."""
+    monkeypatch.setattr(payloads, "AT_ONCE", 1)
+
+    async def testing(inside: Inside) -> None:
+        run, jobs = inside.trusted.writer.run, 0
+        held_by: list[Hold] = []
+
+        def hold(writing: Writing) -> None:
+            target = requests.in_state(writing.connection, "approved")[0].target
+            held_by.append(holds.put(writing, "person", target, Operator("anna", 1001), "a case", 0))
+
+        async def between(*arguments: Any, **options: Any) -> Any:
+            nonlocal jobs
+            jobs += 1
+            done = await run(*arguments, **options)
+            if jobs == 5:
+                await run(hold, alone=True)
+            return done
+
+        inside.trusted.writer.run = between  # type: ignore[method-assign]  # somebody is faster than the next one
+        outcome = await erase(inside)
+        assert [one["outcome"] for one in outcome.steps] == ["not-done"]
+        assert held_by[0].id in outcome.steps[0]["detail"]
+        assert len(inside.entries("ledger.payloads.erased")) == 1
+        await inside.operators.subjects.go_on()
+        assert len(inside.entries("ledger.payloads.erased")) == 1
+        await inside.operator.ask("subjects.release", ReleaseHold(held_by[0].id, "over"))
+        await inside.operators.subjects.go_on()
+        assert len(inside.entries("ledger.payloads.erased")) == 2
+        assert len(inside.entries(ERASED)) == 1
+        held(inside)
+
+    inside_of(stopped, tmp_path, testing)
 
 
 def test_two_at_once_and_one_twice(stopped: Town, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tests.functional.separate import Python
 from tests.town import SETTINGS, Town
 
 T = TypeVar("T")
-ANNA, BERT = 64021, 64022
+ANNA, BERT, STRANGER = 64021, 64022, 64023
 OPERATORS = f'{SETTINGS}[keeper]\noperator_users = ["{ANNA}", "{BERT}"]\n'
 
 
@@ -59,6 +59,10 @@ class Operators:
     def reachable(self) -> None:
         """What the manual does with a group."""
         self.town.keten.paths.operator_socket.parent.chmod(0o755)
+
+    def out_of_reach(self) -> None:
+        """For whoever is not in the group, as it is made."""
+        self.town.keten.paths.operator_socket.parent.chmod(0o750)
 
     def command(self, user: int, *words: str) -> subprocess.CompletedProcess[str]:
         """Run `keten WORDS` as a user of this machine."""

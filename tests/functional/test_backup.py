@@ -22,6 +22,10 @@ from keten.core.settings import Paths, load_settings
 from keten.core.storage import LocalStore
 from keten.drills.supplier import SupplierSystem
 from keten.keeper.rootkey import load_root_key
+from keten.keeper.trusted import ledger_signer
+from keten.ledger.merkle import leaf_hash
+from keten.ledger.notes import checkpoint_text
+from keten.ledger.prooffile import ProofFile
 from keten.vault import service as vault
 from keten.vault.frames import FRAME_SIZE, FrameReader
 from keten.vault.keys import Keys
@@ -168,11 +172,13 @@ def test_the_whole_story(story: Story) -> None:
     assert "--accept-successor" in refused.stderr
     missing = [one["id"] for one in said["old"][size:] if one["kind"] == "exchange.object.opened"]
     assert missing[-1] in refused.stderr or len(missing) > 1
-    confirmed = keten.run("restore", "--confirm")
+    asked = keten.command("restore", "--confirm")  # not on a terminal: it shows what will be live, and does nothing
+    assert (asked.returncode, "say --yes" in asked.stderr, PRINTER in asked.stderr) == (2, True, True), asked.stderr
+    confirmed = keten.run("restore", "--confirm", "--yes")
     assert confirmed["confirmed"]
     assert CARRIER not in confirmed["live"]["client"]
     assert PRINTER in confirmed["live"]["client"]
-    assert keten.run("restore", "--confirm")["confirmed"] is False
+    assert keten.run("restore", "--confirm", "--yes")["confirmed"] is False
 
     # No entry of before the backup's head is lost, and none of those acknowledged to a caller.
     now = story.entries()
@@ -209,9 +215,10 @@ def test_the_whole_story(story: Story) -> None:
 def test_every_file_of_the_backup_is_there_and_equal(story: Story) -> None:
     """The carrier may not fetch any more; what it had is still the organisation's, whole."""
     keten = story.town.keten
-    keten.run("restore", "--confirm")
+    keten.run("restore", "--confirm", "--yes")
     verified = keten.run("ledger", "verify")
     assert verified["ok"]
+
     class Framing(msgspec.Struct, frozen=True):
         size: int
         frame_size: int
@@ -258,7 +265,7 @@ def test_the_auditor_follows_the_chain_across(story: Story) -> None:
 
 def test_a_supplier_goes_on_knowingly_and_brings_back_what_was_lost(story: Story) -> None:
     keten = story.town.keten
-    keten.run("restore", "--confirm")
+    keten.run("restore", "--confirm", "--yes")
     listed = story.supplier("ls")
     assert listed.returncode == 0, listed.stderr
     name = next(one["path"] for one in json.loads(listed.stdout) if one["path"].endswith("/streets.csv"))
@@ -279,6 +286,18 @@ def test_a_supplier_goes_on_knowingly_and_brings_back_what_was_lost(story: Story
     damaged = story.folder / "damaged.tlog-proof"
     damaged.write_text(Path(old[-1]).read_text().replace("index ", "index 1", 1))
     assert keten.run("ledger", "recover", str(damaged), expect=1)[0]["wrong"]
+
+    # Whoever has the machine has the old key as well: what contradicts the backup is no entry that was not lost.
+    signer = ledger_signer(load_root_key(load_settings(keten.paths.home, {}), None), origin)
+    leaf = json.dumps({"id": "a" * 26, "v": 1, "commitment": "forged"}).encode()
+    forged = story.folder / "forged.tlog-proof"
+    forged.write_text(ProofFile(0, (), signer.sign(checkpoint_text(origin, 1, leaf_hash(leaf))), leaf).encode())
+    done = keten.command("ledger", "recover", str(forged), "--json", folder=story.folder)
+    assert done.returncode == 4, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert "fork" in found["wrong"]
+    judged = keten.run("ledger", "evidence", found["evidence"], "--key", vars(story)["old_key"], home=False)
+    assert judged["fork"]
 
 
 def test_budgets_of_running_windows_are_spent(story: Story) -> None:

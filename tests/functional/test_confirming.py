@@ -65,7 +65,7 @@ class Place:
         return home
 
     def confirm(self, home: Path, *options: str) -> subprocess.CompletedProcess[str]:
-        words = ("restore", "--confirm", *options, "--home", str(home), "--json")
+        words = ("restore", "--confirm", "--yes", *options, "--home", str(home), "--json")
         return self.keten.command(*words, home=False, folder=self.folder)
 
 
@@ -157,6 +157,6 @@ def test_what_witnesses_and_kept_checkpoints_say(place: Place) -> None:  # noqa:
 
 
 def test_wrong_use(place: Place) -> None:
-    for words in (("--seen", "x"), ("--despite",)):
+    for words in (("--seen", "x"), ("--despite",), ("--yes",)):
         done = place.keten.command("restore", str(place.folder), *words)
         assert (done.returncode, "go with --confirm" in done.stderr) == (2, True)

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from keten.core.db import reading_engine
+from keten.core.errors import Denied
 from keten.drills.reader import Reader
 from keten.keeper.subject_protocol import Everything, Requests, Trace, Traced
 from keten.ledger.export import export
 from tests.architecture.checkout import ROOT
-from tests.functional.operators import ANNA, BERT, Operators
+from tests.functional.operators import ANNA, BERT, STRANGER, Operators
 
 pytestmark = pytest.mark.timeout(400)  # whole commands of several users, one after the other
 PERSON, CLIENT = "drukwerk-ops", "zorgvervoer-batch"
@@ -73,6 +74,14 @@ def test_one_asks_and_another_one_approves(operators: Operators) -> None:
     assert (refused.returncode, "another person" in refused.stderr) == (1, True)
     assert operators.command(BERT, "subject", "approve", request).returncode == 2
     assert operators.run(BERT, "subject", "requests")["requests"][0]["id"] == request
+    with pytest.raises(Denied, match="root is not named"):  # nor is root a second person: whoever asked may become it
+        operators.approve(0, request)
+    stranger = operators.command(STRANGER, "subject", "requests")
+    assert (stranger.returncode, f"no commands of the user {STRANGER}" in stranger.stderr) == (1, True), stranger.stderr
+    operators.out_of_reach()
+    stranger = operators.command(STRANGER, "subject", "requests")
+    operators.reachable()
+    assert (stranger.returncode, "only the group root" in stranger.stderr) == (3, True), stranger.stderr
     assert operators.ask(0, "subjects.trace", Trace(PERSON), Traced).email == "ops@drukwerk.example"
 
     approved = operators.run(BERT, "subject", "approve", request, "--yes")

@@ -101,7 +101,7 @@ def test_one_backup_restored_twice(story: Story, tmp_path_factory: pytest.TempPa
     story.restore(backup, "dead")
     first = story.key()
     story.serve()
-    story.keten.run("restore", "--confirm")
+    story.keten.run("restore", "--confirm", "--yes")
     assert story.get("--accept-successor").returncode == 0
     assert story.get().returncode == 0
     own = story.keten.paths.ledger / "predecessors"
@@ -110,7 +110,7 @@ def test_one_backup_restored_twice(story: Story, tmp_path_factory: pytest.TempPa
     story.restore(backup, "first")
     second = story.key()
     story.serve()
-    story.keten.run("restore", "--confirm")
+    story.keten.run("restore", "--confirm", "--yes")
     for options in ((), ("--accept-successor",)):
         refused = story.get(*options)
         assert refused.returncode == 4, refused.stderr

@@ -11,11 +11,14 @@ from keten.backup import entries
 from keten.backup.model import Known
 from keten.backup.tables import backups, lives, recovered
 from keten.core.errors import Corrupt, Invalid, NotFound
-from keten.ledger.merkle import leaf_hash
+from keten.ledger.evidence import Compared, Evidence, compare, make
+from keten.ledger.merkle import inclusion_path, leaf_hash
 from keten.ledger.model import Draft, Leaf
-from keten.ledger.notes import Verifier
+from keten.ledger.notes import Checkpoint, Verifier, to_base64
 from keten.ledger.prooffile import parse_proof, verify_proof
+from keten.ledger.query import Filter, find
 from keten.ledger.succession import Predecessor
+from keten.ledger.tiles import TileReader
 from keten.ledger.writing import Writing
 
 UNCONFIRMED, LIVE, MOVED = "unconfirmed", "live", "moved"
@@ -58,6 +61,18 @@ def forgotten(connection: Connection) -> list[Known]:
     """Every backup of which an operator said that it is gone, oldest first."""
     chosen = select(backups).where(backups.c.state == "forgotten").order_by(backups.c.made_us, backups.c.id)
     return [_known(row) for row in connection.execute(chosen).mappings()]
+
+
+def sizes(connection: Connection) -> dict[str, int]:
+    """How many entries each finished backup holds, by its id; the entries that were made while it began are among them.
+
+    Not `Known.size`: that is from where on what ends is carried to it.
+    """
+    found: dict[str, int] = {}
+    for entry in find(connection, Filter(kind=entries.FINISHED.name)):
+        if entry.payload is not None:
+            found[str(entry.payload.details["backup"])] = int(entry.payload.details["size"])
+    return found
 
 
 def one(connection: Connection, backup: str) -> Known:
@@ -142,13 +157,42 @@ def confirm(writing: Writing, origin: str, details: dict[str, object], actor: st
 # ---- entries that come back --------------------------------------------------------------------------------------
 
 
-def recover(writing: Writing, chain: tuple[Life, ...], text: str, actor: str) -> Proven:
-    """Record an entry of a predecessor that a proof file proves, and that is not among those which went on here.
+class Shown(msgspec.Struct, frozen=True):
+    """An entry of a predecessor that a proof file proves: whose, in which head that its key signed, and its path there.
+
+    life: the one that went on from that log. before: what it knows of that log.
+    """
+
+    life: Life
+    before: Predecessor
+    checkpoint: Checkpoint
+    index: int
+    leaf: bytes
+    path: tuple[bytes, ...]
+
+    @property
+    def id(self) -> str:
+        """The entry's random id. Raises `Corrupt` ("proof-malformed")."""
+        try:
+            return _leaf(self.leaf).id
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise Corrupt("proof-malformed", "What this proof is about is no entry.", str(error)) from error
+
+
+class Forked(Corrupt):
+    """A predecessor's key signed another history than the one that went on here: code "proof-fork"."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        public = "This proof is of another history than the one that goes on here: it proves a fork, and no loss."
+        super().__init__("proof-fork", public, evidence.what)
+        self.evidence = evidence
+
+
+def shown(chain: tuple[Life, ...], text: str) -> Shown:
+    """What a proof file proves.
 
     1. It is a proof with its leaf; its checkpoint is of a log that this one goes on from.
     2. That log's key signed the checkpoint, and the leaf is in its tree.
-    3. The entry lies beyond what this log has of it.
-    4. Once only.
 
     Raises `Invalid` ("proof-other"), `Corrupt` ("proof-wrong", "proof-malformed", …).
     """
@@ -158,26 +202,75 @@ def recover(writing: Writing, chain: tuple[Life, ...], text: str, actor: str) ->
     if life is None or life.before is None:
         raise Invalid("proof-other", "This proof is not of a log that this one goes on from.", origin[:200])
     checkpoint = verify_proof(proof, Verifier.parse(life.before.key))  # 2
-    leaf = proof.extra or b""
-    try:
-        entry_id = _leaf(leaf).id
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise Corrupt("proof-malformed", "What this proof is about is no entry.", str(error)) from error
-    if proof.index < life.size:  # 3
-        return Proven(origin, proof.index, entry_id, None, lost=False)
-    key = {"origin": origin, "idx": proof.index, "leaf": leaf_hash(leaf)}
-    there = select(recovered.c.idx).where(*(recovered.c[name] == value for name, value in key.items()))  # 4
+    return Shown(life, life.before, checkpoint, proof.index, proof.extra or b"", proof.path)
+
+
+def require_one_history(one: Shown, reader: TileReader) -> None:
+    """That what was shown and the tree here, which `reader` reads, can be of one history.
+
+    1. A head that is no larger than what went on here is the root of as many entries here.
+    2. Of a larger one, an entry that must be here is the one that is.
+
+    Raises `Forked` with evidence, and as `TileReader` does.
+    """
+    kept, head = one.checkpoint, one.before.checkpoint
+    found, what = Compared(holds=True), ""
+    if kept.size <= head.size:  # 1
+        found = compare(kept, head, reader.hash_at)
+        what = f"the log of {head.size} entries that goes on here does not go on from these {kept.size}"
+    elif one.index < head.size and reader.leaf(one.index) != one.leaf:  # 2
+        found = Compared(holds=False)
+        what = f"the log of {kept.size} entries has another entry {one.index} than the {head.size} that go on here"
+    if found.holds:
+        return
+    evidence = make(
+        found,
+        what=what,
+        by="auditor",
+        source=one.life.origin,
+        ledger_key=one.before.key,
+        kept=kept.note,
+        shown=one.before.note,
+    )
+    evidence = msgspec.structs.replace(
+        evidence, index=one.index, leaf=_text(one.leaf), leaf_path=tuple(map(to_base64, one.path))
+    )
+    if one.index < head.size:
+        here = inclusion_path(one.index, head.size, reader.hash_at)
+        evidence = msgspec.structs.replace(
+            evidence, other_leaf=_text(reader.leaf(one.index)), other_leaf_path=tuple(map(to_base64, here))
+        )
+    raise Forked(evidence)
+
+
+def _text(leaf: bytes) -> str:
+    return leaf.decode("utf-8", "backslashreplace")
+
+
+def recover(writing: Writing, one: Shown, actor: str) -> Proven:
+    """Record an entry of a predecessor that was shown, of one history, and is not among those which went on here.
+
+    1. The entry lies beyond what this log has of it.
+    2. Once only.
+
+    Raises `Corrupt` ("proof-malformed").
+    """
+    origin = one.checkpoint.origin
+    if one.index < one.life.size:  # 1
+        return Proven(origin, one.index, one.id, None, lost=False)
+    key = {"origin": origin, "idx": one.index, "leaf": leaf_hash(one.leaf)}
+    there = select(recovered.c.idx).where(*(recovered.c[name] == value for name, value in key.items()))  # 2
     if writing.connection.execute(there).first() is not None:
-        return Proven(origin, proof.index, entry_id, None)
+        return Proven(origin, one.index, one.id, None)
     writing.connection.execute(insert(recovered).values(key))
     details = {
         "origin": origin,
-        "index": proof.index,
-        "id": entry_id,
-        "leaf": leaf.decode("ascii"),
-        "note": checkpoint.note,
+        "index": one.index,
+        "id": one.id,
+        "leaf": one.leaf.decode("ascii"),
+        "note": one.checkpoint.note,
     }
-    return Proven(origin, proof.index, entry_id, writing.record(Draft(entries.RECOVERED, actor, details=details)))
+    return Proven(origin, one.index, one.id, writing.record(Draft(entries.RECOVERED, actor, details=details)))
 
 
 def recovered_count(connection: Connection) -> int:

@@ -35,7 +35,7 @@ from keten.ledger.reading import raw, size
 from keten.ledger.sealing import commitment, leaf_bytes
 
 ROWS = 500
-MAX_FRAME = 1 << 30
+MAX_FRAME = 1 << 28  # no row is longer: it came to the keeper in a frame of an operator's, which is no longer either
 ENTRIES = "entries"
 _LENGTH = struct.Struct(">I")
 _encode = msgspec.msgpack.Encoder().encode
@@ -132,12 +132,12 @@ class Snapshot:
                     clear.append(row)
                     continue
                 if clear:  # in their order, which the tree is over
-                    yield frame("r", clear)
+                    yield from row_frames(clear)
                     clear = []
                 yield frame("s", subjects, bare, self._blinds.seal(table.name, subjects, row))
             self.rows += len(rows)
             if clear:
-                yield frame("r", clear)
+                yield from row_frames(clear)
             if entries:
                 self._told(self.edge.size, total)
 
@@ -222,7 +222,7 @@ class Loading:
                 self.ended = True
             else:
                 raise _malformed("a frame is of no known kind")
-        except (msgspec.DecodeError, TypeError, ValueError, IndexError) as error:
+        except (msgspec.DecodeError, TypeError, ValueError, IndexError, RecursionError) as error:
             raise _malformed(str(error)) from error
 
 
@@ -246,6 +246,17 @@ def frame(letter: str, *parts: Any) -> bytes:
     """One frame."""
     data = _encode((letter, *parts))
     return _LENGTH.pack(len(data)) + data
+
+
+def row_frames(rows: Sequence[Sequence[Any]]) -> Iterator[bytes]:
+    """Rows of the table named last, in as many frames as it takes for none to be too long."""
+    made = frame("r", rows)
+    if len(made) <= MAX_FRAME or len(rows) == 1:
+        yield made
+        return
+    half = len(rows) // 2
+    yield from row_frames(rows[:half])
+    yield from row_frames(rows[half:])
 
 
 def _reflected(connection: Connection, name: str) -> Table:

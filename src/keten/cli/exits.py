@@ -25,6 +25,8 @@ BY_CATEGORY = {
 NEXT_STEPS = {
     "keeper-unreachable": "Start the instance with 'keten up', and look at 'keten doctor'.",
     "keeper-gone": "Look at 'keten status' and at what the keeper said; then do it again.",
+    "not-an-operator": "Name the user there (keten.toml) and start the keeper anew; or do it as a user who is named.",
+    "keeper-forbidden": "Put it in that group (it counts from the next sign-in) and in [keeper] operator_users.",
     "cannot-listen": "Choose another port with --gateway, --sftp or --console HOST:PORT; port 0 picks a free one.",
     "name-taken": "With --replace it takes the place of the old content, which is then destroyed.",
     "wrong-passphrase": "Check [keeper] passphrase_file in keten.toml.",

@@ -32,6 +32,7 @@ CLIENT = "drukwerk-batch"
 REMOTE = "/election-cards/voters.csv"
 QUIET = ("--sftp", "off", "--console", "off")
 NOTICE_SECONDS = 150.0
+SAY_SECONDS = 15.0
 _PROMISE = "notices, and keeps a file of evidence"
 _SETTINGS = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n[witnesses]\npolicy = "witnesses.policy"\nevery = "1s"\n'
 _ESTATE = """
@@ -107,8 +108,19 @@ class Fork:
 
     def _await_witnessed(self, instances: list[Throwaway]) -> None:
         for instance in instances:
-            if not until(lambda instance=instance: _witnessed(instance), NOTICE_SECONDS):  # type: ignore[misc]
+            if not self._await("its newest head is witnessed", lambda instance=instance: _witnessed(instance)):  # type: ignore[misc]
                 raise Command("not-witnessed", "An instance's newest head was not witnessed.", instance.log())
+
+    def _await(self, what: str, holds: Callable[[], bool]) -> bool:
+        """Wait until something holds; whether it does. Says what for, and goes on saying that it still waits."""
+        began = time.monotonic()
+        while not until(holds, SAY_SECONDS):
+            waited = time.monotonic() - began
+            if waited >= NOTICE_SECONDS:
+                self._say(f"  … gave up waiting until {what}, after {waited:.0f} s")
+                return False
+            self._say(f"  … waiting until {what}: {waited:.0f} of at most {NOTICE_SECONDS:.0f} s")
+        return True
 
     # ---- 2, 3 ----------------------------------------------------------------------------------------------------
 
@@ -139,21 +151,23 @@ class Fork:
         self._say(f"Its owner sets it back from {seen} entries to {copied}, and goes on with the same key …")
         port = self._town.ready["gateway"].rpartition(":")[2]
         self._town.down()
+        key = _log_key(self._town)
+        known = max(seen, *(one.cosigned(key) for one in self._witnesses[1:]))  # beyond what anybody has signed
         for name in ("db", "ledger"):
             shutil.rmtree(self._town.home / name)
             shutil.copytree(self._folder / "copy" / name, self._town.home / name)
         self._serve(port)
         self._served_again = time.time()
         with self._town.keeper() as keeper:
-            while keeper.call("keeper.status", Nothing(), Status).size <= seen:
+            while keeper.call("keeper.status", Nothing(), Status).size <= known:
                 keeper.call("ledger.exported", Exported(1, "elsewhere"), Recorded)
             size = keeper.call("keeper.status", Nothing(), Status).size
         inside = self._town.command("ledger", "verify")
         self.board.add(
             "a ledger set back and signed on, by the owner of the machine",
             "nothing on that machine can show it: what outsiders kept must",
-            f"{size} entries after {copied} of {seen}; 'ledger verify' on the machine says {inside.returncode}",
-            held=size > seen > copied,
+            f"{size} entries after {copied} of {known}; 'ledger verify' on the machine says {inside.returncode}",
+            held=size > known > copied,
             entries=size,
             forgotten=seen - copied,
         )
@@ -166,12 +180,13 @@ class Fork:
 
     def _witnesses_notice(self) -> None:
         for witness in self._witnesses[1:]:
-            until(lambda witness=witness: bool(witness.evidence()), NOTICE_SECONDS)  # type: ignore[misc]
+            notices = f"the witness {witness.name} notices"
+            self._await(notices, lambda witness=witness: bool(witness.evidence()))  # type: ignore[misc]
             found = witness.evidence()[:1]
             self._noticed(f"the witness {witness.name}", found, "cosigns nothing of it", self._served_again)
 
     def _instance_says(self) -> None:
-        until(lambda: len(self._disagreed()) == len(NAMES) - 1, NOTICE_SECONDS)
+        self._await("the instance has recorded that they disagree", lambda: len(self._disagreed()) == len(NAMES) - 1)
         told = self._disagreed()
         doctor = self._town.command("doctor", "--json")
         found = {one["code"] for one in json.loads(doctor.stdout or "{}").get("findings", [])}

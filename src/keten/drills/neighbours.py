@@ -83,6 +83,12 @@ class WitnessProcess:
         """What it keeps against logs."""
         return sorted((self.folder / "evidence").glob("*.json"))
 
+    def cosigned(self, log_key: str) -> int:
+        """The size of the newest head that it has cosigned of a log, by its verifier key; 0 for none."""
+        kept = [json.loads(path.read_bytes()) for path in (self.folder / "logs").glob("*.json")]
+        notes = [one.get("note", "") for one in kept if one["key"] == log_key]
+        return max((int(note.split("\n")[1]) for note in notes if note), default=0)
+
     def __enter__(self) -> Self:
         return self
 

@@ -199,7 +199,7 @@ class Restore:
             f"{status}; {'said' if 'restore-unconfirmed' in said else 'not said'}",
             held=status == 503 and "restore-unconfirmed" in said,
         )
-        confirmed = keten.run("restore", "--confirm")
+        confirmed = keten.run("restore", "--confirm", "--yes")
         clients = confirmed["live"]["client"]
         self.board.add(
             "an operator looks, and confirms",

@@ -24,7 +24,7 @@ from keten.gateway.accesses import Accesses
 from keten.gateway.call import NO_STORE, Call, ClientGone
 from keten.gateway.health import Health
 from keten.gateway.ledger_files import LedgerFiles
-from keten.gateway.ledger_page import page
+from keten.gateway.ledger_page import MAYBE, page
 from keten.gateway.link import data_of
 from keten.gateway.lookups import serve_lookup
 from keten.gateway.more import serve_more
@@ -250,6 +250,7 @@ class Gateway:
         found = await asyncio.to_thread(self._ledger.read, "key.pub")
         if found is None:
             raise Problem("not-found")
+        there = await asyncio.to_thread(self._ledger.there, MAYBE)
         dutch = prefers_dutch(call.header(b"accept-language") or "")
         headers: Headers = [
             (b"content-type", b"text/html; charset=utf-8"),
@@ -258,7 +259,7 @@ class Gateway:
             (b"cache-control", b"no-cache"),
             (b"content-security-policy", PAGE_POLICY),
         ]
-        await call.answer(200, headers, page(found[2].decode("utf-8", "replace").strip(), dutch=dutch))
+        await call.answer(200, headers, page(found[2].decode("utf-8", "replace").strip(), there, dutch=dutch))
 
     async def health(self, call: Call) -> None:
         """Whether requests can be served."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from keten.core.errors import Corrupt, Invalid
@@ -19,6 +20,10 @@ class LedgerFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def there(self, names: Iterable[str]) -> frozenset[str]:
+        """Which of these there are."""
+        return frozenset(name for name in names if (self._root / name).is_file())
 
     def read(self, name: str) -> tuple[bytes, bytes, bytes] | None:
         """Content type, caching and content of a file; None when there is none, or the name is not one of a tree."""

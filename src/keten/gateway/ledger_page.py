@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from html import escape
+
+from keten.ledger.publish import WITNESSED
+from keten.ledger.succession import PREDECESSORS
+
+MAYBE = (WITNESSED, PREDECESSORS)
+"""Files that a log has once it has witnesses, or goes on from another one."""
 
 _STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
@@ -20,9 +27,8 @@ _PAGE = """<!doctype html>
 <dl>
 <dt>{origin_word}</dt><dd><code>{origin}</code></dd>
 <dt>{key_word}</dt><dd><code>{key}</code></dd>
-<dt>{files_word}</dt><dd><a href="checkpoint">checkpoint</a>, <a href="witnessed">witnessed</a>,
-<a href="key.pub">key.pub</a>, <code>tile/…</code></dd>
-</dl>
+<dt>{files_word}</dt><dd>{files}, <code>tile/…</code></dd>
+{before}</dl>
 <h2>{become}</h2>
 <p>{how}</p>
 <pre><code>keten witness init DIR --name NAME
@@ -45,6 +51,9 @@ _WORDS = {
         "origin_word": "Origin",
         "key_word": "Verifier key",
         "files_word": "Files",
+        "before_word": "Goes on from",
+        "before": "The logs before this one, each signing for the next: {file}. Whoever kept a checkpoint of one of "
+        "them checks with it that this log begins with what it signed.",
         "become": "How to become a witness of this log",
         "how": "A witness cosigns each new head of the log, once it has verified that the log only grew "
         '(<a href="https://c2sp.org/tlog-witness">c2sp.org/tlog-witness</a>, <code>POST add-checkpoint</code>). Any '
@@ -65,6 +74,9 @@ _WORDS = {
         "origin_word": "Oorsprong",
         "key_word": "Controlesleutel",
         "files_word": "Bestanden",
+        "before_word": "Gaat verder op",
+        "before": "De logboeken hiervoor, die elk voor het volgende getekend hebben: {file}. Wie een controlepunt "
+        "van een ervan bewaarde, gaat daarmee na dat dit logboek begint met wat daarin ondertekend is.",
         "become": "Getuige worden van dit logboek",
         "how": "Een getuige ondertekent elk nieuw hoofd van het logboek mee, nadat hij heeft gecontroleerd dat het "
         'logboek alleen gegroeid is (<a href="https://c2sp.org/tlog-witness">c2sp.org/tlog-witness</a>, <code>POST '
@@ -81,10 +93,24 @@ _WORDS = {
 }
 
 
-def page(key: str, *, dutch: bool) -> bytes:
-    """The page for a log with this verifier key, as HTML."""
+def page(key: str, there: Container[str], *, dutch: bool) -> bytes:
+    """The page for a log with this verifier key, as HTML. there: which of `MAYBE` there are; no other one is named."""
     language = "nl" if dutch else "en"
-    shown = escape(key)
+    words = _WORDS[language]
+    named = ["checkpoint", *(name for name in (WITNESSED,) if name in there), "key.pub"]
+    before = ""
+    if PREDECESSORS in there:
+        sentence = words["before"].format(file=_link(PREDECESSORS))
+        before = f"<dt>{words['before_word']}</dt><dd>{sentence}</dd>\n"
     return _PAGE.format(
-        language=language, style=_STYLE, origin=escape(key.partition("+")[0]), key=shown, **_WORDS[language]
+        language=language,
+        style=_STYLE,
+        origin=escape(key.partition("+")[0]),
+        key=escape(key),
+        files=", ".join(map(_link, named)),
+        **words | {"before": before},
     ).encode()
+
+
+def _link(name: str) -> str:
+    return f'<a href="{name}">{name}</a>'

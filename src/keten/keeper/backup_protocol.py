@@ -115,6 +115,7 @@ class Recovery(msgspec.Struct, frozen=True):
     """What came of each proof, in order: its entry's `index` and `id`, `entry` that records it, or what is wrong.
 
     already: it was recorded before. lost: false when the entry is in this ledger, and nothing had to be recorded.
+    evidence: a file's content, when what is wrong is that the proof is of another history (keten.ledger.evidence).
     """
 
     index: int
@@ -123,6 +124,7 @@ class Recovery(msgspec.Struct, frozen=True):
     wrong: str = ""
     already: bool = False
     lost: bool = True
+    evidence: str = ""
 
 
 class Recoveries(msgspec.Struct, frozen=True):

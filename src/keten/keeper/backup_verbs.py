@@ -25,8 +25,12 @@ from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.since_backup import sentences
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
+from keten.ledger.evidence import encode
 from keten.ledger.model import Draft
+from keten.ledger.notes import MAX_NOTE_BYTES, Verifier, parse_checkpoint
+from keten.ledger.publish import CHECKPOINT
 from keten.ledger.reading import read_range
+from keten.ledger.tiles import TileReader, read_file
 from keten.ledger.writing import Writing
 from keten.suppliers.rows import BY_WORD
 
@@ -110,8 +114,8 @@ class BackupVerbs:
 
     async def list(self, _connection: Connection, _body: Nothing) -> said.Backups:
         """Every backup that is known."""
-        found = await self._read(service.known)
-        return said.Backups(tuple(await asyncio.to_thread(lambda: [_info(one) for one in found])))
+        found, sizes = await self._read(lambda reading: (service.known(reading), service.sizes(reading)))
+        return said.Backups(tuple(await asyncio.to_thread(lambda: [_info(one, sizes) for one in found])))
 
     async def forget(self, connection: Connection, body: said.BackupOf) -> Recorded:
         """A backup is gone, an operator says."""
@@ -170,18 +174,31 @@ class BackupVerbs:
             raise Invalid("proofs", f"At most {MOST_PROOFS} proofs at once.")
         trusted = self._trusted
         chain = await self._read(service.all_lives)
+        reader = await asyncio.to_thread(self._tree)
         found: list[said.Recovery] = []
         for text in body.proofs:
             try:
+                shown = await asyncio.to_thread(_of_one_history, chain, text, reader)
                 proven, batch = await trusted.writer.run(
-                    partial(service.recover, chain=chain, text=text, actor=_actor(connection)), alone=True
+                    partial(service.recover, one=shown, actor=_actor(connection)), alone=True
                 )
+            except service.Forked as error:
+                log.critical("a proof was shown that proves a fork: %s", error.evidence.what)
+                found.append(said.Recovery(-1, "", "", str(error), evidence=encode(error.evidence).decode()))
+                continue
             except KetenError as error:
                 found.append(said.Recovery(-1, "", "", str(error)))
                 continue
             entry = sealed_in(batch, proven.index).id if proven.index is not None else ""
             found.append(said.Recovery(proven.at, proven.id, entry, already=proven.index is None, lost=proven.lost))
         return said.Recoveries(tuple(found))
+
+    def _tree(self) -> TileReader:
+        """The published tree. Raises `Corrupt`, `Unavailable`."""
+        folder = self._trusted.settings.paths.ledger
+        note = read_file(folder, CHECKPOINT, MAX_NOTE_BYTES)
+        checkpoint = parse_checkpoint(note, Verifier.parse(self._trusted.verifier_key))
+        return TileReader(folder, checkpoint.size, checkpoint.root)
 
     # ---- both ------------------------------------------------------------------------------------------------
 
@@ -195,6 +212,13 @@ class BackupVerbs:
                 return run(connection)
 
         return await asyncio.to_thread(reading)
+
+
+def _of_one_history(chain: tuple[service.Life, ...], text: str, reader: TileReader) -> service.Shown:
+    """What a proof proves, once it is of the history that went on here. Raises as `service` does."""
+    shown = service.shown(chain, text)
+    service.require_one_history(shown, reader)
+    return shown
 
 
 def _unfinished(reading: Reading, target: Path) -> list[Known]:
@@ -212,11 +236,10 @@ def _discarded(known: Known) -> bool:
     return True
 
 
-def _info(known: Known) -> said.BackupInfo:
+def _info(known: Known, sizes: dict[str, int]) -> said.BackupInfo:
     reachable = known.place.manifest.is_file() if known.state == "complete" else Path(known.folder).is_dir()
-    return said.BackupInfo(
-        known.id, known.folder, known.recipients, known.made_us, known.size, known.state, reachable
-    )
+    size = sizes.get(known.id, known.size)
+    return said.BackupInfo(known.id, known.folder, known.recipients, known.made_us, size, known.state, reachable)
 
 
 def _live(reading: Reading) -> dict[str, tuple[str, ...]]:
@@ -230,4 +253,3 @@ def _live(reading: Reading) -> dict[str, tuple[str, ...]]:
 
 def _actor(connection: Connection) -> str:
     return f"operator:{connection.peer.name}"
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -37,7 +38,8 @@ class KeeperClient:
         request = Request(self._number, verb, msgspec.Raw(msgspec.msgpack.encode(body)))
         frame = msgspec.msgpack.encode(request)
         try:
-            self._socket.sendall(_LENGTH.pack(len(frame)) + frame)
+            with suppress(BrokenPipeError, ConnectionResetError):  # whoever closed it may have said why before that
+                self._socket.sendall(_LENGTH.pack(len(frame)) + frame)
             while True:
                 got = self._frame()
                 if got[1:2] != b"\x00":  # [0, …] is a push, of no concern here

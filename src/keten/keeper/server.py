@@ -15,13 +15,14 @@ from typing import Any, cast
 
 import msgspec
 
-from keten.core.errors import Invalid, KetenError
+from keten.core.errors import Denied, Invalid, KetenError
 from keten.keeper.protocol import Failure, Push, Request
 
 log = logging.getLogger(__name__)
 
 _LENGTH = struct.Struct(">I")
 MAX_RUNNING = 4096  # requests of one connection at once; past that its socket is not read
+FIRST_REQUEST = 1  # what a client numbers it; a user who is refused is answered before it
 MAX_UNREAD = 4 * 1024 * 1024  # bytes of answers that a peer may leave unread before its socket is not read either
 # What a peer's bytes can raise: no MessagePack, another type, no UTF-8, nested too deeply.
 _MALFORMED = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
@@ -138,10 +139,22 @@ class Connection(asyncio.Protocol):
         self.peer = peer_of(transport.get_extra_info("socket"))
         if self.peer.uid not in self._endpoint.users:
             log.warning("refused user %s on %s", self.peer.name, self._endpoint.path)
-            self._transport.abort()
+            self._refuse()
             return
         self._transport.set_write_buffer_limits(high=MAX_UNREAD)
         self._endpoint.connections[self.number] = self
+
+    def _refuse(self) -> None:
+        """End a connection that is not for this user. A person at the operator's socket is told why."""
+        if self._transport is None:
+            return
+        if not self.tells_reasons:
+            self._transport.abort()
+            return
+        public = f"The keeper takes no commands of the user {self.peer.name}: it is not in [keeper] operator_users."
+        answer = _encode((FIRST_REQUEST, False, Failure(Denied.category, "not-an-operator", public, "", {})))
+        self._transport.write(_LENGTH.pack(len(answer)) + answer)
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Take whole frames off the buffer and run them; a malformed frame ends the connection."""
@@ -324,7 +337,12 @@ def peer_of(connected: Any) -> Peer:
 
 def user_ids(names: tuple[str, ...]) -> frozenset[int]:
     """Users by name or number, with the keeper's own user and root always among them. `Invalid` for an unknown name."""
-    found = {os.getuid(), 0}
+    return named_ids(names) | {os.getuid(), 0}
+
+
+def named_ids(names: tuple[str, ...]) -> frozenset[int]:
+    """The users that are named by name or number, and no others. Raises `Invalid` for an unknown name."""
+    found = set()
     for name in names:
         try:
             found.add(int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid)

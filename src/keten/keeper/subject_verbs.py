@@ -16,7 +16,7 @@ from keten.keeper import subject_protocol as told
 from keten.keeper.destroying import Destroying
 from keten.keeper.erasing import Erasing
 from keten.keeper.gateway_verbs import GatewayVerbs
-from keten.keeper.server import Connection, Verb, user_ids, waiting_verb
+from keten.keeper.server import Connection, Verb, named_ids, user_ids, waiting_verb
 from keten.keeper.steps import Content, Step, is_done, not_done, step
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
@@ -166,7 +166,8 @@ class SubjectVerbs:
             return told.Outcome(self._plan(request), self._info(request))
         operator = operator_of(connection)
         approvers = self._approvers(request.what)
-        requests.require_approvable(request, operator, approvers, self._trusted.clock.recording_time())
+        now = self._trusted.clock.recording_time()
+        requests.require_approvable(request, operator, approvers, self._named(), now)
         plan = self._plan(request)
         if plan.holds and request.what != "release":
             raise Conflict("held", f"A legal hold keeps it: {plan.holds[0]}.", f"{len(plan.holds)} holds")
@@ -175,7 +176,7 @@ class SubjectVerbs:
     async def _approved(self, request_id: str, operator: Operator) -> told.Outcome:
         def run(writing: Writing) -> Request:
             request = requests.get(writing.connection, request_id)
-            return requests.approve(writing, request_id, operator, self._approvers(request.what))
+            return requests.approve(writing, request_id, operator, self._approvers(request.what), self._named())
 
         request, _batch = await self._trusted.writer.run(run, alone=True)
         self._begun.add(request.id)
@@ -262,6 +263,9 @@ class SubjectVerbs:
 
     def _two_needed(self, what: str) -> bool:
         return self._approvers(what) > 1
+
+    def _named(self) -> frozenset[int]:
+        return named_ids(self._trusted.settings.keeper.operator_users)
 
     def _approvers(self, what: str) -> int:
         """How many people it takes. To destroy content one does as long as there is only one operator."""

@@ -15,7 +15,16 @@ from typing import Literal
 import msgspec
 
 from keten.core.errors import Corrupt, Invalid, KetenError
-from keten.ledger.merkle import HashAt, consistency_path, is_complete, proven_root, root_at, verify_consistency
+from keten.ledger.merkle import (
+    HashAt,
+    consistency_path,
+    is_complete,
+    leaf_hash,
+    proven_root,
+    root_at,
+    verify_consistency,
+    verify_inclusion,
+)
 from keten.ledger.notes import (
     MAX_NOTE_BYTES,
     Checkpoint,
@@ -40,6 +49,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     what: one sentence. time: RFC 3339. by: who noticed. source: where the shown checkpoint came from.
     other_root, path: the root that the tree with more entries has at the size of the other one, and the consistency
     proof from there to its own root. entry, index, leaf, leaf_path: an entry that is not what it must be.
+    other_leaf, other_leaf_path: `leaf` and `leaf_path` are of the kept checkpoint, and these are what the shown one has
+    at the same index.
     kept_link, shown_link: notes by which the log's key named a log that goes on from the head beside it (`succession`).
     """
 
@@ -57,6 +68,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     index: int | None = None
     leaf: str = ""
     leaf_path: tuple[str, ...] = ()
+    other_leaf: str = ""
+    other_leaf_path: tuple[str, ...] = ()
     kept_link: str = ""
     shown_link: str = ""
 
@@ -181,7 +194,7 @@ def decode(content: bytes) -> Evidence:
         found = msgspec.json.decode(content, type=Evidence)
     except (ValueError, RecursionError) as error:
         raise Corrupt("evidence-malformed", public, str(error)) from error
-    if found.format != FORMAT or len(found.path) > MOST_HASHES:
+    if found.format != FORMAT or max(map(len, (found.path, found.leaf_path, found.other_leaf_path))) > MOST_HASHES:
         raise Corrupt("evidence-malformed", public, f"its format is {found.format[:40]!r}")
     return found
 
@@ -197,7 +210,8 @@ def judge(evidence: Evidence, key: str = "") -> Verdict:
     1. Both heads are signed by the log's key: `key`, which the caller knows, or else the one in the file.
     2. Their sizes are equal and their roots are not: that alone proves it.
     3. Otherwise the way leads from another root, at the smaller size, to the root of the larger head.
-    4. Or else: the log's key signed, beside each head, that a log goes on from there, and those are two logs.
+    4. Or else: each head is over another leaf at the same index.
+    5. Or else: the log's key signed, beside each head, that a log goes on from there, and those are two logs.
 
     Raises `Invalid` for a malformed `key`; what is wrong with the evidence is the verdict.
     """
@@ -209,6 +223,8 @@ def judge(evidence: Evidence, key: str = "") -> Verdict:
         shown = parse_checkpoint(evidence.shown_checkpoint, verifier)
         older, newer = sorted((kept, shown), key=lambda one: one.size)
         fork, why = _judged(evidence, older, newer)
+        if not fork and evidence.other_leaf:
+            fork, why = _two_leaves(evidence, kept, shown)
         if not fork and evidence.kept_link and evidence.shown_link:
             fork, why = _linked(evidence, key or evidence.ledger_key)
         return Verdict(fork, why, verifier.name, kept.size, shown.size)
@@ -243,8 +259,24 @@ def _judged(evidence: Evidence, older: Checkpoint, newer: Checkpoint) -> tuple[b
     )
 
 
-def _linked(evidence: Evidence, key: str) -> tuple[bool, str]:
+def _two_leaves(evidence: Evidence, kept: Checkpoint, shown: Checkpoint) -> tuple[bool, str]:
     """Step 4 of `judge`."""
+    index = evidence.index
+    if index is None or not 0 <= index < min(kept.size, shown.size):
+        return False, "the entry that it is about is not in both checkpoints"
+    if evidence.leaf == evidence.other_leaf:
+        return False, f"both checkpoints have the same entry {index}"
+    sides = ((evidence.leaf, evidence.leaf_path, kept), (evidence.other_leaf, evidence.other_leaf_path, shown))
+    for leaf, path, head in sides:
+        hashes = [found for found in map(parse_hash, path) if found is not None]
+        whole = len(hashes) == len(path)
+        if not whole or not verify_inclusion(leaf_hash(leaf.encode()), index, head.size, hashes, head.root):
+            return False, f"it does not prove which entry {index} the checkpoint of {head.size} entries has"
+    return True, f"the log's key signed {kept.size} and {shown.size} entries with two different ones at {index}"
+
+
+def _linked(evidence: Evidence, key: str) -> tuple[bool, str]:
+    """Step 5 of `judge`."""
     try:
         kept = linked_key(Predecessor(key, evidence.kept_checkpoint, evidence.kept_link))
         shown = linked_key(Predecessor(key, evidence.shown_checkpoint, evidence.shown_link))

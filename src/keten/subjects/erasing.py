@@ -211,11 +211,13 @@ def forget(writing: Writing, keys: Keys, request: Request, traces: Traces) -> bo
 def erase_some(writing: Writing, request: Request, traces: Traces) -> int:
     """Destroy the next payloads, with the entry that names them; returns how many, 0 when none is left.
 
-    Raises `Corrupt` ("entry-damaged", "register-mismatch", …).
+    Raises `Conflict` ("held") while a hold keeps those that are left, `Corrupt` ("entry-damaged", …).
     """
     connection = writing.connection
     row = find_row(connection, request.kind, request.target)
     some = [entry.index for entry in islice(_going(connection, row), erasing.AT_ONCE)]
+    if some:
+        require_free(connection, row.id, writing.time_us)  # each time: a hold may be set between two
     traces.needles.extend(erasing.salts(connection, some))
     why = f"{request.kind} erased by request {request.id}"
     return len(erasing.erase(writing, some, f"operator:{request.decided_by}", request.refs, why))

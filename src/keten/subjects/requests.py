@@ -5,6 +5,7 @@ Who they are is the operating system's word. One user that acts twice is one per
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -71,11 +72,14 @@ def ask(writing: Writing, what: What, kind: str, target: str, operator: Operator
     return asked
 
 
-def require_approvable(request: Request, operator: Operator, approvers: int, now_us: int) -> None:
-    """That this person may approve this request now.
+def require_approvable(
+    request: Request, operator: Operator, approvers: int, named: Container[int], now_us: int
+) -> None:
+    """That this person may approve this request now. named: the numbers of the users whom the settings name.
 
     1. It waits, and has not lapsed.
     2. Whoever approves is another user than whoever asked, unless one person is enough here.
+    3. And one who is named: root and the keeper's own user are whoever can become them, so no second person.
 
     Raises `Conflict` ("request-over"), `Denied` ("second-person").
     """
@@ -88,12 +92,19 @@ def require_approvable(request: Request, operator: Operator, approvers: int, now
             f"{request.asked_by} asked for this; another person has to approve it, under a user of their own.",
             f"uid {operator.uid} asked and would approve",
         )
+    if approvers > 1 and operator.uid not in named:  # 3
+        raise Denied(
+            "second-person",
+            f"{operator.name} is not named in [keeper] operator_users: a person who is has to approve it, under a user "
+            "of their own.",
+            f"uid {operator.uid} is not named",
+        )
 
 
-def approve(writing: Writing, request_id: str, operator: Operator, approvers: int) -> Request:
+def approve(writing: Writing, request_id: str, operator: Operator, approvers: int, named: Container[int]) -> Request:
     """Approve a request; from here on it is carried out, whatever happens. Raises as `require_approvable` and `get`."""
     request = get(writing.connection, request_id)
-    require_approvable(request, operator, approvers, writing.time_us)
+    require_approvable(request, operator, approvers, named, writing.time_us)
     return _decided(writing, request, "approved", operator, approvers=approvers)
 
 

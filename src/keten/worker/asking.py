@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 import ssl
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -47,28 +50,75 @@ class Given(msgspec.Struct, frozen=True):
     had: int = 0
 
 
-def post(url: str, body: bytes, kind: str, context: ssl.SSLContext) -> Reply:
-    """Send `body` to `url`. Raises `Unavailable` ("unreachable") for whatever keeps an answer from coming."""
+def post(url: str, body: bytes, kind: str, context: ssl.SSLContext, seconds: float = ANSWER_SECONDS) -> Reply:
+    """Send `body` to `url`; all of it may take so many seconds, however little comes at a time.
+
+    Raises `Unavailable` ("unreachable") for whatever keeps an answer from coming.
+    """
     parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(host, port, timeout=ANSWER_SECONDS, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+    until = time.monotonic() + seconds
+    connection = http.client.HTTPConnection(parts.netloc.rpartition("@")[2])
     try:
-        headers = {"Content-Type": kind, "User-Agent": f"keten/{__version__}"}
-        connection.request("POST", parts.path or "/", body, headers)
-        response = connection.getresponse()
-        content = response.read(MAX_ANSWER + 1)
+        connection.sock = _connected(parts, context, until)
+        with _ended(connection.sock, until):
+            headers = {"Content-Type": kind, "User-Agent": f"keten/{__version__}"}
+            connection.request("POST", parts.path or "/", body, headers)
+            with connection.getresponse() as response:
+                content = response.read(MAX_ANSWER + 1)
+        if time.monotonic() >= until:
+            raise TimeoutError(f"no whole answer within {seconds:.0f} s")
         if len(content) > MAX_ANSWER:
             raise Unavailable("unreachable", f"The answer of {url} has no end.")
         media = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         return Reply(response.status, media, content)
     except (OSError, http.client.HTTPException) as error:
-        raise Unavailable("unreachable", f"{url} does not answer.", f"{type(error).__name__}: {error}") from error
+        late = time.monotonic() >= until
+        why = f"no whole answer within {seconds:.0f} s" if late else f"{type(error).__name__}: {error}"
+        raise Unavailable("unreachable", f"{url} does not answer.", why) from error
     finally:
         connection.close()
+
+
+def _connected(parts: SplitResult, context: ssl.SSLContext, until: float) -> socket.socket:
+    """A connection to where a URL leads, by `until` (monotonic seconds)."""
+    secure = parts.scheme == "https"
+    port = parts.port or (http.client.HTTPS_PORT if secure else http.client.HTTP_PORT)
+    plain = socket.create_connection((parts.hostname or "", port), _left(until))
+    if not secure:
+        return plain
+    try:
+        plain.settimeout(_left(until))  # for the whole handshake
+        return context.wrap_socket(plain, server_hostname=parts.hostname)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("no time is left")
+    return left
+
+
+@contextlib.contextmanager
+def _ended(connected: socket.socket, until: float) -> Iterator[None]:
+    """End both directions of a connection at `until` (monotonic seconds), unless this context is over by then.
+
+    A socket's own limit begins anew with every byte that comes; whoever waits for one more is woken by the end.
+    """
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)  # below TLS, whose state is the reader's alone
+
+    timer = threading.Timer(max(0.0, until - time.monotonic()), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def tls(ca: Path | None) -> ssl.SSLContext:
@@ -103,9 +153,10 @@ def ask(
     4. It refuses a proof that holds by our tree, or has another root at our size: an alarm too. The root that the proof
        left out is shown to it, so that it can keep evidence of its own.
 
-    Raises `Unavailable` when it can't be asked, and as `hash_at`.
+    All of it takes at most `ANSWER_SECONDS`. Raises `Unavailable` when it can't be asked, and as `hash_at`.
     """
     there, status = old, 0
+    until = time.monotonic() + ANSWER_SECONDS
     for _turn in range(_TURNS):
         if there > checkpoint.size:
             if there <= newest():
@@ -114,7 +165,7 @@ def ask(
             return _heard(witness, "ahead", what, checkpoint, there)
         path = consistency_path(there, checkpoint.size, hash_at) if there else []
         url = f"{witness.url.rstrip('/')}/add-checkpoint"
-        reply = post(url, request(there, path, checkpoint.note), _TEXT, context)
+        reply = post(url, request(there, path, checkpoint.note), _TEXT, context, until - time.monotonic())
         status = reply.status
         if reply.status == http.client.OK:  # 1
             return msgspec.structs.replace(_taken(witness, checkpoint, reply), had=there)
@@ -124,17 +175,17 @@ def ask(
             continue
         if known is not None or reply.status == http.client.UNPROCESSABLE_ENTITY:  # 4
             if known is None and is_complete(there):
-                _show(url, there, named_path(there, path, hash_at), checkpoint, context)
+                _show(url, request(there, named_path(there, path, hash_at), checkpoint.note), context, until)
             what = f"it does not take {checkpoint.size} entries as a continuation of the {there} that it cosigned"
             return _heard(witness, "fork", what, checkpoint, there)
         break
     return _heard(witness, "refused", f"it answered {status}", checkpoint, there)
 
 
-def _show(url: str, there: int, path: list[bytes], checkpoint: Checkpoint, context: ssl.SSLContext) -> None:
+def _show(url: str, body: bytes, context: ssl.SSLContext, until: float) -> None:
     """Show a witness the root that its proof left out. What it answers changes nothing: it has refused already."""
     with contextlib.suppress(Unavailable):
-        post(url, request(there, path, checkpoint.note), _TEXT, context)
+        post(url, body, _TEXT, context, until - time.monotonic())
 
 
 def _taken(witness: Witness, checkpoint: Checkpoint, reply: Reply) -> Given:

@@ -7,7 +7,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import msgspec
@@ -42,7 +42,8 @@ _ALARMS = ("ahead", "fork")
 class Asked(msgspec.Struct):
     """What is remembered of one witness. there: the size that it has. rest_until: monotonic seconds.
 
-    ahead: it had cosigned a larger head than there was; once there is one as large, it is to be asked at once.
+    ahead: it had cosigned a larger head than there was; once there is one as large that it is not known to have
+    cosigned, it is to be asked at once, for only its answer tells whether that is the same head.
     """
 
     there: int | None = None
@@ -93,19 +94,20 @@ class Rounds:
     # ---- witnesses -------------------------------------------------------------------------------------------
 
     def _witness(self, client: KeeperClient, policy: Policy, checkpoint: Checkpoint, state: OutsideState) -> None:
-        """Ask every witness that has something new to sign, all at once, and bring what they say to the keeper."""
+        """Ask every witness that has something new to sign, all at once; the keeper gets what each says as it comes."""
         due = [one for one in policy.witnesses if one.url and self._is_due(one, checkpoint, state)]
         if not due:
             return
         reader = TileReader(self._folder, checkpoint.size, checkpoint.root)
         with ThreadPoolExecutor(min(AT_ONCE, len(due))) as pool:
-            given = list(pool.map(lambda one: self._ask(one, checkpoint, reader, state), due))
-        for one, answer in zip(due, given, strict=True):
-            self._remember(one, answer)
-        lines = tuple(one.line for one in given if one.line)
-        heard = tuple(one.heard for one in given if one.heard is not None)
-        if lines or heard:
-            client.call("ledger.cosigned", Cosigned(checkpoint.note, lines, heard), CosignedKept)
+            asked = {pool.submit(self._ask, one, checkpoint, reader, state): one for one in due}
+            for done in as_completed(asked):  # a slow one holds back no other one's signature
+                given = done.result()
+                self._remember(asked[done], given)
+                if given.line or given.heard is not None:
+                    heard = (given.heard,) if given.heard is not None else ()
+                    lines = (given.line,) if given.line else ()
+                    client.call("ledger.cosigned", Cosigned(checkpoint.note, lines, heard), CosignedKept)
 
     def _is_due(self, witness: Witness, checkpoint: Checkpoint, state: OutsideState) -> bool:
         """Whether a witness has not cosigned this head, or so long ago that it should be looked whether it still does.
@@ -113,7 +115,7 @@ class Rounds:
         An entry that only says that a head was cosigned calls for a signature as well, and then nothing follows it.
         """
         asked = self._asked[witness.name]
-        caught_up = asked.ahead and asked.there is not None and checkpoint.size > asked.there
+        caught_up = asked.ahead and asked.there is not None and checkpoint.size >= asked.there
         if checkpoint.size == 0 or (self._monotonic() < asked.rest_until and not caught_up):
             return False
         size, at_us = state.last.get(witness.key.label, (0, 0))

@@ -83,7 +83,7 @@ def test_what_changed_after_it_is_said_until_it_is_done_again(tmp_path: Path) ->
     (rows, held) = done.changed
     assert f"client {CARRIER} (" in rows
     assert "1 legal hold was set" in held
-    words = ("restore", "--confirm", "--home", str(settings.home), "--json")
+    words = ("restore", "--confirm", "--yes", "--home", str(settings.home), "--json")
     (tmp_path / "today.yaml").write_text(today)
     applied = keten("apply", str(tmp_path / "today.yaml"), "--home", str(settings.home))
     assert applied.returncode == 0, applied.stderr

@@ -362,3 +362,26 @@ def test_revoke_tells_each_step_and_holds(at: Run) -> None:
     assert (again.code, again.json()["already"]) == (0, True)
     assert at("revoke", "client", "drukwerk-batch", "--reason", "").code == 2
     assert at("revoke", "client", "drukwerk-batch").code == 2
+
+
+# ---- what outsiders kept, and erasing ----------------------------------------------------------------------------
+
+
+def test_a_pipe_is_no_evidence_and_no_proof(at: Run, tmp_path: Path) -> None:
+    """It would be waited for without end."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for words in (
+        ("ledger", "evidence", str(fifo)),
+        ("ledger", "verify", "--against", str(fifo)),
+        ("ledger", "recover", str(fifo)),
+    ):
+        done = at(*words)
+        assert (done.code, "not a regular file" in done.err) == (2, True), words
+
+
+def test_a_plan_of_an_erasure_needs_no_reason(at: Run) -> None:
+    planned = at("subject", "erase", "drukwerk-batch", "--plan")
+    assert (planned.code, "gone for ever" in planned.out) == (0, True), planned.err
+    refused = at("subject", "erase", "drukwerk-batch", "--yes")
+    assert (refused.code, "--reason" in refused.err) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -413,5 +414,12 @@ def test_the_page_for_witnesses(serving: Serving) -> None:
             assert "keten/&lt;b&gt;+0a+x" in text
             assert "<b>" not in text
             assert "default-src 'none'" in answer.headers["content-security-policy"]
+        named: tuple[str, ...] = ("checkpoint", "key.pub")  # only what there is: no link that leads nowhere
+        for more in ("", "witnessed", "predecessors"):
+            if more:
+                (scene.home / "ledger" / more).write_text("there\n")
+                named += (more,)
+            links = re.findall('href="([^"]+)"', (await get(scene, "/ledger/")).body.decode())
+            assert {link for link in links if "//" not in link} == set(named)
 
     serving(testing)

@@ -265,6 +265,17 @@ def test_another_user_is_refused_before_a_word_is_read() -> None:
         assert made.lost == []
 
 
+def test_an_operator_who_is_none_is_told_so() -> None:
+    """Not that the keeper went away; also when the request comes after the refusal."""
+    with served(users=frozenset({os.getuid() + 1}), tells_reasons=True) as made:
+        for late in (False, True):
+            with KeeperClient(made.path) as client:
+                if late:
+                    client._socket.recv(1, socket.MSG_PEEK)
+                with pytest.raises(Denied, match="operator_users"):
+                    client.call("say", Nothing(), Nothing)
+
+
 def test_a_lost_connection_is_told_once(one: Served) -> None:
     with connected(one) as wire:
         wire.sendall(frame(1, "test.echo", Said("x")))

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.core.errors import Corrupt, Invalid
 from keten.ledger.evidence import (
+    Compared,
     Evidence,
     compare,
     compare_by_proof,
@@ -26,8 +27,8 @@ from keten.ledger.evidence import (
     make,
     two_successors,
 )
-from keten.ledger.merkle import consistency_path, leaf_hash, proven_root, root_at
-from keten.ledger.notes import Checkpoint, Signer, Verifier, parse_checkpoint
+from keten.ledger.merkle import consistency_path, inclusion_path, leaf_hash, proven_root, root_at
+from keten.ledger.notes import Checkpoint, Signer, Verifier, parse_checkpoint, to_base64
 from keten.ledger.succession import Predecessor, link
 from tests.architecture.checkout import ROOT
 from tests.unit.ledger.conftest import Naive
@@ -172,8 +173,47 @@ def test_two_logs_that_go_on_from_one(kept: int, shown: int, honest: History, to
         replace(found, kept_checkpoint=honest.notes[33]),
     ):
         assert not both(wrong, tool)
-    forged = replace(seen, link=link(stranger, shown, honest.roots[shown], other))
+    forged = msgspec.structs.replace(seen, link=link(stranger, shown, honest.roots[shown], other))
     assert two_successors((known,), (forged,), by="supplier", source="here") is None
+
+
+def test_two_leaves_at_one_index(honest: History, forked: History, tool: ModuleType) -> None:
+    """Where no proof leads from one head to the other, as of a log that was lost."""
+
+    def path(of: History, index: int, size: int) -> tuple[str, ...]:
+        return tuple(map(to_base64, inclusion_path(index, size, of.hash_at)))
+
+    kept, shown = forked.head(13), honest.head(5)
+    bare = make(
+        Compared(holds=False), what="x", by="auditor", source="here", ledger_key=KEY, kept=kept.note, shown=shown.note
+    )
+    assert not both(bare, tool)
+    two = msgspec.structs.replace(
+        bare,
+        index=0,
+        leaf=forked.leaves[0].decode(),
+        leaf_path=path(forked, 0, 13),
+        other_leaf=honest.leaves[0].decode(),
+        other_leaf_path=path(honest, 0, 5),
+    )
+    assert both(two, tool)
+    third = honest.leaves[3].decode()
+    for worse in (
+        msgspec.structs.replace(two, index=1),
+        msgspec.structs.replace(two, index=None),
+        msgspec.structs.replace(two, index=-1),
+        msgspec.structs.replace(two, index=5),
+        msgspec.structs.replace(two, index=1 << 80),
+        msgspec.structs.replace(two, leaf=two.other_leaf),
+        msgspec.structs.replace(two, leaf="another"),
+        msgspec.structs.replace(two, other_leaf_path=()),
+        msgspec.structs.replace(two, leaf_path=("nonsense", *two.leaf_path[1:])),
+        msgspec.structs.replace(
+            two, leaf=third, leaf_path=path(forked, 3, 13), other_leaf=third, other_leaf_path=path(honest, 3, 5)
+        ),
+        msgspec.structs.replace(two, kept_checkpoint=two.shown_checkpoint, shown_checkpoint=two.kept_checkpoint),
+    ):
+        assert not both(worse, tool), worse
 
 
 def test_cosignatures_do_not_disturb(honest: History, forked: History, tool: ModuleType) -> None:

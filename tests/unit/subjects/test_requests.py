@@ -14,6 +14,7 @@ from keten.subjects.tables import requests as table
 from tests.made_ledger import MadeLedger
 
 ANNA, BERT, ROOT = Operator("anna", 1001), Operator("bert", 1002), Operator("root", 0)
+NAMED = {ANNA.uid, BERT.uid}
 MONTH_US = requests.LAPSE_US
 
 
@@ -29,7 +30,7 @@ def ask(made: MadeLedger, target: str = "", who: Operator = ANNA) -> Request:
 
 def approve(made: MadeLedger, request: Request, who: Operator, approvers: int = 2) -> Request:
     with made.writing() as writing:
-        return requests.approve(writing, request.id, who, approvers)
+        return requests.approve(writing, request.id, who, approvers, NAMED)
 
 
 def kinds(made: MadeLedger) -> list[str]:
@@ -55,6 +56,16 @@ def test_one_asks_and_another_one_approves(made: MadeLedger) -> None:
 def test_root_twice_is_one_person(made: MadeLedger) -> None:
     with pytest.raises(Denied):
         approve(made, ask(made, who=ROOT), ROOT)
+
+
+def test_root_is_no_second_person_unless_it_is_named(made: MadeLedger) -> None:
+    """Whoever asked may be able to become root: by sudo, say."""
+    asked = ask(made)
+    with pytest.raises(Denied, match="root is not named"):
+        approve(made, asked, ROOT)
+    with made.writing() as writing:
+        approved = requests.approve(writing, asked.id, ROOT, 2, NAMED | {ROOT.uid})
+    assert (approved.state, approved.decided_by) == ("approved", "root")
 
 
 def test_a_user_of_another_name_and_the_same_number_is_the_same(made: MadeLedger) -> None:
@@ -134,7 +145,7 @@ def test_a_hold_ends_by_itself_and_by_two(made: MadeLedger) -> None:
     with made.writing() as writing:
         asked = requests.ask(writing, "release", "hold", open_ended.id, ANNA, "closed", "")
     with made.writing() as writing:
-        approved = requests.approve(writing, asked.id, BERT, 2)
+        approved = requests.approve(writing, asked.id, BERT, 2, NAMED)
     for _again in range(2):
         with made.writing() as writing:
             assert holds.release(writing, requests.get(writing.connection, approved.id)).state == "released"

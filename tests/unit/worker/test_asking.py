@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keten.core.errors import Invalid, Unavailable
+from keten.keeper.certificates import create_authority, issue
 from keten.ledger.cosignatures import Cosigner
 from keten.ledger.evidence import decode, judge
 from keten.ledger.notes import Checkpoint, Signer, Verifier, parse_checkpoint, to_base64
@@ -183,6 +187,47 @@ def test_a_witness_that_never_comes_to_an_end(town: Town) -> None:
     town.answer = None
     assert heard(town.ask(3, 0))[0] == "refused"
     assert len(town.asked) < 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [
+        ("plain", b""),
+        ("plain", b"HTTP/1.1 200 OK\r\n"),
+        ("plain", b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n"),
+        ("handshake", b"\x16\x03\x03\x3f\x00"),  # a record of 16 KiB
+        ("tls", b"HTTP/1.1 200 OK\r\n\r\n"),
+    ],
+)
+def test_one_that_answers_byte_by_byte(kind: str, first: bytes, tmp_path: Path) -> None:
+    """Each byte comes within a socket's own limit; all of them never would."""
+    over = threading.Event()
+    authority = create_authority("test")
+    made = issue(authority, ("127.0.0.1",))
+    (tmp_path / "tls.pem").write_bytes(made.certificate + made.key)
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "tls.pem")
+
+    def trickle(listening: socket.socket) -> None:
+        with listening.accept()[0] as accepted, contextlib.suppress(OSError):
+            connected = server.wrap_socket(accepted, server_side=True) if kind == "tls" else accepted
+            with connected:
+                connected.sendall(first)
+                while not over.wait(0.02):
+                    connected.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        serving = threading.Thread(target=trickle, args=(listening,), daemon=True)
+        serving.start()
+        url = f"{'http' if kind == 'plain' else 'https'}://127.0.0.1:{listening.getsockname()[1]}/"
+        try:
+            with pytest.raises(Unavailable, match="does not answer") as raised:
+                post(url, b"", "text/plain", tls(tmp_path / "ca.pem"), 1.0)
+        finally:
+            over.set()
+            serving.join(20)
+    assert "no whole answer within 1 s" in raised.value.reason
 
 
 def test_nobody_there(town: Town) -> None:

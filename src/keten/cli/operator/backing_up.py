@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from keten.core.settings import Settings
     from keten.keeper.backup_protocol import BackupInfo
 
+RECIPIENT_SHOWN = 40
+
 
 def register(app: typer.Typer) -> None:
     """Add this module's command."""
@@ -208,7 +210,7 @@ def _show(output: Output, known: Known, taken: Taken, entry: str, *, move: bool)
         f"{in_bytes(manifest.data_size + manifest.content)}."
     )
     if known.recipients:
-        output.line(f"It opens with the key of {', '.join(one[:40] for one in known.recipients)}. Keep that elsewhere.")
+        output.line(f"It opens with the key of {', '.join(map(_short, known.recipients))}. Keep that elsewhere.")
     else:
         output.line("It is NOT encrypted: whoever has this folder reads everything and can sign as this instance.")
     if move:
@@ -218,6 +220,11 @@ def _show(output: Output, known: Known, taken: Taken, entry: str, *, move: bool)
     if taken.faults:
         output.line("It is complete, but what is named above does not hold, and is in it as it is.")
         raise typer.Exit(exits.NO)
+
+
+def _short(recipient: str) -> str:
+    """As much of a key as people compare; that it is not all of it is seen."""
+    return recipient if len(recipient) <= RECIPIENT_SHOWN else f"{recipient[:RECIPIENT_SHOWN]}…"
 
 
 def _known_ones(settings: Settings, forget: str, output: Output) -> None:

@@ -141,10 +141,20 @@ def connect(paths: Paths) -> KeeperClient | None:
         if isinstance(error.__cause__, PermissionError):
             raise Unavailable(
                 "keeper-forbidden",
-                "This user may not speak with the keeper; see [keeper] operator_users in keten.toml.",
+                f"This user cannot reach the keeper's socket: only the group {_group(paths)} and root do.",
                 error.reason,
             ) from error
         return None
+
+
+def _group(paths: Paths) -> str:
+    """The name of the group that reaches the operator's socket."""
+    for folder in (paths.operator_socket.parent, paths.run, paths.home):
+        try:
+            return folder.group()
+        except (OSError, KeyError):  # not to be seen by this user; or a group without a name
+            continue
+    return "of the instance's folder"
 
 
 def _standing_by() -> Unavailable:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from keten.cli import exits
+from keten.cli.operator.outside import content_of, keep_evidence
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
@@ -68,6 +69,9 @@ def restore(
     despite: Annotated[
         bool, typer.Option("--despite", help="With --confirm: also when a witness or such a file contradicts it.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With --confirm: do not ask; needed where there is no terminal.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make an instance again from a backup, in a new folder. It serves nobody until you said --confirm.
@@ -84,10 +88,10 @@ def restore(
     if confirm:
         if backup is not None:
             raise Invalid("options", "--confirm is about the instance: it goes without a backup.")
-        _confirm(surroundings.instance(home), output, seen or [], despite=despite)
+        _confirm(surroundings.instance(home), output, seen or [], despite=despite, yes=yes)
         return
-    if seen or despite:
-        raise Invalid("options", "--seen and --despite go with --confirm.")
+    if seen or despite or yes:
+        raise Invalid("options", "--seen, --despite and --yes go with --confirm.")
     if backup is None:
         raise Invalid("no-backup", "Say which backup: keten restore DIR/STAMP.")
     from keten.backup.age import identities
@@ -167,8 +171,8 @@ def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None
         raise typer.Exit(exits.NO)
 
 
-def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: bool) -> None:
-    """Show what will be live and what outsiders know, then let it serve; on a terminal, after a question."""
+def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: bool, yes: bool) -> None:
+    """Show what will be live and what outsiders know, ask, and then let it serve. `yes`: do not ask."""
     import sys
 
     from keten.cli.operator.keeping import keeper
@@ -190,7 +194,10 @@ def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: b
                 "It serves nobody yet: what outsiders signed contradicts the backup. Somebody forked the ledger, or "
                 "changed the backup. Find out first; to let it serve all the same, add --despite.",
             )
-        if planned.needed and sys.stdin.isatty() and sys.stderr.isatty():
+        if planned.needed and not yes:
+            if not (sys.stdin.isatty() and sys.stderr.isatty()):
+                public = "It serves nobody yet. It is asked on a terminal whether it may; elsewhere say --yes."
+                raise Invalid("not-confirmed", public)
             sys.stderr.write("End first what must not be live (keten revoke …). Let it serve? Type yes: ")
             sys.stderr.flush()
             if sys.stdin.readline().strip() != "yes":
@@ -221,19 +228,22 @@ def recover(
     """Record that entries existed which were lost with the ledger before this one, from proofs that others kept.
 
     A proof is a tlog-proof file with its leaf, as 'keten get' keeps for the supplier's own entries, or 'keten ledger
-    prove' made. Exit code 1 when one does not hold, or is not of a ledger that this one goes on from.
+    prove' made. Exit code 1 when one does not hold, or is not of a ledger that this one goes on from; 4 when one is of
+    another history than the one that goes on here: evidence of that is written to ./keten-evidence.
 
     Example: keten ledger recover from-drukwerk/*.tlog-proof
     """
     from keten.cli.operator.keeping import keeper
     from keten.keeper.backup_protocol import Recover, Recoveries
+    from keten.ledger.evidence import decode
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
-    texts = tuple(path.read_bytes()[: 2 << 20].decode("utf-8", "replace") for path in proofs)
+    texts = tuple(content_of(path).decode("utf-8", "replace") for path in proofs)
     with keeper(settings) as client:
         found = client.call("backup.recover", Recover(texts), Recoveries).proofs
+    kept = [keep_evidence(decode(one.evidence.encode())) if one.evidence else None for one in found]
     output.result(
         [
             {
@@ -244,17 +254,20 @@ def recover(
                 "already": one.already,
                 "lost": one.lost,
                 "wrong": one.wrong or None,
+                "evidence": evidence and str(evidence),
             }
-            for path, one in zip(proofs, found, strict=True)
+            for path, one, evidence in zip(proofs, found, kept, strict=True)
         ]
     )
-    for path, one in zip(proofs, found, strict=True):
+    for path, one, evidence in zip(proofs, found, kept, strict=True):
         if one.wrong:
-            output.line(f"✗ {path}: {one.wrong}")
+            output.line(f"✗ {path}: {one.wrong}{f'; evidence is in {evidence}' if evidence else ''}")
         elif not one.lost:
             output.line(f"{path}: entry {one.index} is in this ledger: it was not lost.")
         else:
             what = "known before" if one.already else f"entry {one.entry} says so"
             output.line(f"{path}: entry {one.index} existed; {what}.")
+    if any(kept):
+        raise typer.Exit(exits.CORRUPT)
     if any(one.wrong for one in found):
         raise typer.Exit(exits.NO)

@@ -207,7 +207,9 @@ def _write_csv(told: _Told) -> None:
 def erase(
     ctx: typer.Context,
     subject: Subject,
-    reason: Reason,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why; it stands in the ledger: name nobody in it. Not for a --plan.")
+    ] = "",
     basis: Annotated[str, typer.Option(metavar="TEXT", help="By which law, such as 'GDPR 17(1)(b)'.")] = "",
     home: Home = "",
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be erased, and what not.")] = False,
@@ -225,6 +227,8 @@ def erase(
     from keten.keeper.subject_protocol import Erase
     from keten.keeper.subject_protocol import Outcome as Asked
 
+    if not plan and not reason:
+        raise Invalid("reason", "Say why: --reason TEXT. Only a --plan needs none.")
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
     settings = surroundings.instance(home)
