@@ -31,6 +31,7 @@ from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Key, Throwaway
 from keten.keeper.protocol import Nothing, Status
 
+_SETTINGS = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n[watch]\nenabled = false\n'  # a drill of its own is about that
 CONTENT_BYTES = 96 * 1024 * 1024
 MARK = b"This sentence is in the clear only where somebody was let in. "
 SLOW = 2 * 1024 * 1024
@@ -62,7 +63,7 @@ class ContractEnd:
 
     def __init__(self, say: Callable[[str], None], folder: Path | None = None) -> None:
         self._say = say
-        self._keten = Throwaway(folder, settings='[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n')
+        self._keten = Throwaway(folder, settings=_SETTINGS)
         self._key = Key(self._keten.folder / "printer")
         self.board = Scoreboard("contract-end")
         self._object = ""

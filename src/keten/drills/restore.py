@@ -30,7 +30,7 @@ from keten.drills.throwaway import Key, Throwaway
 
 ROWS = 20_000
 LEAVER = "drukwerk-vertrokken"
-_SETTINGS = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n[erasure]\napprovers = 1\n'
+_SETTINGS = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n[erasure]\napprovers = 1\n[watch]\nenabled = false\n'
 _ESTATE = """
 organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: Europe/Amsterdam}}
 people: [{{id: dpo, email: dpo@gemeente.example, roles: [privacy-officer]}}]

@@ -93,13 +93,14 @@ def _take(settings: Settings, target: Path, recipients: tuple[str, ...], output:
     from keten.backup.taking import alone, finish, take
     from keten.cli.locks import is_up
     from keten.cli.operator.keeping import keeper
+    from keten.cli.operator.ledger import know_every_table
     from keten.cli.processes import refuse_other_user
     from keten.core.db import reading_engine, translated
     from keten.core.files import Files
     from keten.keeper.backup_protocol import BackupBegin, BackupBegun, BackupFinish, BackupOf
     from keten.keeper.protocol import Nothing, Recorded
 
-    _know_every_table()
+    know_every_table()
     files = Files()
     refuse_other_user(settings.paths.home)
     age.recipients(recipients)
@@ -274,12 +275,6 @@ def _moment(one: BackupInfo) -> str:
 def _state(one: BackupInfo) -> str:
     state = "complete" if one.state == "complete" else "not finished"
     return f"{state}{'' if one.reachable else ', not reachable'}{'' if one.recipients else ', NOT ENCRYPTED'}"
-
-
-def _know_every_table() -> None:
-    """Have every room declare its rows of the register, or they would not be compared with the ledger."""
-    import keten.suppliers.register
-    import keten.vault.service  # noqa: F401
 
 
 class Shown:
