@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import typer
@@ -52,7 +54,8 @@ def test_where_no_server_is_installed_the_drill_says_so(monkeypatch: pytest.Monk
         cluster.Cluster()
     assert absent.value.code == "not-installed"
     skipped = Scoreboard("restore", [Line("a", "b", "c", held=True)], "why")
-    monkeypatch.setattr(drilling, "_board", lambda _name, **_options: skipped)
+    monkeypatch.setattr(drilling, "_board", lambda _name, _language, **_options: skipped)
+    called = cast("typer.Context", SimpleNamespace(obj=SimpleNamespace(language="en")))
     with pytest.raises(typer.Exit) as left:
-        drilling.drill("restore")
+        drilling.drill(called, "restore")
     assert left.value.exit_code == 3
