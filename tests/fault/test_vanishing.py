@@ -179,6 +179,7 @@ def test_one_that_said_no_hello_is_given_nothing(stopped: Town, tmp_path: Path) 
             "exchange.shares": said.ShareQuery(carrier.caller("/v1/shares")),
             "exchange.open": carrier.open(care),
             "exchange.lookup": said.LookUp(carrier.caller("/v1/lookups/x"), "x", ("1",), "case"),
+            "budgets.more": said.AskMore(carrier.caller("/v1/shares/x/more"), "x", 5, "why"),
             "exchange.progress": said.Progress("x", 1),
             "exchange.delivered": said.Delivered("x", 1, "complete"),
         }

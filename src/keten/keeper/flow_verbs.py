@@ -11,9 +11,8 @@ from keten.keeper.trusted import Trusted
 from keten.keeper.watch_protocol import AskPlaces, SupplierPlaces
 from keten.ledger.cursors import load_cursor
 from keten.suppliers.rows import suppliers
-from keten.watch.flows.memory import Report
-from keten.watch.flows.model import PlacesOf
-from keten.watch.flows.recording import CURSOR, NEWEST, Recorded, record
+from keten.watch.flows.model import PlacesOf, Recorded, Report
+from keten.watch.flows.recording import CURSOR, NEWEST, record
 
 MOST_SUPPLIERS = 1000
 """Looked at for one answer."""

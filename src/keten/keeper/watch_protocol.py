@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from keten.watch.flows.memory import Report
-from keten.watch.flows.model import PlacesOf
-from keten.watch.flows.recording import Recorded
+from keten.watch.flows.model import PlacesOf, Recorded, Report
 from keten.watch.model import Fact, Raised, Response, Seen, Severity, State, Verdict
 
 MOST_SIGNALS = 256

@@ -15,10 +15,9 @@ from keten.keeper.client import KeeperClient
 from keten.keeper.watch_protocol import AskPlaces, SupplierPlaces
 from keten.watch.flows.following import Following, Part
 from keten.watch.flows.lines import Lines
-from keten.watch.flows.memory import Memory, Report, load, save
-from keten.watch.flows.model import PlacesOf
+from keten.watch.flows.memory import Memory, load, save
+from keten.watch.flows.model import PlacesOf, Recorded, Report
 from keten.watch.flows.places import Places
-from keten.watch.flows.recording import Recorded
 from keten.watch.standing import FlowStanding, write
 
 log = logging.getLogger(__name__)

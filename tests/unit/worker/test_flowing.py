@@ -15,8 +15,7 @@ from keten.identity.networks import Networks
 from keten.keeper.client import KeeperClient
 from keten.keeper.watch_protocol import AskPlaces, SupplierPlaces
 from keten.ledger.cursors import load_cursor
-from keten.watch.flows.memory import Report
-from keten.watch.flows.model import PlacesOf
+from keten.watch.flows.model import PlacesOf, Report
 from keten.watch.flows.recording import CURSOR, NEWEST, record
 from keten.watch.standing import flows as flow_standing
 from keten.worker.flowing import PLACES_SECONDS, TELL_SECONDS, Flowing

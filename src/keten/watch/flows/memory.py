@@ -15,19 +15,11 @@ from keten.core.errors import Corrupt
 from keten.core.files import Files
 from keten.watch.flows.following import Cursor
 from keten.watch.flows.lines import Counts
-from keten.watch.flows.model import DayOf
+from keten.watch.flows.model import Report
 from keten.watch.flows.summing import Sums
 
 FORMAT = 1
 _DIGEST = 16
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What is to be recorded. number: of the report. newest_us: of the newest flow up to here."""
-
-    number: int
-    newest_us: int
-    days: tuple[DayOf, ...]
 
 
 class Memory(msgspec.Struct):

@@ -54,3 +54,19 @@ class DayOf(msgspec.Struct, frozen=True):
     supplier: str
     day: int
     links: tuple[LinkOf, ...]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What is to be recorded. number: of the report. newest_us: of the newest flow up to here."""
+
+    number: int
+    newest_us: int
+    days: tuple[DayOf, ...]
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """entries: made. before: it was recorded already. unknown: suppliers and days of no supplier (any more)."""
+
+    entries: int = 0
+    before: bool = False
+    unknown: int = 0

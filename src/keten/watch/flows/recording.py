@@ -6,8 +6,6 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from keten.core.clock import SECOND
 from keten.core.errors import Corrupt, Invalid
 from keten.core.ids import is_id
@@ -16,8 +14,7 @@ from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.suppliers.rows import suppliers
 from keten.watch.entries import FLOWS_SEEN
-from keten.watch.flows.memory import Report
-from keten.watch.flows.model import LARGEST, DayOf, LinkOf
+from keten.watch.flows.model import LARGEST, DayOf, LinkOf, Recorded, Report
 from keten.watch.model import MOST_LINKS
 
 CURSOR, NEWEST = "flows", "flows-newest"
@@ -26,14 +23,6 @@ MOST_DAYS = 512
 LONGEST = 300
 LARGEST_NUMBER = 2**52
 DAY_US = 86_400 * SECOND
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """entries: made. before: it was recorded already. unknown: suppliers and days of no supplier (any more)."""
-
-    entries: int = 0
-    before: bool = False
-    unknown: int = 0
 
 
 def record(writing: Writing, report: Report, pseudonym: Callable[[str], str]) -> Recorded:

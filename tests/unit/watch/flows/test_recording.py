@@ -17,9 +17,9 @@ from keten.core.settings import Watch
 from keten.identity.networks import Networks
 from keten.ledger.cursors import load_cursor
 from keten.ledger.model import Payload
-from keten.watch.flows.memory import Memory, Report, load, save
-from keten.watch.flows.model import UNSIZED, DayOf, Flow, LinkOf
-from keten.watch.flows.recording import CURSOR, NEWEST, Recorded, record
+from keten.watch.flows.memory import Memory, load, save
+from keten.watch.flows.model import UNSIZED, DayOf, Flow, LinkOf, Recorded, Report
+from keten.watch.flows.recording import CURSOR, NEWEST, record
 from keten.watch.flows.summing import DAY_US, MOST_SUMS, REMEMBERED, REST, Sums
 from keten.watch.model import MOST_LINKS
 from keten.watch.reading import event_of
