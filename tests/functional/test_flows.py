@@ -133,7 +133,7 @@ def test_nothing_counts_twice_over_rotation_and_kills(flow_town: Town) -> None:
     assert "10.0.0" not in json.dumps(seen(town))
     stands = town.keten.run("status")["watch"]["flows"]
     assert (stands["suppliers"], stands["trouble"]) == (1, {})
-    # A log of less than 4 KiB is read again once it is compressed: its flows are known by their uids, other lines are not.
+    # A log of less than 4 KiB is read again once it is compressed: flows are known by their uids, other lines are not.
     assert stands["counts"]["wrong"].keys() == {"not as many columns as the header has"}
     assert stands["counts"]["wrong"]["not as many columns as the header has"] in (1, 2)
     findings = json.loads(town.keten.command("doctor", "--json").stdout)["findings"]
