@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ class Fork:
 
     def _await_witnessed(self, instances: list[Throwaway]) -> None:
         for instance in instances:
-            if not self._await("its newest head is witnessed", lambda instance=instance: _witnessed(instance)):  # type: ignore[misc]
+            if not self._await("its newest head is witnessed", partial(_witnessed, instance)):
                 raise Command("not-witnessed", "An instance's newest head was not witnessed.", instance.log())
 
     def _await(self, what: str, holds: Callable[[], bool]) -> bool:
@@ -181,7 +182,7 @@ class Fork:
     def _witnesses_notice(self) -> None:
         for witness in self._witnesses[1:]:
             notices = f"the witness {witness.name} notices"
-            self._await(notices, lambda witness=witness: bool(witness.evidence()))  # type: ignore[misc]
+            self._await(notices, partial(_has_evidence, witness))
             found = witness.evidence()[:1]
             self._noticed(f"the witness {witness.name}", found, "cosigns nothing of it", self._served_again)
 
@@ -263,6 +264,11 @@ class Fork:
 
     def _get(self, name: str) -> subprocess.CompletedProcess[str]:
         return self._supplier("get", REMOTE, "-o", str(self._folder / name))
+
+
+def _has_evidence(witness: WitnessProcess) -> bool:
+    """Whether a witness kept evidence of a fork."""
+    return bool(witness.evidence())
 
 
 def _made(folder: Path) -> Path:
