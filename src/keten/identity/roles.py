@@ -1,0 +1,100 @@
+"""Who may do what: each act, and the roles that hold it. The one table; the manual's is made from it by a test.
+
+An act is what a person asks for at a screen or over `/api`. Whoever has no role that holds it is refused, whatever
+page was called (deny by default). The keeper asks this table for every single request of a person.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Face = Literal["console", "portal"]
+Role = Literal[
+    "administrator",
+    "security-officer",
+    "privacy-officer",
+    "supplier-manager",
+    "data-owner",
+    "helpdesk",
+    "auditor",
+    "contact",
+    "member",
+]
+
+STAFF: tuple[Role, ...] = (
+    "administrator",
+    "security-officer",
+    "privacy-officer",
+    "supplier-manager",
+    "data-owner",
+    "helpdesk",
+    "auditor",
+)
+"""Of the organisation itself: they sign in at the console."""
+SUPPLIERS: tuple[Role, ...] = ("contact", "member")
+"""Of a supplier: they sign in at the portal. Whoever has no role there is a member."""
+
+_READERS: tuple[Role, ...] = tuple(role for role in STAFF if role != "helpdesk")
+_OFFICERS: tuple[Role, ...] = ("security-officer", "privacy-officer")
+
+ACTS: dict[str, tuple[Role, ...]] = {
+    # Reading
+    "see-overview": _READERS,
+    "see-suppliers": _READERS,
+    "see-datasets": _READERS,
+    "see-ledger": ("security-officer", "privacy-officer", "auditor"),
+    "see-alerts": ("security-officer", "privacy-officer", "data-owner", "auditor"),
+    "see-people": (*_READERS, "helpdesk"),
+    "see-settings": ("administrator", "security-officer", "auditor"),
+    "explain-decision": _READERS,
+    "prove-entry": ("security-officer", "privacy-officer", "auditor"),
+    # Ending and changing access
+    "end-access": ("security-officer", "privacy-officer", "supplier-manager"),
+    "apply-estate": ("administrator", "supplier-manager"),
+    "answer-requests": ("data-owner",),
+    "handle-alerts": ("security-officer", "data-owner"),
+    "lift-restraint": ("security-officer",),
+    # People
+    "invite-staff": ("administrator",),
+    "invite-contact": ("administrator", "supplier-manager"),
+    "end-person": ("administrator", "security-officer"),
+    # Recovery (research: a recovery that no caller can win)
+    "open-recovery": ("helpdesk",),
+    "approve-recovery": ("data-owner",),
+    # Law 14
+    "ask-erasure": ("privacy-officer",),
+    "approve-erasure": ("privacy-officer", "administrator"),
+    "set-hold": ("privacy-officer",),
+    # One's own
+    "own-keys": STAFF,
+    # The supplier's side
+    "portal-shares": SUPPLIERS,
+    "portal-log": SUPPLIERS,
+    "portal-keys": SUPPLIERS,
+    "portal-people": ("contact",),
+    "portal-invite": ("contact",),
+    "portal-end-person": ("contact",),
+    "portal-approve-recovery": ("contact",),
+}
+"""Act → roles that hold it."""
+
+
+def may(roles: tuple[str, ...], act: str) -> bool:
+    """Whether somebody with these roles may do this. An act that is not in the table may be done by nobody."""
+    return any(role in ACTS.get(act, ()) for role in roles)
+
+
+def acts_of(roles: tuple[str, ...]) -> tuple[str, ...]:
+    """Everything that somebody with these roles may do, in the table's order."""
+    return tuple(act for act in ACTS if may(roles, act))
+
+
+def face_of(supplier: str) -> Face:
+    """Where a person signs in. supplier: the random id of the person's supplier, "" for the organisation's own."""
+    return "portal" if supplier else "console"
+
+
+def roles_at(supplier: str, roles: tuple[str, ...]) -> tuple[str, ...]:
+    """The roles that count at a person's face: nobody of a supplier holds one of the staff's, nor the other way."""
+    held = tuple(role for role in roles if role in (SUPPLIERS if supplier else STAFF))
+    return held or (("member",) if supplier else ())
