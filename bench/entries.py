@@ -18,7 +18,7 @@ from bench import machine
 from bench.figure import Figure
 from bench.keeperload import Callers, Load, connected, ssh_sign_in
 from bench.place import Place
-from bench.prefill import fill
+from bench.prefill import fill, publish
 from keten.keeper import protocol as said
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def figures(asked: Asked) -> Iterator[Figure]:
     """At several sizes of the ledger; the last ones against the first."""
     sizes = [asked.size] if asked.size else [2_000, 20_000] if asked.quick else [50_000, 500_000]
     if asked.full and not asked.size:
-        sizes.append(5_000_000)
+        sizes.append(10_000_000)
     base = 0.0
     for size in sizes:
         ours, peer = measure(size, 2.0 if asked.quick else 15.0)
@@ -58,6 +58,7 @@ def measure(size: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
 
     def before(place: Place) -> None:
         fill(place.settings, size)
+        publish(place.settings)  # or the keeper would do it first, which takes minutes at ten million
 
     with Place(CLIENTS, before=before) as place:
         first, ours = loaded(place, seconds)

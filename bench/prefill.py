@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import time
 
-from keten.core.db import writing_engine
+from keten.core.db import reading_engine, writing_engine
 from keten.core.ids import new_id
 from keten.core.settings import Settings
 from keten.exchange import entries as kinds
@@ -14,10 +15,23 @@ from keten.keeper.trusted import ledger_sealer, ledger_signer, read_origin
 from keten.ledger import postings
 from keten.ledger.model import Draft
 from keten.ledger.notes import Verifier
+from keten.ledger.publishing import Publishing
 from keten.ledger.writing import Writing, load_head
 
 _AT_ONCE = 20_000
 _STEP_US = 1000
+
+
+def publish(settings: Settings) -> float:
+    """Write the tree's files for what `fill` added, as a running keeper has done long since; returns the seconds."""
+    paths = settings.paths
+    reader = reading_engine(paths.database)
+    began = time.monotonic()
+    Publishing(
+        paths.ledger, Verifier.parse((paths.ledger / "key.pub").read_text(encoding="utf-8").strip()), reader
+    ).catch_up()
+    reader.dispose()
+    return time.monotonic() - began
 
 
 def fill(settings: Settings, count: int, clients: int = 1000, seed: int = 1) -> None:

@@ -16,12 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.figure import Figure
 from bench.place import Place
-from bench.prefill import fill
-from keten.core.db import reading_engine
-from keten.ledger.notes import Verifier
+from bench.prefill import fill, publish
 from keten.ledger.prooffile import ProofFile
 from keten.ledger.proofs import prove_inclusion
-from keten.ledger.publishing import Publishing
 from keten.ledger.tiles import TileReader
 from keten.ledger.verify import verify
 
@@ -40,13 +37,7 @@ def figures(asked: Asked) -> Iterator[Figure]:
     for size in sizes:
         with Place() as place:
             fill(place.settings, size)
-            key = (place.keten.paths.ledger / "key.pub").read_text(encoding="utf-8").strip()
-            reader = reading_engine(place.keten.paths.database)
-            publishing = Publishing(place.keten.paths.ledger, Verifier.parse(key), reader)
-            began = time.monotonic()
-            publishing.catch_up()
-            published = time.monotonic() - began
-            reader.dispose()
+            published = publish(place.settings)
             proofs, hashing = _proofs(place, size, 500 if asked.quick else 20_000)
             yield Figure(
                 name="proofs",
