@@ -105,7 +105,9 @@ def measure(content: int, seconds: int) -> tuple[dict[str, Any], dict[str, Any]]
 CIPHER = "TLS_AES_256_GCM_SHA384"
 
 
-def wrk(url: str, seconds: int, script: Path | None = None, *arguments: Path, at: int = CONNECTIONS) -> dict[str, Any]:
+def wrk(
+    url: str, seconds: int, script: Path | None = None, *arguments: Path, at: int = CONNECTIONS
+) -> dict[str, Any]:
     """Run wrk with one thread until it is done. `at`: how many connections."""
     line = ["wrk", "-t1", f"-c{at}", f"-d{seconds}s", "--latency", url]
     if script is not None:

@@ -50,7 +50,9 @@ def figures(asked: Asked) -> Iterator[Figure]:
 
 def measure(people: int, seconds: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Ours, then the peer's."""
-    register = Register(people, CLIENTS, lambda _what: None, limits=(_ENOUGH, _ENOUGH, _ENOUGH), settings=_SETTINGS)
+    register = Register(
+        people, CLIENTS, lambda _what: None, limits=(_ENOUGH, _ENOUGH, _ENOUGH), settings=_SETTINGS
+    )
     with register.keten:
         register.start()
         chance = random.Random(people)

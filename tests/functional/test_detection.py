@@ -43,7 +43,7 @@ def events(town: Town) -> list[Event]:
             if not answer.entries:
                 return found
             for one in answer.entries:
-                event = event_of(one.index, one.id, one.time_us, one.kind, one.payload)
+                event = event_of(one.index, one.id, one.time_us, one.kind, one.read())
                 if event is not None:
                     found.append(event)
             after = answer.entries[-1].index + 1
@@ -100,7 +100,8 @@ def test_no_entry_says_the_address(listed_town: Town) -> None:
     listed_town.printer().shares()
     with listed_town.keten.keeper() as keeper:
         answer = keeper.call("ledger.follow", Follow(0), Following)
-    payloads = [one.payload for one in answer.entries if one.kind.startswith("exchange") and one.payload]
+    read = [one.read() for one in answer.entries if one.kind.startswith("exchange")]
+    payloads = [payload for payload in read if payload is not None]
     said = [json.dumps(payload.details) for payload in payloads]
     assert said
     assert not any("127.0.0" in text for text in said)

@@ -263,7 +263,7 @@ class Register:
 
     def events(self, after: int = 0) -> list[Event]:
         """The same as the watch reads them."""
-        read = (event_of(one.index, one.id, one.time_us, one.kind, one.payload) for one in self.followed(after))
+        read = (event_of(one.index, one.id, one.time_us, one.kind, one.read()) for one in self.followed(after))
         return [event for event in read if event is not None]
 
     def entries(self, kind: str) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -13,11 +13,18 @@ from keten.identity.model import EndableRow
 from keten.keeper.follow_protocol import LONGEST_WAIT_US, MOST_FOLLOWED, Follow, Followed, Following
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.trusted import Trusted
-from keten.ledger.model import Entry
-from keten.ledger.reading import read_range
+from keten.ledger.reading import read_outlines
 
 _LOOK_SECONDS = 0.05
 _AT_ONCE = 20
+_encode = msgspec.json.Encoder().encode
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """What was read: the entries, and the rows that they name (random id → word)."""
+
+    entries: tuple[Followed, ...] = ()
+    wanted: dict[str, str] = {}
 
 
 class FollowVerbs:
@@ -48,24 +55,26 @@ class FollowVerbs:
         while trusted.writer.head.size <= start and loop.time() < until:  # noqa: ASYNC110 - the writer tells nobody
             await asyncio.sleep(_LOOK_SECONDS)
         size = trusted.writer.head.size
-        found = await asyncio.to_thread(self._read, start, min(start + limit, size)) if start < size else ()
-        return Following(size, found, await self._names(found))
+        page = await asyncio.to_thread(self._read, start, min(start + limit, size), body) if start < size else _Page()
+        return Following(size, page.entries, await self._names(page.wanted) if body.names else {})
 
-    def _read(self, start: int, stop: int) -> tuple[Followed, ...]:
+    def _read(self, start: int, stop: int, body: Follow) -> _Page:
+        found: list[Followed] = []
+        wanted: dict[str, str] = {}
         with translated(), self._trusted.reader.connect() as connection:
-            return tuple(_shown(entry) for entry in read_range(connection, start, stop))
+            for row, outline in read_outlines(connection, start, stop):
+                one = Followed(row.idx, row.id, row.time_us, row.kind, text=_encode(outline) if outline else b"")
+                found.append(one if body.text else msgspec.structs.replace(one, payload=one.read(), text=b""))
+                if outline is not None:
+                    wanted.update((row_id, word) for word, row_id in outline.refs.items() if word in self._named)
+                    wanted.setdefault(outline.actor, "client")
+        return _Page(tuple(found), wanted)
 
-    async def _names(self, entries: Iterable[Followed]) -> dict[str, str]:
-        """Names of rows as they are now; of one that is not there, or does not match its entry, there is none.
+    async def _names(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Names of rows (random id → word) as they are now; none of a row that is gone or does not match its entry.
 
         Each is looked up once, a few at a time: whoever waits for a decision must not wait for a page of names.
         """
-        wanted: dict[str, str] = {}
-        for entry in entries:
-            if entry.payload is not None:
-                for word, row_id in (*entry.payload.refs.items(), ("client", entry.payload.actor)):
-                    if word in self._named:
-                        wanted.setdefault(row_id, word)
         names: dict[str, str] = {}
         for number, (row_id, word) in enumerate(wanted.items()):
             if number % _AT_ONCE == 0:
@@ -78,8 +87,3 @@ class FollowVerbs:
             if row is not None:
                 names[row_id] = row.name
         return names
-
-
-def _shown(entry: Entry) -> Followed:
-    payload = entry.payload and msgspec.structs.replace(entry.payload, personal={})
-    return Followed(entry.index, entry.id, entry.time_us, entry.kind, payload)

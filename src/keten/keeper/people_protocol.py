@@ -154,7 +154,7 @@ class EndKey(msgspec.Struct, frozen=True):
 
 
 class StepUpBegin(msgspec.Struct, frozen=True):
-    """Before a dangerous act: a ceremony whose challenge is bound to the SHA-256 of verb and body. Answer: `Ceremony`."""
+    """Before a dangerous act: a ceremony whose challenge is bound to the SHA-256 of verb and body -> `Ceremony`."""
 
     proof: PersonProof
     verb: str
@@ -175,7 +175,7 @@ class Do(msgspec.Struct, frozen=True):
 
 
 class Invite(msgspec.Struct, frozen=True):
-    """Make a one-time link for a person without a passkey, by name or id. An operator's verb, and an act. -> `Invited`."""
+    """Make a one-time link for a person without a passkey, by name or id: an operator's verb, and an act."""
 
     person: str
     hours: int = 72

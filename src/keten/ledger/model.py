@@ -38,6 +38,20 @@ class Payload(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     personal: dict[str, str] = {}
 
 
+class Outline(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A payload as it is handed on to followers: without its personal part, and its details as the JSON they are.
+
+    Most of what reading a payload costs is its details, which whoever only passes it on need not look at.
+    """
+
+    time: str
+    kind: str
+    actor: str
+    subjects: tuple[str, ...] = ()
+    refs: dict[str, str] = {}
+    details: msgspec.Raw = msgspec.Raw(b"{}")
+
+
 class Leaf(msgspec.Struct, frozen=True, gc=False):
     """The immutable part: `{"id", "v", "commitment"}` (law 7)."""
 

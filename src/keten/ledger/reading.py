@@ -6,9 +6,9 @@ what its leaf commits to, or that is not there at all, is never shown as if it w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Column, Connection, Row, Select, func, select, type_coerce
@@ -16,15 +16,17 @@ from sqlalchemy.types import NullType
 
 from keten.core.clock import rfc3339
 from keten.core.errors import Corrupt
-from keten.ledger.model import Entry, Payload
+from keten.ledger.model import Entry, Outline, Payload
 from keten.ledger.sealing import commitment, leaf_bytes
 from keten.ledger.tables import entries, head
 
 CHUNK = 512
+P = TypeVar("P", Payload, Outline)
 # What a damaged value can raise: a wrong type, what is no JSON or no UTF-8 (msgspec's errors are ValueErrors), JSON
 # nested too deeply, a time that no calendar has.
 UNREADABLE = (AttributeError, TypeError, ValueError, RecursionError, OverflowError, OSError)
 _decode = msgspec.json.Decoder(Payload).decode
+_outline = msgspec.json.Decoder(Outline).decode
 _SHOWN_REFS = ("dataset", "object", "supplier", "contract", "grant", "client")
 _SHOWN_DETAILS = ("outcome", "reasons", "bytes")
 
@@ -40,6 +42,15 @@ def read_range(connection: Connection, start: int, stop: int) -> Iterator[Entry]
     They are fetched in chunks, so memory stays bounded however many there are. Raises `Corrupt` ("entry-missing",
     "entry-damaged"), naming the index.
     """
+    return map(entry_from_row, _rows(connection, start, stop))
+
+
+def read_outlines(connection: Connection, start: int, stop: int) -> Iterator[tuple[Row[Any], Outline | None]]:
+    """As `read_range`: rows (`idx`, `id`, `time_us`, `kind`), each with its payload's outline; None once erased."""
+    return ((row, _checked(row, _outline)) for row in _rows(connection, start, stop))
+
+
+def _rows(connection: Connection, start: int, stop: int) -> Iterator[Row[Any]]:
     start = max(start, 0)
     stop = min(stop, size(connection))
     while start < stop:
@@ -50,7 +61,7 @@ def read_range(connection: Connection, start: int, stop: int) -> Iterator[Entry]
             if row.idx != expected:
                 raise missing(expected)
             expected += 1
-            yield entry_from_row(row)
+            yield row
         if expected != end:
             raise missing(expected)
         start = end
@@ -108,11 +119,16 @@ def entry_from_row(row: Row[Any]) -> Entry:
 
     Raises `Corrupt` ("entry-damaged").
     """
+    return Entry(row.idx, row.id, row.time_us, row.kind, _checked(row, _decode))
+
+
+def _checked(row: Row[Any], decode: Callable[[bytes], P]) -> P | None:
+    """Steps 1 and 2 of `entry_from_row`."""
     if row.payload is None and row.salt is None:
-        return Entry(row.idx, row.id, row.time_us, row.kind, None)
+        return None
     try:
         holds = leaf_bytes(row.id, commitment(row.salt, row.id, row.payload)) == row.leaf  # 1
-        payload = _decode(row.payload)
+        payload = decode(row.payload)
         same_time = payload.time == rfc3339(row.time_us)
     except UNREADABLE as error:
         raise _damaged(row.idx, str(error)) from error
@@ -120,7 +136,7 @@ def entry_from_row(row: Row[Any]) -> Entry:
         raise _damaged(row.idx, "its payload is not what its leaf commits to")
     if payload.kind != row.kind or not same_time:  # 2
         raise _damaged(row.idx, "its time or kind is not that of its payload")
-    return Entry(row.idx, row.id, row.time_us, row.kind, payload)
+    return payload
 
 
 def flatten(entry: Entry) -> dict[str, Any]:

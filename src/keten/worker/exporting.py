@@ -154,7 +154,7 @@ class Exporting:
         """The next entries; or in place of one that cannot be read, a finding that says so."""
         wait = BUSY_US if self.outbox.waits else IDLE_US
         try:
-            page = client.call("ledger.follow", Follow(start, self._limit, wait), Following)
+            page = client.call("ledger.follow", Follow(start, self._limit, wait, text=True), Following)
         except Corrupt as error:
             if self._limit > 1:
                 self._limit = 1
@@ -172,7 +172,7 @@ class Exporting:
         return [self._record(entry, names) for entry in entries if sort_of(entry.kind) in self._sorts]
 
     def _record(self, entry: Followed, names: dict[str, str]) -> Record:
-        told = event_of(Entry(entry.index, entry.id, entry.time_us, entry.kind, entry.payload), names, self._telling)
+        told = event_of(Entry(entry.index, entry.id, entry.time_us, entry.kind, entry.read()), names, self._telling)
         made = Record(entry.id, entry.index, entry.time_us, entry.kind, sort_of(entry.kind), told)
         return with_explanation(made, self.destination.language) if made.sort == "findings" else made
 
@@ -252,7 +252,7 @@ class _KeeperFailed(Exception):  # carries another error out of the part where e
 
 
 def _read(client: KeeperClient, start: int, limit: int) -> Following:
-    return client.call("ledger.follow", Follow(start, limit), Following)
+    return client.call("ledger.follow", Follow(start, limit, text=True), Following)
 
 
 def _size(client: KeeperClient) -> int:

@@ -81,7 +81,7 @@ class Measuring:
         if self._server is None:
             self._server = self._listen()
         page = self._page(client)
-        entries = [Entry(one.index, one.id, one.time_us, one.kind, one.payload) for one in page.entries]
+        entries = [Entry(one.index, one.id, one.time_us, one.kind, one.read()) for one in page.entries]
         self.metrics.count(entries, page.names)
         self.metrics.size.set(page.size)
         if entries:
@@ -127,7 +127,7 @@ class Measuring:
     def _page(self, client: KeeperClient) -> Following:
         """The next entries; one that cannot be read is passed over, and the export says so."""
         try:
-            return client.call("ledger.follow", Follow(self._position), Following)
+            return client.call("ledger.follow", Follow(self._position, text=True), Following)
         except Corrupt:
             try:
                 return client.call("ledger.follow", Follow(self._position, 1), Following)

@@ -96,7 +96,8 @@ class Watching:
         Raises `KetenError` when the keeper can't be reached or does not take it, or a detector's memory fails.
         """
         if not self._signals:
-            followed = client.call("ledger.follow", Follow(self._cursor, wait_us=WAIT_US), Following)  # 1
+            asked = Follow(self._cursor, wait_us=WAIT_US, names=False, text=True)
+            followed = client.call("ledger.follow", asked, Following)  # 1
             if followed.size < self._cursor:
                 log.warning("the ledger is shorter than what was seen of it: the watch begins anew")
                 self._engine.begin_anew()
@@ -130,9 +131,10 @@ class Watching:
             raise
 
     def _one(self, entry: Followed) -> None:
-        if entry.kind == ALERT_HANDLED.name and entry.payload is not None:
-            self._heard(entry.payload)
-        event = self._read(entry.index, entry.id, entry.time_us, entry.kind, entry.payload)
+        payload = entry.read()
+        if entry.kind == ALERT_HANDLED.name and payload is not None:
+            self._heard(payload)
+        event = self._read(entry.index, entry.id, entry.time_us, entry.kind, payload)
         if event is None:
             return
         old = entry.index < (self._history or 0) and entry.time_us < wall_us() - LATE_US

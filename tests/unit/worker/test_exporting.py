@@ -37,7 +37,8 @@ class Ledger:
         for _time in range(count):
             index = len(self.entries)
             payload = Payload("", kind, "c" * 26, (), {"dataset": "d" * 26}, {"outcome": "allow", "severity": "high"})
-            self.entries.append(Followed(index, f"uid{index:023}", TIME_US + index, kind, payload))
+            text = msgspec.json.encode(payload)
+            self.entries.append(Followed(index, f"uid{index:023}", TIME_US + index, kind, text=text))
 
     def call(self, verb: str, body: Follow, answer: type[Following]) -> Following:
         assert (verb, answer) == ("ledger.follow", Following)
