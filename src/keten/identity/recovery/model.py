@@ -13,7 +13,6 @@ from keten.ledger.bound import BoundRow
 
 State = Literal["open", "sent", "done", "vetoed", "lapsed"]
 Slot = Literal["contact", "owner", "administrator", "security-officer", "privacy-officer"]
-Classification = Literal["public", "internal", "confidential", "secret"]
 
 HOUR_US = 3600 * 1_000_000
 DAY_US = 24 * HOUR_US
@@ -37,12 +36,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     seasoned_us: int = 30 * DAY_US
-    cool_us: dict[str, int] = {
-        "public": 24 * HOUR_US,
-        "internal": 24 * HOUR_US,
-        "confidential": 48 * HOUR_US,
-        "secret": 72 * HOUR_US,
-    }
+    cool_us: tuple[tuple[str, int], ...] = (
+        ("public", 24 * HOUR_US),
+        ("internal", 24 * HOUR_US),
+        ("confidential", 48 * HOUR_US),
+        ("secret", 72 * HOUR_US),
+    )
     code_us: int = 24 * HOUR_US
     lapse_us: int = 14 * DAY_US
     reduced_us: int = 72 * HOUR_US
@@ -52,8 +51,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def cooling(self, classes: tuple[str, ...]) -> int:
         """The longest cool-down of these classes; the longest there is for a class that is not known."""
-        longest = max(self.cool_us.values())
-        return max((self.cool_us.get(each, longest) for each in classes), default=min(self.cool_us.values()))
+        known = dict(self.cool_us)
+        longest = max(known.values())
+        return max((known.get(each, longest) for each in classes), default=min(known.values()))
 
 
 class Channel(msgspec.Struct, frozen=True):
