@@ -74,11 +74,24 @@ Move = tuple[int, str, World]
 put = msgspec.structs.replace
 
 
+class Assumed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is taken for granted in a search. genuine: the person itself may ask, so that an attacker can ride along.
+    careful: it never hands over a code. days: how long it goes on. desk: what deceiving the helpdesk costs.
+    earlier: both approvers once signed an earlier, honest case of the same person.
+    """
+
+    genuine: bool = False
+    careful: bool = False
+    days: int = LAST_DAY
+    desk: int = 0
+    earlier: bool = False
+
+
 class Moves:
     """What can be done in a world with one corrupt person and one victim."""
 
-    def __init__(self, corrupt: Corrupt, victim: Victim, *, genuine: bool) -> None:
-        self.genuine = genuine
+    def __init__(self, corrupt: Corrupt, victim: Victim, assumed: Assumed) -> None:
+        self.assumed = assumed
         self.corrupt = corrupt
         self.victim = victim
         roles: dict[Victim, tuple[str, ...]] = {"member": ("member",), "contact": ("contact",), "staff": ("helpdesk",)}
@@ -102,7 +115,10 @@ class Moves:
     def start(self) -> World:
         """Before anything happened. A thief has taken over the first of the person's channels."""
         first = "attacker" if self.corrupt == "thief" else "victim"
+        act = rules.act_digest("case-earlier", "victim")
+        earlier: frozenset[tuple[str, Slot, str]] = frozenset({("contact", "contact", act), ("owner", "owner", act)})
         return World(
+            signed=earlier if self.assumed.earlier else frozenset(),
             channels=((Channel("mail-1", LONG_AGO), first), (Channel("mail-2", LONG_AGO), "victim")),
         )
 
@@ -124,7 +140,7 @@ class Moves:
 
     def _asks(self, world: World) -> Iterator[Move]:
         """The person really lost its key."""
-        if self.genuine and not world.asked and world.case is None:
+        if self.assumed.genuine and not world.asked and world.case is None:
             yield 0, "the person asks for a recovery", put(world, asked=True)
 
     def _opens(self, world: World) -> Iterator[Move]:
@@ -147,7 +163,8 @@ class Moves:
             case = rules.step(None, event, world.now_us, LIMITS)
             if isinstance(case, Case):
                 fresh = put(world, case=case, cases=world.cases + 1, parts=frozenset())
-                yield 0, f"{name} opens a case", fresh
+                cost = 0 if world.asked or name == self.corrupt else self.assumed.desk
+                yield cost, f"{name} opens a case", fresh
 
     def _tells(self, world: World) -> Iterator[Move]:
         """Notices go out: the person objects to one of a case it did not ask for, once it has read it."""
@@ -229,7 +246,9 @@ class Moves:
 
     def _takes(self, world: World) -> Iterator[Move]:
         """The person is called by "the helpdesk", and hands over everything that it got."""
-        if world.case is not None and world.case.state == "sent" and not world.parts >= set(world.case.channels):
+        if self.assumed.careful or world.case is None or world.case.state != "sent":
+            return
+        if not world.parts >= set(world.case.channels):
             yield 1, "the person hands over its parts of the code", put(world, parts=frozenset(world.case.channels))
 
     def _uses(self, world: World) -> Iterator[Move]:
@@ -251,7 +270,7 @@ class Moves:
 
     def _waits(self, world: World) -> Iterator[Move]:
         """A day passes. Whoever is warned has objected by then, unless talked out of it."""
-        if world.day == LAST_DAY:
+        if world.day == self.assumed.days:
             return
         case = world.case
         if case is not None:
@@ -290,12 +309,9 @@ class Found(msgspec.Struct, frozen=True):
     path: tuple[str, ...]
 
 
-def search(corrupt: Corrupt, victim: Victim, most: int, *, genuine: bool) -> Found:
-    """Every world that can be reached with at most so many deceptions, each once; all of a price before the next.
-
-    genuine: whether the person itself may ask for a recovery, so that the attacker can ride along.
-    """
-    moves = Moves(corrupt, victim, genuine=genuine)
+def search(corrupt: Corrupt, victim: Victim, most: int, assumed: Assumed) -> Found:
+    """Every world that can be reached with at most so many deceptions, each once; all of a price before the next."""
+    moves = Moves(corrupt, victim, assumed)
     start = moves.start()
     cost: dict[World, int] = {start: 0}
     came: dict[World, tuple[World, str]] = {}
@@ -322,8 +338,7 @@ def _plain(world: World) -> World:
         return world
     if not case.pending:
         earlier = {(one.by, one.slot, one.act) for one in case.approvals}
-        asked = world.asked and case.state != "done"
-        return put(world, case=None, parts=frozenset(), signed=world.signed | earlier, asked=asked)
+        return put(world, case=None, parts=frozenset(), signed=world.signed | earlier, asked=False)
     approvals = tuple(
         sorted((put(one, at_us=0) for one in case.approvals), key=lambda one: (one.by, one.slot, one.act))
     )
