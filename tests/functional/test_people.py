@@ -36,11 +36,23 @@ suppliers:
 _address = iter(f"192.0.{number}.7" for number in range(1, 250))
 
 
+_open: list[KeeperClient] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Every connection of a test is closed after it."""
+    yield
+    while _open:
+        _open.pop().close()
+
+
 class Face:
     """The console, as the keeper sees it."""
 
     def __init__(self, instance: Throwaway, origin: str = ORIGIN) -> None:
         self.client = KeeperClient(instance.paths.console_socket, timeout=60)
+        _open.append(self.client)
         self.client.call("people.origin", said.Origin(origin), said.Done)
         self.address = next(_address)
 
@@ -143,8 +155,8 @@ def test_a_counter_that_went_back_is_refused_and_recorded(instance: Throwaway, o
     seen = officer.counter
     assert refusal(lambda: face.sign_in(officer, counter=seen)) == "sign-in-failed"
     officer.counter = seen
-    entries = instance.run("ledger", "show", "--kind", "identity.person.refused")
-    assert "passkey-copied" in str(entries)
+    entries = instance.command("ledger", "show", "--kind", "identity.person.refused", "--json").stdout
+    assert "passkey-copied" in entries
 
 
 def test_a_ceremony_counts_once(instance: Throwaway, officer: Authenticator) -> None:
@@ -204,8 +216,8 @@ def test_an_act_takes_a_passkey_for_that_very_act(instance: Throwaway, officer: 
     done = face.do(session, "revocation.revoke", ending, protocol.Revoked, shown)
     assert done.entry
     assert refusal(lambda: face.do(session, "keeper.accept_clock", protocol.Nothing(), said.Done)) == "not-allowed"
-    acted = instance.run("ledger", "show", "--kind", "identity.person.acted")
-    assert "revocation.revoke" in str(acted)
+    acted = instance.command("ledger", "show", "--kind", "identity.person.acted", "--json").stdout
+    assert "revocation.revoke" in acted
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:80", "http://intranet", "ftp://localhost", "https://u@h", "x", ""])
