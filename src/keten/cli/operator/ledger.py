@@ -99,6 +99,8 @@ def _with_outside(report: Report, settings: Settings, against: list[Path], key: 
 def know_every_table() -> None:
     """Have every room declare its rows of the register, or they would not be compared with the ledger."""
     import keten.budgets.extras
+    import keten.identity.people_entries
+    import keten.identity.people_tables
     import keten.subjects.requests
     import keten.suppliers.register
     import keten.vault.service
