@@ -80,7 +80,10 @@ def test_only_the_composition_root_reads_the_environment() -> None:
         if name == COMPOSITION_ROOT:
             continue
         allowed = {
-            variable for folder, variables in ALLOWED.items() if name.startswith(folder) for variable in variables
+            variable
+            for folder, variables in ALLOWED.items()
+            if name.startswith(folder)
+            for variable in variables
         }
         for line, variable in readings(path.read_text(encoding="utf-8")):
             if variable not in allowed:

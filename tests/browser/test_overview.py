@@ -203,3 +203,4 @@ def test_a_row_that_someone_changed_shows(demo: Demo, browser: Browser) -> None:
     verified = demo.keten("ledger", "verify")
     assert verified.returncode == 1
     assert "contracts" in verified.stdout
+

@@ -45,7 +45,9 @@ class ServedTown(Town):
         assert done.returncode == 0, done.stdout + done.stderr
 
     def kinds(self) -> list[str]:
-        return [json.loads(line)["kind"] for line in self.keten.command("ledger", "show", "--json").stdout.splitlines()]
+        return [
+            json.loads(line)["kind"] for line in self.keten.command("ledger", "show", "--json").stdout.splitlines()
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +130,9 @@ def test_sessions_that_the_server_ends(served: ServedTown) -> None:
     assert served.kinds().count("keeper.process.started") >= 4
 
 
-@pytest.mark.parametrize("how", [pytest.param(one, marks=pytest.mark.slow) for one in ("fast", "immediate", "kill")])
+@pytest.mark.parametrize(
+    "how", [pytest.param(one, marks=pytest.mark.slow) for one in ("fast", "immediate", "kill")]
+)
 def test_a_server_that_stops(served: ServedTown, how: str) -> None:
     load = loaded(served)
     load.served(20)

@@ -105,10 +105,7 @@ def memory(pid: int) -> dict[str, str]:
 def gateway_calls(task: dict[str, Any]) -> dict[str, Any]:
     """What the keeper says to a gateway in an intruder's hands."""
     system = SupplierSystem(
-        task["url"],
-        Path(task["ca"]),
-        task["client"],
-        load_ssh_private_key(task["key"].encode(), None),  # type: ignore[arg-type]
+        task["url"], Path(task["ca"]), task["client"], load_ssh_private_key(task["key"].encode(), None)  # type: ignore[arg-type]
     )
     system.token = task["token"]
     found: dict[str, Any] = {}

@@ -88,7 +88,9 @@ def test_to_a_server_and_back(town: Town) -> None:
     assert (left.returncode, "was moved to another" in left.stderr) == (2, True), "it is not used again"
 
 
-@pytest.mark.parametrize("when", [pytest.param(one, marks=pytest.mark.slow) for one in ("_verify", "finish", "_seal")])
+@pytest.mark.parametrize(
+    "when", [pytest.param(one, marks=pytest.mark.slow) for one in ("_verify", "finish", "_seal")]
+)
 def test_killed(town: Town, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the switch nothing has changed, and it is begun again; after it, the next start does the rest."""
     settings, new = settings_of(town), Database(url=url())

@@ -80,7 +80,9 @@ def test_the_description_of_the_interface_has_the_routes_of_the_table(town: Town
 def test_every_sftp_method_of_the_library_is_in_the_table() -> None:
     own = {one.method for one in SFTP}
     offered = {
-        name for name, member in inspect.getmembers(asyncssh.SFTPServer, inspect.isfunction) if not name.startswith("_")
+        name
+        for name, member in inspect.getmembers(asyncssh.SFTPServer, inspect.isfunction)
+        if not name.startswith("_")
     }
     assert offered - NO_OPERATIONS <= own
     assert not NO_OPERATIONS & own

@@ -108,7 +108,9 @@ class Instance:
 
     def estate(self) -> str:
         """The register."""
-        people = ", ".join(f"{{id: {name}, email: {mail}}}" for name, mail in zip(self.people, self.mails, strict=True))
+        people = ", ".join(
+            f"{{id: {name}, email: {mail}}}" for name, mail in zip(self.people, self.mails, strict=True)
+        )
         clients = ", ".join(
             f'{{id: {name}, keys: ["{key.line}"]}}' for name, key in zip(self.clients, self.keys, strict=True)
         )

@@ -109,7 +109,9 @@ def erased_since(made: Made, backup: Path, client: Client) -> Client:
     return left
 
 
-def test_what_was_erased_stays_erased_and_no_estate_file_brings_it_back(made: Made, copy: Path, tmp_path: Path) -> None:
+def test_what_was_erased_stays_erased_and_no_estate_file_brings_it_back(
+    made: Made, copy: Path, tmp_path: Path
+) -> None:
     with opened(load_settings(made.home, {})) as connection:
         client = next(row for row in clients.each(connection) if row.name == PRINTER)
     left = erased_since(made, copy, client)

@@ -24,7 +24,9 @@ ANSWERED = Kind("exchange.lookup.answered", "Only to be charged for.", {})
 CLIENT, GRANT = new_id(), new_id()
 DAY_WINDOW = Window(NOW, NOW + 24 * 60 * MINUTE)
 
-steps = st.lists(st.tuples(st.integers(0, 90 * SECOND), st.integers(1, 4), st.booleans()), min_size=1, max_size=60)
+steps = st.lists(
+    st.tuples(st.integers(0, 90 * SECOND), st.integers(1, 4), st.booleans()), min_size=1, max_size=60
+)
 
 
 def limits(then: Literal["delay", "step-up"], extra: int = 0) -> Limit:

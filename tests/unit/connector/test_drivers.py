@@ -111,7 +111,7 @@ def test_the_columns_that_are_asked_for_and_no_more(base: Base, driver: Driver) 
     assert found.rows[2][:2] == [None, "Cas"]
     assert driver.rows(base.where("people", "id"), ["name"], ["3"], SECONDS).rows == (["Cas"],)
     assert driver.rows(base.where("grown"), ["full name"], ["ab-1", "twice"], SECONDS).rows == (["Ada"], None)
-    assert driver.rows(base.where(), ["name"], ["日本", "o'brien\"; --"], SECONDS).rows[0] == ["Gon"]
+    assert driver.rows(base.where(), ["name"], ["日本", 'o\'brien"; --'], SECONDS).rows[0] == ["Gon"]
 
 
 def test_hostile_keys_find_nothing_and_break_nothing(base: Base, driver: Driver) -> None:

@@ -157,7 +157,9 @@ def test_durations(us: int, dutch: str, english: str) -> None:
 
 def test_moments_are_of_the_organisations_zone() -> None:
     words = Words("nl", "Europe/Amsterdam")
-    assert words.moment(NOON_US) == ('<time datetime="2026-11-22T11:03:04.000000Z">22 nov 2026 12:03:04 CET</time>')
+    assert words.moment(NOON_US) == (
+        '<time datetime="2026-11-22T11:03:04.000000Z">22 nov 2026 12:03:04 CET</time>'
+    )
     assert ">1 jul 2026 02:00:00 CEST<" in words.moment(SUMMER_US)
     assert ">22 Nov 2026 11:03:04 UTC<" in Words("en").moment(NOON_US)
     assert ">12:03:04<" in words.clock(NOON_US, NOON_US)

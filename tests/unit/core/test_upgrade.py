@@ -259,14 +259,18 @@ class FailingDisk(Files):
 
 
 @pytest.mark.parametrize(("files", "error"), [(FullDisk(), Unavailable), (FailingDisk(), FsyncFailed)])
-def test_without_a_copy_nothing_is_upgraded(database: Path, later: Path, files: Files, error: type[Exception]) -> None:
+def test_without_a_copy_nothing_is_upgraded(
+    database: Path, later: Path, files: Files, error: type[Exception]
+) -> None:
     with pytest.raises(error):
         upgrade(database, migrations=later, files=files)
     assert upgrade(database) == REVISION
     assert _names(database.parent) == [database.name]
 
 
-def test_a_full_database_copy_is_reported(database: Path, later: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_database_copy_is_reported(
+    database: Path, later: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full(sqlite3.OperationalError):
         sqlite_errorname = "SQLITE_FULL"
 

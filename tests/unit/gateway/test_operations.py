@@ -93,7 +93,11 @@ def test_the_description_has_every_operation() -> None:
         for method in methods
         if method != "parameters"
     }
-    table = {(one.path.replace("{name:path}", "{name}"), method) for one in HTTPS for method in one.methods}
+    table = {
+        (one.path.replace("{name:path}", "{name}"), method)
+        for one in HTTPS
+        for method in one.methods
+    }
     assert described == table
 
 

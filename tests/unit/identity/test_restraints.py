@@ -56,10 +56,9 @@ def test_each_part_ends_by_itself_and_a_longer_one_stays(instance: Instance) -> 
     assert not client.suspended_at(now)
     assert client.slowed_at(short - 1) == 10
     size = instance.size()
-    assert (
-        instance.write(lambda writing: restraints.release(writing, row_id, "five", ACTOR, slowed_until_us=short))
-        is None
-    )
+    assert instance.write(
+        lambda writing: restraints.release(writing, row_id, "five", ACTOR, slowed_until_us=short)
+    ) is None
     assert instance.size() == size
 
 

@@ -83,21 +83,8 @@ def test_no_two_are_the_same(authority: Authority) -> None:
 
 
 BAD_HOSTS = [
-    "",
-    "a" * 64 + ".e",
-    "a b",
-    "a..b",
-    "...",
-    "x" * 300,
-    "-a",
-    "a-",
-    "a\n",
-    "a\0b",
-    "*",
-    "é" * 99,
-    "[a]",
-    "a..",
-    ".",
+    "", "a" * 64 + ".e", "a b", "a..b", "...",
+    "x" * 300, "-a", "a-", "a\n", "a\0b", "*", "é" * 99, "[a]", "a..", ".",
 ]
 
 
@@ -206,10 +193,7 @@ def test_a_request_is_about_the_key_that_signed_it() -> None:
 
 def test_names_are_kept_of_what_this_authority_issued_only(authority: Authority) -> None:
     assert kept_hosts(authority, issue(authority, HOSTS).certificate) == (
-        "files.example.org",
-        "xn--bro-hoa.example",
-        "127.0.0.1",
-        "::1",
+        "files.example.org", "xn--bro-hoa.example", "127.0.0.1", "::1",
     )
     foreign = issue(create_authority("test"), ("bank.example",)).certificate
     own = x509.load_pem_x509_certificates(foreign)[0].public_bytes(Encoding.PEM)

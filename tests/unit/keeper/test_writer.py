@@ -82,7 +82,9 @@ def test_one_that_raises_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("bad", "code"), [(half_done, "half"), (broken, "keeper-error"), (row("twice"), "keeper-error")]
 )
-def test_one_that_has_written_rows_spares_the_others(tmp_path: Path, bad: Callable[[Writing], Any], code: str) -> None:
+def test_one_that_has_written_rows_spares_the_others(
+    tmp_path: Path, bad: Callable[[Writing], Any], code: str
+) -> None:
     async def test(made: Running) -> None:
         await made.writer.run(row("twice"))
         first, error, last = await made.together(row("a"), bad, row("b"))

@@ -134,7 +134,9 @@ def test_it_runs_until_it_is_stopped(made: MadeLedger) -> None:
     assert follower.got == list(range(52))
 
 
-@given(batch=st.integers(1, 20), failures=st.lists(st.sampled_from(["handle", "store", "record", "none"]), max_size=20))
+@given(
+    batch=st.integers(1, 20), failures=st.lists(st.sampled_from(["handle", "store", "record", "none"]), max_size=20)
+)
 @settings(max_examples=20)
 def test_whatever_fails_nothing_is_skipped(
     tmp_path_factory: pytest.TempPathFactory, batch: int, failures: list[str]

@@ -279,7 +279,9 @@ def test_an_older_database_is_refused(parts: Set) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 10**6])
-def test_another_history_is_refused(parts: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+def test_another_history_is_refused(
+    parts: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
     monkeypatch.setattr(module, "MOST_AT_ONCE", at_once)
     other = MadeLedger.create(tmp_path / "other", seed=9)  # the same key, other entries
     other.fill(30)

@@ -127,7 +127,9 @@ def test_pages_join_without_gap_or_overlap(known: Known) -> None:
     for newest_first in (False, True):
         asked = msgspec.structs.replace(whole, newest_first=newest_first)
         pages: list[int] = []
-        while page := known.answered(msgspec.structs.replace(asked, limit=7, after=pages[-1] if pages else None), 200):
+        while page := known.answered(
+            msgspec.structs.replace(asked, limit=7, after=pages[-1] if pages else None), 200
+        ):
             pages += page
         assert pages == known.expected(asked)
 

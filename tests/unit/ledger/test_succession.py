@@ -75,7 +75,9 @@ def test_a_link_by_a_stranger(logs: tuple[Signer, Signer, Signer]) -> None:
 @pytest.mark.parametrize(("size", "root"), [(6, ROOT), (5, OTHER)])
 def test_a_link_about_another_head(logs: tuple[Signer, Signer, Signer], size: int, root: bytes) -> None:
     one, two, _three = logs
-    moved = msgspec.structs.replace(before(one, 5, two.verifier_key()), link=link(one, size, root, two.verifier_key()))
+    moved = msgspec.structs.replace(
+        before(one, 5, two.verifier_key()), link=link(one, size, root, two.verifier_key())
+    )
     with pytest.raises(SuccessionWrong):
         check_chain((moved,), two.verifier_key())
 

@@ -35,10 +35,8 @@ ABOUT_THE_GRANT: tuple[Rule, ...] = (
     ),
     (lambda a: not a.grant_to_all and a.principal not in a.grant_to, {"not-addressed"}),
     (
-        lambda a: (
-            (a.action == "open" and a.grant_form != "file")
-            or (a.action == "list" and a.grant_form not in {"file", "lookup"})
-        ),
+        lambda a: (a.action == "open" and a.grant_form != "file")
+        or (a.action == "list" and a.grant_form not in {"file", "lookup"}),
         {"form-not-file"},
     ),
     (lambda a: a.action == "lookup" and a.grant_form != "lookup", {"form-not-lookup"}),

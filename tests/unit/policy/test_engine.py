@@ -175,7 +175,9 @@ PanicException = type("PanicException", (BaseException,), {})
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), MemoryError(), RuntimeError("x"), PanicException("x")], ids=repr)
-def test_a_broken_evaluator_is_a_refusal(engine: Engine, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+def test_a_broken_evaluator_is_a_refusal(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     monkeypatch.setattr(cedarpy, "is_authorized_batch", raising(error))
     for decision in engine.decide_many([ALLOWED, ALLOWED]):
         assert isinstance(decision, Deny)

@@ -166,7 +166,9 @@ def test_a_record_that_says_otherwise_is_not_the_same(
 @pytest.mark.parametrize(
     "wrong", [{"reasons": ["revoked"]}, {"reasons": []}, {"outcome": "allow"}, {"policies": ["absent"]}], ids=str
 )
-def test_a_record_of_another_refusal_is_not_the_same(instance: Instance, engine: Engine, wrong: dict[str, Any]) -> None:
+def test_a_record_of_another_refusal_is_not_the_same(
+    instance: Instance, engine: Engine, wrong: dict[str, Any]
+) -> None:
     keep(instance, engine)
     index = record(instance, details_of(engine, changed(country="US")) | wrong)
     with instance.reader.connect() as reading:

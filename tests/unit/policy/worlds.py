@@ -75,7 +75,9 @@ class World:
         self.put(Client(id=CLIENT, name="drukwerk-batch", supplier=SUPPLIER, keys=()))
         self.put(Client(id=OTHER, name="drukwerk-other", supplier=SUPPLIER, keys=()))
         self.put(Person(id=PERSON, name="drukwerk-ops", supplier=SUPPLIER, sealed=""))
-        self.put(Dataset(id=DATASET, name="voters", owner=PERSON, classification="confidential", retention_days=90))
+        self.put(
+            Dataset(id=DATASET, name="voters", owner=PERSON, classification="confidential", retention_days=90)
+        )
         self.put(self.contract_row())
         self.put(self.grant_row())
 

@@ -35,7 +35,9 @@ def charged(events: Iterable[Event], day: int = DAY, month: int = MONTH) -> Iter
             yield moved(one, allowed=False, records=0, reasons=("budget-spent",))
             continue
         spent[today], spent[window] = now, all_of_it
-        yield moved(one, used_day=1000 * now // day if day else 0, used_long=1000 * all_of_it // month if month else 0)
+        yield moved(
+            one, used_day=1000 * now // day if day else 0, used_long=1000 * all_of_it // month if month else 0
+        )
 
 
 def seen(*streams: Iterable[Event], day: int = DAY, month: int = MONTH) -> list[tuple[Signal, Event]]:

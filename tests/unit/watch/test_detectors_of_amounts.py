@@ -51,7 +51,9 @@ def lost(share: float, rng: Random, before: int) -> int:
             return found
 
 
-@pytest.mark.parametrize(("share", "median", "p99"), [(2 / 3, 4, 12), (0.68, 4, 12), (1 / 3, 17, 52), (0.2, 44, 130)])
+@pytest.mark.parametrize(
+    ("share", "median", "p99"), [(2 / 3, 4, 12), (0.68, 4, 12), (1 / 3, 17, 52), (0.2, 44, 130)]
+)
 @pytest.mark.parametrize("before", [0, 500])
 def test_records_lost_to_guessing(share: float, median: int, p99: int, before: int) -> None:
     """Until the watch says so. Lookups themselves stop sooner: tests/unit/budgets/test_misses.py."""

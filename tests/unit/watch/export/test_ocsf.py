@@ -237,7 +237,9 @@ WORDS = st.sampled_from(
     refs=st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3),
     details=st.dictionaries(WORDS | st.text(max_size=8), JSON, max_size=5),
 )
-def test_any_payload_is_told_and_valid(kind: str, actor: str, refs: dict[str, str], details: dict[str, Any]) -> None:
+def test_any_payload_is_told_and_valid(
+    kind: str, actor: str, refs: dict[str, str], details: dict[str, Any]
+) -> None:
     entry = Entry(7, "e" * 26, TIME_US, kind, Payload("", kind, actor, ("x",), refs, details))
     assert faults(json.loads(msgspec.json.encode(event_of(entry, {}, Telling())))) == []
 
