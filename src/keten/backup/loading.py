@@ -155,3 +155,4 @@ def in_ranges(indexes: Sequence[int]) -> list[list[int]]:
         else:
             ranges.append([index, index])
     return ranges
+

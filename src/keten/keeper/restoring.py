@@ -485,3 +485,4 @@ class _Done(msgspec.Struct):
     changed: list[str]
     unfinished: int
     spent: int
+
