@@ -228,8 +228,9 @@ def test_a_hold_that_is_set_after_the_approval(stopped: Town, tmp_path: Path, st
 def test_what_is_held_outlives_its_retention(stopped: Town, tmp_path: Path) -> None:
     async def testing(inside: Inside) -> None:
         from keten.keeper.chores import Chores
+        from keten.keeper.people import People
 
-        chores = Chores(inside.trusted, inside.gateways, inside.operators)
+        chores = Chores(inside.trusted, inside.gateways, inside.operators, People(inside.trusted))
         hold = await inside.operator.ask("subjects.hold", SetHold("dataset", "clients-in-care", "a case"))
         inside.move(40 * 86_400 * 1_000_000)
         inside.trusted.clock.now = inside.trusted.clock._wall  # type: ignore[method-assign]  # forty days later

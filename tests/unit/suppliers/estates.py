@@ -9,6 +9,7 @@ import yaml
 from hypothesis import strategies as st
 
 from keten.datasets.model import CATEGORIES, CLASSIFICATIONS
+from keten.identity.roles import STAFF as ROLES
 from keten.suppliers.countries import COUNTRIES
 from keten.suppliers.estate import (
     BudgetSpec,
@@ -27,7 +28,6 @@ from keten.suppliers.estate import (
     TableSpec,
 )
 from keten.suppliers.model import BUDGET_WINDOWS, TIERS
-from keten.suppliers.rules import ROLES
 from tests.unit.suppliers.instances import key_line
 
 SUPPLIERS = ("drukwerk", "vervoer", "archief")

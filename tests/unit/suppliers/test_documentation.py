@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from keten.identity.roles import STAFF as ROLES
 from keten.suppliers import reading
 from keten.suppliers.changes import MAX_WITH_FIELDS
 from keten.suppliers.document import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from keten.suppliers.model import BUDGET_WINDOWS, FORMS, TIERS
-from keten.suppliers.rules import MAX_DAYS, ROLES
+from keten.suppliers.rules import MAX_DAYS
 
 TEXT = Path(__file__).parents[3].joinpath("docs/formats/estate.md").read_text(encoding="utf-8")
 

@@ -99,6 +99,8 @@ def _with_outside(report: Report, settings: Settings, against: list[Path], key: 
 def know_every_table() -> None:
     """Have every room declare its rows of the register, or they would not be compared with the ledger."""
     import keten.budgets.extras
+    import keten.identity.people_entries
+    import keten.identity.people_tables
     import keten.subjects.requests
     import keten.suppliers.register
     import keten.vault.service
@@ -240,9 +242,7 @@ def export(
             with keeper(settings) as client:
                 taken = client.call("ledger.exported", Taken(entries_there, str(target)), Recorded)
             with engine.connect() as connection, Counted("entries") as counted:
-                exported = export_all(
-                    connection, settings.paths.ledger, target, counted.told, policy=_policy(settings)
-                )
+                exported = export_all(connection, settings.paths.ledger, target, counted.told, policy=_policy(settings))
     finally:
         engine.dispose()
     output.result(
