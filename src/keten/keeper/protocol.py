@@ -14,6 +14,7 @@ import msgspec
 
 from keten.keeper.budget_protocol import BUDGET_VERBS, BudgetLine, MoreState
 from keten.keeper.follow_protocol import FOLLOW_VERBS
+from keten.keeper.people_protocol import FACE_VERBS, PERSON_VERBS
 from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import PutCommit as PutCommit  # noqa: PLC0414  # as above
@@ -469,6 +470,7 @@ GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "budgets.more": (AskMore, MoreTold),
     "exchange.progress": (Progress, Nothing),
     "exchange.delivered": (Delivered, Recorded),
+    **FACE_VERBS,
     "keeper.acknowledge": (Acknowledge, Nothing),
 }
 
@@ -491,6 +493,9 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     **SUBJECT_VERBS,
     **WATCH_VERBS,
     **BUDGET_VERBS,
+    **PERSON_VERBS,
 }
+
+CONSOLE_VERBS = FACE_VERBS
 
 PUSHES: dict[str, type] = {"cut": Cut}

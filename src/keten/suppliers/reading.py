@@ -44,7 +44,6 @@ _ESTATE = {
 }
 _ORGANISATION = {"name": True, "country": True, "timezone": True}
 _PERSON = {"id": True, "email": True, "roles": False}
-_SUPPLIERS_PERSON = {"id": True, "email": True}
 _CLIENT = {"id": True, "keys": True}
 _SUPPLIER = {
     "id": True,
@@ -94,7 +93,6 @@ _GRANT = {
     "label": False,
 }
 _BUDGET = {"records": True, "per": True, "then": False, "most": False, "every": False}
-_HINTS = {"roles": "; only people of the organisation have roles"}
 
 
 def read_file(path: Path) -> Estate:
@@ -145,7 +143,7 @@ class _Item:
         self._pairs = node.pairs
         for key in node.pairs:
             if key not in keys:
-                hint = self._mistakes.suggest(key, keys) or _HINTS.get(key, "")
+                hint = self._mistakes.suggest(key, keys)
                 self._mistakes.add((*place, key), f"unknown key {shown(key)}{hint}")
         for key, required in keys.items():
             if required and key not in node.pairs:
@@ -185,9 +183,7 @@ class _Item:
     def items(self, key: str, keys: Mapping[str, bool], build: Callable[[_Item], S]) -> tuple[S, ...]:
         """A list of mappings, each built into something."""
         place = (*self.place, key)
-        return tuple(
-            build(_Item(self._reader, item, (*place, at), keys)) for at, item in enumerate(self._list(key))
-        )
+        return tuple(build(_Item(self._reader, item, (*place, at), keys)) for at, item in enumerate(self._list(key)))
 
     def item(self, key: str, keys: Mapping[str, bool]) -> _Item | None:
         """One mapping; None when the key is not there."""
@@ -255,13 +251,7 @@ class _Reader:
 
 
 def _person(item: _Item) -> PersonSpec:
-    return PersonSpec(
-        id=item.text("id"), email=item.text("email"), roles=item.texts("roles") or (), line=item.line
-    )
-
-
-def _suppliers_person(item: _Item) -> PersonSpec:
-    return PersonSpec(id=item.text("id"), email=item.text("email"), line=item.line)
+    return PersonSpec(id=item.text("id"), email=item.text("email"), roles=item.texts("roles") or (), line=item.line)
 
 
 def _client(item: _Item) -> ClientSpec:
@@ -274,7 +264,7 @@ def _supplier(item: _Item) -> SupplierSpec:
         name=item.text("name"),
         country=item.text("country"),
         tier=item.text("tier"),
-        people=item.items("people", _SUPPLIERS_PERSON, _suppliers_person),
+        people=item.items("people", _PERSON, _person),
         clients=item.items("clients", _CLIENT, _client),
         budget=_budget(item, "budget"),
         networks=item.texts("networks"),
