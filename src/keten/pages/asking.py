@@ -15,6 +15,7 @@ from keten.keeper.people_protocol import (
     Authorised,
     Ceremony,
     Do,
+    Done,
     EndKey,
     EnrolBegin,
     Enrolment,
@@ -26,7 +27,6 @@ from keten.keeper.people_protocol import (
     SignOut,
     StepUpBegin,
 )
-from keten.keeper.protocol import Nothing
 from keten.pages.visits import Site, Visit
 
 T = TypeVar("T")
@@ -34,22 +34,22 @@ T = TypeVar("T")
 
 async def begin_sign_in(site: Site, visit: Visit) -> Ceremony:
     """A challenge for whoever it is."""
-    return await site.keeper.call("people.sign-in-begin", SignInBegin(visit.address, visit.browser), Ceremony)
+    return await site.keeper.call("people.sign_in_begin", SignInBegin(visit.address, visit.browser), Ceremony)
 
 
 async def finish_sign_in(site: Site, finished: Finished) -> SessionOpened:
     """The session of whoever the passkey says it is."""
-    return await site.keeper.call("people.sign-in-finish", finished, SessionOpened)
+    return await site.keeper.call("people.sign_in", finished, SessionOpened)
 
 
 async def begin_enrolment(site: Site, visit: Visit, token: str) -> Enrolment:
     """A one-time link was opened: for whom it is, and the ceremony that makes the passkey."""
-    return await site.keeper.call("people.enrol-begin", EnrolBegin(token, visit.address, visit.browser), Enrolment)
+    return await site.keeper.call("people.enrol_begin", EnrolBegin(token, visit.address, visit.browser), Enrolment)
 
 
 async def finish_enrolment(site: Site, finished: Finished) -> SessionOpened:
     """The passkey was made: its first session."""
-    return await site.keeper.call("people.enrol-finish", finished, SessionOpened)
+    return await site.keeper.call("people.enrol", finished, SessionOpened)
 
 
 async def authorise(site: Site, visit: Visit, act: str, *, quiet: bool = False) -> Authorised:
@@ -59,7 +59,7 @@ async def authorise(site: Site, visit: Visit, act: str, *, quiet: bool = False) 
 
 async def sign_out(site: Site, visit: Visit, which: str = "") -> None:
     """End a session of one's own."""
-    await site.keeper.call("people.sign-out", SignOut(visit.proof, which), Nothing)
+    await site.keeper.call("people.sign_out", SignOut(visit.proof, which), Done)
 
 
 async def own(site: Site, visit: Visit) -> Own:
@@ -69,23 +69,23 @@ async def own(site: Site, visit: Visit) -> Own:
 
 async def begin_key(site: Site, visit: Visit) -> Ceremony:
     """A ceremony for one more passkey."""
-    return await site.keeper.call("people.add-key-begin", AddKeyBegin(visit.proof), Ceremony)
+    return await site.keeper.call("people.add_key_begin", AddKeyBegin(visit.proof), Ceremony)
 
 
 async def finish_key(site: Site, finished: Finished) -> None:
     """The passkey was made."""
-    await site.keeper.call("people.add-key-finish", finished, Nothing)
+    await site.keeper.call("people.add_key", finished, Done)
 
 
 async def end_key(site: Site, visit: Visit, key: str) -> None:
     """End a passkey of one's own."""
-    await site.keeper.call("people.end-key", EndKey(visit.proof, key), Nothing)
+    await site.keeper.call("people.end_key", EndKey(visit.proof, key), Done)
 
 
 async def begin_step(site: Site, visit: Visit, verb: str, body: msgspec.Struct) -> Ceremony:
     """A challenge bound to this verb and this very body."""
     said = StepUpBegin(visit.proof, verb, msgspec.msgpack.encode(body))
-    return await site.keeper.call("people.step-up-begin", said, Ceremony)
+    return await site.keeper.call("people.step_up_begin", said, Ceremony)
 
 
 async def do(

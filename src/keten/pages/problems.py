@@ -9,7 +9,7 @@ from keten.pages.rendering import message
 from keten.pages.visits import Site, Visit, answered, closed, frame_of, marked
 from keten.pages.words import N_, Words
 
-SIGNED_OUT = ("signed-out",)
+SIGNED_OUT = ("session-ended",)
 """Codes of the keeper for a session that is none, or is over."""
 _HEADINGS = {
     "denied": (403, N_("This is not allowed")),

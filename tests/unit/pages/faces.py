@@ -17,6 +17,7 @@ from keten.core.errors import Denied, KetenError
 from keten.keeper.people_protocol import (
     Authorised,
     Ceremony,
+    Done,
     Enrolment,
     KeyLine,
     Own,
@@ -24,7 +25,6 @@ from keten.keeper.people_protocol import (
     SessionLine,
     SessionOpened,
 )
-from keten.keeper.protocol import Nothing
 from keten.pages.guard import Guard
 from keten.pages.rendering import Link
 from keten.pages.signing import routes
@@ -49,12 +49,12 @@ class Told:
         self.refuses: dict[str, KetenError] = {}
 
     async def call(self, verb: str, body: msgspec.Struct, answer: type[T]) -> T:
-        """One verb. Raises what the test said; "signed-out" for whoever shows no session."""
+        """One verb. Raises what the test said; "session-ended" for whoever shows no session."""
         self.asked.append((verb, body))
         if verb in self.refuses:
             raise self.refuses[verb]
         if getattr(getattr(body, "proof", None), "session", SECRET) != SECRET:
-            raise Denied("signed-out", "You are not signed in.")
+            raise Denied("session-ended", "You are not signed in.")
         ceremony = Ceremony("c" * 26, '{"challenge": "AA"}', wall_us() + 300_000_000)
         line = SessionLine("l" * 26, 1_790_000_000_000_000, 1_790_000_000_000_000, "192.0.2.0/24", True)
         keys = tuple(KeyLine(one * 26, self.person.name, 1_790_000_000_000_000, 0, False) for one in "ab")
@@ -64,7 +64,7 @@ class Told:
             SessionOpened: SessionOpened(SECRET, wall_us() + 3_600_000_000, self.person),
             Authorised: Authorised(self.person, wall_us() + 900_000_000, wall_us() + 3_600_000_000),
             Own: Own(keys, (line,)),
-            Nothing: Nothing(),
+            Done: Done(),
         }
         return found[answer]  # type: ignore[return-value]  # by its own type
 

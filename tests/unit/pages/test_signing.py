@@ -87,9 +87,9 @@ def test_a_form_that_the_browser_says_is_from_elsewhere_does_nothing() -> None:
     for said in ("cross-site", "same-site", "none"):
         headers = {"origin": ORIGIN, "sec-fetch-site": said}
         assert client.send("/nl/keys/end", {"token": given, "key": "k"}, headers).status_code == 403
-    assert "people.end-key" not in keeper.verbs()
+    assert "people.end_key" not in keeper.verbs()
     assert send(client, "/nl/keys/end", token=given, key="k").status_code == 303
-    assert keeper.verbs()[-1] == "people.end-key"
+    assert keeper.verbs()[-1] == "people.end_key"
 
 
 def test_the_token_of_another_session_or_browser_does_nothing() -> None:
@@ -97,7 +97,7 @@ def test_the_token_of_another_session_or_browser_does_nothing() -> None:
     client, other = signed_in(keeper), browser(keeper)
     before = token(other.get("/nl/sign-in"))
     assert send(client, "/nl/keys/end", token=before, key="k").status_code == 403
-    assert "people.end-key" not in keeper.verbs()
+    assert "people.end_key" not in keeper.verbs()
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "multipart/form-data; boundary=x", ""])
@@ -146,7 +146,7 @@ def test_whoever_is_not_signed_in_is_brought_to_where_one_signs_in() -> None:
 
 def test_a_refused_passkey_opens_nothing_and_says_so_in_the_readers_language() -> None:
     keeper = Told()
-    keeper.refuses["people.sign-in-finish"] = Denied("proof-invalid", "No.", "why, for the operator alone")
+    keeper.refuses["people.sign_in"] = Denied("proof-invalid", "No.", "why, for the operator alone")
     client = browser(keeper)
     answer = send(client, "/nl/sign-in", token=token(client.get("/nl/sign-in")), ceremony="c", response="{}")
     assert answer.status_code == 403
@@ -157,7 +157,7 @@ def test_a_refused_passkey_opens_nothing_and_says_so_in_the_readers_language() -
 
 def test_a_block_is_said_as_one() -> None:
     keeper = Told()
-    keeper.refuses["people.sign-in-begin"] = Busy("too-many", "Try again later.")
+    keeper.refuses["people.sign_in_begin"] = Busy("too-many", "Try again later.")
     assert browser(keeper).get("/nl/sign-in").status_code == 429
 
 
@@ -166,7 +166,7 @@ def test_signing_out_takes_the_cookie_away_and_ends_the_session() -> None:
     client = signed_in(keeper)
     answer = send(client, "/nl/sign-out", token=token(client.get("/nl/keys")))
     assert "Max-Age=0" in answer.headers["set-cookie"]
-    assert keeper.verbs()[-1] == "people.sign-out"
+    assert keeper.verbs()[-1] == "people.sign_out"
     assert client.get("/nl/keys").status_code == 303
 
 
