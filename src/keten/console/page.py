@@ -6,19 +6,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
 from itertools import groupby
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from keten import __version__
 from keten.console import bars, wording
 from keten.console.model import Overview, Share
-from keten.console.words import Words
 from keten.core.errors import KetenError
+from keten.pages.rendering import Frame, message, render
+from keten.pages.words import Words
 from keten.suppliers.moments import zone
 
 log = logging.getLogger(__name__)
@@ -27,7 +25,7 @@ RENDER_SECONDS = 2.0
 REFRESH_SECONDS = 5
 REST = 4.0  # a reading that takes long is not repeated before so many times as long
 SOON_US = 3_600_000_000
-NAMES = (("nl", "Nederlands"), ("en", "English"))
+ROOM = "console"
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -52,9 +50,9 @@ class Pages:
         self._lock = threading.Lock()
         self._due = 0.0
         self._found: Overview | _Failure | None = None
-        self._made: dict[tuple[str, bool], Page] = {}
+        self._made: dict[tuple[Frame, bool], Page] = {}
 
-    def page(self, language: str, *, refreshing: bool) -> Page:
+    def page(self, frame: Frame, *, refreshing: bool) -> Page:
         """The page as it is now, or was a moment ago."""
         with self._lock:
             started = self._monotonic()
@@ -63,9 +61,9 @@ class Pages:
                 self._made = {}
                 ended = self._monotonic()
                 self._due = max(started + RENDER_SECONDS, ended + REST * (ended - started))
-            key = (language, refreshing)
+            key = (frame, refreshing)
             if key not in self._made:
-                self._made[key] = self._render(self._found, language, refreshing=refreshing)
+                self._made[key] = self._render(self._found, frame, refreshing=refreshing)
             return self._made[key]
 
     def _look(self) -> Overview | _Failure:
@@ -75,51 +73,26 @@ class Pages:
             log.warning("no overview: %s", error)
             return _Failure(error.public)
 
-    def _render(self, found: Overview | _Failure, language: str, *, refreshing: bool) -> Page:
+    def _render(self, found: Overview | _Failure, frame: Frame, *, refreshing: bool) -> Page:
         if isinstance(found, Overview):
-            return Page(200, overview(found, language, refreshing=refreshing))
-        words = Words(language)
+            return Page(200, overview(found, frame, refreshing=refreshing))
+        words = Words(frame.language, room=ROOM)
         heading = words.gettext("The overview cannot be shown")
         text = words.gettext("The register or the ledger cannot be read now, so nothing is known. Try again later.")
-        return Page(503, message(language, heading, text, found.text))
+        return Page(503, message(words, frame, heading, text, found.text))
 
 
-@cache
-def _environment(language: str) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("keten.console"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    words = Words(language)
-    # Where Jinja's extension puts what templates call as _() and ngettext(); what they are given is escaped.
-    environment.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
-        words.gettext, words.ngettext, newstyle=True
-    )
-    return environment
-
-
-def message(language: str, heading: str, text: str, details: str = "") -> bytes:
-    """A page that says one thing."""
-    template = _environment(language).get_template("message.html")
-    return template.render(language=language, heading=heading, text=text, details=details).encode()
-
-
-def overview(found: Overview, language: str, *, refreshing: bool) -> bytes:
-    """The overview in one language."""
-    words = Words(language, found.zone if zone(found.zone) else "UTC")
+def overview(found: Overview, frame: Frame, *, refreshing: bool) -> bytes:
+    """The overview in one language, with what is around it for one reader."""
+    words = Words(frame.language, found.zone if zone(found.zone) else "UTC", ROOM)
     shares = found.shares
-    template = _environment(language).get_template("overview.html")
-    return template.render(
-        language=language,
-        languages=NAMES,
-        query="" if refreshing else "?refresh=off",
+    return render(
+        "overview.html",
+        words,
+        frame,
+        ROOM,
         refreshing=refreshing,
         seconds=REFRESH_SECONDS,
-        w=words,
         overview=found,
         totals=totals(shares),
         look=wording.look(words, found.proof.look),
@@ -139,8 +112,7 @@ def overview(found: Overview, language: str, *, refreshing: bool) -> bytes:
             (one, words.gettext(wording.ROWS.get(one.what, one.what)), wording.ending(words, one))
             for one in found.endings
         ],
-        version=__version__,
-    ).encode()
+    )
 
 
 class Totals(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from keten.console.model import Access, Concern, Ending, Look, Mismatch, Share
-from keten.console.words import N_, Words
+from keten.pages.words import N_, Words
 from keten.suppliers.service import NOT_IN_ESTATE
 
 STATES = {

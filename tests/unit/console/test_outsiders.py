@@ -14,6 +14,7 @@ from keten.ledger.notes import parse_checkpoint
 from keten.ledger.outside import keep_cosignatures, keep_stamp
 from keten.ledger.quorum import load_policy
 from keten.ledger.tilefaults import read_verifier
+from keten.pages.rendering import Frame
 from tests.unit.console.house import House
 
 COSIGNER = Cosigner("witness.example/w", Ed25519PrivateKey.from_private_bytes(b"\x08" * 32))
@@ -46,7 +47,7 @@ def sign(house: House) -> None:
 
 
 def said(house: House, language: str) -> str:
-    return overview(house.overview(), language, refreshing=False).decode()
+    return overview(house.overview(), Frame(language=language), refreshing=False).decode()
 
 
 def test_nobody_signed_yet(watched: House) -> None:

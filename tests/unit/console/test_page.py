@@ -10,10 +10,11 @@ import pytest
 from keten.console import page, sharing
 from keten.console.model import Access, Overview
 from keten.console.page import Pages
-from keten.console.words import LANGUAGES, Words
 from keten.core.errors import Corrupt, Unavailable
+from keten.pages.rendering import Frame
+from keten.pages.words import LANGUAGES, Words
 from tests.unit.console.house import House
-from tests.unit.console.test_words import extracted, translated
+from tests.unit.pages.test_words import extracted, translated
 from tests.unit.suppliers.instances import ESTATE
 
 VOID = {"meta", "link", "rect", "br", "hr"}
@@ -70,7 +71,7 @@ def text(body: bytes) -> str:
 
 def shown(house: House, language: str = "en") -> str:
     """What the overview says now."""
-    return text(page.overview(house.overview(), language, refreshing=True))
+    return text(page.overview(house.overview(), Frame(language=language), refreshing=True))
 
 
 def test_nothing_is_declared_yet(house: House) -> None:
@@ -133,8 +134,8 @@ def test_every_text_is_said_in_dutch(house: House) -> None:
     house.strangers(3)
     house.tamper("UPDATE datasets SET body = x''")
     said = shown(house, "nl")
-    dutch = {first: forms for first, (_forms, forms) in translated("nl").items()}
-    for first in extracted():
+    dutch = {first: forms for first, (_forms, forms) in translated("nl", "console").items()}
+    for first in extracted("console"):
         if len(first) > 12 and "%" not in first and dutch[first][0] != first:
             assert first not in said, first
 
@@ -145,7 +146,7 @@ def test_hostile_words_stay_words(house: House, language: str) -> None:
     house.fetched(house.put("voters <b>.csv"))
     house.refused(HOSTILE)
     house.end("supplier", house.id("supplier", "drukwerk"), HOSTILE)
-    body = page.overview(house.overview(), language, refreshing=False)
+    body = page.overview(house.overview(), Frame(language=language), refreshing=False)
     assert b"<script>" not in body
     assert b"<b>" not in body
     assert HOSTILE in text(body).replace("\u00ad", "")
@@ -154,7 +155,7 @@ def test_hostile_words_stay_words(house: House, language: str) -> None:
 def test_links_stay_on_the_page(house: House) -> None:
     house.declare()
     for refreshing in (True, False):
-        found = tree(page.overview(house.overview(), "nl", refreshing=refreshing))
+        found = tree(page.overview(house.overview(), Frame(language="nl"), refreshing=refreshing))
         for link in found.links:
             assert link.startswith(("/", "#", "?")), link
             assert not link.startswith("//")
@@ -177,7 +178,7 @@ def test_while_the_ledger_is_read_nothing_is_said_to_be_nothing(house: House) ->
     house.declare()
     house.put()
     found = msgspec.structs.replace(house.overview(), read=3, entries=1000)
-    said = text(page.overview(found, "en", refreshing=True))
+    said = text(page.overview(found, Frame(language="en"), refreshing=True))
     assert "The ledger is still being read: 3 of 1,000 entries." in said
     assert "received: unknown" in said
     assert "Nobody fetched anything yet." not in said
@@ -248,26 +249,26 @@ def counting(house: House, clock: Clock, takes: float = 0.0) -> tuple[Pages, lis
 def test_it_is_read_at_most_every_two_seconds_for_all(house: House) -> None:
     clock = Clock()
     pages, readings = counting(house, clock)
-    dutch, english = (pages.page(language, refreshing=True) for language in ("nl", "en"))
+    dutch, english = (pages.page(Frame(language=language), refreshing=True) for language in ("nl", "en"))
     assert dutch != english
-    assert pages.page("nl", refreshing=True) is dutch
+    assert pages.page(Frame(language="nl"), refreshing=True) is dutch
     clock.seconds += 1.9
-    assert pages.page("nl", refreshing=True) is dutch
+    assert pages.page(Frame(language="nl"), refreshing=True) is dutch
     assert len(readings) == 1
     clock.seconds += 0.2
-    pages.page("nl", refreshing=True)
+    pages.page(Frame(language="nl"), refreshing=True)
     assert len(readings) == 2
 
 
 def test_what_takes_long_is_done_less_often(house: House) -> None:
     clock = Clock()
     pages, readings = counting(house, clock, takes=3.0)
-    pages.page("nl", refreshing=True)
+    pages.page(Frame(language="nl"), refreshing=True)
     clock.seconds += 11.0
-    pages.page("nl", refreshing=True)
+    pages.page(Frame(language="nl"), refreshing=True)
     assert len(readings) == 1
     clock.seconds += 1.1
-    pages.page("nl", refreshing=True)
+    pages.page(Frame(language="nl"), refreshing=True)
     assert len(readings) == 2
 
 
@@ -286,12 +287,12 @@ def test_what_cannot_be_read_is_said_and_read_again(house: House, error: Excepti
         return answer
 
     pages = Pages(read, clock)
-    failed = pages.page("nl", refreshing=True)
+    failed = pages.page(Frame(language="nl"), refreshing=True)
     assert failed.status == 503
     assert "Het overzicht kan niet worden getoond" in text(failed.body)
     assert "(database" not in text(failed.body)  # what is for the operator only
     clock.seconds += 2.1
-    assert pages.page("nl", refreshing=True).status == 200
+    assert pages.page(Frame(language="nl"), refreshing=True).status == 200
 
 
 def test_a_database_that_is_none(house: House) -> None:
@@ -301,4 +302,4 @@ def test_a_database_that_is_none(house: House) -> None:
     for path in house.home.database_folder.iterdir():
         path.write_bytes(b"this is not a database, but long enough to be looked at" * 100)
     pages = Pages(house.overview)
-    assert pages.page("en", refreshing=True).status == 503
+    assert pages.page(Frame(language="en"), refreshing=True).status == 503

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from keten.backup import service as backups
 from keten.console import wording
 from keten.console.model import Look
-from keten.console.words import Words
 from keten.core.settings import Geo, Listener, Settings, Watch
 from keten.keeper import entries as keeper
 from keten.ledger.notes import Signer
+from keten.pages.words import Words
 from tests.unit.console.house import House
 
 
@@ -217,7 +217,7 @@ def test_a_restored_instance_that_nobody_looked_at_is_said_first(house: House) -
     found = next(one for one in house.overview().concerns if one.code == "restore-unconfirmed")
     assert found.grave
     for language, says in (("en", "nobody has looked yet"), ("nl", "nog niemand heeft gekeken")):
-        told = wording.concern(Words(language), found)
+        told = wording.concern(Words(language, room="console"), found)
         assert says in told.text
         assert "2026-09-21" in told.text
         assert told.command == "keten restore --confirm"

@@ -14,9 +14,11 @@ from starlette.types import Message
 
 from keten.console.model import Overview
 from keten.console.page import Pages
-from keten.console.web import HEADERS, build, preferred
+from keten.console.web import build
 from keten.core.errors import Unavailable
 from keten.core.settings import Listener, Settings
+from keten.pages.guard import HEADERS
+from keten.pages.languages import preferred
 
 
 def nothing() -> Overview:
@@ -71,7 +73,8 @@ def ask(
     return Answer(start["status"], found, b"".join(part.get("body", b"") for part in sent[1:]))
 
 
-PATHS = ("/", "/nl", "/en", "/nl?refresh=off", "/static/console.css", "/static/icon.svg")
+STATIC = ("/static/keten.css", "/static/theme.css", "/static/icon.svg", "/static/passkey.js")
+PATHS = ("/", "/nl", "/en", "/nl?refresh=off", *STATIC)
 OTHERS = ("/nl/", "/NL", "/fr", "/static/", "/static/../main.py", "/static/x.html", "/..", "//evil.example/nl", "/\x00")
 
 
@@ -122,7 +125,7 @@ def test_the_policy_lets_nothing_in_but_its_own_styles_and_icon() -> None:
 )
 def test_only_own_names_and_addresses_are_answered(host: str | None, served: bool) -> None:
     settings = Settings(console=Listener(public_url="https://overzicht.gemeente.example"))
-    answer = ask("/static/console.css", host=host, settings=settings)
+    answer = ask("/static/keten.css", host=host, settings=settings)
     assert answer.status == (200 if served else 421)
     assert answer.headers["content-security-policy"]
 

@@ -1,7 +1,8 @@
-"""One language of the console: its texts, and how it writes numbers, moments and durations.
+"""One language of a face: its texts, and how it writes numbers, moments and durations.
 
-The texts stand in English in the templates and here; the other languages in `locale/<language>/LC_MESSAGES/console.po`,
-read as they are. A test sees to it that none is missing.
+The texts stand in English in templates and code. The other languages are files of each room that has screens
+(`locale/<language>/LC_MESSAGES/<room>.po`), read as they are: a face's own, then those of what faces share. A test sees
+to it that none is missing.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
-from keten.console.reasons import sentence
 from keten.core.clock import SECOND, rfc3339
+from keten.pages.reasons import sentence
 
 LANGUAGES = {"nl": "nl", "en": "en_GB"}
 SOURCE = "en"
-LOCALES = Path(__file__).with_name("locale")
+SHARED = "pages"
 DAY = 86_400
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -34,34 +35,44 @@ def N_(text: str) -> str:  # noqa: N802 - what gettext calls it
     return text
 
 
+def locales(room: str) -> Path:
+    """Where the languages of a room are; room: by its name below `keten`."""
+    return Path(__file__).parents[1] / room / "locale"
+
+
 @cache
-def catalogue(language: str) -> Catalog:
-    """The texts of a language that is not `SOURCE`."""
-    with (LOCALES / language / "LC_MESSAGES" / "console.po").open("rb") as stream:
+def catalogue(language: str, room: str = SHARED) -> Catalog:
+    """The texts of a room in a language that is not `SOURCE`."""
+    with (locales(room) / language / "LC_MESSAGES" / f"{room}.po").open("rb") as stream:
         return read_po(stream, locale=language)
 
 
 class Words:
-    """A language, with the time zone that moments are shown in."""
+    """A language, with the time zone that moments are shown in. room: the face whose texts these are."""
 
-    def __init__(self, language: str, zone: str = "UTC") -> None:
+    def __init__(self, language: str, zone: str = "UTC", room: str = SHARED) -> None:
         self.language = language
         self.locale = Locale.parse(LANGUAGES[language])
         self.zone = ZoneInfo(zone)
-        self._catalogue = None if language == SOURCE else catalogue(language)
+        rooms = () if language == SOURCE else dict.fromkeys((room, SHARED))
+        self._catalogues = tuple(catalogue(language, one) for one in rooms)
 
     # ---- texts -----------------------------------------------------------------------------------------------
 
     def gettext(self, text: str) -> str:
         """A text in this language."""
-        found = self._catalogue.get(text) if self._catalogue is not None else None
-        return str(found.string) if found is not None and found.string else text
+        for one in self._catalogues:
+            found = one.get(text)
+            if found is not None and found.string:
+                return str(found.string)
+        return text
 
     def ngettext(self, one: str, many: str, count: int) -> str:
         """A text about `count` things."""
-        found = self._catalogue.get(one) if self._catalogue is not None else None
-        if found is not None and isinstance(found.string, tuple) and all(found.string):
-            return str(found.string[0 if count == 1 else 1])
+        for some in self._catalogues:
+            found = some.get(one)
+            if found is not None and isinstance(found.string, tuple) and all(found.string):
+                return str(found.string[0 if count == 1 else 1])
         return one if count == 1 else many
 
     def reason(self, code: str) -> str:
