@@ -287,12 +287,17 @@ class GatewayVerbs:
         """Step 1: verify the caller's own proof; it is not held back. Raises `Denied`, counted (law 4), and `Busy`."""
         trusted = self._trusted
         trusted.door.fresh()
+        people = trusted.sign_in.people if caller.person is not None else None
+        principal: Principal | None = None
         try:
             principal = trusted.sign_in.check_caller(caller, trusted.clock.outside())
             trusted.sign_ins.require_free(principal.client_id, trusted.clock.now())
         except Denied as error:
-            method: Method = "session" if caller.session is not None else "token"
-            trusted.sign_ins.refused(trusted.writer, error, caller.address, method)
+            if people is None:
+                method: Method = "token" if caller.session is None else "session"
+                trusted.sign_ins.refused(trusted.writer, error, caller.address, method)
+            elif principal is not None:  # what its session was refused for is recorded by who knows the sessions
+                people.refused(error, caller.address)
             raise
         return principal, trusted.countries.country(caller.address, direct=caller.direct)
 

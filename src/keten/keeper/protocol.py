@@ -14,6 +14,7 @@ import msgspec
 
 from keten.keeper.budget_protocol import BUDGET_VERBS, BudgetLine, MoreState
 from keten.keeper.follow_protocol import FOLLOW_VERBS
+from keten.keeper.people_protocol import PersonProof
 from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import PutCommit as PutCommit  # noqa: PLC0414  # as above
@@ -88,16 +89,17 @@ class SessionProof(msgspec.Struct, frozen=True, gc=False):
     session: str
 
 
-Proof = HttpProof | SessionProof
+Proof = HttpProof | SessionProof | PersonProof
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Who asks: exactly one of `http` and `session`, and the peer's address as the gateway saw it."""
+    """Who asks: exactly one of `http`, `session` and `person`, and the peer's address as the gateway saw it."""
 
     address: str
     http: HttpProof | None = None
     session: SessionProof | None = None
     direct: bool = True  # False behind a proxy: networks declared as a country then do not count
+    person: PersonProof | None = None
 
 
 class Hello(msgspec.Struct, frozen=True):
