@@ -1,4 +1,4 @@
-"""Whether a client, or a person of a supplier, may come in: not suspended, and its supplier has a contract that runs. Else there is no token."""
+"""Whether a client, or a person of a supplier, may come in: not held back, and its supplier has a contract that runs."""
 
 from __future__ import annotations
 
