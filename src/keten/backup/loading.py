@@ -155,4 +155,3 @@ def in_ranges(indexes: Sequence[int]) -> list[list[int]]:
         else:
             ranges.append([index, index])
     return ranges
-

@@ -168,9 +168,7 @@ def _register_faults(connection: Connection) -> list[str]:
     return found
 
 
-def _pieces(
-    connection: Connection, snapshot: Snapshot, head: Head, known: Known, copying: Copying
-) -> Iterator[bytes]:
+def _pieces(connection: Connection, snapshot: Snapshot, head: Head, known: Known, copying: Copying) -> Iterator[bytes]:
     """Steps 3 and 4."""
     yield frame("k", FORMAT, known.id, REVISION, head.note)
     yield from snapshot.frames()

@@ -118,9 +118,7 @@ def allow(
     if not 1 <= more <= MOST_RECORDS:
         raise Invalid("more-records", f"Allow 1 to {MOST_RECORDS} records.")
     running = window(now_us, request.per, zone(tz))
-    already = extra_of(
-        extras(writing.connection, request.grant, request.client), request.per, running.start_us, now_us
-    )
+    already = extra_of(extras(writing.connection, request.grant, request.client), request.per, running.start_us, now_us)
     _require_below(limit, already + more)  # 2
     ends_us = until_us or running.end_us
     if not now_us < ends_us <= running.end_us:  # 3
@@ -147,9 +145,7 @@ def refuse(writing: Writing, request: More, why: str, actor: str) -> tuple[More,
         raise Invalid("more-why", f"Say why, in one line of at most {MAX_WHY} characters; the client is told.")
     if state != "open":
         raise Conflict("request-closed", f"This request is {state}; nothing was changed.", request.id)
-    after = msgspec.structs.replace(
-        request, state="refused", why=why.strip(), by=actor, decided_us=writing.time_us
-    )
+    after = msgspec.structs.replace(request, state="refused", why=why.strip(), by=actor, decided_us=writing.time_us)
     return after, _write(writing, request, after, entries.MORE_REFUSED, actor, {"records": request.records})
 
 
@@ -178,9 +174,7 @@ def withdraw_all(writing: Writing, actor: str, why: str) -> int:
     return found
 
 
-def _write(
-    writing: Writing, before: More, after: More, kind: Kind, actor: str, details: dict[str, Any]
-) -> int:
+def _write(writing: Writing, before: More, after: More, kind: Kind, actor: str, details: dict[str, Any]) -> int:
     said = {"per": after.per} | details
     return writing.write(budget_requests, before, after, kind, actor, (after.client,), after.refs, said)
 

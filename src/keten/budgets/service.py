@@ -193,9 +193,7 @@ class Budgets:
             self._drop(key)
         self._touched.clear()
 
-    def _take(
-        self, scope: Scope, counters: tuple[_Counter, ...], needed: list[_Needed], at_us: int
-    ) -> list[Taken]:
+    def _take(self, scope: Scope, counters: tuple[_Counter, ...], needed: list[_Needed], at_us: int) -> list[Taken]:
         """Count what is charged in one scope."""
         if not needed:
             return []

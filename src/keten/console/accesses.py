@@ -82,9 +82,7 @@ def _access(one: Happened, names: Names) -> Access:
     )
 
 
-def just_ended(
-    history: History, names: Names, contracts: Iterable[Contract], now_us: int
-) -> tuple[Ending, ...]:
+def just_ended(history: History, names: Names, contracts: Iterable[Contract], now_us: int) -> tuple[Ending, ...]:
     """What ended in the last day, newest first: by an entry, or by itself because a contract was over."""
     since_us = now_us - DAY_US
     found = [_ending(one, names) for one in history.endings if one.time_us >= since_us]

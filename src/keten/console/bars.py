@@ -14,8 +14,10 @@ def amounts(can_fetch: int | None, received: int | None, largest: int) -> Markup
         return Markup()
     return _svg(
         20,
-        Markup('<rect class="track" x="0" y="1" width="{0}" height="8"/><rect class="track" x="0" y="11" '
-               'width="{0}" height="8"/>').format(WIDTH)
+        Markup(
+            '<rect class="track" x="0" y="1" width="{0}" height="8"/><rect class="track" x="0" y="11" '
+            'width="{0}" height="8"/>'
+        ).format(WIDTH)
         + _rect("can-fetch", 1, can_fetch or 0, largest)
         + _rect("received", 11, received or 0, largest),
     )

@@ -140,4 +140,3 @@ def _settings(seen: Seen) -> Iterator[Concern]:
     bind = seen.settings.console.bind
     if bind and not bind.startswith(_LOOPBACK):
         yield Concern("console-open", {"bind": bind})
-

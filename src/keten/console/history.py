@@ -151,9 +151,7 @@ class History:
 
     def _note(self, entry: Entry, payload: Payload) -> Happened:
         subject = payload.subjects[0] if payload.subjects else ""
-        noted = Happened(
-            entry.index, entry.time_us, entry.kind, payload.actor, payload.refs, payload.details, subject
-        )
+        noted = Happened(entry.index, entry.time_us, entry.kind, payload.actor, payload.refs, payload.details, subject)
         self.recent.append(noted)
         return noted
 

@@ -147,9 +147,7 @@ class Looking:
         """Verify now: all of it, or the newest entries of a large ledger. What cannot be done is an outcome as well."""
         newest = None if self._history.entries <= WHOLE else NEWEST
         try:
-            report = verify(
-                self._settings.console_state, self._settings.paths.ledger, newest=newest, processes=1
-            )
+            report = verify(self._settings.console_state, self._settings.paths.ledger, newest=newest, processes=1)
         except KetenError as error:
             return Look(wall_us(), whole=False, entries=0, failed=error.public)
         count = len(report.faults) + sum(report.more.values())

@@ -33,6 +33,8 @@ metadata = MetaData(
 
 SECRET = {"secret": True}
 """`info` of a table that holds wrapped keys: whoever only reads, such as the console, gets nothing of it."""
+
+
 class Weakness(msgspec.Struct, frozen=True):
     """What is wrong (`grave`) or weak with a database, or with who may use it, and what to do about it."""
 

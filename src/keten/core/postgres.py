@@ -226,9 +226,7 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
                     copy.write_row(row)
             raw.written += len(rows)
     except psycopg.Error as error:
-        raise DBAPIError.instance(
-            f"COPY {name}", None, error, psycopg.Error, dialect=connection.dialect
-        ) from error
+        raise DBAPIError.instance(f"COPY {name}", None, error, psycopg.Error, dialect=connection.dialect) from error
 
 
 def _type(column: Any) -> str:

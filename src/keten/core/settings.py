@@ -53,6 +53,7 @@ class Keeper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway_users: tuple[str, ...] = ()
     operator_users: tuple[str, ...] = ()
     connector_users: tuple[str, ...] = ()
+    console_users: tuple[str, ...] = ()
     passphrase_file: str = ""
     reserve_bytes: int = 64 * 1024 * 1024
 
@@ -172,6 +173,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gateway: Listener = Listener()
     sftp: Listener = Listener()
     console: Listener = Listener()
+    portal: Listener = Listener()
     keeper: Keeper = Keeper()
     database: Database = Database()
     limits: Limits = Limits()
@@ -268,6 +270,7 @@ class Paths:
         self.operator_socket = self.run / "operator" / "keeper.sock"
         self.gateway_socket = self.run / "gateway" / "keeper.sock"
         self.connector_socket = self.run / "connector" / "connector.sock"
+        self.console_socket = self.run / "console.sock"
         self.keeper_lock = self.run / "keeper.lock"
         self.standby = self.run / "standby"  # there while the keeper stands by
         self.up_lock = self.run / "up.lock"
@@ -315,7 +318,12 @@ def _parsed(value: str) -> object:
 
 
 def _check(settings: Settings, path: str) -> None:
-    for section, listener in (("gateway", settings.gateway), ("sftp", settings.sftp), ("console", settings.console)):
+    for section, listener in (
+        ("gateway", settings.gateway),
+        ("sftp", settings.sftp),
+        ("console", settings.console),
+        ("portal", settings.portal),
+    ):
         if bool(listener.proxy) != bool(listener.trusted_proxies):
             raise Invalid("settings", f"{path}: [{section}] 'proxy' and 'trusted_proxies' must be set together.")
         if listener.proxy and section == "gateway" and not listener.public_url:

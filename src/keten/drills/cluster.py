@@ -54,9 +54,7 @@ class Cluster:
         self.data = self.folder / "data"
         self.settings = settings
         try:
-            self.run(
-                *("initdb", "-D", str(self.data), "-A", "trust", "-U", OWNER, "-E", "UTF8", "--locale=C", "-N")
-            )
+            self.run(*("initdb", "-D", str(self.data), "-A", "trust", "-U", OWNER, "-E", "UTF8", "--locale=C", "-N"))
             self.start()
         except BaseException:
             self.close()

@@ -293,9 +293,7 @@ class Restore:
         }
         verified = self._keten.command("ledger", "verify", "--json").returncode
         found[f"'keten ledger verify': {'yes' if verified == 0 else 'no'}"] = verified == 0
-        self.board.add(
-            f"reviving in {life}", "nothing of it comes back", "; ".join(found), held=all(found.values())
-        )
+        self.board.add(f"reviving in {life}", "nothing of it comes back", "; ".join(found), held=all(found.values()))
 
     def _known(self, subject: str) -> bool:
         return self._keten.command("subject", "trace", subject, "--json").returncode == 0

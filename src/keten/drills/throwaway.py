@@ -77,9 +77,7 @@ class Throwaway:
 
     # ---- commands --------------------------------------------------------------------------------------------
 
-    def command(
-        self, *words: str, home: bool = True, folder: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str, home: bool = True, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run `keten WORDS` in `folder` (None: this one), as a person would; returns whatever came out."""
         line = [*self._keten(), *words, *(("--home", str(self.home)) if home else ())]
         return subprocess.run(line, capture_output=True, text=True, check=False, cwd=folder)

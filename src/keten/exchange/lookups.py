@@ -164,9 +164,7 @@ class Lookups:
         try:
             named = self._register.grant(lookup.grant)
             dataset = named.dataset if named is not None else ""
-            return self._decisions.access(
-                lookup.client, dataset, "lookup", lookup.country, now_us, grant=lookup.grant
-            )
+            return self._decisions.access(lookup.client, dataset, "lookup", lookup.country, now_us, grant=lookup.grant)
         except Corrupt as error:
             if error.code != "register-mismatch":
                 raise
@@ -402,4 +400,3 @@ def _columns(lookup: Lookup, grant: Grant, names: tuple[str, ...]) -> tuple[str,
     if not set(lookup.columns) <= set(granted):
         raise Invalid("columns", "A column is asked for that there is not, or that is not granted.")
     return tuple(name for name in granted if not lookup.columns or name in lookup.columns)
-

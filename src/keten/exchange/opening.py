@@ -165,9 +165,7 @@ class Door:
 
         return run
 
-    def _open(
-        self, writing: Writing, evaluated: Evaluated, decision: Allow, refusals: Refusals
-    ) -> Committed | None:
+    def _open(self, writing: Writing, evaluated: Evaluated, decision: Allow, refusals: Refusals) -> Committed | None:
         grant, found = evaluated.outcome.grant, evaluated.found
         if grant is None or found is None:
             raise Corrupt("decision", "An access was allowed without a grant.", evaluated.request.object)

@@ -224,9 +224,7 @@ class KeeperLink:
             raise Busy("too-many-at-once", "Too much is asked at once; try again in a moment.")
         return self._ask(verb, body, arrived)
 
-    def _ask(
-        self, verb: str, body: msgspec.Struct, arrived: Callable[[Any], Any] | None = None
-    ) -> asyncio.Future[Any]:
+    def _ask(self, verb: str, body: msgspec.Struct, arrived: Callable[[Any], Any] | None = None) -> asyncio.Future[Any]:
         """Say what must be said however much waits: that something was cut, whether the keeper is there."""
         if self._frames is None:
             raise _unreachable()

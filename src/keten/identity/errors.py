@@ -6,14 +6,21 @@ from keten.core.errors import Busy, Denied
 
 # What the caller is told, by code (docs/formats/reasons.md has the same codes in English and Dutch).
 PUBLIC: dict[str, str] = {
+    "ceremony-over": "This took too long, or was begun elsewhere. Try again.",
     "client-ended": "This client's access has ended.",
     "key-unknown": "The proof was not made with a key of this client.",
+    "link-invalid": "This link does not work: it was used before, has expired, or is not whole. Ask for a new one.",
+    "not-allowed": "You may not do that.",
+    "passkey-invalid": "The passkey could not be verified. Try again.",
     "proof-expired": "The proof is too old, or from the future. Check the clock of this machine.",
     "proof-invalid": "The proof of who is asking is not valid.",
     "proof-replayed": "The proof was used before. Make a new one for every request.",
     "session-ended": "This session is over. Sign in again.",
+    "sign-in-failed": "Signing in did not work. Try again, or ask whoever invited you.",
     "sign-in-again": "What was signed in with is over. Sign in again.",
     "slowed": "This client may make fewer requests a minute for a while. Try again later.",
+    "step-up": "Confirm this with your passkey.",
+    "too-many-passkeys": "There are as many passkeys as one person may have. End one first.",
     "supplier-frozen": "Access of this client's organisation is suspended for a while.",
     "suspended": "This client is suspended for a while.",
     "token-expired": "The access token is over. Ask for a new one.",

@@ -76,14 +76,10 @@ def release(
     slowed = min(before.slowed_until_us, slowed_until_us)
     if (suspended, slowed) == (before.suspended_until_us, before.slowed_until_us):
         return None
-    return _restrain(
-        writing, row, "released", reason, actor, suspended_until_us=suspended, slowed_until_us=slowed
-    )
+    return _restrain(writing, row, "released", reason, actor, suspended_until_us=suspended, slowed_until_us=slowed)
 
 
-def _restrain(
-    writing: Writing, row: Client | Person, what: str, reason: str, actor: str, **parts: Any
-) -> int | None:
+def _restrain(writing: Writing, row: Client | Person, what: str, reason: str, actor: str, **parts: Any) -> int | None:
     if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
         raise Invalid("reason", f"A reason is one line of at most {MAX_REASON} characters.")
     if row.ended is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from keten.core.clock import SECOND, rfc3339
 from keten.identity import signin_entries
@@ -19,6 +20,24 @@ OTHER = "other"
 UNKNOWN = "unknown"
 
 _Key = tuple[str, Method, str, bool]  # client, method, reason, proven
+
+
+class Made(Protocol):
+    """Makes the entry about a refusal."""
+
+    def __call__(  # what the entry says, each by its name
+        self,
+        principal: str,
+        method: Method,
+        reasons: tuple[str, ...],
+        minute: str,
+        /,
+        *,
+        proven: bool,
+        count: int = 1,
+        place: Mapping[str, object] | None = None,
+    ) -> Draft:
+        """About a client or person."""
 
 
 class Strangers:
@@ -58,7 +77,11 @@ class Refusals:
     bounded: `single` entries one by one, `keys` counts, and one count per method and reason for what is beyond.
     """
 
-    def __init__(self, keys: int = MAX_KEYS, single: int = MAX_SINGLE) -> None:
+    def __init__(
+        self, keys: int = MAX_KEYS, single: int = MAX_SINGLE, make: Made = signin_entries.client_refused
+    ) -> None:
+        """`make`: the entry, as of clients or of people."""
+        self._make = make
         self._keys = keys
         self._single = single
         self._singles = 0
@@ -87,7 +110,7 @@ class Refusals:
         if key[0] and seen <= SINGLE_PER_KEY and self._singles < self._single:
             self._singles += 1
             at = rfc3339(minute * MINUTE_US)
-            return signin_entries.client_refused(client_id, method, (reason,), at, proven=proven, place=place)
+            return self._make(client_id, method, (reason,), at, proven=proven, place=place)
         counts = self._counts.setdefault(minute, {})
         counts[key] = counts.get(key, 0) + 1
         return None
@@ -98,9 +121,7 @@ class Refusals:
         for minute in _over(self._counts, now_us, everything=everything):
             at = rfc3339(minute * MINUTE_US)
             for (client_id, method, reason, proven), count in self._counts.pop(minute).items():
-                drafts.append(
-                    signin_entries.client_refused(client_id, method, (reason,), at, proven=proven, count=count)
-                )
+                drafts.append(self._make(client_id, method, (reason,), at, proven=proven, count=count))
         return drafts
 
 

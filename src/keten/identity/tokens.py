@@ -124,9 +124,7 @@ class Tokens:
         except InvalidTag as error:
             raise _invalid("not sealed by this keeper") from error
         client, jkt, key, expires_us, serial = _CLAIMS.unpack(plain)
-        return Claims(
-            client.decode("ascii"), jkt, fingerprint_text(key), expires_us, serial.hex(), token_hash(token)
-        )
+        return Claims(client.decode("ascii"), jkt, fingerprint_text(key), expires_us, serial.hex(), token_hash(token))
 
     def _cipher(self, day: int, now_us: int) -> AESGCM:
         cipher = self._ciphers.get(day)

@@ -70,7 +70,7 @@ class BackupVerbs:
         """
         trusted = self._trusted
         age.recipients(body.recipients)
-        backup, actor = new_id(), _actor(connection)
+        backup, actor = new_id(), connection.actor
         if body.move and len(trusted.accesses):
             raise Conflict("in-use", "Transfers are under way, or their ends are not recorded yet; try again.")
         begun_before = await self._read(lambda reading: _unfinished(reading, Path(body.folder).parent))
@@ -109,7 +109,7 @@ class BackupVerbs:
         details = {"size": body.size, "root": body.root, "data": body.data, "objects": body.objects}
         known = await self._read(lambda reading: service.one(reading, body.id))
         return await self._record(
-            lambda writing: service.finish(writing, known, details | {"absent": body.absent}, _actor(connection))
+            lambda writing: service.finish(writing, known, details | {"absent": body.absent}, connection.actor)
         )
 
     async def list(self, _connection: Connection, _body: Nothing) -> said.Backups:
@@ -120,7 +120,7 @@ class BackupVerbs:
     async def forget(self, connection: Connection, body: said.BackupOf) -> Recorded:
         """A backup is gone, an operator says."""
         known = await self._read(lambda reading: service.one(reading, body.id))
-        return await self._record(lambda writing: service.forget(writing, known, _actor(connection)))
+        return await self._record(lambda writing: service.forget(writing, known, connection.actor))
 
     async def renew(self, _connection: Connection, _body: Nothing) -> said.Renewed:
         """Write the keys of every known backup anew: what was destroyed since is gone from them, too."""
@@ -146,7 +146,7 @@ class BackupVerbs:
 
         def run(writing: Writing) -> int:
             counted = details | {"recovered": service.recovered_count(writing.connection)}
-            return service.confirm(writing, trusted.origin, counted, _actor(connection))
+            return service.confirm(writing, trusted.origin, counted, connection.actor)
 
         recorded = await self._record(run)
         trusted.confirmed()
@@ -180,7 +180,7 @@ class BackupVerbs:
             try:
                 shown = await asyncio.to_thread(_of_one_history, chain, text, reader)
                 proven, batch = await trusted.writer.run(
-                    partial(service.recover, one=shown, actor=_actor(connection)), alone=True
+                    partial(service.recover, one=shown, actor=connection.actor), alone=True
                 )
             except service.Forked as error:
                 log.critical("a proof was shown that proves a fork: %s", error.evidence.what)
@@ -249,7 +249,3 @@ def _live(reading: Reading) -> dict[str, tuple[str, ...]]:
         names = [row.name for row in rows.each(reading) if row.ended is None]
         live[word] = tuple(names[:MOST_NAMED])
     return live
-
-
-def _actor(connection: Connection) -> str:
-    return f"operator:{connection.peer.name}"

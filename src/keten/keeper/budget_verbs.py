@@ -64,7 +64,7 @@ class BudgetVerbs:
         found = await asyncio.to_thread(self._found, body)
         if not found:
             return Requests(())
-        entry = await self._read(found, f"operator:{connection.peer.name}")
+        entry = await self._read(found, connection.actor)
         return Requests(await asyncio.to_thread(self._shown, found), entry)
 
     def _found(self, body: AskRequests) -> list[More]:
@@ -88,7 +88,7 @@ class BudgetVerbs:
         Raises `NotFound` ("absent"), `Conflict` ("request-closed", "budget-changed", "ended"), `Invalid` ("action",
         "more-records", "more-why", "past-ceiling", "until"), `Corrupt`.
         """
-        trusted, actor = self._trusted, f"operator:{connection.peer.name}"
+        trusted, actor = self._trusted, connection.actor
         answering = self._answering(body, actor)
 
         def run(writing: Writing) -> tuple[More, int]:

@@ -151,9 +151,7 @@ def kept_hosts(authority: Authority, present: bytes) -> tuple[str, ...]:
 # ---- steps -------------------------------------------------------------------------------------------------------
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: EllipticCurvePublicKey, days: int
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

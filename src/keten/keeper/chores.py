@@ -10,6 +10,7 @@ from keten.core.errors import KetenError
 from keten.keeper import entries
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
+from keten.keeper.people import People
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
@@ -24,15 +25,17 @@ SWEEP_SECONDS = 6 * 3600.0
 REQUESTS_SECONDS = 30.0
 CARRY_SECONDS = 60.0
 NETWORKS_SECONDS = 30.0
+SESSIONS_SECONDS = 10.0
 
 
 class Chores:
     """Repeating work of the keeper, each on its own rhythm; a failure is logged and tried again."""
 
-    def __init__(self, trusted: Trusted, gateways: GatewayVerbs, operators: OperatorVerbs) -> None:
+    def __init__(self, trusted: Trusted, gateways: GatewayVerbs, operators: OperatorVerbs, people: People) -> None:
         self._trusted = trusted
         self._gateways = gateways
         self._operators = operators
+        self._people = people
         self._tasks: list[asyncio.Task[None]] = []
         self._jump_told = ""
         self._ahead_told = False
@@ -47,6 +50,7 @@ class Chores:
             (REQUESTS_SECONDS, self._operators.subjects.go_on),
             (CARRY_SECONDS, self.carry),
             (NETWORKS_SECONDS, self.read_networks),
+            (SESSIONS_SECONDS, self.end_sessions),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
 
@@ -76,6 +80,13 @@ class Chores:
         """Lists of bad networks change every day: use what is in the files."""
         await asyncio.to_thread(self._trusted.networks.refresh)
 
+    async def end_sessions(self) -> None:
+        """Sessions of people that are over, or whose person may not be there any more, leave memory and database.
+
+        Each request of a person looks for itself: this only tidies up.
+        """
+        await self._people.sweep()
+
     async def watch_clock(self) -> None:
         """A jump is seen within a second, also when nobody asks for anything: everything under way is cut (law 5)."""
         clock = self._trusted.clock
@@ -104,9 +115,7 @@ class Chores:
                 if not sweeping.expired_objects(reading, now, 1, held_datasets(reading, now)):
                     return
             swept, _batch = await trusted.writer.run(
-                lambda writing: sweeping.destroy_expired(
-                    writing, now, held=held_datasets(writing.connection, now)
-                ),
+                lambda writing: sweeping.destroy_expired(writing, now, held=held_datasets(writing.connection, now)),
                 alone=True,
                 essential=True,
             )
@@ -134,6 +143,8 @@ class Chores:
 
     async def _record_refusals(self, *, everything: bool) -> None:
         drafts = self._trusted.sign_ins.due(everything=everything)
+        outside = self._trusted.clock.outside()
+        drafts += self._trusted.person_refusals.flush(outside, everything=everything)
         if drafts:
 
             def run(writing: Writing) -> int:

@@ -80,9 +80,9 @@ class GatewayVerbs:
             "exchange.delivered": verb(said.Delivered, self.delivered),
         }
         hello = {"keeper.hello": waiting_verb(said.Hello, self.hello)}
-        return hello | {name: self._after_hello(known) for name, known in welcomed.items()}
+        return hello | {name: self.after_hello(known) for name, known in welcomed.items()}
 
-    def _after_hello(self, known: Verb) -> Verb:
+    def after_hello(self, known: Verb) -> Verb:
         """A verb for those that get pushes: nobody else would be told to cut what it was given (law 5)."""
 
         def handle(connection: Connection, body: msgspec.Struct, reply: Reply) -> None:

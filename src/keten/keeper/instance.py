@@ -103,9 +103,7 @@ def _first_entry(settings: Settings, root: RootKey, origin: str) -> None:
     engine = writing_engine(settings.state)
     with translated(), engine.begin() as connection:
         writing = Writing(connection, sealer, sealer.empty(), wall_us())
-        writing.record(
-            Draft(entries.INSTANCE_CREATED, "keeper", details={"version": __version__, "origin": origin})
-        )
+        writing.record(Draft(entries.INSTANCE_CREATED, "keeper", details={"version": __version__, "origin": origin}))
         writing.seal()
     engine.dispose()
 

@@ -29,6 +29,9 @@ from keten.keeper.backup_verbs import BackupVerbs
 from keten.keeper.chores import Chores
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
+from keten.keeper.people import People
+from keten.keeper.people_verbs import PeopleVerbs
+from keten.keeper.person_verbs import PersonVerbs
 from keten.keeper.protocol import MAX_ANSWER_FRAME, MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
 from keten.keeper.rootkey import RootKey, load_root_key
 from keten.keeper.server import Endpoint, user_ids
@@ -117,19 +120,23 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
         trusted = Trusted(settings, root, engine)
     gateways = GatewayVerbs(trusted)
     operators = OperatorVerbs(trusted, gateways)
+    people = People(trusted)
+    persons = PersonVerbs(trusted, people)
     # Also on a disk that is nearly full: without them there is no keeper to end access with.
     await trusted.writer.run(lambda writing: policy.remember(writing, trusted.engine), essential=True)
     await trusted.writer.run(lambda writing: writing.record(trusted.started()), essential=True)
     left = [running.opening for running in trusted.accesses]
     loop.call_later(GATEWAY_RETURN_SECONDS, gateways.settle, left)
-    chores = Chores(trusted, gateways, operators)
+    chores = Chores(trusted, gateways, operators, people)
     chores.start()
 
     paths = settings.paths
+    console = PeopleVerbs(trusted, "console", people, operators.verbs() | persons.verbs())
+    portal = PeopleVerbs(trusted, "portal", people, {})
     outward = Endpoint(
         paths.gateway_socket,
         user_ids(settings.keeper.gateway_users),
-        gateways.verbs(),
+        gateways.verbs() | {name: gateways.after_hello(known) for name, known in portal.verbs().items()},
         max_frame=MAX_GATEWAY_FRAME,
         max_answer=MAX_ANSWER_FRAME,
         tells_reasons=False,
@@ -139,19 +146,30 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     inward = Endpoint(
         paths.operator_socket,
         user_ids(settings.keeper.operator_users),
-        operators.verbs() | BackupVerbs(trusted).verbs(),
+        operators.verbs() | BackupVerbs(trusted).verbs() | persons.verbs(),
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=True,
         mode=0o666 if settings.keeper.operator_users else 0o600,
     )
+    inside = Endpoint(
+        paths.console_socket,
+        user_ids(settings.keeper.console_users),
+        console.verbs(),
+        max_frame=MAX_OPERATOR_FRAME,
+        max_answer=MAX_OPERATOR_FRAME,
+        tells_reasons=False,
+        mode=0o666 if settings.keeper.console_users else 0o600,
+    )
     await outward.start()
+    await inside.start()
     await inward.start()
     collect_seldom()
     if not _say({"ready": True, "pid": os.getpid(), "origin": trusted.origin}):
         stopping.set()
 
     await stopping.wait()
+    inside.refuse()
     inward.refuse()  # whoever comes now would lose its keeper in the middle
     chores.stop()
     gateways.push_cut((), (), "keeper-stopping", everything=True)
@@ -161,6 +179,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
         stopped = Draft(entries.KEEPER_STOPPED, "keeper")
         await trusted.writer.run(lambda writing: writing.record(stopped), essential=True)
     await outward.stop()
+    await inside.stop()
     await inward.stop()
     await trusted.connector.close()
     await asyncio.to_thread(trusted.stop)

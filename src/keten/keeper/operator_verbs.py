@@ -119,7 +119,7 @@ class OperatorVerbs:
         if not what:
             return said.ClockAccepted("")
         details = {"what": what, "clock": rfc3339(wall_us())}
-        draft = Draft(entries.CLOCK_ACCEPTED, _actor(connection), details=details)
+        draft = Draft(entries.CLOCK_ACCEPTED, connection.actor, details=details)
         recorded = await self._record(draft, essential=True)
         if trusted.clock.jumped != what:
             raise Conflict("clock-jumped", "The clock jumped again; look at it again.", trusted.clock.jumped)
@@ -145,7 +145,7 @@ class OperatorVerbs:
                 planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading))
             return said.Applied(summaries(planned.changes, planned.names), planned.ids)
         applied, batch = await trusted.writer.run(
-            lambda writing: suppliers.apply(writing, estate, _actor(connection), Seals.of(trusted.keys, writing)),
+            lambda writing: suppliers.apply(writing, estate, connection.actor, Seals.of(trusted.keys, writing)),
             alone=True,
         )
         for damaged in applied.damaged:
@@ -164,7 +164,7 @@ class OperatorVerbs:
         trusted.door.fresh()
         row = revocation.target(trusted.register, body.kind, body.target)  # 1
         done, batch = await trusted.writer.run(  # 2
-            lambda writing: revocation.end(writing, body.kind, row.id, body.reason, _actor(connection)),
+            lambda writing: revocation.end(writing, body.kind, row.id, body.reason, connection.actor),
             alone=True,
             essential=True,
         )
@@ -229,7 +229,7 @@ class OperatorVerbs:
                 digest="" if dataset.is_table else body.digest,  # of the source: its sealed form has another
                 size=-1 if dataset.is_table else body.size,
                 replace=body.replace,
-                actor=_actor(connection),
+                actor=connection.actor,
             )
             return ready, vault.stored_key(writing.connection, dataset.id) or b""
 
@@ -260,7 +260,7 @@ class OperatorVerbs:
                 size=body.size,
                 digest=body.digest,
                 records=body.records,
-                actor=_actor(connection),
+                actor=connection.actor,
             )
 
         committed, batch = await trusted.writer.run(commit, alone=True)
@@ -358,7 +358,7 @@ class OperatorVerbs:
     async def exported(self, connection: Connection, body: said.Exported) -> said.Recorded:
         """Payloads are about to leave: recorded first."""
         details = {"size": body.size, "target": str(Path(body.target).name)[:200]}
-        return await self._record(Draft(entries.LEDGER_EXPORTED, _actor(connection), details=details))
+        return await self._record(Draft(entries.LEDGER_EXPORTED, connection.actor, details=details))
 
 
 def _standing(writing: Writing, dataset_id: str) -> Dataset:
@@ -373,10 +373,6 @@ def _standing(writing: Writing, dataset_id: str) -> Dataset:
 
 def _when(row: EndableRow) -> str:
     return f"{rfc3339(row.ended.at_us)}, {row.ended.reason}" if row.ended else ""
-
-
-def _actor(connection: Connection) -> str:
-    return f"operator:{connection.peer.name}"
 
 
 def _decided(trusted: Trusted, outcome: Outcome) -> said.Decided:

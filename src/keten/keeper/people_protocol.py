@@ -188,3 +188,50 @@ class Invited(msgspec.Struct, frozen=True):
     token: str
     expires_us: int
     entry: str
+
+
+class AskPeople(msgspec.Struct, frozen=True):
+    """Operators ask: who is there. Answer: `PersonLines`."""
+
+
+class PersonLine(msgspec.Struct, frozen=True):
+    """A person of the register. supplier: its name, "" for the organisation's own; keys, sessions: how many."""
+
+    id: str
+    name: str
+    supplier: str
+    roles: tuple[str, ...]
+    keys: int
+    sessions: int
+    ended: bool
+
+
+class PersonLines(msgspec.Struct, frozen=True):
+    """People, at most `MOST_PEOPLE`; cut: there are more."""
+
+    people: tuple[PersonLine, ...]
+    cut: bool = False
+
+
+class OfPerson(msgspec.Struct, frozen=True):
+    """Operators ask about one person, by name or id."""
+
+    person: str
+
+
+class PersonSessionList(msgspec.Struct, frozen=True):
+    """A person's passkeys and open sessions."""
+
+    person: str
+    own: Own
+
+
+class SignedOut(msgspec.Struct, frozen=True):
+    """So many sessions were ended; entry: that says so, "" where there was none."""
+
+    person: str
+    count: int
+    entry: str
+
+
+MOST_PEOPLE = 10_000

@@ -35,5 +35,5 @@ class RecordVerbs:
         wrapped = None if elsewhere else await asyncio.to_thread(self._keys.stored, dataset.id)
         if not dataset.is_table or (wrapped is None and not elsewhere):
             raise Invalid("no-table", f"Dataset {dataset.name!r} is no table, or nothing was put into it.")
-        records_key = await self._keys.of(dataset.id, f"operator:{connection.peer.name}")
+        records_key = await self._keys.of(dataset.id, connection.actor)
         return RecordId(record_id(record_tag(records_key, normal_key(body.key))))

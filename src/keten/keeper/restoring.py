@@ -485,4 +485,3 @@ class _Done(msgspec.Struct):
     changed: list[str]
     unfinished: int
     spent: int
-

@@ -76,4 +76,3 @@ def _sized(key: bytes) -> bytes:
     if len(key) != KEY_BYTES:
         raise Corrupt("key-damaged", f"The keeper's key must be {KEY_BYTES} bytes, and is {len(key)}.")
     return key
-

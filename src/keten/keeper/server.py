@@ -214,6 +214,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     @property
+    def actor(self) -> str:
+        """Who acts here, as entries name it."""
+        return f"operator:{self.peer.name}"
+
+    @property
     def alive(self) -> bool:
         """Whether the other side is still there, as far as is known."""
         return self._transport is not None and not self._transport.is_closing()

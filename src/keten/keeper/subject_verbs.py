@@ -250,9 +250,7 @@ class SubjectVerbs:
             self._begun.discard(request.id)
             return await self.erasing.erase(request, self._destroying.copies(), whole=whole)
         if request.what == "release":
-            _hold, batch = await self._trusted.writer.run(
-                lambda writing: holds.release(writing, request), alone=True
-            )
+            _hold, batch = await self._trusted.writer.run(lambda writing: holds.release(writing, request), alone=True)
             entry = batch.sealed[0].id if batch is not None else ""
             return [step("hold", "released", done=True)], entry
         actor = f"operator:{request.decided_by}"

@@ -32,11 +32,12 @@ from keten.exchange.objects import Objects
 from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
 from keten.exchange.sealed_tables import SealedTables
-from keten.identity import networks
+from keten.identity import networks, people_entries
 from keten.identity.entries import CLIENT_ERASED, PERSON_ERASED
 from keten.identity.networks import Networks
 from keten.identity.restraints import SUSPENDED
 from keten.identity.service import SignIn
+from keten.identity.strangers import Refusals
 from keten.keeper import entries
 from keten.keeper.authority import load_authority
 from keten.keeper.backup_keys import secrets_of
@@ -152,6 +153,7 @@ class Trusted:
             networks=self.networks,
         )
         self.sign_ins = SignIns(self.sign_in, self.register, lambda: self.door, self.clock)
+        self.person_refusals = Refusals(make=people_entries.person_refused)
         self.epoch = 0
         self._restore(low_water, head.size)
         self.writer = Writer(
@@ -164,9 +166,7 @@ class Trusted:
             on_commit=self._committed,
             disk=Disk(place, settings.keeper.reserve_bytes),
         )
-        self.door = Door(
-            self.register, self.objects, self.decisions, self.budgets, self.addresses, lambda: self.epoch
-        )
+        self.door = Door(self.register, self.objects, self.decisions, self.budgets, self.addresses, lambda: self.epoch)
 
         self.carrying = ended.Carrying(
             self.reader,

@@ -98,14 +98,14 @@ class WatchVerbs:
 
     async def handle(self, connection: Connection, body: Handle) -> AlertHandled:
         """Somebody says what an alert is; a lifted response gives access back before the command returns."""
-        actor = f"operator:{connection.peer.name}"
+        actor = connection.actor
         return await self._handled(
             lambda writing: handling.handle(writing, self._settings, body.alert, body.action, body.note, actor)
         )
 
     async def suspend(self, connection: Connection, body: Suspend) -> AlertHandled:
         """Somebody suspends a principal: what is under way is cut. Raises `Invalid` ("unknown-name")."""
-        trusted, actor = self._trusted, f"operator:{connection.peer.name}"
+        trusted, actor = self._trusted, connection.actor
         trusted.door.fresh()
         row: EndableRow | None = trusted.register.named("client", body.principal)
         row = row or trusted.register.named("person", body.principal)

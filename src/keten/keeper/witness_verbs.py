@@ -93,9 +93,7 @@ class WitnessVerbs:
             lambda writing: keep_cosignatures(writing, checkpoint, found, policy), alone=True
         )
         self._publish(kept.signed, enough=kept.enough)
-        return CosignedKept(
-            checkpoint.size, kept.enough, "" if kept.index is None else sealed_in(batch, kept.index).id
-        )
+        return CosignedKept(checkpoint.size, kept.enough, "" if kept.index is None else sealed_in(batch, kept.index).id)
 
     async def stamped(self, _connection: Connection, body: Stamped) -> StampKept:
         """Keep a stamp: of a checkpoint that this log signed, verified against the settings' roots."""

@@ -257,9 +257,7 @@ class _Planner:
         lines = of.spec.keys if isinstance(of.spec, ClientSpec) else ()
         keys = tuple(sorted(normalised(line) for line in lines))
         restraint = before.restraint if before else None
-        return Client(
-            id=row_id, name=of.id, supplier=self._supplier_id(of.supplier), keys=keys, restraint=restraint
-        )
+        return Client(id=row_id, name=of.id, supplier=self._supplier_id(of.supplier), keys=keys, restraint=restraint)
 
     def _contract(self, spec: ContractSpec, row_id: str, _before: Contract | None) -> Contract:
         return Contract(

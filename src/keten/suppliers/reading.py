@@ -185,9 +185,7 @@ class _Item:
     def items(self, key: str, keys: Mapping[str, bool], build: Callable[[_Item], S]) -> tuple[S, ...]:
         """A list of mappings, each built into something."""
         place = (*self.place, key)
-        return tuple(
-            build(_Item(self._reader, item, (*place, at), keys)) for at, item in enumerate(self._list(key))
-        )
+        return tuple(build(_Item(self._reader, item, (*place, at), keys)) for at, item in enumerate(self._list(key)))
 
     def item(self, key: str, keys: Mapping[str, bool]) -> _Item | None:
         """One mapping; None when the key is not there."""
@@ -255,9 +253,7 @@ class _Reader:
 
 
 def _person(item: _Item) -> PersonSpec:
-    return PersonSpec(
-        id=item.text("id"), email=item.text("email"), roles=item.texts("roles") or (), line=item.line
-    )
+    return PersonSpec(id=item.text("id"), email=item.text("email"), roles=item.texts("roles") or (), line=item.line)
 
 
 def _suppliers_person(item: _Item) -> PersonSpec:

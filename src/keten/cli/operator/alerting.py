@@ -109,9 +109,7 @@ def show(
             output.line(f"{name:14}{value}")
 
 
-def acknowledge(
-    ctx: typer.Context, alert: Alert, note: Note = "", home: Home = "", json: Json = False
-) -> None:
+def acknowledge(ctx: typer.Context, alert: Alert, note: Note = "", home: Home = "", json: Json = False) -> None:
     """Say that you are looking at it. What was done about it stays.
 
     Example: keten alerts acknowledge mfrggzdfmztwq2lknnwg23tpoa
@@ -168,9 +166,7 @@ def suspend(
     principal: Annotated[
         str, typer.Argument(metavar="PRINCIPAL", help="A system account or person, by name or id.", show_default=False)
     ],
-    for_: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="How long: 30m, 4h, 7d.", show_default=False)
-    ],
+    for_: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long: 30m, 4h, 7d.", show_default=False)],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it stands in the ledger.", show_default=False)],
     home: Home = "",
     json: Json = False,

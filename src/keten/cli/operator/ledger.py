@@ -240,9 +240,7 @@ def export(
             with keeper(settings) as client:
                 taken = client.call("ledger.exported", Taken(entries_there, str(target)), Recorded)
             with engine.connect() as connection, Counted("entries") as counted:
-                exported = export_all(
-                    connection, settings.paths.ledger, target, counted.told, policy=_policy(settings)
-                )
+                exported = export_all(connection, settings.paths.ledger, target, counted.told, policy=_policy(settings))
     finally:
         engine.dispose()
     output.result(

@@ -160,4 +160,3 @@ def _begins(tiles: HttpTiles, old: Checkpoint, new: Checkpoint) -> None:
     )
     if not holds:
         raise Corrupt("succession-wrong", "This ledger does not begin with the one that it names.", old.origin)
-

@@ -1,0 +1,159 @@
+"""Sessions of people: 128-bit secrets of which only the hash is kept, here and in the database.
+
+Idle and absolute limits are those of NIST SP 800-63B-4 (section 2.2.3 and 2.3.3): 24 hours and 1 hour at AAL2, 12 hours
+and 15 minutes at AAL3, which those have who can change the organisation's own access.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from keten.core.clock import SECOND
+from keten.core.ids import is_id, new_id
+from keten.identity.errors import Refused
+from keten.identity.people_model import PersonSession
+from keten.identity.people_tables import person_sessions
+from keten.identity.roles import Face
+from keten.ledger.writing import Writing
+
+MINUTE_US = 60 * SECOND
+HOUR_US = 60 * MINUTE_US
+STRICT = frozenset({"administrator", "security-officer", "privacy-officer"})
+MAX_OF_PERSON = 20
+NOTED_US = MINUTE_US
+"""So old may be what the database says of when a session was last used: after a restart it may end so much earlier."""
+
+
+def limits_of(roles: tuple[str, ...]) -> tuple[int, int]:
+    """How long a session of somebody with these roles may lie still, and how long it lasts at most (microseconds)."""
+    if STRICT.intersection(roles):
+        return 15 * MINUTE_US, 12 * HOUR_US
+    return HOUR_US, 24 * HOUR_US
+
+
+class PersonSessions:
+    """Open sessions. In memory what the database has; used in the event loop, except what takes a `Writing`.
+
+    A change goes to the database first: `open` after `insert` is durable, `close` before `remove`, so that whoever was
+    signed out stays out.
+    """
+
+    def __init__(self) -> None:
+        self._by_hash: dict[str, PersonSession] = {}
+        self._noted: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_hash)
+
+    def load(self, connection: Connection, now_us: int) -> None:
+        """What a former keeper left open."""
+        for row in connection.execute(select(person_sessions)).mappings():
+            session = msgspec.convert(dict(row), PersonSession)
+            if not session.over_at(now_us):
+                self._keep(session)
+
+    def _keep(self, session: PersonSession) -> None:
+        self._by_hash[session.hash] = session
+        self._noted[session.hash] = session.used_us
+
+    # ---- one session ---------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def make(
+        person: str, passkey: str, face: Face, browser: str, network: str, roles: tuple[str, ...], now_us: int
+    ) -> tuple[str, PersonSession]:
+        """A new session that is not open yet: its secret, and itself."""
+        secret = new_id()
+        idle, most = limits_of(roles)
+        return secret, PersonSession(
+            hash=hash_of(secret),
+            id=new_id(),
+            person=person,
+            passkey=passkey,
+            face=face,
+            browser=browser,
+            network=network,
+            began_us=now_us,
+            asserted_us=now_us,
+            used_us=now_us,
+            idle_us=idle,
+            expires_us=now_us + most,
+        )
+
+    def open(self, session: PersonSession) -> None:
+        """It is in the database: from now on it counts."""
+        self._keep(session)
+
+    def get(self, secret: str, face: Face, browser: str, now_us: int) -> PersonSession:
+        """The session with this secret, at the face and of the browser that opened it, and not over.
+
+        Raises `Refused` ("session-ended"), whatever is wrong.
+        """
+        session = self._by_hash.get(hash_of(secret)) if is_id(secret) else None
+        if session is None:
+            raise Refused("session-ended", "there is no such session")
+        if session.face != face or session.browser != browser:
+            public = "it is of another face or browser"
+            raise Refused("session-ended", public, cause="session-elsewhere", client_id=session.person)
+        if session.over_at(now_us):
+            raise Refused("session-ended", "it is over", client_id=session.person, proven=True)
+        return session
+
+    def touch(self, session: PersonSession, now_us: int, *, asserted: bool = False) -> bool:
+        """It was used now; whether the database should know. asserted: with a passkey."""
+        asserted_us = now_us if asserted else session.asserted_us
+        used = msgspec.structs.replace(session, used_us=max(now_us, session.used_us), asserted_us=asserted_us)
+        if session.hash not in self._by_hash:
+            return False  # ended while its request was under way
+        self._by_hash[session.hash] = used
+        if not asserted and now_us - self._noted[session.hash] < NOTED_US:
+            return False
+        self._noted[session.hash] = now_us
+        return True
+
+    def now(self, session: PersonSession) -> PersonSession | None:
+        """As it is now; None when it has ended."""
+        return self._by_hash.get(session.hash)
+
+    def close(self, session: PersonSession) -> None:
+        """It does not count any more."""
+        self._by_hash.pop(session.hash, None)
+        self._noted.pop(session.hash, None)
+
+    # ---- many ------------------------------------------------------------------------------------------------------
+
+    def of_person(self, person: str) -> tuple[PersonSession, ...]:
+        """A person's sessions, oldest first."""
+        found = [session for session in self._by_hash.values() if session.person == person]
+        return tuple(sorted(found, key=lambda session: session.began_us))
+
+    def all(self) -> tuple[PersonSession, ...]:
+        """Every one."""
+        return tuple(self._by_hash.values())
+
+    # ---- in the writer's transaction --------------------------------------------------------------------------------
+
+    @staticmethod
+    def insert(writing: Writing, session: PersonSession) -> None:
+        """Write a new session."""
+        writing.connection.execute(insert(person_sessions).values(msgspec.structs.asdict(session)))
+
+    @staticmethod
+    def note(writing: Writing, session: PersonSession) -> None:
+        """Write when it was used and asserted last."""
+        changed = update(person_sessions).where(person_sessions.c.hash == session.hash)
+        writing.connection.execute(changed.values(used_us=session.used_us, asserted_us=session.asserted_us))
+
+    @staticmethod
+    def remove(writing: Writing, sessions: tuple[PersonSession, ...]) -> None:
+        """Write that these are no more."""
+        hashes = [session.hash for session in sessions]
+        writing.connection.execute(delete(person_sessions).where(person_sessions.c.hash.in_(hashes)))
+
+
+def hash_of(secret: str) -> str:
+    """What is kept of a session's secret."""
+    return sha256(secret.encode()).hexdigest()
