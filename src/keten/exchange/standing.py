@@ -1,4 +1,4 @@
-"""Whether a client, or a person of a supplier, may come in: not held back, and its supplier has a contract that runs."""
+"""Whether a client or a supplier's person may come in: not held back, and its supplier has a contract that runs."""
 
 from __future__ import annotations
 
