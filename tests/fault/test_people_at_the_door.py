@@ -21,7 +21,9 @@ from tests.town import Town
 
 BROWSER = "b" * 64
 PERSON = "zorgvervoer-planner"
-WITH_PERSON = ("    clients: [{id: zorgvervoer-batch", f"    people: [{{id: {PERSON}, email: p@zorg.example}}]\n    clients: [{{id: zorgvervoer-batch")
+_CLIENTS = "    clients: [{id: zorgvervoer-batch"
+WITH_PERSON = (_CLIENTS, f"    people: [{{id: {PERSON}, email: p@zorg.example}}]\n{_CLIENTS}")
+CARE = "dataset: clients-in-care, contract: vwo-2, purpose: care-transport, form: file"
 ADDRESS = "127.0.0.1"
 
 
@@ -66,6 +68,11 @@ class Planner:
     async def log(self, before: int = -1, limit: int = 0) -> OwnLogPage:
         page: OwnLogPage = await self.gateway.ask("portal.log", AskOwnLog(self.caller(), before, limit))
         return page
+
+    def cut(self) -> list[str]:
+        """What the gateway was told to cut so far."""
+        pushes = [self.gateway.pushes.get_nowait() for _ in range(self.gateway.pushes.qsize())]
+        return [opening for push in pushes for opening in push.openings]
 
 
 def with_planner(stopped: Town, tmp_path: Path, testing: Callable[[Inside, Planner], Awaitable[None]]) -> None:
@@ -149,8 +156,7 @@ def test_what_is_revoked_is_cut_and_gone(stopped: Town, tmp_path: Path, kind: st
             "grant": "care-for-zorgvervoer",
         }
         await inside.revoke(kind, names[kind])
-        cut = [opening for _ in range(planner.gateway.pushes.qsize()) for opening in planner.gateway.pushes.get_nowait().openings]
-        assert opened.opening in cut
+        assert opened.opening in planner.cut()
         assert await code(planner.open(found.id)) in ("absent", "session-ended")
 
     with_planner(stopped, tmp_path, testing)
@@ -164,9 +170,8 @@ def test_another_browser_another_face_and_a_closed_session_open_nothing(stopped:
         opened = await planner.open(found.id)
         planner.people.sessions.close(planner.session)
         assert await code(planner.open(found.id)) == "session-ended"
-        await inside.apply(instead=WITH_PERSON, extra="  - {id: more, dataset: voters, contract: vwo-1, purpose: election-cards, form: file}")
-        cut = [opening for _ in range(planner.gateway.pushes.qsize()) for opening in planner.gateway.pushes.get_nowait().openings]
-        assert opened.opening in cut  # what was begun in a session that is over does not go on
+        await inside.apply(instead=WITH_PERSON, extra=f"  - {{id: more, {CARE}}}")
+        assert opened.opening in planner.cut()  # what was begun in a session that is over does not go on
         await planner.sign_in("console")
         assert await code(planner.open(found.id)) == "session-ended"
         assert len(inside.entries("exchange.object.opened")) == 1
@@ -177,8 +182,17 @@ def test_another_browser_another_face_and_a_closed_session_open_nothing(stopped:
 def test_a_grant_to_a_system_alone_is_not_its_colleagues(stopped: Town, tmp_path: Path) -> None:
     async def testing(inside: Inside, planner: Planner) -> None:
         found = (await planner.shares()).shares[0].objects[0]
-        of_system = "care-for-zorgvervoer, dataset: clients-in-care, contract: vwo-2, purpose: care-transport, form: file"
-        await inside.apply(instead=(of_system, f"{of_system}, to: [zorgvervoer-batch]"), without="never")
-        assert found.id
+        await inside.revoke("grant", "care-for-zorgvervoer")
+        extra = f"  - {{id: care-for-a-system, {CARE}, to: [zorgvervoer-batch]}}"
+        await inside.apply(instead=WITH_PERSON, extra=extra)
+        assert (await planner.shares()).shares == ()
+        assert await code(planner.open(found.id)) == "absent"
+        extra += f"\n  - {{id: care-for-a-person, {CARE}, to: [{PERSON}]}}"
+        await inside.apply(instead=WITH_PERSON, extra=extra)
+        assert (await planner.open(found.id)).key
+        carrier = inside.carrier()
+        await carrier.token(planner.gateway)
+        seen = await planner.gateway.ask("exchange.shares", said.ShareQuery(carrier.caller("/v1/shares")))
+        assert len(seen.shares) == 1
 
     with_planner(stopped, tmp_path, testing)

@@ -30,6 +30,9 @@ class Of(msgspec.Struct, frozen=True):
     act: bytes = b""
 
 
+NOTHING = Of()
+
+
 class Ceremony(msgspec.Struct, frozen=True):
     """What was begun. relying: for whom; browser, network: where; nonce: of 32 bytes."""
 
@@ -41,7 +44,7 @@ class Ceremony(msgspec.Struct, frozen=True):
     network: str
     expires_us: int
     nonce: bytes
-    of: Of = Of()
+    of: Of = NOTHING
 
     @property
     def challenge(self) -> bytes:
@@ -77,7 +80,7 @@ class Ceremonies:
         browser: str,
         network: str,
         now_us: int,
-        of: Of = Of(),
+        of: Of = NOTHING,
     ) -> Ceremony:
         """Begin one. Raises `Busy` ("too-many-ceremonies") when there are too many, here or of this network."""
         self._forget(now_us)

@@ -22,8 +22,8 @@ PERSON_SIGNED_IN = kind(
     "A person signed in with a passkey.",
     _SESSION | {"passkey": "the passkey's random id"} | PLACE,
 )
-PERSON_SIGNED_OUT = kind(
-    "identity.person.signed_out",
+PERSON_SESSIONS_ENDED = kind(
+    "identity.person.sessions_ended",
     "Sessions of a person were ended, by the person or by an operator.",
     {"sessions": "their public ids"},
 )
@@ -64,7 +64,7 @@ def person_signed_in(session: PersonSession, supplier: str, place: Mapping[str, 
 
 def person_signed_out(person: str, sessions: Sequence[str], actor: str) -> Draft:
     """Sessions were ended on demand."""
-    return Draft(PERSON_SIGNED_OUT, actor, (person,), {}, {"sessions": list(sessions)})
+    return Draft(PERSON_SESSIONS_ENDED, actor, (person,), {}, {"sessions": list(sessions)})
 
 
 def person_acted(session: PersonSession, verb: str, act: str, passkey: str) -> Draft:

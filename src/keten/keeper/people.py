@@ -18,7 +18,7 @@ from keten.core.db import translated
 from keten.core.errors import Busy, Corrupt, KetenError, Unavailable
 from keten.core.ids import is_id
 from keten.identity import links, passkeys, people_entries
-from keten.identity.ceremonies import Ceremonies, Ceremony, Of, What
+from keten.identity.ceremonies import NOTHING, Ceremonies, Ceremony, Of, What
 from keten.identity.errors import Refused
 from keten.identity.failures import Failures
 from keten.identity.model import Person
@@ -165,7 +165,7 @@ class People:
         relying: Relying,
         browser: str,
         network: str,
-        of: Of = Of(),
+        of: Of = NOTHING,
     ) -> Ceremony:
         """Begin a ceremony, now. Raises `Blocked`, `Busy`, `Refused` ("ceremony-over") for a malformed browser."""
         now = self._trusted.clock.outside()

@@ -154,7 +154,7 @@ class EndKey(msgspec.Struct, frozen=True):
 
 
 class StepUpBegin(msgspec.Struct, frozen=True):
-    """Before a dangerous act: a ceremony whose challenge is bound to the SHA-256 of verb and body. Answer: `Ceremony`."""
+    """Before a dangerous act: a ceremony whose challenge is bound to SHA-256(verb, 0, body). Answer: `Ceremony`."""
 
     proof: PersonProof
     verb: str
@@ -175,7 +175,7 @@ class Do(msgspec.Struct, frozen=True):
 
 
 class Invite(msgspec.Struct, frozen=True):
-    """Make a one-time link for a person without a passkey, by name or id. An operator's verb, and an act. -> `Invited`."""
+    """A one-time link for a person without a passkey, by name or id. An operator's verb, and an act: `Invited`."""
 
     person: str
     hours: int = 72
@@ -235,3 +235,32 @@ class SignedOut(msgspec.Struct, frozen=True):
 
 
 MOST_PEOPLE = 10_000
+
+
+class Done(msgspec.Struct, frozen=True):
+    """An empty answer: it is done."""
+
+
+FACE_VERBS: dict[str, tuple[type, type]] = {
+    "people.origin": (Origin, Done),
+    "people.sign_in_begin": (SignInBegin, Ceremony),
+    "people.sign_in": (Finished, SessionOpened),
+    "people.enrol_begin": (EnrolBegin, Enrolment),
+    "people.enrol": (Finished, SessionOpened),
+    "people.authorise": (Authorise, Authorised),
+    "people.sign_out": (SignOut, Done),
+    "people.own": (OwnKeys, Own),
+    "people.add_key_begin": (AddKeyBegin, Ceremony),
+    "people.add_key": (Finished, Done),
+    "people.end_key": (EndKey, Done),
+    "people.step_up_begin": (StepUpBegin, Ceremony),
+    "people.do": (Do, Done),
+}
+"""What faces say; the answer of `people.do` is that of the verb in it."""
+PERSON_VERBS: dict[str, tuple[type, type]] = {
+    "people.list": (AskPeople, PersonLines),
+    "people.invite": (Invite, Invited),
+    "people.sessions": (OfPerson, PersonSessionList),
+    "people.sign_out_all": (OfPerson, SignedOut),
+}
+"""What operators say."""

@@ -17,12 +17,12 @@ from keten.identity import links, passkeys, people_entries
 from keten.identity.ceremonies import Ceremony, Of, act_of
 from keten.identity.errors import Refused
 from keten.identity.passkeys import Relying
+from keten.identity.people_model import PersonSession
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.roles import Face
 from keten.keeper import people_protocol as said
 from keten.keeper.acting import CONSOLE, Act
 from keten.keeper.people import People, SignedIn, network_at
-from keten.keeper.protocol import Nothing
 from keten.keeper.server import Connection, Reply, Verb, internal, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.ledger.writing import Writing
@@ -82,7 +82,7 @@ class PeopleVerbs:
 
     # ---- the face ------------------------------------------------------------------------------------------------
 
-    async def origin(self, connection: Connection, body: said.Origin) -> Nothing:
+    async def origin(self, connection: Connection, body: said.Origin) -> said.Done:
         """What browsers call the face: as its settings say, else `http://localhost[:port]`. Raises `Invalid`."""
         settings = self._trusted.settings
         public = (settings.console if self._face == "console" else settings.portal).public_url
@@ -94,7 +94,7 @@ class PeopleVerbs:
             raise Invalid("origin", what, origin[:200])
         host = urlsplit(origin).hostname or ""
         self._relying[connection] = Relying(host, origin, self._people.organisation())
-        return Nothing()
+        return said.Done()
 
     def _relying_of(self, connection: Connection) -> Relying:
         found = self._relying.get(connection)
@@ -179,7 +179,7 @@ class PeopleVerbs:
         ends = min(session.used_us + session.idle_us, session.expires_us)
         return said.Authorised(self._people.view(signed_in.person), ends, session.expires_us)
 
-    async def sign_out(self, _connection: Connection, body: said.SignOut) -> Nothing:
+    async def sign_out(self, _connection: Connection, body: said.SignOut) -> said.Done:
         """End one's own session, this one or another. Raises `NotFound` ("absent")."""
         signed_in = self._people.require(self._face, body.proof, "")
         own = self._people.sessions.of_person(signed_in.person.id)
@@ -188,7 +188,7 @@ class PeopleVerbs:
         if not chosen:
             raise NotFound("absent", "There is no such session of yours.")
         await self._people.end(chosen, signed_in.person.id, f"person:{signed_in.person.id}")
-        return Nothing()
+        return said.Done()
 
     async def own(self, _connection: Connection, body: said.OwnKeys) -> said.Own:
         """A person's own passkeys and sessions."""
@@ -219,27 +219,29 @@ class PeopleVerbs:
         held = self._people.reading(lambda reading: passkeys.of_person(reading, person.id))
         return self._said(begun, passkeys.creation_options(relying, person.id, person.name, begun.challenge, held))
 
-    async def add_key(self, _connection: Connection, body: said.Finished) -> Nothing:
+    async def add_key(self, _connection: Connection, body: said.Finished) -> said.Done:
         """One more passkey was made: by the session that asked for it, which still holds. Raises `Refused`."""
-        people = self._people
         try:
-            ceremony = people.take(body, self._face, "add-key")
+            ceremony = self._people.take(body, self._face, "add-key")
             made = passkeys.check_creation(body.response, ceremony.relying, ceremony.challenge)
-            now = self._trusted.clock.now()
-            open_ = [one for one in people.sessions.of_person(ceremony.of.person) if one.hash == ceremony.of.session]
-            if not open_ or open_[0].over_at(now):
-                raise Refused("session-ended", "it ended meanwhile", client_id=ceremony.of.person, proven=True)
-            people.standing(ceremony.of.person, self._face, open_[0].began_us)
+            self._still_open(ceremony)
         except Refused as error:
-            people.refused(error, body.address, "passkey")
+            self._people.refused(error, body.address, "passkey")
             raise
         person, rp = ceremony.of.person, ceremony.relying.id
         await self._trusted.writer.run(
             lambda writing: passkeys.add(writing, person, made, rp, f"person:{person}")[1], alone=True
         )
-        return Nothing()
+        return said.Done()
 
-    async def end_key(self, _connection: Connection, body: said.EndKey) -> Nothing:
+    def _still_open(self, ceremony: Ceremony) -> None:
+        of, people = ceremony.of, self._people
+        session = next((one for one in people.sessions.of_person(of.person) if one.hash == of.session), None)
+        if session is None or session.over_at(self._trusted.clock.now()):
+            raise Refused("session-ended", "it ended meanwhile", client_id=of.person, proven=True)
+        people.standing(of.person, self._face, session.began_us)
+
+    async def end_key(self, _connection: Connection, body: said.EndKey) -> said.Done:
         """End one of one's own passkeys, and what was signed in with it. Raises `NotFound`, `Conflict` ("last-key")."""
         signed_in = self._people.require(self._face, body.proof, "")
         person = signed_in.person.id
@@ -261,7 +263,7 @@ class PeopleVerbs:
         await self._trusted.writer.run(run, alone=True, essential=True)
         for session in over:
             self._people.sessions.close(session)
-        return Nothing()
+        return said.Done()
 
     # ---- acts ------------------------------------------------------------------------------------------------------
 
@@ -328,15 +330,10 @@ class PeopleVerbs:
         """Step 2 of `do`: recorded before the act is done, with the passkey and the act's hash."""
         people, session = self._people, signed_in.session
         act = act_of(body.verb, body.body)
+        if body.finished is None:
+            raise Refused("step-up", "without an assertion", client_id=session.person, proven=True)
         try:
-            if body.finished is None:
-                raise Refused("step-up", "without an assertion", client_id=session.person, proven=True)
-            ceremony = people.take(body.finished, self._face, "step-up")
-            if ceremony.of.session != session.hash or ceremony.of.act != act:
-                raise Refused("ceremony-over", "it is of another session or act", client_id=session.person)
-            shown = people.shown(body.finished.response, ceremony)
-            if shown.passkey.person != session.person:
-                raise Refused("passkey-invalid", "it is of another person", client_id=session.person)
+            shown = self._shown(session, act, body.finished)
 
             def run(writing: Writing) -> int:
                 passkeys.use(writing, shown)
@@ -344,10 +341,18 @@ class PeopleVerbs:
 
             await self._trusted.writer.run(run, alone=True, essential=True)
         except Refused as error:
-            if error.code != "step-up":
-                people.refused(error, body.finished.address if body.finished else "", "passkey")
+            people.refused(error, body.finished.address, "passkey")
             raise
         people.sessions.touch(session, self._trusted.clock.now(), asserted=True)
+
+    def _shown(self, session: PersonSession, act: bytes, finished: said.Finished) -> passkeys.Shown:
+        ceremony = self._people.take(finished, self._face, "step-up")
+        if ceremony.of.session != session.hash or ceremony.of.act != act:
+            raise Refused("ceremony-over", "it is of another session or act", client_id=session.person)
+        shown = self._people.shown(finished.response, ceremony)
+        if shown.passkey.person != session.person:
+            raise Refused("passkey-invalid", "it is of another person", client_id=session.person)
+        return shown
 
     def _said(self, begun: Ceremony, options: str) -> said.Ceremony:
         return said.Ceremony(begun.id, options, begun.expires_us)

@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from keten.keeper import people_protocol as people
 from keten.keeper.budget_protocol import BUDGET_VERBS, BudgetLine, MoreState
 from keten.keeper.caller import Caller as Caller  # noqa: PLC0414  # part of what gateways say
 from keten.keeper.caller import HttpProof as HttpProof  # noqa: PLC0414  # as above
 from keten.keeper.caller import SessionProof as SessionProof  # noqa: PLC0414  # as above
 from keten.keeper.follow_protocol import FOLLOW_VERBS
+from keten.keeper.people_protocol import FACE_VERBS, PERSON_VERBS
 from keten.keeper.portal_protocol import PORTAL_VERBS
 from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # as above
@@ -433,30 +433,6 @@ class ClockAccepted(msgspec.Struct, frozen=True):
 
     entry: str
 
-
-FACE_VERBS: dict[str, tuple[type, type]] = {
-    "people.origin": (people.Origin, Nothing),
-    "people.sign_in_begin": (people.SignInBegin, people.Ceremony),
-    "people.sign_in": (people.Finished, people.SessionOpened),
-    "people.enrol_begin": (people.EnrolBegin, people.Enrolment),
-    "people.enrol": (people.Finished, people.SessionOpened),
-    "people.authorise": (people.Authorise, people.Authorised),
-    "people.sign_out": (people.SignOut, Nothing),
-    "people.own": (people.OwnKeys, people.Own),
-    "people.add_key_begin": (people.AddKeyBegin, people.Ceremony),
-    "people.add_key": (people.Finished, Nothing),
-    "people.end_key": (people.EndKey, Nothing),
-    "people.step_up_begin": (people.StepUpBegin, people.Ceremony),
-    "people.do": (people.Do, Nothing),
-}
-"""What faces say; the answer of `people.do` is that of the verb in it."""
-PERSON_VERBS: dict[str, tuple[type, type]] = {
-    "people.list": (people.AskPeople, people.PersonLines),
-    "people.invite": (people.Invite, people.Invited),
-    "people.sessions": (people.OfPerson, people.PersonSessionList),
-    "people.sign_out_all": (people.OfPerson, people.SignedOut),
-}
-"""What operators say."""
 
 GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "keeper.hello": (Hello, Welcome),

@@ -100,8 +100,7 @@ class Trusted:
     def __init__(self, settings: Settings, root: RootKey, engine: sqlalchemy.Engine | None = None) -> None:
         """`engine`: the one that writes, when this process is the one keeper of the log already (`stand_by`)."""
         paths, place = settings.paths, settings.state
-        self.settings = settings
-        self.key_kind = root.kind
+        self.settings, self.key_kind = settings, root.kind
         self.origin = read_origin(paths.ledger / "key.pub")
         engine = engine or _taken(place, self.origin)
         self.reader = reading_engine(place)

@@ -21,7 +21,7 @@ class OrganisationSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class PersonSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An item of `people:`. A supplier's person has no roles."""
+    """An item of `people:`. A supplier's person without roles is a member."""
 
     id: str
     email: str

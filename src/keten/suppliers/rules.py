@@ -12,6 +12,7 @@ from keten.core.settings import duration
 from keten.datasets.model import CATEGORIES, CLASSIFICATIONS
 from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
+from keten.identity.roles import STAFF, SUPPLIERS
 from keten.suppliers.countries import COUNTRIES, meant
 from keten.suppliers.estate import (
     BudgetSpec,
@@ -32,15 +33,6 @@ from keten.suppliers.model import BUDGET_WINDOWS, FORMS, THEN, TIERS
 from keten.suppliers.moments import end_us, start_us, zone, zone_names
 from keten.systems.model import KINDS, lacks_schema
 
-ROLES = (
-    "administrator",
-    "security-officer",
-    "privacy-officer",
-    "supplier-manager",
-    "data-owner",
-    "helpdesk",
-    "auditor",
-)
 MAX_KEYS = 2  # the one in use and the one that follows it
 MAX_NUMBER = 10**12
 MAX_DAYS = 365 * 200
@@ -149,14 +141,14 @@ class _Checker:
             hint = self._mistakes.suggest(organisation.timezone, zone_names()) or "; Europe/Amsterdam is one"
             self._mistakes.add((*place, "timezone"), f"unknown time zone {shown(organisation.timezone)}{hint}")
 
-    def _person(self, person: PersonSpec, place: Place) -> None:
+    def _person(self, person: PersonSpec, place: Place, roles: tuple[str, ...] = STAFF) -> None:
         self._own_id("person", person.id, place, self._people)
         # What was written instead of an address may be personal too, so it is never repeated.
         if len(person.email) > 254 or not _EMAIL.match(person.email):
             self._mistakes.add((*place, "email"), "this is not an e-mail address")
         self._distinct(person.roles, (*place, "roles"))
         for at, role in enumerate(person.roles):
-            self._one_of(role, ROLES, (*place, "roles", at), "role")
+            self._one_of(role, roles, (*place, "roles", at), "role")
 
     def _supplier(self, supplier: SupplierSpec, place: Place) -> None:
         self._own_id("supplier", supplier.id, place, self._suppliers)
@@ -164,10 +156,8 @@ class _Checker:
         self._country(supplier.country, (*place, "country"))
         self._one_of(supplier.tier, TIERS, (*place, "tier"), "tier")
         for at, person in enumerate(supplier.people):
-            self._person(person, (*place, "people", at))
+            self._person(person, (*place, "people", at), SUPPLIERS)
             self._supplier_of_person.setdefault(person.id, supplier.id)
-            if person.roles:
-                self._mistakes.add((*place, "people", at, "roles"), "only people of the organisation have roles")
         for at, client in enumerate(supplier.clients):
             self._client(client, supplier, (*place, "clients", at))
         self._limit(supplier.budget, (*place, "budget"))

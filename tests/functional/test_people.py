@@ -1,0 +1,233 @@
+"""People sign in at a real keeper's sockets with passkeys of a software authenticator, and every lie is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from keten.core.errors import Busy, Conflict, Invalid, KetenError
+from keten.drills.throwaway import Throwaway
+from keten.identity.failures import IN_A_ROW
+from keten.keeper import people_protocol as said
+from keten.keeper import protocol
+from keten.keeper.client import KeeperClient
+from tests.authenticator import Authenticator
+
+T = TypeVar("T")
+ORIGIN = "http://localhost:8085"
+BROWSER, OTHER = "a" * 64, "b" * 64
+ESTATE = """
+organisation: {name: Rijnstad, country: NL, timezone: Europe/Amsterdam}
+people:
+  - {id: officer, email: officer@example.org, roles: [security-officer, administrator]}
+  - {id: reader, email: reader@example.org, roles: [auditor]}
+  - {id: second, email: second@example.org, roles: [auditor]}
+suppliers:
+  - id: drukker
+    name: Drukkerij
+    country: NL
+    tier: 2
+    people:
+      - {id: drukster, email: d@example.org}
+"""
+_address = iter(f"192.0.{number}.7" for number in range(1, 250))
+
+
+class Face:
+    """The console, as the keeper sees it."""
+
+    def __init__(self, instance: Throwaway, origin: str = ORIGIN) -> None:
+        self.client = KeeperClient(instance.paths.console_socket, timeout=60)
+        self.client.call("people.origin", said.Origin(origin), said.Done)
+        self.address = next(_address)
+
+    def enrol(self, token: str, key: Authenticator, **lies: Any) -> said.SessionOpened:
+        begun = self.client.call(
+            "people.enrol_begin", said.EnrolBegin(token, self.address, BROWSER), said.Enrolment
+        ).ceremony
+        return self.finish("people.enrol", begun.id, key.create(begun.options, **lies))
+
+    def begin(self) -> said.Ceremony:
+        return self.client.call("people.sign_in_begin", said.SignInBegin(self.address, BROWSER), said.Ceremony)
+
+    def sign_in(self, key: Authenticator, **lies: Any) -> said.SessionOpened:
+        begun = self.begin()
+        return self.finish("people.sign_in", begun.id, key.get(begun.options, **lies))
+
+    def finish(self, verb: str, name: str, response: str, browser: str = BROWSER) -> said.SessionOpened:
+        body = said.Finished(name, response, self.address, browser)
+        return self.client.call(verb, body, said.SessionOpened)
+
+    def authorise(self, session: str, act: str = "", browser: str = BROWSER) -> said.Authorised:
+        body = said.Authorise(said.PersonProof(session, browser), act)
+        return self.client.call("people.authorise", body, said.Authorised)
+
+    def do(
+        self, session: str, verb: str, body: msgspec.Struct, answer: type[T], finished: said.Finished | None = None
+    ) -> T:
+        packed = msgspec.msgpack.encode(body)
+        return self.client.call(
+            "people.do", said.Do(said.PersonProof(session, BROWSER), verb, packed, finished), answer
+        )
+
+    def step_up(self, session: str, verb: str, body: msgspec.Struct) -> said.Ceremony:
+        packed = msgspec.msgpack.encode(body)
+        proof = said.PersonProof(session, BROWSER)
+        return self.client.call("people.step_up_begin", said.StepUpBegin(proof, verb, packed), said.Ceremony)
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Throwaway]:
+    with Throwaway(tmp_path_factory.mktemp("p")) as made:
+        made.start()
+        path = made.folder / "estate.yaml"
+        path.write_text(ESTATE, encoding="utf-8")
+        made.run("apply", str(path), "--yes")
+        yield made
+
+
+def invite(instance: Throwaway, person: str) -> str:
+    with KeeperClient(instance.paths.operator_socket) as client:
+        return client.call("people.invite", said.Invite(person), said.Invited).token
+
+
+@pytest.fixture(scope="module")
+def officer(instance: Throwaway) -> Authenticator:
+    key = Authenticator(ORIGIN)
+    Face(instance).enrol(invite(instance, "officer"), key)
+    return key
+
+
+def refusal(run: Any) -> str:
+    with pytest.raises(KetenError) as caught:
+        run()
+    return caught.value.code
+
+
+def test_a_person_enrols_and_signs_in(instance: Throwaway) -> None:
+    key, face = Authenticator(ORIGIN), Face(instance)
+    opened = face.enrol(invite(instance, "reader"), key)
+    assert (opened.person.name, opened.person.roles) == ("reader", ("auditor",))
+    again = face.sign_in(key)
+    assert again.session != opened.session
+    assert face.authorise(again.session, "see-ledger").person.name == "reader"
+    assert refusal(lambda: face.authorise(again.session, "end-access")) == "not-allowed"
+    assert refusal(lambda: face.authorise(again.session, "no-such-act")) == "not-allowed"
+    assert refusal(lambda: face.authorise(again.session, browser=OTHER)) == "session-ended"
+    assert refusal(lambda: invite(instance, "reader")) == "has-passkey"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"origin": "https://evil.example"},
+        {"rp": "evil.example"},
+        {"verified": False},
+        {"challenge": "AAAA"},
+        {"framed": True},
+        {"signature": b"0"},
+        {"user": b"1" * 16},
+    ],
+    ids=lambda lie: next(iter(lie)),
+)
+def test_a_lie_is_answered_like_every_other(instance: Throwaway, officer: Authenticator, lie: dict[str, Any]) -> None:
+    face = Face(instance)
+    assert refusal(lambda: face.sign_in(officer, **lie)) == "sign-in-failed"
+    assert face.sign_in(officer).person.name == "officer"
+
+
+def test_a_counter_that_went_back_is_refused_and_recorded(instance: Throwaway, officer: Authenticator) -> None:
+    face = Face(instance)
+    face.sign_in(officer)
+    seen = officer.counter
+    assert refusal(lambda: face.sign_in(officer, counter=seen)) == "sign-in-failed"
+    officer.counter = seen
+    entries = instance.run("ledger", "list", "--kind", "identity.person.refused", "--json")
+    assert "passkey-copied" in entries
+
+
+def test_a_ceremony_counts_once(instance: Throwaway, officer: Authenticator) -> None:
+    face = Face(instance)
+    begun = face.begin()
+    response = officer.get(begun.options)
+    face.finish("people.sign_in", begun.id, response)
+    assert refusal(lambda: face.finish("people.sign_in", begun.id, response)) == "sign-in-failed"
+    replayed = face.begin()
+    assert refusal(lambda: face.finish("people.sign_in", replayed.id, response)) == "sign-in-failed"
+    elsewhere = face.begin()
+    shown = officer.get(elsewhere.options)
+    assert refusal(lambda: face.finish("people.sign_in", elsewhere.id, shown, OTHER)) == "sign-in-failed"
+
+
+@pytest.mark.parametrize("response", ["", "{", "[]", "null", "x" * 70_000, '{"id":1}', "[" * 5000, '{"id":"é"}'])
+def test_malformed_responses(instance: Throwaway, response: str) -> None:
+    face = Face(instance)
+    begun = face.begin()
+    assert refusal(lambda: face.finish("people.sign_in", begun.id, response)) == "sign-in-failed"
+
+
+def test_a_link_works_once_and_only_the_newest(instance: Throwaway) -> None:
+    older, newer = invite(instance, "second"), invite(instance, "second")
+    face = Face(instance)
+    assert refusal(lambda: face.enrol(older, Authenticator(ORIGIN))) == "link-invalid"
+    assert face.enrol(newer, Authenticator(ORIGIN)).person.name == "second"
+    assert refusal(lambda: face.enrol(newer, Authenticator(ORIGIN))) == "link-invalid"
+    assert refusal(lambda: face.enrol("nonsense", Authenticator(ORIGIN))) == "link-invalid"
+
+
+def test_a_suppliers_person_is_not_let_in_at_the_console(instance: Throwaway) -> None:
+    token = invite(instance, "drukster")
+    assert refusal(lambda: Face(instance).enrol(token, Authenticator(ORIGIN))) == "link-invalid"
+
+
+def test_ten_failures_block_the_network_and_no_other(instance: Throwaway, officer: Authenticator) -> None:
+    face = Face(instance)
+    for _each in range(IN_A_ROW):
+        assert refusal(lambda: face.sign_in(officer, verified=False)) == "sign-in-failed"
+    with pytest.raises(Busy, match="from your network"):
+        face.begin()
+    assert Face(instance).sign_in(officer).person.name == "officer"
+
+
+def test_an_act_takes_a_passkey_for_that_very_act(instance: Throwaway, officer: Authenticator) -> None:
+    face = Face(instance)
+    session = face.sign_in(officer).session
+    ending = protocol.Revoke("supplier", "drukker", "test")
+    other = protocol.Revoke("supplier", "another", "test")
+    assert refusal(lambda: face.do(session, "revocation.revoke", ending, protocol.Revoked)) == "step-up"
+    begun = face.step_up(session, "revocation.revoke", other)
+    shown = said.Finished(begun.id, officer.get(begun.options), face.address, BROWSER)
+    assert refusal(lambda: face.do(session, "revocation.revoke", ending, protocol.Revoked, shown)) == "ceremony-over"
+    begun = face.step_up(session, "revocation.revoke", ending)
+    shown = said.Finished(begun.id, officer.get(begun.options), face.address, BROWSER)
+    done = face.do(session, "revocation.revoke", ending, protocol.Revoked, shown)
+    assert done.entry
+    assert refusal(lambda: face.do(session, "keeper.accept_clock", protocol.Nothing(), said.Done)) == "not-allowed"
+    acted = instance.run("ledger", "list", "--kind", "identity.person.acted", "--json")
+    assert "revocation.revoke" in acted
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:80", "http://intranet", "ftp://localhost", "https://u@h", "x", ""])
+def test_no_passkeys_at_such_an_origin(instance: Throwaway, url: str) -> None:
+    with pytest.raises(Invalid):
+        Face(instance, url)
+
+
+def test_ending_a_person_ends_its_sessions(instance: Throwaway) -> None:
+    path = instance.folder / "estate.yaml"
+    path.write_text(
+        ESTATE.replace("suppliers:", "  - {id: leaver, email: l@example.org, roles: [auditor]}\nsuppliers:")
+    )
+    instance.run("apply", str(path), "--yes")
+    key, face = Authenticator(ORIGIN), Face(instance)
+    session = face.enrol(invite(instance, "leaver"), key).session
+    face.authorise(session)
+    with KeeperClient(instance.paths.operator_socket) as client:
+        client.call("revocation.revoke", protocol.Revoke("person", "leaver", "left"), protocol.Revoked)
+    assert refusal(lambda: face.authorise(session)) == "session-ended"
+    assert refusal(lambda: face.sign_in(key)) == "sign-in-failed"
+    with pytest.raises(Conflict):
+        invite(instance, "leaver")
