@@ -130,7 +130,8 @@ class Lookups:
         if not isinstance(outcome.decision, Allow) or grant is None:
             return Ready(lookup, outcome, epoch)
         dataset, supplier = self._register.dataset(grant.dataset), self._register.supplier(grant.supplier)
-        client, organisation = self._register.client(lookup.client), self._register.organisation()
+        client = self._register.client(lookup.client) or self._register.person(lookup.client)
+        organisation = self._register.organisation()
         if dataset is None or client is None:
             raise Unavailable("table-empty", "There is nothing to look up yet.", f"dataset {grant.dataset}")
         if dataset.source is not None:

@@ -1,14 +1,14 @@
-"""Whether a client may sign in: not suspended, and its supplier has a contract that runs. Else there is no token."""
+"""Whether a client or a supplier's person may come in: not held back, and its supplier has a contract that runs."""
 
 from __future__ import annotations
 
-from keten.identity.model import Client
+from keten.identity.model import Client, Person
 from keten.suppliers.model import Supplier
 from keten.suppliers.register import Register
 
 
-def reasons_against(register: Register, client: Client, now_us: int) -> tuple[str, ...]:
-    """Why this client may not sign in now; empty when it may. Raises `Corrupt` ("register-mismatch")."""
+def reasons_against(register: Register, client: Client | Person, now_us: int) -> tuple[str, ...]:
+    """Why this client or person may not come in now; empty when it may. Raises `Corrupt` ("register-mismatch")."""
     if client.ended is not None:
         return ("client-ended",)
     supplier = register.supplier(client.supplier)
@@ -27,8 +27,8 @@ def reasons_against(register: Register, client: Client, now_us: int) -> tuple[st
     return ("contract-ended",) if contracts else ("no-contract",)
 
 
-def restraints_against(client: Client, supplier: Supplier | None, now_us: int) -> tuple[str, ...]:
-    """Why this client, which has not ended, gets nothing for a while; empty when it may go on."""
+def restraints_against(client: Client | Person, supplier: Supplier | None, now_us: int) -> tuple[str, ...]:
+    """Why this client or person, which has not ended, gets nothing for a while; empty when it may go on."""
     if client.suspended_at(now_us):
         return ("suspended",)
     return ("supplier-frozen",) if supplier is not None and supplier.frozen_at(now_us) else ()

@@ -33,8 +33,20 @@ class SessionProof(Protocol):
         """The session id."""
 
 
+class PersonProof(Protocol):
+    """A person's session, as a browser shows it."""
+
+    @property
+    def session(self) -> str:
+        """The session's secret."""
+
+    @property
+    def browser(self) -> str:
+        """What tells one browser from another."""
+
+
 class Caller(Protocol):
-    """Exactly one of both proofs."""
+    """Exactly one of these proofs."""
 
     @property
     def http(self) -> HttpProof | None:
@@ -43,6 +55,10 @@ class Caller(Protocol):
     @property
     def session(self) -> SessionProof | None:
         """For SFTP."""
+
+    @property
+    def person(self) -> PersonProof | None:
+        """For a browser."""
 
 
 class TokenRequest(Protocol):

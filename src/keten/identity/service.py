@@ -3,7 +3,7 @@
 - `check_assertion`, `check_ssh` (event loop): `SignedIn`, or `Refused`
 - `record` (writer): the entry, and the proof used up, in one commit
 - `issue`, `open_session` (event loop): token or session, once the entry is durable
-- `check_http`, `check_session` (event loop): a `Principal`, for every single request afterwards
+- `check_http`, `check_session`, `check_person` (event loop): a `Principal`, for every single request afterwards
 - `refused`, `flush` (event loop): entries about refusals, bounded in number
 """
 
@@ -25,8 +25,9 @@ from keten.identity.keys import PublicKey, keyring
 from keten.identity.model import Client
 from keten.identity.networks import Networks, Place
 from keten.identity.nonces import Nonces
+from keten.identity.person_callers import VIA, PersonCallers
 from keten.identity.replays import NEVER_US, ReplayMemory, UsedProofs
-from keten.identity.requests import Caller, HttpProof, SessionProof, SshSignIn, TokenRequest
+from keten.identity.requests import Caller, HttpProof, PersonProof, SessionProof, SshSignIn, TokenRequest
 from keten.identity.sessions import Session, Sessions
 from keten.identity.signin_entries import Method
 from keten.identity.ssh import check_signature
@@ -67,9 +68,10 @@ class Issued(msgspec.Struct, frozen=True):
 class Principal(msgspec.Struct, frozen=True, gc=False):
     """Who asks, proven for this one request.
 
-    key: fingerprint of the client's key at sign-in. via: "https" or "sftp". serial: of the sign-in, as in its entry.
-    jkt: thumbprint of the DPoP key (empty for SFTP). session: SFTP session id. began_us, until_us: since when and
-    until when token or session hold.
+    client_id: of a client, or of a person. key: fingerprint of the client's key at sign-in; of a person, the public id
+    of its session. via: "https", "sftp" or "portal". serial: of the sign-in, as in its entry. jkt: thumbprint of the
+    DPoP key (HTTPS alone). session: SFTP session id. began_us, until_us: since when and until when token or session
+    hold.
     """
 
     client_id: str
@@ -106,6 +108,7 @@ class SignIn:
         restored_us: int = 0,
         networks: Networks | None = None,
     ) -> None:
+        self.people: PersonCallers | None = None  # known once the keeper serves people; until then none may ask
         self._restored_us = restored_us
         self._clients = clients
         self._issuers = issuers
@@ -245,13 +248,39 @@ class SignIn:
 
     # ---- every request afterwards ----------------------------------------------------------------------------------
 
-    def check_caller(self, caller: Caller, now_us: int) -> Principal:
-        """Whoever shows exactly one kind of proof. Raises what `check_http` and `check_session` raise."""
-        if caller.http is not None and caller.session is None:
+    def check_caller(self, caller: Caller, now_us: int, act: str = "portal-shares") -> Principal:
+        """Whoever shows exactly one kind of proof. act: what a person must hold; clients have no roles.
+
+        Raises what `check_http`, `check_session` and `check_person` raise.
+        """
+        shown = [proof for proof in (caller.http, caller.session, caller.person) if proof is not None]
+        if len(shown) != 1:
+            raise invalid("not exactly one proof")
+        if caller.http is not None:
             return self.check_http(caller.http, now_us)
-        if caller.session is not None and caller.http is None:
+        if caller.session is not None:
             return self.check_session(caller.session, now_us)
-        raise invalid("not exactly one proof")
+        if caller.person is not None:
+            return self.check_person(caller.person, act)
+        raise invalid("no proof")
+
+    def check_person(self, proof: PersonProof, act: str) -> Principal:
+        """Check one request of a person at the portal: its session holds, and a role of the person holds the act.
+
+        Raises `Refused` ("session-ended", "not-allowed"), recorded already; `Unavailable`.
+        """
+        if self.people is None:
+            raise Refused("session-ended", "nobody signs in here")
+        found = self.people.check(proof, act)
+        return Principal(
+            found.person,
+            found.supplier,
+            found.session,
+            VIA,
+            found.session,
+            found.until_us,
+            began_us=found.began_us,
+        )
 
     def check_http(self, proof: HttpProof, now_us: int) -> Principal:
         """Check one HTTPS request.

@@ -10,16 +10,19 @@ import msgspec
 
 from keten.core.errors import Busy, Denied, Invalid, KetenError, NotFound, Unavailable
 from keten.exchange.opening import Committed, Evaluated, Request, Stale
-from keten.exchange.running import ENDS, Accesses, Running, ending, ending_unknown
+from keten.exchange.running import ENDS, Running, ending, ending_unknown
 from keten.identity.service import Principal
 from keten.identity.signin_entries import Method
 from keten.keeper import entries
 from keten.keeper import protocol as said
 from keten.keeper.certifying import Certifying
+from keten.keeper.counted import Counted
 from keten.keeper.limits import limited
 from keten.keeper.listings import MAX_ATTEMPTS, Listings, info_of
 from keten.keeper.lookups import LookupVerb
 from keten.keeper.more import MoreVerb
+from keten.keeper.own_log import OwnLog
+from keten.keeper.portal_protocol import AskOwnLog, OwnLogPage
 from keten.keeper.server import Connection, Reply, Verb, internal, verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import Job, sealed_in
@@ -55,6 +58,7 @@ class GatewayVerbs:
         self._listings = Listings(trusted)
         self._lookups = LookupVerb(trusted)
         self._more = MoreVerb(trusted)
+        self._own_log = OwnLog(trusted)
         self.last_change = (0, 0)
         trusted.on_change = self.changed
 
@@ -71,6 +75,7 @@ class GatewayVerbs:
             "exchange.open": verb(said.OpenObject, self.open),
             "exchange.lookup": waiting_verb(said.LookUp, self.lookup),
             "budgets.more": waiting_verb(said.AskMore, self.more),
+            "portal.log": waiting_verb(AskOwnLog, self.log),
             "exchange.progress": verb(said.Progress, self.progress),
             "exchange.delivered": verb(said.Delivered, self.delivered),
         }
@@ -283,16 +288,21 @@ class GatewayVerbs:
         self._sessions.pop(session, None)
         self._trusted.sign_in.sessions.end(session)
 
-    def _who(self, caller: said.Caller) -> tuple[Principal, str]:
+    def _who(self, caller: said.Caller, act: str = "portal-shares") -> tuple[Principal, str]:
         """Step 1: verify the caller's own proof; it is not held back. Raises `Denied`, counted (law 4), and `Busy`."""
         trusted = self._trusted
         trusted.door.fresh()
+        people = trusted.sign_in.people if caller.person is not None else None
+        principal: Principal | None = None
         try:
-            principal = trusted.sign_in.check_caller(caller, trusted.clock.outside())
+            principal = trusted.sign_in.check_caller(caller, trusted.clock.outside(), act)
             trusted.sign_ins.require_free(principal.client_id, trusted.clock.now())
         except Denied as error:
-            method: Method = "session" if caller.session is not None else "token"
-            trusted.sign_ins.refused(trusted.writer, error, caller.address, method)
+            if people is None:
+                method: Method = "token" if caller.session is None else "session"
+                trusted.sign_ins.refused(trusted.writer, error, caller.address, method)
+            elif principal is not None:  # what its session was refused for is recorded by who knows the sessions
+                people.refused(error, caller.address)
             raise
         return principal, trusted.countries.country(caller.address, direct=caller.direct)
 
@@ -318,11 +328,17 @@ class GatewayVerbs:
         """What is left of a budget, and a request for more: decided, recorded, told."""
         return await self._more.answer(body, *self._asking(body.caller))
 
-    def _asking(self, caller: said.Caller) -> tuple[Principal, str, Callable[[], None]]:
-        """Who asks, from which country, and what raises `Denied` once it may no longer."""
+    async def log(self, _connection: Connection, body: AskOwnLog) -> OwnLogPage:
+        """What is recorded about a person's own accesses, or its supplier's: recorded, told."""
+        return await self._own_log.answer(body, *self._asking(body.caller, "portal-log"))
+
+    def _asking(
+        self, caller: said.Caller, act: str = "portal-shares"
+    ) -> tuple[Principal, str, Callable[[], None]]:
+        """Who asks, from which country, and what raises `Denied` once it may no longer. act: a person must hold it."""
         now = self._trusted.clock.now  # raises once it has jumped
         now()
-        one, country = self._who(caller)
+        one, country = self._who(caller, act)
         session = caller.session.session if caller.session else ""
         return one, country, lambda: self._still(one.client_id, one.key, one.began_us, session, now())
 
@@ -354,7 +370,7 @@ class GatewayVerbs:
             self._attempt(connection, request, session, reply, 1)
             return
         self._require_fewer(principal.client_id)
-        counted = _Counted(reply, self._trusted.accesses, principal.client_id)
+        counted = Counted(reply, self._trusted.accesses, principal.client_id)
         try:
             self._attempt(connection, request, session, counted, 1)
         except BaseException:
@@ -462,35 +478,6 @@ class GatewayVerbs:
                 reply.ok(said.Recorded(sealed_in(batch, job.value).id, job.value))
 
         trusted.writer.submit(ending(running, sent, body.end), done, essential=True)
-
-
-class _Counted(Reply):
-    """The answer to a request for an access, which counts as under way until it is given."""
-
-    __slots__ = ("_accesses", "_client", "_counts", "_reply")
-
-    def __init__(self, reply: Reply, accesses: Accesses, client: str) -> None:  # what it has of its own is `reply`'s
-        self._reply = reply
-        self._accesses = accesses
-        self._client = client
-        self._counts = True
-        accesses.begin(client)
-
-    def over(self) -> None:
-        """It counts no longer, said once or twice: it was opened, and counts as that, or refused."""
-        if self._counts:
-            self._counts = False
-            self._accesses.begun(self._client)
-
-    def ok(self, body: msgspec.Struct) -> None:
-        """The verb's answer."""
-        self.over()
-        self._reply.ok(body)
-
-    def error(self, error: KetenError) -> None:
-        """A failure."""
-        self.over()
-        self._reply.error(error)
 
 
 class _Unsatisfiable(Invalid):

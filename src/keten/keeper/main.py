@@ -31,6 +31,7 @@ from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.people import People
 from keten.keeper.people_verbs import PeopleVerbs
+from keten.keeper.person_callers import PortalCallers
 from keten.keeper.person_verbs import PersonVerbs
 from keten.keeper.protocol import MAX_ANSWER_FRAME, MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
 from keten.keeper.rootkey import RootKey, load_root_key
@@ -121,6 +122,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     gateways = GatewayVerbs(trusted)
     operators = OperatorVerbs(trusted, gateways)
     people = People(trusted)
+    trusted.sign_in.people = PortalCallers(people)
     persons = PersonVerbs(trusted, people)
     # Also on a disk that is nearly full: without them there is no keeper to end access with.
     await trusted.writer.run(lambda writing: policy.remember(writing, trusted.engine), essential=True)

@@ -13,8 +13,12 @@ from typing import Any
 import msgspec
 
 from keten.keeper.budget_protocol import BUDGET_VERBS, BudgetLine, MoreState
+from keten.keeper.caller import Caller as Caller  # noqa: PLC0414  # part of what gateways say
+from keten.keeper.caller import HttpProof as HttpProof  # noqa: PLC0414  # as above
+from keten.keeper.caller import SessionProof as SessionProof  # noqa: PLC0414  # as above
 from keten.keeper.follow_protocol import FOLLOW_VERBS
 from keten.keeper.people_protocol import FACE_VERBS, PERSON_VERBS
+from keten.keeper.portal_protocol import PORTAL_VERBS
 from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import PutCommit as PutCommit  # noqa: PLC0414  # as above
@@ -72,33 +76,6 @@ class Nothing(msgspec.Struct, frozen=True):
 
 
 # ---- said by gateways ----------------------------------------------------------------------------------------------
-
-
-class HttpProof(msgspec.Struct, frozen=True, gc=False):
-    """What an HTTPS caller showed: access token, DPoP proof, and what the proof must be about (RFC 9449 §4.3)."""
-
-    token: str
-    dpop: str
-    method: str
-    url: str
-
-
-class SessionProof(msgspec.Struct, frozen=True, gc=False):
-    """An SFTP session that the keeper opened after verifying (or, `vouched`, being told of) its SSH signature."""
-
-    session: str
-
-
-Proof = HttpProof | SessionProof
-
-
-class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Who asks: exactly one of `http` and `session`, and the peer's address as the gateway saw it."""
-
-    address: str
-    http: HttpProof | None = None
-    session: SessionProof | None = None
-    direct: bool = True  # False behind a proxy: networks declared as a country then do not count
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -468,6 +445,7 @@ GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "exchange.open": (OpenObject, Opened),
     "exchange.lookup": (LookUp, LookedUp),
     "budgets.more": (AskMore, MoreTold),
+    **PORTAL_VERBS,
     "exchange.progress": (Progress, Nothing),
     "exchange.delivered": (Delivered, Recorded),
     **FACE_VERBS,

@@ -12,7 +12,7 @@ from keten.exchange.opening import Door, Stale
 from keten.exchange.refusals import DoorRefusals
 from keten.exchange.standing import reasons_against, restraints_against
 from keten.identity.errors import PUBLIC, Refused
-from keten.identity.model import Client
+from keten.identity.model import Client, Person
 from keten.identity.pace import Pace
 from keten.identity.service import SignedIn, SignIn
 from keten.identity.signin_entries import Method
@@ -143,7 +143,7 @@ class SignIns:
         It is told why (law 8). Raises `Refused` ("suspended", "supplier-frozen"), `Slowed`.
         """
         try:
-            client = self._register.client(client_id)
+            client = self._principal(client_id)
             supplier = self._register.supplier(client.supplier) if client else None
         except Corrupt:
             return  # what comes next decides upon that, and records it
@@ -157,15 +157,32 @@ class SignIns:
             self._pace.require(client_id, per_minute, now_us)
 
     def reasons_against(self, client_id: str, fingerprint: str, began_us: int, now_us: int) -> tuple[str, ...]:
-        """Why what this client began with this key, signed in at `began_us`, may not go on; empty when it may."""
+        """Why what this client began with this key, signed in at `began_us`, may not go on; empty when it may.
+
+        Of a person: what it began in the session with this public id.
+        """
         self._door().fresh()
         try:
+            principal = self._principal(client_id)
+            if isinstance(principal, Person):
+                return self._reasons_against_person(principal, fingerprint, began_us, now_us)
             client = self._sign_in.standing(client_id, fingerprint, began_us)
         except Refused as error:
             return (error.code,)
         except Corrupt:
             return ("register-mismatch",)
         return self._reasons(client, now_us)
+
+    def _reasons_against_person(
+        self, person: Person, session: str, began_us: int, now_us: int
+    ) -> tuple[str, ...]:
+        people = self._sign_in.people
+        if people is None:
+            return ("session-ended",)
+        return self._reasons(person, now_us) or people.reasons_against(person.id, session, began_us)
+
+    def _principal(self, principal_id: str) -> Client | Person | None:
+        return self._register.client(principal_id) or self._register.person(principal_id)
 
     def _client(self, client_id: str) -> Client | None:
         """The register's client. A row that does not match the ledger is refused like an unknown one, and recorded."""
@@ -193,7 +210,7 @@ class SignIns:
         if reasons:
             raise _ended(reasons[0], client.id)
 
-    def _reasons(self, client: Client, now_us: int) -> tuple[str, ...]:
+    def _reasons(self, client: Client | Person, now_us: int) -> tuple[str, ...]:
         try:
             return reasons_against(self._register, client, now_us)
         except Corrupt as error:

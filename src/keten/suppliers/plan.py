@@ -291,7 +291,7 @@ class _Planner:
         return System(id=row_id, name=spec.id, title=spec.name, kind=spec.kind, owner=owner)
 
     def _grant(self, spec: GrantSpec, row_id: str, _before: Grant | None) -> Grant:
-        clients = self.ids["client"]
+        principals = self.ids["person"] | self.ids["client"]  # a name in `to` is one of them alone (rules)
         limits = [_limited(one) for one in (spec.budget, *spec.budgets) if one is not None]
         return Grant(
             id=row_id,
@@ -302,7 +302,7 @@ class _Planner:
             purpose=spec.purpose,
             form=spec.form,
             label=purpose_label(spec),
-            to=tuple(sorted(clients[name] for name in spec.to or ())),
+            to=tuple(sorted(principals[name] for name in spec.to or ())),
             budget_records=limits[0].records if limits else 0,
             budget_per=limits[0].per if limits else "",
             budget_beyond=limits[0].beyond if limits else None,

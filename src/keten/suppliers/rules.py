@@ -98,6 +98,7 @@ class _Checker:
         self._zone = zone(estate.organisation.timezone) or ZoneInfo("UTC")
         self._people: dict[str, Place] = {}
         self._own_people: set[str] = set()
+        self._supplier_of_person: dict[str, str] = {}
         self._suppliers: dict[str, Place] = {}
         self._clients: dict[str, Place] = {}
         self._client_of: dict[str, str] = {}
@@ -156,6 +157,7 @@ class _Checker:
         self._one_of(supplier.tier, TIERS, (*place, "tier"), "tier")
         for at, person in enumerate(supplier.people):
             self._person(person, (*place, "people", at), SUPPLIERS)
+            self._supplier_of_person.setdefault(person.id, supplier.id)
         for at, client in enumerate(supplier.clients):
             self._client(client, supplier, (*place, "clients", at))
         self._limit(supplier.budget, (*place, "budget"))
@@ -297,16 +299,23 @@ class _Checker:
     def _addressees(self, to: tuple[str, ...], contract: ContractSpec | None, place: Place) -> None:
         self._some(to, place, "everyone of the supplier is meant")
         for at, name in enumerate(to):
-            where = (*place, at)
-            owner = self._client_of.get(name)
-            if owner is None:
-                why = "; it is a person, and only clients can be named here" if name in self._people else ""
-                hint = why or self._mistakes.suggest(name, self._clients)
-                self._mistakes.add(where, f"unknown client {shown(name)}{hint}")
-            elif contract is not None and contract.supplier in self._suppliers and owner != contract.supplier:
-                self._mistakes.add(
-                    where, f"client {shown(name)} is of {shown(owner)}, the contract with {shown(contract.supplier)}"
-                )
+            self._addressee(name, contract, (*place, at))
+
+    def _addressee(self, name: str, contract: ContractSpec | None, where: Place) -> None:
+        """A client or a person of the supplier that the contract is with; the name must say which."""
+        owners = {"client": self._client_of.get(name), "person": self._supplier_of_person.get(name)}
+        found = [(word, owner) for word, owner in owners.items() if owner is not None]
+        if len(found) > 1:
+            self._mistakes.add(where, f"{shown(name)} is a client and a person; rename one of them")
+        elif not found:
+            why = "; it is a person of the organisation, not of a supplier" if name in self._own_people else ""
+            hint = why or self._mistakes.suggest(name, [*self._clients, *self._supplier_of_person])
+            self._mistakes.add(where, f"unknown client or person {shown(name)}{hint}")
+        elif contract is not None and contract.supplier in self._suppliers and found[0][1] != contract.supplier:
+            word, owner = found[0]
+            self._mistakes.add(
+                where, f"{word} {shown(name)} is of {shown(owner)}, the contract with {shown(contract.supplier)}"
+            )
 
     def _budget(self, grant: GrantSpec, place: Place) -> None:
         if grant.budget is not None and grant.budgets:

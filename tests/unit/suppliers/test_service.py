@@ -465,3 +465,11 @@ def test_a_changed_retention_moves_the_end_of_what_is_held(instance: Instance) -
         after = vault.object(connection, held.id)
     assert after is not None
     assert after.expires_us == held.put_us + 30 * DAY_US
+
+
+def test_a_grant_may_be_for_a_person_of_the_supplier(instance: Instance) -> None:
+    applied = instance.apply(ESTATE.replace("to: [drukwerk-batch]", "to: [drukwerk-ops, drukwerk-batch]"))
+    with instance.register() as register:
+        grant = register.grant(applied.ids["grant"]["voters-for-drukwerk"])
+    assert grant is not None
+    assert set(grant.to) == {applied.ids["person"]["drukwerk-ops"], applied.ids["client"]["drukwerk-batch"]}

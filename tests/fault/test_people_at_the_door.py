@@ -1,0 +1,198 @@
+"""A person of a supplier goes through the same door as a system: decided, recorded, held back, cut."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from keten.core.errors import Denied, KetenError, NotFound
+from keten.identity.people_model import PersonSession
+from keten.identity.person_sessions import PersonSessions
+from keten.keeper import people_protocol
+from keten.keeper import protocol as said
+from keten.keeper.people import People
+from keten.keeper.person_callers import PortalCallers
+from keten.keeper.portal_protocol import AskOwnLog, OwnLogPage
+from keten.ledger.model import Entry
+from tests.fault.keeper_inside import Inside, Peer, run
+from tests.town import Town
+
+BROWSER = "b" * 64
+PERSON = "zorgvervoer-planner"
+_CLIENTS = "    clients: [{id: zorgvervoer-batch"
+WITH_PERSON = (_CLIENTS, f"    people: [{{id: {PERSON}, email: p@zorg.example}}]\n{_CLIENTS}")
+CARE = "dataset: clients-in-care, contract: vwo-2, purpose: care-transport, form: file"
+ADDRESS = "127.0.0.1"
+
+
+class Planner:
+    """A person of the care transport, signed in at the portal."""
+
+    def __init__(self, inside: Inside, gateway: Peer, person: str) -> None:
+        self.inside = inside
+        self.gateway = gateway
+        self.person = person
+        self.people = People(inside.trusted)
+        inside.trusted.sign_in.people = PortalCallers(self.people)
+        self.session: PersonSession
+        self.secret = ""
+
+    async def sign_in(self, face: str = "portal") -> None:
+        """Open a session, as what follows a passkey's assertion does."""
+        now = self.inside.trusted.clock.now()
+        self.secret, self.session = PersonSessions.make(
+            self.person,
+            "",
+            face,  # type: ignore[arg-type]  # also one that is not the portal's
+            BROWSER,
+            "",
+            ("member",),
+            now,
+        )
+        await self.inside.trusted.writer.run(lambda writing: PersonSessions.insert(writing, self.session))
+        self.people.sessions.open(self.session)
+
+    def caller(self, browser: str = BROWSER) -> said.Caller:
+        return said.Caller(ADDRESS, person=people_protocol.PersonProof(self.secret, browser))
+
+    async def shares(self) -> said.Shares:
+        found: said.Shares = await self.gateway.ask("exchange.shares", said.ShareQuery(self.caller()))
+        return found
+
+    async def open(self, object_id: str) -> said.Opened:
+        opened: said.Opened = await self.gateway.ask("exchange.open", said.OpenObject(self.caller(), object_id))
+        return opened
+
+    async def log(self, before: int = -1, limit: int = 0) -> OwnLogPage:
+        page: OwnLogPage = await self.gateway.ask("portal.log", AskOwnLog(self.caller(), before, limit))
+        return page
+
+    def cut(self) -> list[str]:
+        """What the gateway was told to cut so far."""
+        pushes = [self.gateway.pushes.get_nowait() for _ in range(self.gateway.pushes.qsize())]
+        return [opening for push in pushes for opening in push.openings]
+
+
+def with_planner(stopped: Town, tmp_path: Path, testing: Callable[[Inside, Planner], Awaitable[None]]) -> None:
+    async def inside_keeper(inside: Inside) -> None:
+        applied: said.Applied = await inside.apply(instead=WITH_PERSON)
+        planner = Planner(inside, await inside.gateway(), applied.ids["person"][PERSON])
+        await planner.sign_in()
+        await testing(inside, planner)
+
+    run(stopped, tmp_path, inside_keeper)
+
+
+def of(entries: list[Entry]) -> dict[str, object]:
+    (entry,) = entries
+    assert entry.payload is not None
+    return {"actor": entry.payload.actor, "subjects": entry.payload.subjects, **entry.payload.details}
+
+
+async def code(asked: Awaitable[object]) -> str:
+    with pytest.raises(KetenError) as caught:
+        await asked
+    assert isinstance(caught.value, Denied | NotFound)
+    return caught.value.code
+
+
+def test_a_person_lists_opens_and_reads_its_log(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        shares = await planner.shares()
+        (found,) = shares.shares[0].objects
+        opened = await planner.open(found.id)
+        assert opened.key
+        entry = of(inside.entries("exchange.object.opened"))
+        assert (entry["actor"], entry["subjects"], entry["channel"]) == (planner.person, (planner.person,), "portal")
+        await planner.gateway.ask("exchange.delivered", said.Delivered(opened.opening, 4096, "client-closed"))
+        page = await planner.log()
+        assert [line.kind for line in page.lines] == [
+            "exchange.object.delivered",
+            "exchange.object.opened",
+            "exchange.shares.listed",
+        ]
+        assert {line.who for line in page.lines} == {PERSON}
+        assert (page.lines[0].sent, page.lines[1].name) == (4096, found.name)
+        assert of(inside.entries("identity.log.read"))["lines"] == 3
+        first = await planner.log(limit=1)
+        second = await planner.log(before=first.next, limit=2)
+        assert [line.entry for line in (*first.lines, *second.lines)] == [line.entry for line in page.lines]
+        assert second.next == -1
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_a_member_does_not_see_what_the_suppliers_system_did(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        carrier = inside.carrier()
+        await carrier.token(planner.gateway)
+        await inside.care(carrier, planner.gateway)
+        assert (await planner.log()).lines == ()
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_a_system_has_no_log_of_its_own(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        carrier = inside.carrier()
+        await carrier.token(planner.gateway)
+        assert await code(planner.gateway.ask("portal.log", AskOwnLog(carrier.caller("/v1/log")))) == "not-allowed"
+        assert inside.entries("identity.log.read") == []
+
+    with_planner(stopped, tmp_path, testing)
+
+
+@pytest.mark.parametrize("kind", ["person", "supplier", "contract", "grant"])
+def test_what_is_revoked_is_cut_and_gone(stopped: Town, tmp_path: Path, kind: str) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        found = (await planner.shares()).shares[0].objects[0]
+        opened = await planner.open(found.id)
+        names = {
+            "person": PERSON,
+            "supplier": "zorgvervoer",
+            "contract": "vwo-2",
+            "grant": "care-for-zorgvervoer",
+        }
+        await inside.revoke(kind, names[kind])
+        assert opened.opening in planner.cut()
+        assert await code(planner.open(found.id)) in ("absent", "session-ended")
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_another_browser_another_face_and_a_closed_session_open_nothing(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        found = (await planner.shares()).shares[0].objects[0]
+        stolen = said.OpenObject(planner.caller("c" * 64), found.id)
+        assert await code(planner.gateway.ask("exchange.open", stolen)) == "session-ended"
+        opened = await planner.open(found.id)
+        planner.people.sessions.close(planner.session)
+        assert await code(planner.open(found.id)) == "session-ended"
+        await inside.apply(instead=WITH_PERSON, extra=f"  - {{id: more, {CARE}}}")
+        assert opened.opening in planner.cut()  # what was begun in a session that is over does not go on
+        await planner.sign_in("console")
+        assert await code(planner.open(found.id)) == "session-ended"
+        assert len(inside.entries("exchange.object.opened")) == 1
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_a_grant_to_a_system_alone_is_not_its_colleagues(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        found = (await planner.shares()).shares[0].objects[0]
+        await inside.revoke("grant", "care-for-zorgvervoer")
+        extra = f"  - {{id: care-for-a-system, {CARE}, to: [zorgvervoer-batch]}}"
+        await inside.apply(instead=WITH_PERSON, extra=extra)
+        assert (await planner.shares()).shares == ()
+        assert await code(planner.open(found.id)) == "absent"
+        extra += f"\n  - {{id: care-for-a-person, {CARE}, to: [{PERSON}]}}"
+        await inside.apply(instead=WITH_PERSON, extra=extra)
+        assert (await planner.open(found.id)).key
+        carrier = inside.carrier()
+        await carrier.token(planner.gateway)
+        seen = await planner.gateway.ask("exchange.shares", said.ShareQuery(carrier.caller("/v1/shares")))
+        assert len(seen.shares) == 1
+
+    with_planner(stopped, tmp_path, testing)
