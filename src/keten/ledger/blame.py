@@ -14,7 +14,9 @@ from keten.ledger.tiles import ENTRIES, HEIGHT, WIDTH, Tile, expand, read_hashes
 _LEAVES = 0  # the level of the tiles whose hashes are those of leaves
 
 
-def blamed(folder: Path, different: Sequence[Difference], tiles: Sequence[Tile], *, sound: bool) -> Iterator[Fault]:
+def blamed(
+    folder: Path, different: Sequence[Difference], tiles: Sequence[Tile], *, sound: bool
+) -> Iterator[Fault]:
     """The faults behind these differences between `tiles` below `folder` and the database.
 
     1. When the leaves in the database have the signed root (`sound`), every file that differs is wrong.

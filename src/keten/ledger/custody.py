@@ -189,7 +189,9 @@ def _ends(entry: Entry, opening: Entry) -> bool:
     )
 
 
-def _completed(connection: Connection, shown: _Shown, pending: dict[int, _Shown], *, search: bool) -> _Shown:
+def _completed(
+    connection: Connection, shown: _Shown, pending: dict[int, _Shown], *, search: bool
+) -> _Shown:
     """A line that is to be shown now, with its delivery if there is one."""
     if shown.done:
         return shown

@@ -80,7 +80,9 @@ def _differ(compared: Compared, table: Table, ref: str, wanted: set[int], text: 
         compared.faults.append(_missing(table, ref, index))
 
 
-def surplus(connection: Connection, table: Table, there: int, end: int, refs_of: RefsOf) -> Iterator[Fault]:
+def surplus(
+    connection: Connection, table: Table, there: int, end: int, refs_of: RefsOf
+) -> Iterator[Fault]:
     """The rows of `table` beyond the `there` that were expected: no entry before `end` calls for them.
 
     `refs_of(kind, payload)` says which ids an entry has. Takes long only when there is something to be found.

@@ -110,7 +110,9 @@ def _claim(target: Path, files: Files) -> Path:
     return staging
 
 
-def _write_entries(connection: Connection, path: Path, total: int, progress: Progress | None, files: Files) -> None:
+def _write_entries(
+    connection: Connection, path: Path, total: int, progress: Progress | None, files: Files
+) -> None:
     """Step 3: one JSON object a line (docs/formats/ledger.md), readable by the owner alone."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
@@ -149,7 +151,9 @@ def _line(index: int, entry_id: str, payload: bytes | None, salt: bytes | None) 
     return _encode(line) + b"\n"
 
 
-def _write_tree(connection: Connection, staging: Path, verifier: Verifier, note: str, size: int, root: bytes) -> None:
+def _write_tree(
+    connection: Connection, staging: Path, verifier: Verifier, note: str, size: int, root: bytes
+) -> None:
     """Step 4."""
 
     def leaves(first: int, end: int) -> list[bytes]:

@@ -79,7 +79,9 @@ def read_outside(connection: Connection, origin: str, policy: Policy | None) -> 
     return Outside(witnessed, stamped, last, _oldest_waiting(connection, covered), unstamped)
 
 
-def keep_cosignatures(writing: Writing, checkpoint: Checkpoint, found: Sequence[Cosignature], policy: Policy) -> Kept:
+def keep_cosignatures(
+    writing: Writing, checkpoint: Checkpoint, found: Sequence[Cosignature], policy: Policy
+) -> Kept:
     """Keep cosignatures of a checkpoint of this log, in the writer's transaction. The caller has verified all of them.
 
     1. A witness's newer cosignature of the same size takes the place of its older one.

@@ -249,7 +249,9 @@ class Publishing:
             log.warning("the published ledger is written anew: %s", error)
             self._rebuild(newest, published)
 
-    def _advance(self, leaves: Sequence[bytes], hashes: Sequence[bytes] | None, first: int, head: Head) -> None:
+    def _advance(
+        self, leaves: Sequence[bytes], hashes: Sequence[bytes] | None, first: int, head: Head
+    ) -> None:
         self._publisher.advance(leaves, hashes, first, head.note, head.size, head.root)
         self._done(head.size)
 

@@ -70,7 +70,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         payload = entry.payload
         if payload is None:
             return not (self.ids or self.outcome)
-        return self._concerned(payload) and (not self.outcome or payload.details.get("outcome") == self.outcome)
+        return self._concerned(payload) and (
+            not self.outcome or payload.details.get("outcome") == self.outcome
+        )
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -167,7 +169,9 @@ def _listed(connection: Connection, wanted: Filter, low: int, high: int) -> Iter
         batch = min(batch * 2, _LARGEST_BATCH)
 
 
-def _indexes(connection: Connection, ref: str, low: int, high: int, *, newest_first: bool) -> Iterator[int]:
+def _indexes(
+    connection: Connection, ref: str, low: int, high: int, *, newest_first: bool
+) -> Iterator[int]:
     """One list within a range, in steps, so that no cursor stays open between them."""
     first, end = low // SPAN, -(-high // SPAN)
     step = _FIRST_ROWS

@@ -183,7 +183,9 @@ class Range:
             noted = compare(self._connection, changes, self._changed, first, end)
             result.changed = noted.there
             result.faults += noted.faults
-            result.faults += change_faults(self._connection, self._task.register, self._changes, self._task.size)
+            result.faults += change_faults(
+                self._connection, self._task.register, self._changes, self._task.size
+            )
         except DBAPIError as error:
             what = f"what belongs to entries {first} to {end - 1} cannot be read: {error.orig}"
             result.faults.append(Fault("database", what, unreadable=True))
@@ -263,7 +265,9 @@ class Range:
     def _fault(self, where: str, what: str, index: int) -> None:
         self._result.faults.append(Fault(where, what, index=index))
 
-    def _entry(self, index: int, entry_id: Any, time_us: Any, kind: Any, payload: Any, salt: Any, leaf: Any) -> None:
+    def _entry(
+        self, index: int, entry_id: Any, time_us: Any, kind: Any, payload: Any, salt: Any, leaf: Any
+    ) -> None:
         """Step 1."""
         if isinstance(leaf, bytes):
             self._leaves.append(leaf)

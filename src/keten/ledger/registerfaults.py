@@ -65,7 +65,9 @@ def change_faults(
             yield from _table_faults(connection, known[name], some[at : at + _ROWS_AT_ONCE], size)
 
 
-def _table_faults(connection: Connection, shape: Shape, some: Sequence[Change], size: int) -> Iterator[Fault]:
+def _table_faults(
+    connection: Connection, shape: Shape, some: Sequence[Change], size: int
+) -> Iterator[Fault]:
     rows = table(shape.table, *(column(name) for name in shape.columns))  # columns without types: values as they are
     ids = sorted({change.row for change in some})
     found = {row.id: row for row in connection.execute(select(rows).where(rows.c.id.in_(ids)))}
@@ -141,7 +143,9 @@ def missing_rows(connection: Connection, most: int) -> list[Fault]:
     for rows, _kind in bound_tables().values():
         gone = gone.where(~select(rows.c.id).where(rows.c.id == changes.c.ref).exists())
     found = connection.execute(gone.limit(most))
-    return [Fault("register", f"the row is missing, though entry {row.idx} recorded it", row=row.ref) for row in found]
+    return [
+        Fault("register", f"the row is missing, though entry {row.idx} recorded it", row=row.ref) for row in found
+    ]
 
 
 def row_count(connection: Connection) -> int:

@@ -145,7 +145,9 @@ def differences(
             yield from hash_differences(folder, tile, hashes[span], tile.index * WIDTH)
 
 
-def hash_differences(folder: Path, tile: Tile, hashes: Sequence[bytes | None], first: int = 0) -> Iterator[Difference]:
+def hash_differences(
+    folder: Path, tile: Tile, hashes: Sequence[bytes | None], first: int = 0
+) -> Iterator[Difference]:
     """How a hash tile differs from the hashes that it must hold; places are counted from `first`."""
     try:
         data = read_file(folder, tile.path(), WIDTH * HASH_BYTES)
@@ -181,7 +183,9 @@ def _bundle(folder: Path, tile: Tile, leaves: Sequence[bytes | None]) -> Iterato
         return
     first = tile.index * WIDTH
     pairs = zip(leaves, found, strict=True)
-    places = tuple(first + at for at, (leaf, there) in enumerate(pairs) if leaf is not None and leaf != there)
+    places = tuple(
+        first + at for at, (leaf, there) in enumerate(pairs) if leaf is not None and leaf != there
+    )
     if places:
         yield Difference(tile, places)
 
@@ -243,7 +247,9 @@ def last_leaf(tile: Tile) -> int:
     return (tile.index * WIDTH + tile.width) << HEIGHT * max(tile.level, 0)
 
 
-def upper_tiles(folder: Path, tiles: Sequence[Tile], blocks: Sequence[bytes | None], size: int) -> Iterator[Difference]:
+def upper_tiles(
+    folder: Path, tiles: Sequence[Tile], blocks: Sequence[bytes | None], size: int
+) -> Iterator[Difference]:
     """How the tiles above the lowest level differ from the hashes of full blocks of 256 entries."""
     levels: Mapping[int, Sequence[bytes | None]] = _levels(blocks, size)
     for tile in tiles:

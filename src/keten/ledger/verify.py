@@ -274,7 +274,9 @@ class _Verification:
                 self._progress(done, total)
             yield result
 
-    def _run(self, tasks: Sequence[Task], connection: Connection, processes: int, total: int) -> Iterable[Result]:
+    def _run(
+        self, tasks: Sequence[Task], connection: Connection, processes: int, total: int
+    ) -> Iterable[Result]:
         if processes == 1 or total <= _ALONE:
             yield from (Range(task, connection).verify() for task in tasks)
             return

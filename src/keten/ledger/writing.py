@@ -164,7 +164,9 @@ def require_head(connection: Connection, expected: Head) -> None:
         raise _moved(expected)
 
 
-def store_head(connection: Connection, new: Head, low_water: int | None = None, *, after: Head | None = None) -> None:
+def store_head(
+    connection: Connection, new: Head, low_water: int | None = None, *, after: Head | None = None
+) -> None:
     """Replace the stored head (one row).
 
     after: the head that must be stored there now; one without entries may not be stored yet. Raises `FsyncFailed`

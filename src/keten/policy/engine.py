@@ -87,7 +87,9 @@ class Engine:
     def decide_many(self, slices: Sequence[Attributes]) -> list[Decision]:
         """Decide on several slices at once; cheaper per slice than one at a time."""
         try:
-            requests = [_request(one.principal, one.action, one.dataset, _encode(one).decode()) for one in slices]
+            requests = [
+                _request(one.principal, one.action, one.dataset, _encode(one).decode()) for one in slices
+            ]
         except _UNSAYABLE as error:
             # That slice is denied, not the others.
             return [self.decide(one) for one in slices] if len(slices) > 1 else [_error(f"attributes: {error}")]

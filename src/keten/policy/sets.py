@@ -28,7 +28,9 @@ def remember(writing: Writing, engine: Engine) -> bool:
     To be called before the first decision, in a transaction that commits before that decision is recorded.
     Raises `Corrupt` ("policy-set-damaged") when another text is kept under its hash.
     """
-    kept = writing.connection.execute(select(policy_sets.c.text).where(policy_sets.c.hash == engine.hash)).scalar()
+    kept = writing.connection.execute(
+        select(policy_sets.c.text).where(policy_sets.c.hash == engine.hash)
+    ).scalar()
     if kept is not None:
         if kept != engine.text:
             raise _damaged(engine.hash)

@@ -106,7 +106,9 @@ def _standing(principal: Principal, at_us: int) -> str:
     return "suspended" if principal.suspended_at(at_us) else "active"
 
 
-def check_belongs(principal: Principal, supplier: Supplier | None, dataset: Dataset, grants: Iterable[Grant]) -> None:
+def check_belongs(
+    principal: Principal, supplier: Supplier | None, dataset: Dataset, grants: Iterable[Grant]
+) -> None:
     """The rows belong together as the question assumed. Raises `Corrupt` ("register-mismatch").
 
     1. The principal's supplier is there, unless it is one of the organisation's own people.

@@ -53,7 +53,7 @@ class Mistakes:
         self._places.add(place)
 
     def suggest(self, word: str, known: Collection[str]) -> str:
-        """ "; did you mean …?" or nothing. Bounded work, whatever the file holds."""
+        """"; did you mean …?" or nothing. Bounded work, whatever the file holds."""
         if self._suggested >= _MAX_SUGGESTIONS or len(known) > _MAX_CANDIDATES or len(word) > 100:
             return ""
         self._suggested += 1

@@ -23,7 +23,9 @@ ABANDONED_AFTER_US = 24 * 3600 * 1_000_000
 _KEYS_AT_ONCE = 500
 
 
-def expired_objects(connection: Connection, now_us: int, limit: int = 1000, held: Collection[str] = ()) -> list[str]:
+def expired_objects(
+    connection: Connection, now_us: int, limit: int = 1000, held: Collection[str] = ()
+) -> list[str]:
     """The ids of present objects whose retention is over, longest past first. held: datasets that must be kept."""
     return service.ids_where(connection, _expired(now_us, held), limit)
 

@@ -320,7 +320,9 @@ def _stepping(detector: Detector[Any], own: int, place: int, fault: _Fault) -> _
     return ask
 
 
-def _comparing(detector: Comparing[Any, Any], own: tuple[int, int], beside: tuple[int, int], fault: _Fault) -> _Ask:
+def _comparing(
+    detector: Comparing[Any, Any], own: tuple[int, int], beside: tuple[int, int], fault: _Fault
+) -> _Ask:
     (space, place), (beside_space, beside_place) = own, beside
     make, make_shared = detector.state, detector.shared
     compare = detector.compare

@@ -77,7 +77,9 @@ def code_of(detector: str) -> str:
     return detector if detector in DETECTORS else OTHER
 
 
-_ABOUT = frozenset({"alert", "principal", "dataset", "response", "until", "held", "recipient", "bytes", "usual_bytes"})
+_ABOUT = frozenset(
+    {"alert", "principal", "dataset", "response", "until", "held", "recipient", "bytes", "usual_bytes"}
+)
 
 
 def explain(detector: str, facts: Mapping[str, Fact], names: Mapping[str, str], language: str) -> Explanation:

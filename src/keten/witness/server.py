@@ -27,7 +27,9 @@ LIMITS = serving.Limits(connections=200, keep_alive_seconds=60, stop_seconds=5)
 BACKLOG = 128
 
 
-def serve(folder: WitnessFolder, bind: str, ready: Callable[[str], None], certificate: str = "", key: str = "") -> None:
+def serve(
+    folder: WitnessFolder, bind: str, ready: Callable[[str], None], certificate: str = "", key: str = ""
+) -> None:
     """Serve until SIGTERM or SIGINT. `ready` is told the address once it listens.
 
     With `certificate` and `key` (PEM files) it speaks HTTPS.

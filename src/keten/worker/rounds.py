@@ -187,3 +187,5 @@ class Rounds:
         if late and not self._late:
             log.warning("what was recorded %d s ago has no outside signature yet", waiting // SECOND)
         self._late = late
+
+
