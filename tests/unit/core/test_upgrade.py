@@ -137,7 +137,7 @@ def test_an_older_database_is_copied_and_upgraded(database: Path, later: Path) -
 
 def test_an_instance_of_the_first_version_gets_its_objects_by_name(tmp_path: Path) -> None:
     first = tmp_path / "first"
-    shutil.copytree(MIGRATIONS, first, ignore=shutil.ignore_patterns("__pycache__", "r000[2-9]_*"))
+    shutil.copytree(MIGRATIONS, first, ignore=shutil.ignore_patterns("__pycache__", "r000[2-9]_*", "r00[1-9]?_*"))
     path = tmp_path / "keten.db"
     assert upgrade(path, migrations=first) == ""
     row = ("o" * 26, "voters.csv", "d" * 26, "present", 0, "s" * 26, b"{}", 7)
@@ -154,7 +154,7 @@ def test_an_instance_of_the_first_version_gets_its_objects_by_name(tmp_path: Pat
 
 def test_subject_keys_of_before_are_kept_and_can_be_destroyed(tmp_path: Path) -> None:
     before = tmp_path / "before"
-    shutil.copytree(MIGRATIONS, before, ignore=shutil.ignore_patterns("__pycache__", "r000[3-9]_*"))
+    shutil.copytree(MIGRATIONS, before, ignore=shutil.ignore_patterns("__pycache__", "r000[3-9]_*", "r00[1-9]?_*"))
     path = tmp_path / "keten.db"
     assert upgrade(path, migrations=before) == ""
     with closing(sqlite3.connect(path)) as connection:
