@@ -87,6 +87,65 @@ def test_own_cases_only(office: Office) -> None:
     assert [one["reasons"] for one in refused][-2:] == [["outside-caseload"]] * 2
 
 
+def test_a_batch_tells_no_more_of_other_peoples_cases(office: Office) -> None:
+    system = office.town.carrier()
+    address = f"/v1/lookups/{shares(system)['own-cases']['id']}"
+
+    def ask(*keys: str) -> Answer:
+        headers = system.authorised("POST", address, {"Content-Type": "application/json"})
+        return system.ask("POST", address, headers, json.dumps({"keys": keys, "case": "A-2"}).encode())
+
+    other, absent = ask(key(1), key(2)), ask(key(1), "none")
+    assert other.status == absent.status == HTTPStatus.OK
+    assert json.loads(other.body)["records"] == json.loads(absent.body)["records"]
+    assert json.loads(other.body)["records"][1] is None
+    (entry,) = [one for one in office.entries() if one["id"] == other.headers["keten-entry"]]
+    assert (entry["details"]["outside"], entry["details"]["missed"], len(entry["subjects"])) == (1, 0, 2)
+
+
+def test_a_refusal_forgives_no_guess(office: Office) -> None:
+    """Guesses beside a record that is refused count, and are not taken for mistakes of before afterwards."""
+    system = office.town.carrier()
+    address = f"/v1/lookups/{shares(system)['own-cases']['id']}"
+    for keys in ([f"try-{number}" for number in range(3)] + [key(2)], [f"try-{number}" for number in range(3)]):
+        headers = system.authorised("POST", address, {"Content-Type": "application/json"})
+        system.ask("POST", address, headers, json.dumps({"keys": keys, "case": "A-3"}).encode())
+    refused = office.entries("--kind", "exchange.lookup.refused")[-1]
+    assert refused["reasons"] == ["outside-caseload"]
+    assert refused["details"]["missed"] == 3
+    assert refused["details"]["score"][0] > 0
+
+
+def test_one_mistake_made_again_and_again_is_one(office: Office) -> None:
+    system = office.town.printer()
+    share = shares(system)["jobseekers"]
+    for _again in range(20):
+        assert system.get(f"/v1/lookups/{share['id']}?key=mistyped&case=C").status == HTTPStatus.NOT_FOUND
+    assert system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=C").status == HTTPStatus.OK
+
+
+def test_a_key_that_is_known_hides_no_guesses(office: Office) -> None:
+    """The last of this client: its lookups are stopped afterwards."""
+    system = office.town.carrier()
+    share = shares(system)["own-cases"]
+
+    def ask(wanted: str) -> Answer:
+        return system.get(f"/v1/lookups/{share['id']}?key={wanted}&case=D")
+
+    guessed = 0
+    while ask(key(1)).status == HTTPStatus.OK and guessed < 20:
+        guessed += ask(f"guess-{guessed}").status == HTTPStatus.NOT_FOUND
+        assert [ask(key(1)).status for _hit in range(4)] in ([HTTPStatus.OK] * 4, [HTTPStatus.TOO_MANY_REQUESTS] * 4)
+    assert json.loads(ask(key(1)).body)["code"] == "guessing"
+    assert guessed <= 7
+    (refused,) = [
+        one
+        for one in office.entries("--kind", "exchange.lookup.refused")
+        if one["details"].get("missed") and "guessing" in one["reasons"]
+    ]
+    assert refused["details"]["stopped_until_us"] > 0
+
+
 def test_the_budget_is_the_bound(office: Office) -> None:
     system = office.town.printer()
     share = shares(system)["jobseekers"]
@@ -102,36 +161,8 @@ def test_the_budget_is_the_bound(office: Office) -> None:
         assert (told["code"], told["scope"], told["budget"], told["left"]) == ("budget-spent", "grant", "10", "0")
         assert told["until"]
     assert given == 10
+    absent = system.get(f"/v1/lookups/{share['id']}?key=nobody&case=B")
+    assert json.loads(absent.body)["code"] == "budget-spent", "a spent budget does not tell who is there"
     known = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7")
     assert known.status == HTTPStatus.OK, "what was received in this hour costs nothing again"
     assert office.keten.command("ledger", "verify").returncode == 0
-
-
-def test_one_mistake_made_again_and_again_is_one(office: Office) -> None:
-    system = office.town.printer()
-    share = shares(system)["jobseekers"]
-    for _again in range(20):
-        assert system.get(f"/v1/lookups/{share['id']}?key=mistyped&case=C").status == HTTPStatus.NOT_FOUND
-    assert system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=C").status == HTTPStatus.OK
-
-
-def test_a_key_that_is_known_hides_no_guesses(office: Office) -> None:
-    """The last of this file: lookups of this client are stopped afterwards."""
-    system = office.town.printer()
-    share = shares(system)["jobseekers"]
-
-    def ask(wanted: str) -> Answer:
-        return system.get(f"/v1/lookups/{share['id']}?key={wanted}&case=D")
-
-    guessed = 0
-    while ask(key(7)).status == HTTPStatus.OK and guessed < 20:
-        guessed += ask(f"guess-{guessed}").status == HTTPStatus.NOT_FOUND
-        assert [ask(key(7)).status for _hit in range(4)] in ([HTTPStatus.OK] * 4, [HTTPStatus.TOO_MANY_REQUESTS] * 4)
-    assert json.loads(ask(key(7)).body)["code"] == "guessing"
-    assert guessed <= 7
-    (refused,) = [
-        one
-        for one in office.entries("--kind", "exchange.lookup.refused")
-        if one["details"].get("missed") and "guessing" in one["reasons"]
-    ]
-    assert refused["details"]["stopped_until_us"] > 0

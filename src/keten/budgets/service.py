@@ -121,11 +121,13 @@ class Budgets:
         at_us: int,
         tz: str,
         signed_in_us: int = 0,
+        room: int = 0,
     ) -> list[Taken] | Spent:
         """Charge an access that is about to be recorded: the caller's next entry must be the one that says so.
 
         items: objects, or records by their ids, each once, and for how many records each counts. signed_in_us: when
-        the client signed in with what it shows; 0: not known.
+        the client signed in with what it shows; 0: not known. room: for how many records more there has to be room that
+        are not charged: of those that are asked for and not there.
         A refusal changes nothing. Raises `Invalid` (budget-window, timezone-unknown).
 
         1. The windows that this moment falls in, and what was spent in them.
@@ -145,6 +147,7 @@ class Budgets:
                         wanted += one.records
                         one.counters.append(counter)
                 extra = self._extra(scope, counter, limit.per, at_us)
+                wanted += room
                 if wanted and counter.spent + wanted > limit.records:  # 3
                     asked = Asked(wanted, counter.spent, counter.last_us, at_us, extra, signed_in_us)
                     reached = partial(_reached, writing.connection, (scope.owner, scope.of), counter)

@@ -164,9 +164,7 @@ class Lookups:
         try:
             named = self._register.grant(lookup.grant)
             dataset = named.dataset if named is not None else ""
-            return self._decisions.access(
-                lookup.client, dataset, "lookup", lookup.country, now_us, grant=lookup.grant
-            )
+            return self._decisions.access(lookup.client, dataset, "lookup", lookup.country, now_us, grant=lookup.grant)
         except Corrupt as error:
             if error.code != "register-mismatch":
                 raise
@@ -250,9 +248,10 @@ class _Committing:
 
         1. Still allowed, under the rows and at the moment of this transaction; and the records could be had.
         2. Not stopped for guessing; and the misses of this lookup don't stop it.
-        3. Outside of the caseload: refused, or dearer, as the owner chose.
-        4. Charge every budget that there is, before anything is given.
-        5. Record.
+        3. Outside of the caseload: as if it were not there, or dearer, as the owner chose.
+        4. Charge every budget that there is, before anything is given. What is not there needs as much room in them
+           as if it were, or a spent budget would tell one from the other (law 8); it is charged nothing.
+        5. Record; misses count from then on: what was refused told nothing, and forgives no guess.
         """
         ready, lookup = self._ready, self._ready.lookup
         decision, grant = ready.outcome.decision, ready.outcome.grant
@@ -263,29 +262,35 @@ class _Committing:
             raise Stale("stale", "Decide again.")
         if ready.failed:
             return self._refuse(writing, (ready.failed,))
+        cost = grant.caseload.outside if grant.caseload is not None else 0
         found = [self._present(writing, one) for one in self._found]
+        outside = sum(one.outside for one in found)
+        if not cost:  # 3
+            found = [Found(one.record, None, outside=True) if one.outside else one for one in found]
         given = list({one.record: one for one in found if one.values is not None}.values())
-        missed = sum(one.values is None for one in found)
+        missed = sum(one.values is None and not one.outside for one in found)
         before = self._scores.read(writing.connection, grant.id, lookup.client)  # 2
         if before.stopped_until_us > writing.time_us:
             return self._refuse(writing, ("guessing",), stopped_until_us=before.stopped_until_us)
-        score = self._scored(writing, misses.Score() if before.stopped_until_us else before, grant, given, found)
+        wrong = self._wrong(found)
+        score = self._scored(writing, misses.Score() if before.stopped_until_us else before, grant, given, wrong)
         if score.guesses:
             return self._stop(writing, grant, score, missed)
-        outside = sum(one.outside for one in given)
-        cost = grant.caseload.outside if grant.caseload is not None else 0
-        if outside and not cost:  # 3
-            return self._refuse(writing, ("outside-caseload",), outside=outside)
         # Before the charge: sealing may fail, and a charge must never stand without the entry that follows it.
         details: dict[str, Any] = {"outcome": "allow", "asked": len(lookup.keys)}
         draft = self._draft(writing, entries.LOOKUP_ANSWERED, details, given)
         items = [(one.record, cost if one.outside else 1) for one in given]
-        taken = self._door.charge_all(writing, ready.scopes, items, ready.timezone, lookup.began_us)  # 4
+        room = sum(max(1, cost) for one in found if one.values is None)
+        taken = self._door.charge_all(writing, ready.scopes, items, ready.timezone, lookup.began_us, room)  # 4
         if isinstance(taken, Spent):
             return self._refuse(writing, (taken.code,), spent=taken, scope=taken.scope)
         self._scores.write(writing.connection, grant.id, lookup.client, score)
+        self._missed.extend(wrong)
+        if outside and not given:
+            told: dict[str, Any] = {"outside": outside, "missed": missed, "score": [score.quick, score.patient]}
+            return self._refuse(writing, ("outside-caseload",), always=score != before, **told)
         details |= {
-            "found": len(found) - missed,
+            "found": sum(one.values is not None for one in found),
             "missed": missed,
             "near": ready.near,
             "outside": outside,
@@ -299,15 +304,14 @@ class _Committing:
         index = writing.record(draft)  # 5
         return Answered(index, records=tuple(self._shown(one) for one in found))
 
-    def _scored(
-        self, writing: Writing, before: misses.Score, grant: Grant, given: Sequence[Found], found: Sequence[Found]
-    ) -> misses.Score:
-        """Step 2. A key that is wrong again and again is one mistake; a record that is known proves nothing.
+    def _wrong(self, found: Sequence[Found]) -> set[str]:
+        """What is not there and was not asked for just before: a key that is wrong again and again is one mistake."""
+        return {one.record for one in found if one.values is None and not one.outside}.difference(self._missed)
 
-        Otherwise a program that tries again would be stopped, and a few known keys would hide any number of guesses.
-        """
-        wrong = {one.record for one in found if one.values is None}.difference(self._missed)
-        self._missed.extend(wrong)
+    def _scored(
+        self, writing: Writing, before: misses.Score, grant: Grant, given: Sequence[Found], wrong: set[str]
+    ) -> misses.Score:
+        """Step 2. A record that is known proves nothing, or a few known keys would hide any number of guesses."""
         if not wrong and before == misses.Score():
             return before  # nothing can lower it
         scope = Scope("grant", grant.id, self._ready.lookup.client, grant.limits)
@@ -402,4 +406,3 @@ def _columns(lookup: Lookup, grant: Grant, names: tuple[str, ...]) -> tuple[str,
     if not set(lookup.columns) <= set(granted):
         raise Invalid("columns", "A column is asked for that there is not, or that is not granted.")
     return tuple(name for name in granted if not lookup.columns or name in lookup.columns)
-

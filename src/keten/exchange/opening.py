@@ -165,9 +165,7 @@ class Door:
 
         return run
 
-    def _open(
-        self, writing: Writing, evaluated: Evaluated, decision: Allow, refusals: Refusals
-    ) -> Committed | None:
+    def _open(self, writing: Writing, evaluated: Evaluated, decision: Allow, refusals: Refusals) -> Committed | None:
         grant, found = evaluated.outcome.grant, evaluated.found
         if grant is None or found is None:
             raise Corrupt("decision", "An access was allowed without a grant.", evaluated.request.object)
@@ -219,9 +217,10 @@ class Door:
         items: Sequence[tuple[str, int]],
         zone: str,
         signed_in_us: int,
+        room: int = 0,
     ) -> list[Taken] | Spent:
         """Step 4, for the budgets of an access that may give several records (`Budgets.charge_all`)."""
-        return self._budgets.charge_all(writing, scopes, items, writing.time_us, zone, signed_in_us)
+        return self._budgets.charge_all(writing, scopes, items, writing.time_us, zone, signed_in_us, room)
 
     def used(self, scopes: Sequence[Scope]) -> dict[str, list[list[str | int]]]:
         """How full the client's own budget is after step 4, as its entry says it; nothing where it has none."""

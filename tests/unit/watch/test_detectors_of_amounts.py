@@ -51,9 +51,7 @@ def lost(share: float, rng: Random, before: int) -> int:
             return found
 
 
-@pytest.mark.parametrize(
-    ("share", "median", "p99"), [(2 / 3, 4, 12), (0.68, 4, 12), (1 / 3, 17, 52), (0.2, 44, 130)]
-)
+@pytest.mark.parametrize(("share", "median", "p99"), [(2 / 3, 4, 12), (0.68, 4, 12), (1 / 3, 17, 52), (0.2, 44, 130)])
 @pytest.mark.parametrize("before", [0, 500])
 def test_records_lost_to_guessing(share: float, median: int, p99: int, before: int) -> None:
     """Until the watch says so. Lookups themselves stop sooner: tests/unit/budgets/test_misses.py."""
@@ -91,6 +89,15 @@ def test_a_batch_counts_as_its_keys_do() -> None:
     assert seen(MissHeavy(), days.at(1, 9, 30, 60, asked=100, missed=2, records=98)) == []
     days = Days()
     assert codes(seen(MissHeavy(), days.at(1, 9, 1, 1, asked=50, missed=33, records=17))) == ["misses"]
+
+
+def test_who_is_stopped_for_guessing_is_told_of() -> None:
+    days = Days()
+    stream = days.at(1, 9, 2, 1, missed=1)
+    stopped = days.one(MONDAY_US + 2, what="lookup", allowed=False, reasons=("guessing",), asked=1, missed=1)
+    later = days.one(MONDAY_US + 3, what="lookup", allowed=False, reasons=("guessing",), asked=1)
+    (one,) = seen(MissHeavy(), [*stream, stopped, later])
+    assert (one.severity, one.facts["missed"]) == ("medium", 3)
 
 
 def test_guessing_ids_of_objects() -> None:

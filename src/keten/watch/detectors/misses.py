@@ -1,7 +1,8 @@
 """Asking for what is not there: whoever guesses keys or ids misses more than whoever works with a list.
 
 Default: 2 % of misses are usual (up to 5 % where a principal has always missed more), 22 % are looked for; `high`
-past ln 1e7. A repeated question for the same record is no hit, so that hits that cost nothing can't cover misses.
+past ln 1e7, `medium` for a lookup at which the keeper's own test has stopped it (`budgets.misses`). A repeated
+question for the same record is no hit, so that hits that cost nothing can't cover misses.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ ALARM = math.log(1e7)
 """Higher than what stops lookups themselves (`budgets.misses`), because this may suspend, and for files as well."""
 TEST = Test(least=0.02, most=0.05, suspected=0.22)
 MISSED = frozenset({"absent", "no-grant", "not-addressed"})
+STOPPED = "guessing"
 _REMEMBERED = 16
 
 
@@ -45,7 +47,8 @@ class MissHeavy(Detector[Misses]):
         if share.sum <= 0.0:
             state.lost = 0
         state.lost += event.records
-        if take(share, TEST, missed, found, event.id) < ALARM:
+        sure = take(share, TEST, missed, found, event.id) >= ALARM
+        if not sure and STOPPED not in event.reasons:
             return NOTHING
         facts: dict[str, int | float | str] = {
             "missed": share.since_odd,
@@ -55,6 +58,8 @@ class MissHeavy(Detector[Misses]):
             "records": state.lost,
         }
         first = share.first
+        if not sure:  # the sum stays: who goes on after the hour is soon `high`
+            return (signal(self, "medium", event, facts, first),)
         begin_anew(share)
         return (signal(self, "high", event, facts, first),)
 
