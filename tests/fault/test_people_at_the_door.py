@@ -51,7 +51,7 @@ class Planner:
             ("member",),
             now,
         )
-        await self.inside.trusted.writer.run(lambda writing: PersonSessions.insert(writing, self.session))
+        await self.inside.trusted.writer.run(lambda writing: self.people.sessions.insert(writing, self.session))
         self.people.sessions.open(self.session)
 
     def caller(self, browser: str = BROWSER) -> said.Caller:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, String, Table
+from sqlalchemy import BigInteger, Column, LargeBinary, String, Table
 
 from keten.core.db import metadata
 from keten.identity.people_model import Link, Passkey
@@ -33,7 +33,8 @@ passkey_uses = Table(
     sqlite_with_rowid=False,
 )
 
-# `hash`: SHA-256 of the session's secret (law 9).
+# `hash`: SHA-256 of the session's secret (law 9). `seal`: by the keeper over the rest, so that nobody who can write in
+# the database signs himself in (law 4).
 person_sessions = Table(
     "person_sessions",
     metadata,
@@ -49,5 +50,6 @@ person_sessions = Table(
     Column("used_us", BigInteger, nullable=False),
     Column("idle_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger, nullable=False),
+    Column("seal", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -6,6 +6,8 @@ and 15 minutes at AAL3, which those have who can change the organisation's own a
 
 from __future__ import annotations
 
+import hmac
+import logging
 from hashlib import sha256
 
 import msgspec
@@ -19,6 +21,9 @@ from keten.identity.people_tables import person_sessions
 from keten.identity.roles import Face
 from keten.ledger.writing import Writing
 
+log = logging.getLogger(__name__)
+PURPOSE = "person-sessions"
+"""What the key that seals their rows is derived for."""
 MINUTE_US = 60 * SECOND
 HOUR_US = 60 * MINUTE_US
 STRICT = frozenset({"administrator", "security-officer", "privacy-officer"})
@@ -38,10 +43,11 @@ class PersonSessions:
     """Open sessions. In memory what the database has; used in the event loop, except what takes a `Writing`.
 
     A change goes to the database first: `open` after `insert` is durable, `close` before `remove`, so that whoever was
-    signed out stays out.
+    signed out stays out. key: 32 bytes that only the keeper has; with it each row is sealed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes) -> None:
+        self._key = key
         self._by_hash: dict[str, PersonSession] = {}
         self._noted: dict[str, int] = {}
 
@@ -49,11 +55,22 @@ class PersonSessions:
         return len(self._by_hash)
 
     def load(self, connection: Connection, now_us: int) -> None:
-        """What a former keeper left open."""
+        """What a former keeper left open. A row that it did not seal is none of it, and said (law 4)."""
         for row in connection.execute(select(person_sessions)).mappings():
-            session = msgspec.convert(dict(row), PersonSession)
-            if not session.over_at(now_us):
+            values = {str(name): value for name, value in row.items()}  # SQLAlchemy's own kind of string otherwise
+            seal = values.pop("seal")
+            try:
+                session = msgspec.convert(values, PersonSession)
+            except msgspec.ValidationError:
+                session = None
+            if session is None or not isinstance(seal, bytes) or not hmac.compare_digest(seal, self._seal(session)):
+                log.critical("a session in the database was not written by this keeper: it does not count")
+            elif not session.over_at(now_us):
                 self._keep(session)
+
+    def _seal(self, session: PersonSession) -> bytes:
+        """HMAC-SHA256 over all that is kept of a session."""
+        return hmac.digest(self._key, msgspec.json.encode(session), "sha256")
 
     def _keep(self, session: PersonSession) -> None:
         self._by_hash[session.hash] = session
@@ -136,22 +153,30 @@ class PersonSessions:
 
     # ---- in the writer's transaction --------------------------------------------------------------------------------
 
-    @staticmethod
-    def insert(writing: Writing, session: PersonSession) -> None:
+    def insert(self, writing: Writing, session: PersonSession) -> None:
         """Write a new session."""
-        writing.connection.execute(insert(person_sessions).values(msgspec.structs.asdict(session)))
+        values = msgspec.structs.asdict(session) | {"seal": self._seal(session)}
+        writing.connection.execute(insert(person_sessions).values(values))
 
-    @staticmethod
-    def note(writing: Writing, session: PersonSession) -> None:
+    def note(self, writing: Writing, session: PersonSession) -> None:
         """Write when it was used and asserted last."""
         changed = update(person_sessions).where(person_sessions.c.hash == session.hash)
-        writing.connection.execute(changed.values(used_us=session.used_us, asserted_us=session.asserted_us))
+        values = {"used_us": session.used_us, "asserted_us": session.asserted_us, "seal": self._seal(session)}
+        writing.connection.execute(changed.values(values))
 
     @staticmethod
     def remove(writing: Writing, sessions: tuple[PersonSession, ...]) -> None:
         """Write that these are no more."""
         hashes = [session.hash for session in sessions]
         writing.connection.execute(delete(person_sessions).where(person_sessions.c.hash.in_(hashes)))
+
+    @staticmethod
+    def remove_of_passkey(writing: Writing, passkey: str) -> tuple[str, ...]:
+        """Write that what was opened with a passkey is no more; the public ids of it."""
+        chosen = person_sessions.c.passkey == passkey
+        found = writing.connection.execute(select(person_sessions.c.id).where(chosen)).scalars().all()
+        writing.connection.execute(delete(person_sessions).where(chosen))
+        return tuple(found)
 
 
 def hash_of(secret: str) -> str:

@@ -53,7 +53,7 @@ class People:
 
     def __init__(self, trusted: Trusted) -> None:
         self._trusted = trusted
-        self.sessions = PersonSessions()
+        self.sessions = PersonSessions(trusted.sessions_key)
         self.ceremonies = Ceremonies()
         self._failures = Failures()
         with translated(), trusted.reader.connect() as reading:
@@ -66,7 +66,7 @@ class People:
 
         1. Serving at all: the clock has not jumped.
         2. The session is there, of this face and browser, and not over, also not by the limits of today's roles.
-        3. The person still stands, and the passkey it signed in with.
+        3. The person still stands. (A passkey that ends takes its sessions along.)
         4. A role of it holds the act.
         5. The session was used now, unless a page asks that refreshes itself (`quiet`).
 
@@ -99,7 +99,7 @@ class People:
             used = self.sessions.now(session)
             if used is not None:
                 self._trusted.writer.submit(
-                    lambda writing: PersonSessions.note(writing, used), lambda job, _batch: _lost(job.error)
+                    lambda writing: self.sessions.note(writing, used), lambda job, _batch: _lost(job.error)
                 )
 
     def standing(self, person_id: str, face: Face, began_us: int) -> Person:
@@ -231,7 +231,7 @@ class People:
             secret, session = PersonSessions.make(
                 person_id, passkey(writing), face, ceremony.browser, ceremony.network, roles, now
             )
-            PersonSessions.insert(writing, session)
+            self.sessions.insert(writing, session)
             PersonSessions.remove(writing, over)
             writing.record(people_entries.person_signed_in(session, person.supplier, place))
             return secret, session

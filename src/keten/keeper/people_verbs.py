@@ -246,7 +246,6 @@ class PeopleVerbs:
         signed_in = self._people.require(self._face, body.proof, "")
         person = signed_in.person.id
         actor = f"person:{person}"
-        over = tuple(one for one in self._people.sessions.of_person(person) if one.passkey == body.key)
 
         def run(writing: Writing) -> int:
             held = passkeys.of_person(writing.connection, person)
@@ -255,14 +254,16 @@ class PeopleVerbs:
                 raise NotFound("absent", "There is no such passkey of yours.")
             if len(held) == 1:
                 raise Conflict("last-key", "This is your only passkey; add another first.")
-            PersonSessions.remove(writing, over)
+            over = PersonSessions.remove_of_passkey(writing, body.key)
             if over:
-                writing.record(people_entries.person_signed_out(person, [one.id for one in over], actor))
+                writing.record(people_entries.person_signed_out(person, list(over), actor))
             return passkeys.end(writing, chosen[0], "ended by its person", actor)
 
         await self._trusted.writer.run(run, alone=True, essential=True)
-        for session in over:
-            self._people.sessions.close(session)
+        # Also what was opened while this waited for its turn: a sign-in after it is refused by the passkey's row.
+        for session in self._people.sessions.of_person(person):
+            if session.passkey == body.key:
+                self._people.sessions.close(session)
         return said.Done()
 
     # ---- acts ------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from keten.exchange.objects import Objects
 from keten.exchange.opening import Door
 from keten.exchange.running import Accesses
 from keten.exchange.sealed_tables import SealedTables
-from keten.identity import networks, people_entries
+from keten.identity import networks, people_entries, person_sessions
 from keten.identity.entries import CLIENT_ERASED, PERSON_ERASED
 from keten.identity.networks import Networks
 from keten.identity.restraints import SUSPENDED
@@ -243,6 +243,11 @@ class Trusted:
 
     def _changed(self, stopped: Mapping[str, str]) -> None:
         self.on_change(stopped)
+
+    @property
+    def sessions_key(self) -> bytes:
+        """The key that seals rows of people's sessions: of this log, so that after a restore all sign in anew."""
+        return derive(self._root.key, of_log(person_sessions.PURPOSE, self.origin))
 
     def authority(self) -> Authority:
         """The instance's own authority for TLS certificates."""

@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("used_us", sa.BigInteger(), nullable=False),
         sa.Column("idle_us", sa.BigInteger(), nullable=False),
         sa.Column("expires_us", sa.BigInteger(), nullable=False),
+        sa.Column("seal", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("hash", name="pk_person_sessions"),
         sqlite_with_rowid=False,
     )
