@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,8 @@ from keten.ledger.tiles import (
 
 KEY_FILE = "key.pub"
 _OWN = frozenset({".staging", ".publisher.lock"})  # the publisher's, not served
+# What a power cut left of writing one of the other files (`core.files.Files.write`): never read, and not served.
+_UNFINISHED = re.compile(r"\.(?P<name>.+)\.[a-z2-7]{8}\.tmp\Z")
 _UNREADABLE = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
 
 
@@ -103,7 +106,8 @@ def list_tiles(folder: Path) -> tuple[list[Tile], list[Fault]]:
         below = Path(at).relative_to(folder).as_posix()
         if below == ".":
             folders[:] = sorted(name for name in folders if name not in _OWN)
-            strangers = sorted(set(names) - _OWN - {CHECKPOINT, KEY_FILE, WITNESSED, PREDECESSORS})
+            known = {CHECKPOINT, KEY_FILE, WITNESSED, PREDECESSORS}
+            strangers = sorted(name for name in set(names) - _OWN - known if not _unfinished(name, known))
             faults += [Fault("file", "it does not belong to the ledger", file=name) for name in strangers]
             continue
         folders.sort()
@@ -115,6 +119,11 @@ def list_tiles(folder: Path) -> tuple[list[Tile], list[Fault]]:
             except Invalid:
                 faults.append(Fault("file", "it does not belong to the ledger", file=path))
     return tiles, faults
+
+
+def _unfinished(name: str, known: Collection[str]) -> bool:
+    found = _UNFINISHED.match(name)
+    return found is not None and found["name"] in known
 
 
 def missing_tiles(tiles: Sequence[Tile], size: int) -> Iterator[Tile]:
