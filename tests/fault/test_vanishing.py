@@ -11,6 +11,7 @@ import pytest
 from keten.core.errors import Denied, Unavailable
 from keten.keeper import gateway_verbs, operator_verbs
 from keten.keeper import protocol as said
+from keten.keeper.portal_protocol import AskOwnLog
 from tests.fault.keeper_inside import Inside, run, until
 from tests.town import CARRIER, Town
 
@@ -180,6 +181,7 @@ def test_one_that_said_no_hello_is_given_nothing(stopped: Town, tmp_path: Path) 
             "exchange.open": carrier.open(care),
             "exchange.lookup": said.LookUp(carrier.caller("/v1/lookups/x"), "x", ("1",), "case"),
             "budgets.more": said.AskMore(carrier.caller("/v1/shares/x/more"), "x", 5, "why"),
+            "portal.log": AskOwnLog(carrier.caller("/v1/shares")),
             "exchange.progress": said.Progress("x", 1),
             "exchange.delivered": said.Delivered("x", 1, "complete"),
         }

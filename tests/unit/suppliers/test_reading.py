@@ -54,7 +54,7 @@ MISTAKES = [
     ("organisation: {name: Gemeente Voorbeeld,", "organisation: {", "organisation", "the key 'name' is missing"),
     ("tier: high", "tier: high\n    tier: low", "tier: low", "the key 'tier' is here twice, first at line 8"),
     ("  - id: drukwerk\n", "  - <<: {id: x}\n    id: drukwerk\n", "<<", "unknown key '<<'"),
-    ("email: ops@drukwerk.example", "email: o@x.example, roles: [auditor]", "o@x", "unknown key 'roles'; only people of"),
+    ("email: ops@drukwerk.example", "email: o@x.example, roles: [auditor]", "o@x", "unknown role 'auditor'; it is one of contact, member"),
     # types
     ("tier: high", "tier: [high]", "tier:", "'tier' must be one value"),
     ("tier: high", "tier: {high: 1}", "tier:", "'tier' must be one value"),
