@@ -10,6 +10,7 @@ import pytest
 from keten.core.errors import Denied, KetenError, NotFound
 from keten.identity.people_model import PersonSession
 from keten.identity.person_sessions import PersonSessions
+from keten.identity.roles import Face
 from keten.keeper import people_protocol
 from keten.keeper import protocol as said
 from keten.keeper.people import People
@@ -39,13 +40,13 @@ class Planner:
         self.session: PersonSession
         self.secret = ""
 
-    async def sign_in(self, face: str = "portal") -> None:
+    async def sign_in(self, face: Face = "portal") -> None:
         """Open a session, as what follows a passkey's assertion does."""
         now = self.inside.trusted.clock.now()
         self.secret, self.session = PersonSessions.make(
             self.person,
             "",
-            face,  # type: ignore[arg-type]  # also one that is not the portal's
+            face,
             BROWSER,
             "",
             ("member",),

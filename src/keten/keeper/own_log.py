@@ -18,6 +18,7 @@ from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
 from keten.ledger.model import Draft, Entry
 from keten.ledger.query import Filter, find
+from keten.ledger.writing import Writing
 
 MAX_LINES = 100
 
@@ -56,9 +57,7 @@ class OwnLog:
                 LOG_READ, principal.client_id, (principal.client_id,), {"supplier": principal.supplier}, details
             )
             try:
-                index, batch = await trusted.writer.run(
-                    trusted.door.under(epoch, lambda writing, draft=draft: writing.record(draft))  # type: ignore[misc]  # bound at once
-                )
+                index, batch = await trusted.writer.run(trusted.door.under(epoch, _recording(draft)))
             except Stale:
                 still()
                 continue
@@ -130,3 +129,7 @@ class OwnLog:
         except Corrupt:
             return ""
         return found.name if found is not None and grant is not None and found.dataset == grant.dataset else ""
+
+
+def _recording(draft: Draft) -> Callable[[Writing], int]:
+    return lambda writing: writing.record(draft)

@@ -16,6 +16,7 @@ from keten.identity.recovery.model import (
     Open,
     Refused,
     Send,
+    Slot,
     Told,
     Use,
     Veto,
@@ -51,8 +52,8 @@ def told(case: Case, now_us: int = NOW) -> Case:
     return case
 
 
-def approval(who: Who, slot: str, case: Case, *, frozen: bool = False) -> Approve:
-    return Approve(who, slot, act_digest(case.id, case.person), frozen)  # type: ignore[arg-type]
+def approval(who: Who, slot: Slot, case: Case, *, frozen: bool = False) -> Approve:
+    return Approve(who, slot, act_digest(case.id, case.person), frozen)
 
 
 def approved() -> Case:
