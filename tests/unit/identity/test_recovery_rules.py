@@ -122,7 +122,7 @@ def test_the_second_of_a_burst_is_still_opened_and_thirty_days_are_enough() -> N
         (Who("person", "supplier", ("contact",), LONG_AGO), "contact", "approver-is-person"),
     ],
 )
-def test_who_does_not_approve(who: Who, slot: str, why: str) -> None:
+def test_who_does_not_approve(who: Who, slot: Slot, why: str) -> None:
     case = made(step(None, OPEN, NOW, LIMITS))
     assert reason(step(case, approval(who, slot, case), NOW, LIMITS)) == why
 
