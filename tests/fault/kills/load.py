@@ -12,6 +12,10 @@ import msgspec
 from keten.drills.supplier import SupplierSystem
 
 
+FIRST_WAIT, LONGEST_WAIT = 0.02, 0.2
+"""Seconds before a failure is tried again: twice as long each time, or knocking would take more than what is tried."""
+
+
 class Given(msgspec.Struct, frozen=True):
     """One answer that arrived whole: the entry it named, what it was for, how many content bytes came."""
 
@@ -38,19 +42,22 @@ class Fetcher(threading.Thread):
     def run(self) -> None:
         """Until `stop`."""
         found: dict[str, Any] | None = None
+        wait = FIRST_WAIT
         while not self.stop.is_set():
             try:
                 if found is None:
                     self._system.sign_in()
                     found = self._system.shares()[0]["objects"][0]
                 self._fetch(found)
+                wait = FIRST_WAIT
                 if self._pause:
                     self.stop.wait(self._pause)
             except (OSError, HTTPException, ValueError, KeyError, IndexError):
                 # A reset, an answer cut off, a 401 or 503 while a process starts again: all are to be expected.
                 self.failures += 1
                 found = None
-                self.stop.wait(0.02)
+                self.stop.wait(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
 
     def _fetch(self, found: dict[str, Any]) -> None:
         start = self._random.randrange(found["size"])
