@@ -58,7 +58,9 @@ async def _serve(settings: Settings) -> None:
     4. On SIGTERM: accept nobody; let transfers finish for a while, then cut them; report; end.
     """
     gc.freeze()  # what is loaded stays: keep the collector from walking it again and again
-    gc.set_threshold(50_000, 20, 20)
+    # An SSH session is a few hundred objects that hold each other, in the library: some dozens of them that ended may
+    # wait for the collector, not thousands, for each has its buffers.
+    gc.set_threshold(10_000, 5, 20)
     give_back_now_and_then()
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any, cast
@@ -60,7 +59,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # received while the head is not complete
         self._header_bytes = 0  # of the headers that are parsed
         self._in_head = False
-        self._message_open = False
+        self._out: Coalescing
         self._head_timer: asyncio.TimerHandle | None = None
 
     # ---- the connection ----------------------------------------------------------------------------------------
@@ -70,9 +69,9 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._ended_early:
             return
         transport.set_write_buffer_limits(high=PIECE)
-        coalescing = Coalescing(transport, lambda: self._message_open)
-        self._connection.transport = coalescing
-        super().connection_made(coalescing)
+        self._out = Coalescing(transport)
+        self._connection.transport = self._out
+        super().connection_made(self._out)
         self._begun = True
         self.client = (self._connection.address, 0)
         self._arm_head()
@@ -148,7 +147,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self.scope["keten.connection"] = self._connection  # type: ignore[typeddict-unknown-key]  # an extension of ours
         self._head_bytes = self._header_bytes = 0
         self._in_head = True
-        self._message_open = True
+        self._out.unread = True
         if len(self.pipeline) >= MAX_PIPELINED:
             self._break("busy")
 
@@ -181,13 +180,13 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete."""
-        self._message_open = False
+        self._out.unread = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The answer is sent. Content that nobody asked for is not read on."""
         super().on_response_complete()
-        if self._message_open and not self.pipeline and not self.transport.is_closing():
+        if self._out.unread and not self.pipeline and not self.transport.is_closing():
             self.transport.close()
 
     def _break(self, kind: str) -> None:
@@ -213,14 +212,18 @@ class GatewayProtocol(HttpToolsProtocol):
 
 
 class Coalescing(asyncio.Transport):
-    """What is written in one turn of the loop leaves together: head and content in one TLS record."""
+    """What is written in one turn of the loop leaves together: head and content in one TLS record.
+
+    unread: whether a request is still being received. It is told by the protocol, which nothing here knows: who holds
+    each other outlives the connection, with all its buffers, until the collector comes by.
+    """
 
     _MOST = 16 * 1024  # beyond that, joining costs more than another record
 
-    def __init__(self, transport: asyncio.Transport, unread: Callable[[], bool]) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()
         self._transport = transport
-        self._unread = unread
+        self.unread = False
         self._lingering = False
         self._parts: list[bytes | bytearray | memoryview] = []
         self._waiting = 0
@@ -255,7 +258,7 @@ class Coalescing(asyncio.Transport):
         what comes is read and thrown away for a moment first (RFC 9112 §9.6).
         """
         self._flush()
-        if not self._unread():
+        if not self.unread:
             self._transport.close()
         elif not self._lingering:
             self._lingering = True
