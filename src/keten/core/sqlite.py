@@ -26,6 +26,10 @@ ADMINISTRATORS_SQL = ""
 _FULL = {"SQLITE_FULL"}
 _CORRUPT = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_VTAB"}
 _PAGES_AT_ONCE = 4096
+# Each connection has a cache of its own, and fills it: so its size is what a process grows by. The system keeps the
+# file's pages anyway; a page of its memory costs a microsecond or two, and readers map the first GiB.
+WRITERS_CACHE = "cache_size=-32768"  # KiB
+READERS_CACHE = "cache_size=-8192"
 ABANDONED_SECONDS = 600.0  # a copy that nobody has written to for so long is of an upgrade that was killed
 
 
@@ -50,7 +54,7 @@ def writing_engine(path: Path) -> Engine:
             "secure_delete=ON",
             "busy_timeout=5000",
             "wal_autocheckpoint=0",  # see `keten.core.wal`
-            "cache_size=-65536",
+            WRITERS_CACHE,
             "temp_store=MEMORY",
         )
 
@@ -87,7 +91,7 @@ def reading_engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None
-        _configure(raw, "query_only=ON", "busy_timeout=5000", "cache_size=-65536", "mmap_size=1073741824")
+        _configure(raw, "query_only=ON", "busy_timeout=5000", READERS_CACHE, "mmap_size=1073741824")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
