@@ -21,9 +21,13 @@ _HEADINGS = {
     "unavailable": (503, N_("This is not available now; nothing was changed")),
     "corrupt": (500, N_("What is kept here does not hold; nothing was changed")),
 }
-_UNSURE = ("keeper-gone", "keeper-error")
-"""Codes of a keeper that was asked and did not say what became of it."""
 _NOT_KNOWN = N_("It is not known whether this was done")
+_OWN = {
+    "link-invalid": N_("This link does not work"),
+    "keeper-gone": _NOT_KNOWN,  # it was asked, and did not say what became of it
+    "keeper-error": _NOT_KNOWN,
+}
+"""Headings that say more than the category's."""
 
 
 def said(words: Words, error: KetenError) -> str:
@@ -39,9 +43,8 @@ def problem(site: Site, visit: Visit, error: KetenError, around: Frame | None = 
     if error.category == "denied" and error.code in SIGNED_OUT:
         response = Response(status_code=303, headers={"location": f"{visit.link('/sign-in')}?next={visit.path}"})
         return marked(site, visit, closed(site, response) if visit.session else response)
-    status, heading = _HEADINGS.get(error.category, _HEADINGS["unavailable"])
-    if error.code in _UNSURE:
-        heading = _NOT_KNOWN
+    status, general = _HEADINGS.get(error.category, _HEADINGS["unavailable"])
+    heading = _OWN.get(error.code, general)
     words = visit.words
     frame = around or frame_of(visit, enter=False)
     body = message(words, frame, words.gettext(heading), said(words, error))
