@@ -312,54 +312,52 @@ def test_without_javascript_it_is_said_and_nothing_can_fail(instance: Throwaway,
 # ---- for everyone, on any screen -------------------------------------------------------------------------------------
 
 
-def looked_at(page: Page, width: int, language: str) -> None:
-    """A page is accessible (WCAG by axe), fits, and says its language."""
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+def looked_at(page: Page, language: str) -> None:
+    """A page is accessible (WCAG by axe) and fits, on a telephone and on a screen, and says its language."""
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
     assert page.locator("html").get_attribute("lang") == language
     assert page.locator("h1").count() == 1
 
 
-@pytest.mark.parametrize("width", [1280, 320])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["nl", "en"])
-def test_every_page_is_accessible_and_fits(
-    instance: Throwaway, browser: Browser, language: str, scheme: str, width: int
-) -> None:
+def test_every_page_is_accessible_and_fits(instance: Throwaway, browser: Browser, language: str, scheme: str) -> None:
     """Those of signing in, of links, of one's own keys, and what is said when something does not work."""
     site = f"{instance.ready['console']}/{language}"
     link = link_for(instance, next(_names)).replace("/enrol#", f"/{language}/enrol#")
-    viewport = {"width": width, "height": 800}
-    with visiting(browser, viewport=viewport, color_scheme=scheme) as (page, authenticators):
+    with visiting(browser, color_scheme=scheme) as (page, authenticators):
         device = authenticators.add()
         for path in ("/sign-in", "/enrol", "/absent"):
             page.goto(site + path)
-            looked_at(page, width, language)
+            looked_at(page, language)
         page.goto(link)
         page.locator("form[data-passkey]").wait_for()
-        looked_at(page, width, language)
+        looked_at(page, language)
         page.locator("form[data-passkey] button").click()
         page.wait_for_url(site)
         page.goto(f"{site}/keys")
-        looked_at(page, width, language)
+        looked_at(page, language)
         page.locator("form[action$='/keys/add'] button").click()
         page.locator("form[data-passkey]").wait_for()
-        looked_at(page, width, language)
+        looked_at(page, language)
         page.locator("form[data-passkey] button").click()
         page.locator("[data-when=known]").wait_for()
-        looked_at(page, width, language)
+        looked_at(page, language)
         page.goto(link)
         page.get_by_role("link", name="Naar het begin" if language == "nl" else "To the start").wait_for()
-        looked_at(page, width, language)
+        looked_at(page, language)
         page.goto(f"{site}/keys")
         page.locator(".who form button").click()
         page.get_by_role("heading", level=1).wait_for()
-        looked_at(page, width, language)
+        looked_at(page, language)
         wrong = authenticators.credentials(device)[0] | {"credentialId": "B" * 44}
         authenticators.remove(device)
         authenticators.put(authenticators.add(), wrong)
         page.goto(f"{site}/sign-in")
         page.locator("form[data-passkey] button").click()
         page.get_by_role("alert").wait_for()
-        looked_at(page, width, language)
+        looked_at(page, language)
