@@ -41,7 +41,8 @@ def said(words: Words, error: KetenError) -> str:
 def problem(site: Site, visit: Visit, error: KetenError, around: Frame | None = None) -> Response:
     """The page of an error; somebody whose session is over is brought to where one signs in. around: for its reader."""
     if error.category == "denied" and error.code in SIGNED_OUT:
-        response = Response(status_code=303, headers={"location": f"{visit.link('/sign-in')}?next={visit.path}"})
+        then = f"?next={visit.path}" if visit.path else ""
+        response = Response(status_code=303, headers={"location": f"{visit.link('/sign-in')}{then}"})
         return marked(site, visit, closed(site, response) if visit.session else response)
     status, general = _HEADINGS.get(error.category, _HEADINGS["unavailable"])
     heading = _OWN.get(error.code, general)
