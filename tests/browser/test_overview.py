@@ -104,7 +104,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(demo: Demo, brows
                 " return [e.textContent.trim(), s.outlineStyle, parseFloat(s.outlineWidth), inside]; })()"
             )
             reached.append(focused)
-        assert [one[0] for one in reached] == [text.strip() for text in page.locator("a[href], header button").all_text_contents()]
+        texts = page.locator("a[href], header button").all_text_contents()
+        assert [one[0] for one in reached] == [text.strip() for text in texts]
         for text, style, thickness, inside in reached:
             assert style == "solid", text
             assert thickness >= 2, text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from keten.core.errors import KetenError
+from keten.pages.forms import safe_next
 from keten.pages.rendering import Frame, message
 from keten.pages.sayings import SAYINGS
 from keten.pages.visits import Site, Visit, answered, closed, frame_of, marked
@@ -41,7 +42,8 @@ def said(words: Words, error: KetenError) -> str:
 def problem(site: Site, visit: Visit, error: KetenError, around: Frame | None = None) -> Response:
     """The page of an error; somebody whose session is over is brought to where one signs in. around: for its reader."""
     if error.category == "denied" and error.code in SIGNED_OUT:
-        then = f"?next={visit.path}" if visit.path else ""
+        wanted = safe_next(visit.path)
+        then = f"?next={wanted}" if wanted else ""
         response = Response(status_code=303, headers={"location": f"{visit.link('/sign-in')}{then}"})
         return marked(site, visit, closed(site, response) if visit.session else response)
     status, general = _HEADINGS.get(error.category, _HEADINGS["unavailable"])

@@ -69,6 +69,16 @@ def test_who_is_not_signed_in_is_sent_to_sign_in_and_the_keeper_hears_nothing() 
     assert keeper.asked == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/en/things/a\r\nset-cookie: x", "/en/things/\u00e9\u4e2d", "/en/things/a?b#c", "/en/things/%"]
+)
+def test_nothing_of_a_strange_address_is_repeated(path: str) -> None:
+    app = client(Told(), signed_in=False)
+    answer = app.ask("GET", path, b"", {}) if "?" not in path else app.get(path)
+    assert answer.status_code in (303, 404)
+    assert answer.headers.get("location", "/en/sign-in") in ("/en/sign-in", "/en/sign-in?next=/things/a")
+
+
 def test_a_session_that_is_over_leads_to_signing_in_and_loses_its_cookie() -> None:
     keeper = Told()
     keeper.refuses["people.authorise"] = Denied("session-ended", "It is over.")
