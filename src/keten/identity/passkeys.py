@@ -226,8 +226,12 @@ def get(connection: Connection, passkey_id: str) -> Passkey | None:
 
 def of_person(connection: Connection, person: str) -> tuple[Passkey, ...]:
     """A person's passkeys that have not ended."""
-    found = bound.find(connection, people_tables.passkeys, Passkey, person=person)
-    return tuple(one for one in found if one.ended is None)
+    return tuple(one for one in ever_of_person(connection, person) if one.ended is None)
+
+
+def ever_of_person(connection: Connection, person: str) -> tuple[Passkey, ...]:
+    """All passkeys that a person ever had."""
+    return tuple(bound.find(connection, people_tables.passkeys, Passkey, person=person))
 
 
 def uses(connection: Connection, passkey_id: str) -> tuple[int, int]:

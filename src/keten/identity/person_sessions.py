@@ -171,6 +171,16 @@ class PersonSessions:
         writing.connection.execute(delete(person_sessions).where(person_sessions.c.hash.in_(hashes)))
 
     @staticmethod
+    def remove_all(writing: Writing) -> None:
+        """Write that there are none."""
+        writing.connection.execute(delete(person_sessions))
+
+    @staticmethod
+    def remove_of_person(writing: Writing, person: str) -> None:
+        """Write that a person has none any more."""
+        writing.connection.execute(delete(person_sessions).where(person_sessions.c.person == person))
+
+    @staticmethod
     def remove_of_passkey(writing: Writing, passkey: str) -> tuple[str, ...]:
         """Write that what was opened with a passkey is no more; the public ids of it."""
         chosen = person_sessions.c.passkey == passkey
