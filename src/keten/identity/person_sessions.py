@@ -171,6 +171,12 @@ class PersonSessions:
         writing.connection.execute(delete(person_sessions).where(person_sessions.c.hash.in_(hashes)))
 
     @staticmethod
+    def there(writing: Writing, session: PersonSession) -> bool:
+        """Whether it is there still, as this transaction sees it."""
+        chosen = select(person_sessions.c.id).where(person_sessions.c.hash == session.hash)
+        return writing.connection.execute(chosen).first() is not None
+
+    @staticmethod
     def remove_all(writing: Writing) -> None:
         """Write that there are none."""
         writing.connection.execute(delete(person_sessions))
