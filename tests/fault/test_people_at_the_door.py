@@ -261,7 +261,7 @@ def test_an_access_holds_no_longer_than_its_session(stopped: Town, tmp_path: Pat
 
 
 def test_a_session_in_which_something_is_under_way_does_not_lie_still(stopped: Town, tmp_path: Path) -> None:
-    async def testing(inside: Inside, planner: Planner) -> None:
+    async def testing(_inside: Inside, planner: Planner) -> None:
         found = (await planner.shares()).shares[0].objects[0]
         opened = await planner.open(found.id)
         before = planner.people.sessions.now(planner.session)

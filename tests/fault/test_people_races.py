@@ -53,7 +53,7 @@ class Officer:
     async def add(self) -> None:
         await self.console.ask("people.add_key", await self.made())
 
-    def keys(self) -> list[str]:
+    def held(self) -> list[str]:
         with self.inside.trusted.reader.connect() as reading:
             return [one.id for one in passkeys.of_person(reading, self.person)]
 
@@ -78,7 +78,7 @@ async def at_once(inside: Inside, *asked: Callable[[], Awaitable[Any]]) -> list[
     async with inside.held():
         before = inside.trusted.writer.waiting
         for each in asked:
-            under_way.append(asyncio.ensure_future(each()))  # type: ignore[arg-type]  # a future is awaitable
+            under_way.append(asyncio.ensure_future(each()))
             await inside.queued(before + len(under_way))
     answers = []
     for one in under_way:
@@ -93,7 +93,7 @@ async def at_once(inside: Inside, *asked: Callable[[], Awaitable[Any]]) -> list[
 def test_two_keys_of_two_are_not_ended_both(stopped: Town, tmp_path: Path) -> None:
     async def testing(inside: Inside, officer: Officer) -> None:
         await officer.add()
-        keys = officer.keys()
+        keys = officer.held()
         own = await officer.console.ask("people.own", people.OwnKeys(officer.proof))
         (other,) = [key for key in keys if key != _of(inside, officer)]
         assert {line.id for line in own.keys} == set(keys)
@@ -102,7 +102,7 @@ def test_two_keys_of_two_are_not_ended_both(stopped: Town, tmp_path: Path) -> No
             for key in (other, _of(inside, officer))
         ]
         assert await at_once(inside, *ends) == ["done", "last-key"]
-        assert len(officer.keys()) == 1
+        assert len(officer.held()) == 1
 
     with_officer(stopped, tmp_path, testing)
 
@@ -115,7 +115,7 @@ def test_two_additions_do_not_make_more_keys_than_there_may_be(
         one, other = await officer.made(), await officer.made()
         added = [lambda made=made: officer.console.ask("people.add_key", made) for made in (one, other)]
         assert await at_once(inside, *added) == ["done", "too-many-passkeys"]
-        assert len(officer.keys()) == 2
+        assert len(officer.held()) == 2
 
     with_officer(stopped, tmp_path, testing)
 
@@ -129,7 +129,7 @@ def test_a_session_that_ends_first_adds_no_key(stopped: Town, tmp_path: Path) ->
             lambda: officer.console.ask("people.add_key", made),
         )
         assert answers == ["done", "session-ended"]
-        assert len(officer.keys()) == 1
+        assert len(officer.held()) == 1
 
     with_officer(stopped, tmp_path, testing)
 
@@ -141,7 +141,7 @@ def test_a_key_that_ends_first_adds_no_key_and_ends_none(stopped: Town, tmp_path
         await officer.add()
         await officer.add()
         own = _of(inside, officer)
-        other = next(key for key in officer.keys() if key != own)
+        other = next(key for key in officer.held() if key != own)
         made = await officer.made()
         answers = await at_once(
             inside,
@@ -150,7 +150,7 @@ def test_a_key_that_ends_first_adds_no_key_and_ends_none(stopped: Town, tmp_path
             lambda: officer.console.ask("people.end_key", people.EndKey(officer.proof, other)),
         )
         assert answers == ["done", "session-ended", "session-ended"]
-        assert len(officer.keys()) == 2
+        assert len(officer.held()) == 2
 
     with_officer(stopped, tmp_path, testing)
 
@@ -164,7 +164,7 @@ def test_a_person_that_ends_first_gets_no_key(stopped: Town, tmp_path: Path) -> 
             lambda: officer.console.ask("people.add_key", made),
         )
         assert answers == ["done", "session-ended"]
-        assert len(officer.keys()) == 1
+        assert len(officer.held()) == 1
 
     with_officer(stopped, tmp_path, testing)
 

@@ -203,7 +203,7 @@ class GatewayVerbs:
         return self._next_push
 
     def end_sessions(self, sessions: frozenset[str]) -> int:
-        """Sessions of people are over, by their public ids: what was begun in them is cut at once. The push's number."""
+        """Sessions of people are over, by their public ids: what was begun in them is cut. The push's number."""
         openings = [running.opening for running in self._trusted.accesses if running.begun_in(sessions)]
         return self.push_cut(tuple(openings), tuple(sorted(sessions)), "session-ended")
 

@@ -1,10 +1,10 @@
 """What happened after a backup was made, as far as a restore knows of it: what it does again, and what it can only say.
 
 Persons and clients that were erased stay erased. Of running budgets nobody knows what was received, so they are spent.
-What changed and did not end can't be redone: a client's key that was replaced, a contract's end that came nearer, a
-suspension, a legal hold. What people sign in with is over as far as it may have been. The backup has the row as it was. Which rows those are is in the backup's list
-(`backup.ended`), kept in the first entry of the log that goes on, and told before an operator lets the instance serve,
-unless the row was changed here again since.
+What people sign in with is over as far as it may have been. What changed and did not end can't be redone: a client's
+key that was replaced, a contract's end that came nearer, a suspension, a legal hold. The backup has the row as it was.
+Which rows those are is in the backup's list (`backup.ended`), kept in the first entry of the log that goes on, and told
+before an operator lets the instance serve, unless the row was changed here again since.
 """
 
 from __future__ import annotations

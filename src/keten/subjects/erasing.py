@@ -1,8 +1,8 @@
 """Erasing a person or client: what goes, what stays and why, in steps that can be killed and go on at the next start.
 
 What is about a *person* goes: its key, its row, its passkeys, links and sessions, and the payload of every entry that
-it acted in or that is about it. What stays is the row of something else (an alert, a request for more) with what changed
-it, and acts in the organisation's name (`person:<id>`): of the person they hold its random id alone.
+it acted in or that is about it. What stays is the row of something else (an alert, a request for more) with what
+changed it, and acts in the organisation's name (`person:<id>`): of the person they hold its random id alone.
 Of a *client*, a system's account, its key and its row go, and what changed that row; entries of its accesses stay. They
 are the organisation's own evidence of what it gave to whom (GDPR Art. 5(2), 17(3)(b) and (e)), and what is personal in
 them, the caller's address, was under the key that is gone.
@@ -222,7 +222,8 @@ class Traces(msgspec.Struct):
 def forget(writing: Writing, keys: Keys, request: Request, traces: Traces) -> bool:
     """Destroy the subject's key and what its row says, in one transaction; false when that was done before.
 
-    The row must have ended. What a person signs in with goes too, also when it came back from a backup. Raises `Conflict` ("held", "not-ended"), `Corrupt` ("register-mismatch").
+    The row must have ended. What a person signs in with goes too, also when it came back from a backup. Raises
+    `Conflict` ("held", "not-ended"), `Corrupt` ("register-mismatch").
     """
     row = find_row(writing.connection, request.kind, request.target)
     signs_in = forgetting.held(writing.connection, row.id) if isinstance(row, Person) else forgetting.NOTHING
