@@ -57,6 +57,13 @@ class Someone:
             return error.code
         return "yes"
 
+    def add_key(self) -> None:
+        proof = said.PersonProof(self.session, BROWSER)
+        begun = self.face.client.call("people.add_key_begin", said.AddKeyBegin(proof), said.Ceremony)
+        response = Authenticator(ORIGIN).create(begun.options)
+        finished = said.Finished(begun.id, response, self.face.address, BROWSER)
+        self.face.client.call("people.add_key", finished, said.Done)
+
     def apply(self, body: protocol.Apply) -> protocol.Applied:
         """With the passkey, for this very act."""
         begun = self.face.step_up(self.session, APPLY, body)
@@ -76,9 +83,9 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Throwaway]:
         yield made
 
 
-def estate(folder: Path, *changed: str) -> msgspec.Raw:
+def estate(folder: Path, before: str, after: str) -> msgspec.Raw:
     path = folder / "estate.yaml"
-    path.write_text(ESTATE.replace(*changed) if changed else ESTATE, encoding="utf-8")
+    path.write_text(ESTATE.replace(before, after), encoding="utf-8")
     return msgspec.Raw(encode(read_file(path)))
 
 
@@ -147,18 +154,39 @@ def test_somebody_with_passkeys_and_a_link_is_erased(instance: Throwaway) -> Non
     instance.run("ledger", "verify")
 
 
+def test_the_doctor_tells_who_can_not_sign_in_and_who_soon_may_not(tmp_path: Path) -> None:
+    with Throwaway(tmp_path, settings=ALONE) as instance:
+        instance.up()
+        instance.apply(ESTATE)
+
+        def doctor() -> dict[str, str]:
+            found = json.loads(instance.command("doctor", "--json").stdout)["findings"]
+            about = ("staff-", "administrator-", "link-")
+            return {one["code"]: one["what"] for one in found if one["code"].startswith(about)}
+
+        assert "anna, bert, carla" in doctor()["staff-no-passkey"]
+        anna = Someone(instance, "anna")
+        assert set(doctor()) == {"staff-no-passkey", "administrator-alone", "administrator-one-key"}
+        with KeeperClient(instance.paths.operator_socket) as client:
+            token = client.call("people.invite", said.Invite("bert", hours=12), said.Invited).token
+        assert "bert" in doctor()["link-expires"]
+        Face(instance).enrol(token, Authenticator(ORIGIN))
+        anna.add_key()
+        found = doctor()
+        assert set(found) == {"staff-no-passkey", "administrator-one-key"}
+        assert ("carla" in found["staff-no-passkey"], "bert" in found["administrator-one-key"]) == (True, True)
+
+
 def test_a_restored_backup_revives_no_link_no_passkey_and_no_session(instance: Throwaway, tmp_path: Path) -> None:
-    carla, other = Face(instance), Authenticator(ORIGIN)
+    eva = Face(instance)
     people = "  - {id: dirk, email: d@example.org, roles: [auditor]}\n  - {id: eva, email: e@example.org, "
     instance.apply(ESTATE.replace("suppliers:", f"{people}roles: [auditor]}}\nsuppliers:"))
     dirk = Someone(instance, "dirk")
     proof = said.PersonProof(dirk.session, BROWSER)
-    begun = dirk.face.client.call("people.add_key_begin", said.AddKeyBegin(proof), said.Ceremony)
-    finished = said.Finished(begun.id, other.create(begun.options), dirk.face.address, BROWSER)
-    dirk.face.client.call("people.add_key", finished, said.Done)
+    dirk.add_key()
     token = invite(instance, "eva")
     backup = Path(instance.run("backup", str(tmp_path / "backups"), "--plain")["folder"])
-    carla.enrol(token, Authenticator(ORIGIN))
+    eva.enrol(token, Authenticator(ORIGIN))
     own = dirk.face.client.call("people.own", said.OwnKeys(proof), said.Own).keys
     lost = own[-1].id
     dirk.face.client.call("people.end_key", said.EndKey(proof, lost), said.Done)

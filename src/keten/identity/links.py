@@ -89,6 +89,15 @@ def lapse_all(writing: Writing, actor: str, wrong: Callable[[Corrupt], None]) ->
     return lapsed
 
 
+def open_until(connection: Connection, now_us: int, until_us: int) -> list[Link]:
+    """Links that could be used now and are over before a moment, the next to end first."""
+    table = people_tables.links
+    ids = connection.execute(select(table.c.id)).scalars().all()
+    found = [bound.get(connection, table, Link, each) for each in ids]
+    chosen = [one for one in found if one is not None and usable(one, now_us) and one.expires_us < until_us]
+    return sorted(chosen, key=lambda one: one.expires_us)
+
+
 def usable(link: Link, now_us: int) -> bool:
     """Whether it was not used and is not over."""
     return not link.used_us and now_us < link.expires_us

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import msgspec
 import webauthn
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, inspect, select
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, options_to_json
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -217,6 +217,11 @@ def find(connection: Connection, hashed: str) -> Passkey | None:
     """The passkey with this `known_by`, ended or not. Raises `Corrupt` ("register-mismatch")."""
     found = bound.find(connection, people_tables.passkeys, Passkey, known_by=hashed)
     return found[0] if found else None
+
+
+def is_kept(connection: Connection) -> bool:
+    """Whether this database has passkeys: one of an older version that was not upgraded has none."""
+    return inspect(connection).has_table(people_tables.passkeys.name)
 
 
 def get(connection: Connection, passkey_id: str) -> Passkey | None:

@@ -239,6 +239,8 @@ class Trusted:
             self.addresses.forget()
             self._loop.call_soon_threadsafe(self._changed, stopped_by(batch.drafts))
             self.carrying.wake()
+        elif any(draft.kind.name in _CARRIED for draft in batch.drafts):  # of what no decision looks at: passkeys
+            self.carrying.wake()
         self.publishing.offer(batch)
 
     def _changed(self, stopped: Mapping[str, str]) -> None:
