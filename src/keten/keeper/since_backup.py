@@ -21,6 +21,7 @@ from keten.core.errors import Corrupt, KetenError
 from keten.identity import links, passkeys
 from keten.identity.model import Client, Person
 from keten.identity.person_sessions import PersonSessions
+from keten.identity.recovery import service as recovery
 from keten.identity.rows import clients, leave_erased
 from keten.ledger.bound import newest_change
 from keten.ledger.writing import Writing
@@ -64,6 +65,7 @@ def end_sign_ins(writing: Writing, ends: Iterable[Line], actor: str, reason: str
     1. Passkeys that the list says ended end here.
     2. Links lapse, all of them: which were used or replaced after the backup, nobody knows for sure.
     3. There are no sessions: everybody signs in anew.
+    4. Cases of recovery that are pending are over: which were vetoed or used after the backup, nobody knows either.
     """
     for row in {line.row: None for line in ends if line.table == "passkeys"}:  # 1
         try:
@@ -75,6 +77,10 @@ def end_sign_ins(writing: Writing, ends: Iterable[Line], actor: str, reason: str
             passkeys.end(writing, passkey, reason, actor)
     links.lapse_all(writing, actor, lambda error: notes.append(f"{error} ({error.reason})"))  # 2
     PersonSessions.remove_all(writing)  # 3
+    try:
+        recovery.abandon(writing, actor)  # 4
+    except Corrupt as error:  # a case whose row does not hold goes no further
+        notes.append(f"{error} ({error.reason})")
 
 
 def spend_windows(writing: Writing, ended: Collection[str], actor: str, notes: list[str]) -> int:

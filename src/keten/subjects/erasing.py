@@ -47,8 +47,9 @@ _ACCOUNTS = (
     "identity.client.erased",
     "identity.passkey.erased",
     "identity.link.erased",
+    "identity.channel.erased",
 )
-_OWN = frozenset({"people", "passkeys", "links"})
+_OWN = frozenset({"people", "passkeys", "links", "recovery_channels"})
 """The tables whose rows are a person's own."""
 _EXPORTED = "ledger.copy.exported"
 _EXPORTS_SHOWN = 20
@@ -155,6 +156,7 @@ def _sign_in_lines(connection: Connection, row: Person | Client) -> list[Line]:
     lines = [
         Line("passkey", len(found.passkeys), "it signs in no more; credential, public key and name go"),
         Line("link", len(found.links), "it opens nothing any more; the hash of its secret goes"),
+        Line("channel", len(found.channels), "its address goes"),
     ]
     return [line for line in lines if line.count]
 
