@@ -27,6 +27,11 @@ from keten.identity.keys import from_raw
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
+from keten.keeper.people import People
+from keten.keeper.people_protocol import FACE_VERBS, PERSON_VERBS
+from keten.keeper.people_verbs import PeopleVerbs
+from keten.keeper.person_callers import PortalCallers
+from keten.keeper.person_verbs import PersonVerbs
 from keten.keeper.rootkey import load_root_key
 from keten.keeper.server import Endpoint, user_ids
 from keten.keeper.trusted import Trusted
@@ -167,6 +172,10 @@ class Inside:
         self.trusted = Trusted(settings, load_root_key(settings, None))
         self.gateways = GatewayVerbs(self.trusted)
         self.operators = OperatorVerbs(self.trusted, self.gateways)
+        self.people = People(self.trusted)
+        self.trusted.sign_in.people = PortalCallers(self.people)
+        self.people.on_over, self.people.in_use = self.gateways.end_sessions, self.trusted.accesses.in_sessions
+        persons = PersonVerbs(self.trusted, self.people)
         self._outward = Endpoint(
             settings.paths.gateway_socket,
             user_ids(()),
@@ -180,7 +189,16 @@ class Inside:
         self._inward = Endpoint(
             settings.paths.operator_socket,
             user_ids(()),
-            self.operators.verbs(),
+            self.operators.verbs() | persons.verbs(),
+            max_frame=said.MAX_OPERATOR_FRAME,
+            max_answer=said.MAX_ANSWER_FRAME,
+            tells_reasons=True,
+            mode=0o600,
+        )
+        self._inside = Endpoint(
+            settings.paths.console_socket,
+            user_ids(()),
+            PeopleVerbs(self.trusted, "console", self.people, self.operators.verbs() | persons.verbs()).verbs(),
             max_frame=said.MAX_OPERATOR_FRAME,
             max_answer=said.MAX_ANSWER_FRAME,
             tells_reasons=True,
@@ -192,13 +210,15 @@ class Inside:
     async def start(self) -> None:
         await self._outward.start()
         await self._inward.start()
-        self.operator = await self._connect(self.paths.operator_socket, said.OPERATOR_VERBS)
+        await self._inside.start()
+        self.operator = await self._connect(self.paths.operator_socket, said.OPERATOR_VERBS | PERSON_VERBS)
 
     async def stop(self) -> None:
         for peer in self._peers:
             await peer.vanish()
         await self._outward.stop()
         await self._inward.stop()
+        await self._inside.stop()
         await asyncio.sleep(0)
         await asyncio.to_thread(self.trusted.stop)
 
@@ -210,6 +230,10 @@ class Inside:
     async def second_operator(self) -> Peer:
         """Another operator, at the same time."""
         return await self._connect(self.paths.operator_socket, said.OPERATOR_VERBS)
+
+    async def console(self) -> Peer:
+        """The console: one connection of it."""
+        return await self._connect(self.paths.console_socket, FACE_VERBS)
 
     async def stranger(self) -> Peer:
         """A gateway that has connected and said nothing yet."""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
+from keten.core.clock import rfc3339
 from keten.core.errors import Denied, KetenError, NotFound
 from keten.identity.people_model import PersonSession
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.roles import Face
 from keten.keeper import people_protocol
 from keten.keeper import protocol as said
-from keten.keeper.people import People
-from keten.keeper.person_callers import PortalCallers
 from keten.keeper.portal_protocol import AskOwnLog, OwnLogPage
 from keten.ledger.model import Entry
-from tests.fault.keeper_inside import Inside, Peer, run
+from tests.fault.keeper_inside import Inside, Peer, run, until
 from tests.town import Town
 
 BROWSER = "b" * 64
@@ -35,8 +35,7 @@ class Planner:
         self.inside = inside
         self.gateway = gateway
         self.person = person
-        self.people = People(inside.trusted)
-        inside.trusted.sign_in.people = PortalCallers(self.people)
+        self.people = inside.people
         self.session: PersonSession
         self.secret = ""
 
@@ -195,5 +194,95 @@ def test_a_grant_to_a_system_alone_is_not_its_colleagues(stopped: Town, tmp_path
         await carrier.token(planner.gateway)
         seen = await planner.gateway.ask("exchange.shares", said.ShareQuery(carrier.caller("/v1/shares")))
         assert len(seen.shares) == 1
+
+    with_planner(stopped, tmp_path, testing)
+
+
+async def signed_out(planner: Planner) -> None:
+    own = planner.people.sessions.of_person(planner.person)
+    await planner.people.end(own, planner.person, f"person:{planner.person}")
+
+
+def test_signing_out_cuts_what_is_under_way(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        found = (await planner.shares()).shares[0].objects[0]
+        opened = await planner.open(found.id)
+        await signed_out(planner)
+        assert planner.cut() == [opened.opening]
+        await planner.gateway.ask("exchange.delivered", said.Delivered(opened.opening, 10, "cut"))
+        assert of(inside.entries("exchange.object.delivered"))["reason"] == "session-ended"
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_another_session_of_the_person_goes_on(stopped: Town, tmp_path: Path) -> None:
+    async def testing(_inside: Inside, planner: Planner) -> None:
+        found = (await planner.shares()).shares[0].objects[0]
+        first = planner.session
+        opened = await planner.open(found.id)
+        await planner.sign_in()
+        goes_on = await planner.open(found.id)
+        await planner.people.end((first,), planner.person, f"person:{planner.person}")
+        assert planner.cut() == [opened.opening]
+        assert goes_on.opening != opened.opening
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_what_waits_for_the_writer_while_its_session_ends_gets_no_key(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        found = (await planner.shares()).shares[0].objects[0]
+        async with inside.held():
+            asked = inside.trusted.writer.waiting
+            opening = asyncio.ensure_future(planner.open(found.id))
+            await inside.queued(asked + 1)
+            ending = asyncio.ensure_future(signed_out(planner))
+            await asyncio.sleep(0)
+        assert await code(opening) == "session-ended"
+        await ending
+        await until(lambda: inside.entries("exchange.object.delivered"))
+        assert of(inside.entries("exchange.object.delivered"))["bytes"] == 0
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_an_access_holds_no_longer_than_its_session(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        found = (await planner.shares()).shares[0].objects[0]
+        opened = await planner.open(found.id)
+        assert opened.valid_until_us == planner.session.expires_us
+        entry = of(inside.entries("exchange.object.opened"))
+        assert entry["session_until"] == rfc3339(planner.session.expires_us)
+        index = inside.entries("exchange.object.opened")[0].id
+        replayed = await inside.operator.ask("policy.replay", said.Replay(index))
+        assert replayed.same
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_a_session_in_which_something_is_under_way_does_not_lie_still(stopped: Town, tmp_path: Path) -> None:
+    async def testing(_inside: Inside, planner: Planner) -> None:
+        found = (await planner.shares()).shares[0].objects[0]
+        opened = await planner.open(found.id)
+        before = planner.people.sessions.now(planner.session)
+        assert before is not None
+        await planner.people.sweep()
+        after = planner.people.sessions.now(planner.session)
+        assert after is not None
+        assert after.used_us > before.used_us
+        await planner.gateway.ask("exchange.delivered", said.Delivered(opened.opening, 10, "complete"))
+        await planner.people.sweep()
+        assert planner.people.sessions.now(planner.session) == after
+
+    with_planner(stopped, tmp_path, testing)
+
+
+def test_a_suppliers_end_ends_what_is_under_way_and_the_session(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, planner: Planner) -> None:
+        opened = await planner.open((await planner.shares()).shares[0].objects[0].id)
+        await inside.revoke("supplier", "zorgvervoer")
+        assert opened.opening in planner.cut()
+        await planner.people.sweep()
+        assert planner.people.sessions.of_person(planner.person) == ()
 
     with_planner(stopped, tmp_path, testing)

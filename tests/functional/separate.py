@@ -114,7 +114,7 @@ class Separate:
 
     def start(self) -> None:
         """Keeper and gateway, each as its own user; then the register and its content."""
-        self._process(KEEPER, "_keeper")
+        self.start_keeper()
         self.start_gateway()
         (self.folder / "estate.yaml").write_text(estate(self.printer_key.line, self.carrier_key.line))
         self.ids = self.keten("apply", str(self.folder / "estate.yaml"))["ids"]
@@ -122,6 +122,10 @@ class Separate:
             (self.folder / name).write_bytes(content)
             self.keten("put", dataset, str(self.folder / name))
             (self.folder / name).unlink()
+
+    def start_keeper(self) -> None:
+        """The keeper alone."""
+        self._process(KEEPER, "_keeper")
 
     def start_gateway(self) -> None:
         """A gateway; `ready` is its line."""

@@ -191,6 +191,7 @@ def test_modes_are_what_the_manual_says(town: Separate) -> None:
         paths.ssh_host_key: (0o600, GATEWAY, GATEWAY),
         paths.operator_socket.parent: (0o750, KEEPER, KEEPER),
         paths.gateway_socket.parent: (0o755, KEEPER, KEEPER),
+        paths.console_socket: (0o600, KEEPER, KEEPER),
     }
     found = {}
     for path in expected:

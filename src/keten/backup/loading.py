@@ -23,7 +23,7 @@ class Loaded:
     """Writes rows; what it could not open is named.
 
     edge: the tree over the entries. unreadable: indexes of entries whose payload is gone with a subject's key. gone:
-    ids of rows that are gone likewise.
+    ids of whom rows are gone likewise.
     """
 
     def __init__(self, engine: Engine, told: Callable[[int], None]) -> None:
@@ -36,7 +36,7 @@ class Loaded:
         self._written = 0
         self.edge = Edge()
         self.unreadable: list[int] = []
-        self.gone: list[str] = []
+        self.gone: dict[str, None] = {}
         self.content: list[Blob] = []
 
     def table(self, name: str, columns: Sequence[str]) -> None:
@@ -74,7 +74,7 @@ class Loaded:
             self.unreadable.append(int(bare[0]))
             self.rows([bare])
         else:
-            self.gone.extend(subjects)
+            self.gone.update(dict.fromkeys(subjects))
 
     def blobs(self, blobs: Sequence[Blob]) -> None:
         """Remember which content there is."""

@@ -116,7 +116,9 @@ class Snapshot:
         entries = table.name == ENTRIES
         total = size(self._connection) if entries else 0
         chosen = select(*(raw(column) for column in table.columns)).order_by(*table.primary_key.columns)
-        bound = "body" in names and "id" in names
+        # A row of the register is about itself; what a person signs in with, and its sessions, are about the person.
+        about = [names.index("id")] if "body" in names and "id" in names else []
+        about += [names.index("person")] if "person" in names else []
         for rows in self._connection.execute(chosen.execution_options(yield_per=ROWS)).partitions(ROWS):
             clear: list[Sequence[Any]] = []
             for found in rows:
@@ -126,7 +128,7 @@ class Snapshot:
                     subjects = self._blinds.known(self._subjects_of(row[4]))
                     bare: list[Any] | None = [*row[:4], None, None, row[6]]
                 else:
-                    subjects = self._blinds.known((row[names.index("id")],)) if bound else ()
+                    subjects = self._blinds.known([row[at] for at in about])
                     bare = None
                 if not subjects:
                     clear.append(row)

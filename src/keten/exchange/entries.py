@@ -11,7 +11,7 @@ _DECISION = {
     "policies": "the policies that decided",
     "policy_hash": "which set of policies; its text is kept for replay",
     "attributes": "everything the decision looked at",
-    "channel": "https or sftp",
+    "channel": "https, sftp or portal",
 } | PLACE
 
 _USED = "the client's own budget after that: each window's word, the records spent in it, and of how many"
@@ -45,6 +45,7 @@ OBJECT_OPENED = kind(
         "window_us": "start of the budget's window that was charged, when there is one budget",
         "charges": "where there are several: whose (two ids), the object, the start of the window, how many records",
         "valid_until": "when this access ends by itself",
+        "session_until": "of a person: when its session is over at the latest, and this access with it",
     },
 )
 OBJECT_REFUSED = kind(

@@ -42,7 +42,8 @@ class Stale(Conflict):
 class Request(msgspec.Struct, frozen=True, gc=False):
     """One access asked for. `start` < 0: the last -start bytes. `length` -1: to the end. `describe`: metadata only.
 
-    key, began_us: fingerprint of the key that the client signed in with, and when.
+    key, began_us: fingerprint of the key that the client signed in with, and when; of a person, its session's public
+    id. until_us: when that session is over at the latest; 0: nothing bounds it.
     """
 
     client: str
@@ -55,6 +56,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     describe: bool = False
     key: str = ""
     began_us: int = 0
+    until_us: int = 0
 
 
 class Evaluated(msgspec.Struct, frozen=True, gc=False):
@@ -67,6 +69,11 @@ class Evaluated(msgspec.Struct, frozen=True, gc=False):
     start: int
     length: int
     satisfiable: bool
+
+    def holds_until(self, decision: Allow) -> int:
+        """Until when the access holds: as long as it was decided, and no longer than the session it is asked in."""
+        bound = self.request.until_us
+        return min(decision.valid_until_us, bound) if bound else decision.valid_until_us
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):
@@ -156,7 +163,7 @@ class Door:
             decision = evaluated.outcome.decision
             if not isinstance(decision, Allow):
                 return self._refuse(writing, evaluated, tuple(decision.reasons), refusals)
-            if evaluated.epoch != self._epoch() or writing.time_us >= decision.valid_until_us:
+            if evaluated.epoch != self._epoch() or writing.time_us >= evaluated.holds_until(decision):
                 raise Stale("stale", "Decide again.")
             if evaluated.request.describe or not evaluated.satisfiable:
                 draft = self._draft(writing, entries.OBJECT_DESCRIBED, evaluated, {"outcome": "allow"})
@@ -175,6 +182,8 @@ class Door:
             "length": evaluated.length,
             "valid_until": rfc3339(decision.valid_until_us),
         }
+        if evaluated.request.until_us:
+            details["session_until"] = rfc3339(evaluated.request.until_us)
         # Before the charge: sealing may fail, and a charge must never stand without the entry that follows it.
         draft = self._draft(writing, entries.OBJECT_OPENED, evaluated, details)
         charge = self._charge(writing, grant, found, evaluated.request)

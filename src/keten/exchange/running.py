@@ -10,6 +10,7 @@ import msgspec
 from keten.core.errors import Conflict
 from keten.exchange import entries
 from keten.exchange.opening import Committed, Evaluated
+from keten.identity.person_callers import VIA
 from keten.ledger.model import Draft, Entry
 from keten.ledger.writing import Writing
 
@@ -34,6 +35,10 @@ class Running(msgspec.Struct):
     def hangs_on(self, rows: frozenset[str]) -> bool:
         """Whether one of these rows of the register is among what this access was allowed by."""
         return self.client in rows or not rows.isdisjoint(self.refs.values())
+
+    def begun_in(self, sessions: frozenset[str]) -> bool:
+        """Whether a person asked for it in one of these sessions, by their public ids."""
+        return self.evaluated is not None and self.evaluated.request.key in sessions
 
 
 class Accesses:
@@ -111,6 +116,11 @@ class Accesses:
             int(payload.details.get("length", 0)),
             None,
         )
+
+    def in_sessions(self) -> frozenset[str]:
+        """The sessions of people, by their public ids, in which something is under way."""
+        asked = [one.evaluated.request for one in self._by_opening.values() if one.evaluated is not None]
+        return frozenset(one.key for one in asked if one.channel == VIA)
 
     def get(self, opening: str) -> Running | None:
         """A running access."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from keten.core.clock import SECOND
-from keten.core.errors import Invalid
+from keten.core.errors import Corrupt, Invalid
 from keten.core.ids import is_id, new_id
 from keten.identity import people_entries, people_tables
 from keten.identity.errors import Refused
@@ -69,6 +70,32 @@ def use(writing: Writing, link_id: str, actor: str) -> Link:
     used = msgspec.structs.replace(link, used_us=writing.time_us)
     _write(writing, link, used, actor)
     return used
+
+
+def lapse_all(writing: Writing, actor: str, wrong: Callable[[Corrupt], None]) -> int:
+    """Take back every link that could be used still; how many. wrong: is told of a row that does not hold."""
+    table = people_tables.links
+    ids = writing.connection.execute(select(table.c.id).order_by(table.c.id)).scalars().all()
+    lapsed = 0
+    for link_id in ids:
+        try:
+            link = bound.get(writing.connection, table, Link, link_id)
+        except Corrupt as error:
+            wrong(error)
+            continue
+        if link is not None and usable(link, writing.time_us):
+            _write(writing, link, msgspec.structs.replace(link, expires_us=writing.time_us), actor)
+            lapsed += 1
+    return lapsed
+
+
+def open_until(connection: Connection, now_us: int, until_us: int) -> list[Link]:
+    """Links that could be used now and are over before a moment, the next to end first."""
+    table = people_tables.links
+    ids = connection.execute(select(table.c.id)).scalars().all()
+    found = [bound.get(connection, table, Link, each) for each in ids]
+    chosen = [one for one in found if one is not None and usable(one, now_us) and one.expires_us < until_us]
+    return sorted(chosen, key=lambda one: one.expires_us)
 
 
 def usable(link: Link, now_us: int) -> bool:

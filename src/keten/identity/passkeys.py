@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import msgspec
 import webauthn
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, inspect, select
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, options_to_json
 from webauthn.helpers.structs import (
     AuthenticatorSelectionCriteria,
@@ -219,6 +219,11 @@ def find(connection: Connection, hashed: str) -> Passkey | None:
     return found[0] if found else None
 
 
+def is_kept(connection: Connection) -> bool:
+    """Whether this database has passkeys: one of an older version that was not upgraded has none."""
+    return inspect(connection).has_table(people_tables.passkeys.name)
+
+
 def get(connection: Connection, passkey_id: str) -> Passkey | None:
     """The passkey with this random id, ended or not."""
     return bound.get(connection, people_tables.passkeys, Passkey, passkey_id)
@@ -226,8 +231,12 @@ def get(connection: Connection, passkey_id: str) -> Passkey | None:
 
 def of_person(connection: Connection, person: str) -> tuple[Passkey, ...]:
     """A person's passkeys that have not ended."""
-    found = bound.find(connection, people_tables.passkeys, Passkey, person=person)
-    return tuple(one for one in found if one.ended is None)
+    return tuple(one for one in ever_of_person(connection, person) if one.ended is None)
+
+
+def ever_of_person(connection: Connection, person: str) -> tuple[Passkey, ...]:
+    """All passkeys that a person ever had."""
+    return tuple(bound.find(connection, people_tables.passkeys, Passkey, person=person))
 
 
 def uses(connection: Connection, passkey_id: str) -> tuple[int, int]:

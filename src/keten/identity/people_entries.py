@@ -14,7 +14,13 @@ PASSKEY_ADDED = kind("identity.passkey.added", "A person's passkey was added; fr
 PASSKEY_ENDED = kind("identity.passkey.ended", "A person's passkey was ended, for good.", CHANGED)
 LINK_MADE = kind("identity.link.made", "A one-time link was made with which a person makes a passkey.", DECLARED)
 LINK_USED = kind("identity.link.used", "A one-time link was used; it is of no use any more.", CHANGED)
-LINK_LAPSED = kind("identity.link.lapsed", "A one-time link was replaced by a newer one, unused.", CHANGED)
+LINK_LAPSED = kind("identity.link.lapsed", "A one-time link was taken back, unused: it is of no use any more.", CHANGED)
+_ERASED = CHANGED | {
+    "before": "null: it is not said any more",
+    "after": "the row that is left: random ids, and that it is over",
+}
+PASSKEY_ERASED = kind("identity.passkey.erased", "What the register said of a passkey was erased.", _ERASED)
+LINK_ERASED = kind("identity.link.erased", "What the register said of a one-time link was erased.", _ERASED)
 
 _SESSION = {"session": "the session's public id", "face": "console or portal"}
 PERSON_SIGNED_IN = kind(
@@ -55,7 +61,7 @@ def person_signed_in(session: PersonSession, supplier: str, place: Mapping[str, 
     """A person signed in. supplier: its random id, "" for the organisation's own; place: where from."""
     return Draft(
         PERSON_SIGNED_IN,
-        session.person,
+        f"person:{session.person}",
         (session.person,),
         {"supplier": supplier} if supplier else {},
         {"session": session.id, "face": session.face, "passkey": session.passkey, **place},
@@ -85,5 +91,5 @@ def person_refused(
 ) -> Draft:
     """A known person, or someone in its name, was refused. `person` "": of people too many to count apart."""
     details = {"method": method, "reasons": list(reasons), "proven": proven, "count": count, "minute": minute}
-    actor = person if proven and person else "keeper"
+    actor = f"person:{person}" if proven and person else "keeper"
     return Draft(PERSON_REFUSED, actor, (person,) if person else (), {}, {**details, **(place or {})})

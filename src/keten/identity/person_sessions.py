@@ -171,6 +171,22 @@ class PersonSessions:
         writing.connection.execute(delete(person_sessions).where(person_sessions.c.hash.in_(hashes)))
 
     @staticmethod
+    def there(writing: Writing, session: PersonSession) -> bool:
+        """Whether it is there still, as this transaction sees it."""
+        chosen = select(person_sessions.c.id).where(person_sessions.c.hash == session.hash)
+        return writing.connection.execute(chosen).first() is not None
+
+    @staticmethod
+    def remove_all(writing: Writing) -> None:
+        """Write that there are none."""
+        writing.connection.execute(delete(person_sessions))
+
+    @staticmethod
+    def remove_of_person(writing: Writing, person: str) -> None:
+        """Write that a person has none any more."""
+        writing.connection.execute(delete(person_sessions).where(person_sessions.c.person == person))
+
+    @staticmethod
     def remove_of_passkey(writing: Writing, passkey: str) -> tuple[str, ...]:
         """Write that what was opened with a passkey is no more; the public ids of it."""
         chosen = person_sessions.c.passkey == passkey

@@ -51,6 +51,11 @@ class Rows(Generic[T]):
         self._principal = principal
 
     @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of entry by which an estate changes a row."""
+        return (self._declared, self.changed)
+
+    @property
     def table_name(self) -> str:
         """What its table is called in entries."""
         return str(self._table.name)
@@ -132,6 +137,11 @@ class EndableRows(Rows[E]):
     ) -> None:
         super().__init__(word, table, type_, declared, changed, refs, principal=principal)
         self.ended = ended
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of entry by which an estate changes a row, or ends it."""
+        return (*super().kinds, self.ended)
 
     def end(self, writing: Writing, row: E, reason: str, actor: str) -> E:
         """End a row that has not ended, at the transaction's time; returns it as it is from now on."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from keten.core.errors import Invalid
 from keten.identity.model import Person
 from keten.keeper import people_protocol as people
 from keten.keeper.protocol import Apply
@@ -29,6 +30,9 @@ def _always(act: str, *, fresh: bool = False) -> Rule:
 
 
 def _apply(_register: Register, body: Apply) -> Act:
+    """A person applies what it saw the difference of; somebody else may have changed the register meanwhile."""
+    if not body.plan_only and not body.base:
+        raise Invalid("no-base", "Say as of when the register was when you looked at the difference (base).")
     return Act("apply-estate", fresh=not body.plan_only)
 
 

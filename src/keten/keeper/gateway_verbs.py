@@ -11,6 +11,7 @@ import msgspec
 from keten.core.errors import Busy, Denied, Invalid, KetenError, NotFound, Unavailable
 from keten.exchange.opening import Committed, Evaluated, Request, Stale
 from keten.exchange.running import ENDS, Running, ending, ending_unknown
+from keten.identity.person_callers import VIA
 from keten.identity.service import Principal
 from keten.identity.signin_entries import Method
 from keten.keeper import entries
@@ -25,6 +26,7 @@ from keten.keeper.own_log import OwnLog
 from keten.keeper.portal_protocol import AskOwnLog, OwnLogPage
 from keten.keeper.server import Connection, Reply, Verb, internal, verb, waiting_verb
 from keten.keeper.trusted import Trusted
+from keten.keeper.unsatisfiable import Unsatisfiable
 from keten.keeper.writer import Job, sealed_in
 from keten.ledger.model import Draft, Sealed
 from keten.ledger.sealing import Batch
@@ -200,6 +202,11 @@ class GatewayVerbs:
             gateway.push("cut", cut)
         return self._next_push
 
+    def end_sessions(self, sessions: frozenset[str]) -> int:
+        """Sessions of people are over, by their public ids: what was begun in them is cut. The push's number."""
+        openings = [running.opening for running in self._trusted.accesses if running.begun_in(sessions)]
+        return self.push_cut(tuple(openings), tuple(sorted(sessions)), "session-ended")
+
     def changed(self, stopped: Mapping[str, str] | None = None) -> None:
         """The register changed; called before whoever changed it hears that it is done.
 
@@ -364,6 +371,7 @@ class GatewayVerbs:
             body.describe,
             principal.key,
             principal.began_us,
+            principal.until_us if principal.via == VIA else 0,
         )
         session = body.caller.session.session if body.caller.session else ""
         if session:  # which counts as one transfer, whatever is open in it
@@ -427,11 +435,12 @@ class GatewayVerbs:
             raise NotFound("absent", "There is nothing here.", ",".join(committed.reasons if committed else ()))
         sealed = sealed_in(batch, committed.index)
         if not evaluated.satisfiable:
-            raise _Unsatisfiable(found.size, sealed)
+            raise Unsatisfiable(found.size, sealed)
         if not committed.opened:
             return self._answer(evaluated, found, decision, sealed, b"")
         trusted.accesses.add(evaluated, committed, sealed.id, session, connection.number)
         try:
+            self._still_in_session(evaluated.request)
             key = self._key(connection, found)  # 6
             return self._answer(evaluated, found, decision, sealed, key)  # 7
         except Exception:
@@ -439,22 +448,30 @@ class GatewayVerbs:
             self._record_end(running, ending(running, 0, "failed"))
             raise
 
+    def _still_in_session(self, request: Request) -> None:
+        """A person's session ends without a change of the register, so also while this waited for the writer."""
+        people = self._trusted.sign_in.people if request.channel == VIA else None
+        reasons = people.reasons_against(request.client, request.key, request.began_us) if people else ()
+        if reasons:
+            raise Denied(reasons[0], "You are not signed in any more.")
+
     def _key(self, connection: Connection, found: Object) -> bytes:
         if not connection.alive:  # nobody is there to take it, or to report an end
             raise Unavailable("gateway-gone", "The gateway went away.")
         return self._trusted.keys.content_key(self._trusted.objects.key_of(found))
 
     def _answer(self, evaluated: Evaluated, found: Object, decision: Allow, sealed: Sealed, key: bytes) -> said.Opened:
+        until_us = evaluated.holds_until(decision)
         return said.Opened(
             sealed.id,
             sealed.index,
             info_of(found),
             said.Layout(found.storage, found.size, vault.FRAME_SIZE, vault.header_of(found)),
             key,
-            max(0, decision.valid_until_us - self._trusted.clock.recording_time()),  # from this moment, not the entry's
+            max(0, until_us - self._trusted.clock.recording_time()),  # from this moment, not the entry's
             evaluated.start,
             evaluated.length,
-            decision.valid_until_us,
+            until_us,
         )
 
     def progress(self, _connection: Connection, body: said.Progress, reply: Reply) -> None:
@@ -478,9 +495,3 @@ class GatewayVerbs:
                 reply.ok(said.Recorded(sealed_in(batch, job.value).id, job.value))
 
         trusted.writer.submit(ending(running, sent, body.end), done, essential=True)
-
-
-class _Unsatisfiable(Invalid):
-    def __init__(self, size: int, described: Sealed) -> None:
-        super().__init__("range-unsatisfiable", "The object has no such bytes.")
-        self.data = {"size": str(size), "entry": described.id, "index": str(described.index)}

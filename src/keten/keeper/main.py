@@ -123,6 +123,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     operators = OperatorVerbs(trusted, gateways)
     people = People(trusted)
     trusted.sign_in.people = PortalCallers(people)
+    people.on_over, people.in_use = gateways.end_sessions, trusted.accesses.in_sessions
     persons = PersonVerbs(trusted, people)
     # Also on a disk that is nearly full: without them there is no keeper to end access with.
     await trusted.writer.run(lambda writing: policy.remember(writing, trusted.engine), essential=True)

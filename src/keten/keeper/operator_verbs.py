@@ -39,6 +39,7 @@ from keten.subjects import holds
 from keten.suppliers import service as suppliers
 from keten.suppliers.changes import summaries
 from keten.suppliers.estate import Estate
+from keten.suppliers.service import AppliedEstate
 from keten.vault import service as vault
 from keten.vault.layouts import TABLE_TYPE
 from keten.vault.model import Ready, Stored
@@ -143,11 +144,15 @@ class OperatorVerbs:
         if body.plan_only:
             with trusted.reader.connect() as reading:
                 planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading))
-            return said.Applied(summaries(planned.changes, planned.names), planned.ids)
-        applied, batch = await trusted.writer.run(
-            lambda writing: suppliers.apply(writing, estate, connection.actor, Seals.of(trusted.keys, writing)),
-            alone=True,
-        )
+                base = suppliers.base(reading)
+            return said.Applied(summaries(planned.changes, planned.names), planned.ids, base=base)
+
+        def run(writing: Writing) -> AppliedEstate:
+            if body.base:
+                suppliers.require_base(writing.connection, body.base)
+            return suppliers.apply(writing, estate, connection.actor, Seals.of(trusted.keys, writing))
+
+        applied, batch = await trusted.writer.run(run, alone=True)
         for damaged in applied.damaged:
             log.critical("the retention of object %s is as it was: its row does not match the ledger", damaged)
         return said.Applied(applied.changes, applied.ids, await self._settled() if batch is not None else 0)

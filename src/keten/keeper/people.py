@@ -56,6 +56,10 @@ class People:
         self.sessions = PersonSessions(trusted.sessions_key)
         self.ceremonies = Ceremonies()
         self._failures = Failures()
+        self.on_over: Callable[[frozenset[str]], object] = lambda _sessions: None
+        """Told of sessions that are over, by their public ids: what was begun in them is cut."""
+        self.in_use: Callable[[], frozenset[str]] = frozenset
+        """The sessions, by their public ids, in which something is under way: they do not lie still."""
         with translated(), trusted.reader.connect() as reading:
             self.sessions.load(reading, trusted.clock.recording_time())
 
@@ -237,8 +241,7 @@ class People:
             return secret, session
 
         (secret, session), _batch = await trusted.writer.run(run, alone=True)
-        for one in over:
-            self.sessions.close(one)
+        self.close(over)
         self.standing(person_id, face, now)  # 3
         self.sessions.open(session)
         self._failures.succeeded(ceremony.network)
@@ -249,8 +252,7 @@ class People:
 
         Also on a disk that is nearly full: nothing keeps somebody signed in who is to be signed out.
         """
-        for session in sessions:
-            self.sessions.close(session)
+        self.close(sessions)
         names = [session.id for session in sessions]
 
         def run(writing: Writing) -> int:
@@ -260,13 +262,38 @@ class People:
         index, batch = await self._trusted.writer.run(run, alone=True, essential=True)
         return sealed_in(batch, index).id
 
+    def close(self, sessions: tuple[PersonSession, ...]) -> None:
+        """These do not count any more, and what was begun in them is cut."""
+        for session in sessions:
+            self.sessions.close(session)
+        portal = frozenset(session.id for session in sessions if session.face == "portal")
+        if portal:
+            self.on_over(portal)
+
+    def require_open(self, writing: Writing, session: PersonSession) -> None:
+        """In the writer's transaction, where what was asked for before may have changed.
+
+        1. The session is there: neither signed out nor gone with its passkey.
+        2. The person has not ended.
+
+        Raises `Refused` ("session-ended").
+        """
+        if not PersonSessions.there(writing, session):  # 1
+            raise _gone("session-ended", session.person)
+        row = rows.get(writing.connection, session.person)  # 2
+        if row is None or row.ended is not None:
+            raise _gone("person-ended", session.person)
+
     async def sweep(self) -> tuple[PersonSession, ...]:
         """End what may not go on: of people, suppliers and passkeys that ended, and what is over by itself."""
         now = self._trusted.clock.recording_time()
+        in_use = self.in_use()
+        for session in self.sessions.all():
+            if session.id in in_use and not session.over_at(now):
+                self._touch(session, now)
         gone = tuple(one for one in self.sessions.all() if one.over_at(now) or not self._stands(one))
         if gone:
-            for session in gone:
-                self.sessions.close(session)
+            self.close(gone)
             await self._trusted.writer.run(
                 lambda writing: PersonSessions.remove(writing, gone), alone=True, essential=True
             )

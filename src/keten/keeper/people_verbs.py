@@ -220,26 +220,37 @@ class PeopleVerbs:
         return self._said(begun, passkeys.creation_options(relying, person.id, person.name, begun.challenge, held))
 
     async def add_key(self, _connection: Connection, body: said.Finished) -> said.Done:
-        """One more passkey was made: by the session that asked for it, which still holds. Raises `Refused`."""
+        """One more passkey was made.
+
+        1. The ceremony is used up, and the new passkey holds.
+        2. The session that asked for it is open, and its person stands.
+        3. In one transaction: they still do (what ends meanwhile ends this too), and the passkey is added.
+
+        Raises `Refused`.
+        """
         try:
-            ceremony = self._people.take(body, self._face, "add-key")
+            ceremony = self._people.take(body, self._face, "add-key")  # 1
             made = passkeys.check_creation(body.response, ceremony.relying, ceremony.challenge)
-            self._still_open(ceremony)
+            session = self._still_open(ceremony)  # 2
+            person, rp = ceremony.of.person, ceremony.relying.id
+
+            def add(writing: Writing) -> int:  # 3
+                self._people.require_open(writing, session)
+                return passkeys.add(writing, person, made, rp, f"person:{person}")[1]
+
+            await self._trusted.writer.run(add, alone=True)
         except Refused as error:
             self._people.refused(error, body.address, "passkey")
             raise
-        person, rp = ceremony.of.person, ceremony.relying.id
-        await self._trusted.writer.run(
-            lambda writing: passkeys.add(writing, person, made, rp, f"person:{person}")[1], alone=True
-        )
         return said.Done()
 
-    def _still_open(self, ceremony: Ceremony) -> None:
+    def _still_open(self, ceremony: Ceremony) -> PersonSession:
         of, people = ceremony.of, self._people
         session = next((one for one in people.sessions.of_person(of.person) if one.hash == of.session), None)
         if session is None or session.over_at(self._trusted.clock.now()):
             raise Refused("session-ended", "it ended meanwhile", client_id=of.person, proven=True)
         people.standing(of.person, self._face, session.began_us)
+        return session
 
     async def end_key(self, _connection: Connection, body: said.EndKey) -> said.Done:
         """End one of one's own passkeys, and what was signed in with it. Raises `NotFound`, `Conflict` ("last-key")."""
@@ -248,6 +259,7 @@ class PeopleVerbs:
         actor = f"person:{person}"
 
         def run(writing: Writing) -> int:
+            self._people.require_open(writing, signed_in.session)
             held = passkeys.of_person(writing.connection, person)
             chosen = [one for one in held if one.id == body.key]
             if not chosen:
@@ -261,9 +273,8 @@ class PeopleVerbs:
 
         await self._trusted.writer.run(run, alone=True, essential=True)
         # Also what was opened while this waited for its turn: a sign-in after it is refused by the passkey's row.
-        for session in self._people.sessions.of_person(person):
-            if session.passkey == body.key:
-                self._people.sessions.close(session)
+        own = self._people.sessions.of_person(person)
+        self._people.close(tuple(session for session in own if session.passkey == body.key))
         return said.Done()
 
     # ---- acts ------------------------------------------------------------------------------------------------------
@@ -337,6 +348,7 @@ class PeopleVerbs:
             shown = self._shown(session, act, body.finished)
 
             def run(writing: Writing) -> int:
+                people.require_open(writing, session)
                 passkeys.use(writing, shown)
                 return writing.record(people_entries.person_acted(session, body.verb, act.hex(), shown.passkey.id))
 

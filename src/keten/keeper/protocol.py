@@ -333,21 +333,28 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Apply(msgspec.Struct, frozen=True):
-    """An estate (the type of `keten.suppliers.estate.Estate`, as MessagePack)."""
+    """An estate (the type of `keten.suppliers.estate.Estate`, as MessagePack).
+
+    base: as of when the register was when whoever applies it looked (`Applied.base`); refused when it changed since.
+    0: not compared.
+    """
 
     estate: msgspec.Raw
     plan_only: bool = False
+    base: int = 0
 
 
 class Applied(msgspec.Struct, frozen=True):
     """`changes`: one per row: {"kind", "name", "id", "change", "fields": {name: [before, after]}}.
 
     `change`: declared, changed, ended or kept-ended. `ids`: kind → name → random id. `cut`: accesses cut.
+    `base`: of a plan alone, as of when the register is that the estate was compared with.
     """
 
     changes: list[dict[str, Any]]
     ids: dict[str, dict[str, str]]
     cut: int = 0
+    base: int = 0
 
 
 class Decide(msgspec.Struct, frozen=True):

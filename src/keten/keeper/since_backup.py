@@ -1,10 +1,10 @@
 """What happened after a backup was made, as far as a restore knows of it: what it does again, and what it can only say.
 
 Persons and clients that were erased stay erased. Of running budgets nobody knows what was received, so they are spent.
-What changed and did not end can't be redone: a client's key that was replaced, a contract's end that came nearer, a
-suspension, a legal hold. The backup has the row as it was. Which rows those are is in the backup's list
-(`backup.ended`), kept in the first entry of the log that goes on, and told before an operator lets the instance serve,
-unless the row was changed here again since.
+What people sign in with is over as far as it may have been. What changed and did not end can't be redone: a client's
+key that was replaced, a contract's end that came nearer, a suspension, a legal hold. The backup has the row as it was.
+Which rows those are is in the backup's list (`backup.ended`), kept in the first entry of the log that goes on, and told
+before an operator lets the instance serve, unless the row was changed here again since.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from sqlalchemy import Connection
 from keten.backup.ended import Line
 from keten.budgets import service as budgets
 from keten.core.errors import Corrupt, KetenError
+from keten.identity import links, passkeys
 from keten.identity.model import Client, Person
+from keten.identity.person_sessions import PersonSessions
+from keten.identity.recovery import service as recovery
 from keten.identity.rows import clients, leave_erased
 from keten.ledger.bound import newest_change
 from keten.ledger.writing import Writing
@@ -54,6 +57,30 @@ def leave_erased_rows(
                 f"{left.id} was erased after the backup, which was not renewed since: entries about it are back. "
                 f"Have it erased again: keten subject erase {left.id}"
             )
+
+
+def end_sign_ins(writing: Writing, ends: Iterable[Line], actor: str, reason: str, notes: list[str]) -> None:
+    """Nothing that somebody signed in with, and that was over, is of use again (law 6).
+
+    1. Passkeys that the list says ended end here.
+    2. Links lapse, all of them: which were used or replaced after the backup, nobody knows for sure.
+    3. There are no sessions: everybody signs in anew.
+    4. Cases of recovery that are pending are over: which were vetoed or used after the backup, nobody knows either.
+    """
+    for row in {line.row: None for line in ends if line.table == "passkeys"}:  # 1
+        try:
+            passkey = passkeys.get(writing.connection, row)
+        except Corrupt as error:
+            notes.append(f"passkey {row} ended after the backup, and its row does not hold: {error}")
+            continue
+        if passkey is not None and passkey.ended is None:
+            passkeys.end(writing, passkey, reason, actor)
+    links.lapse_all(writing, actor, lambda error: notes.append(f"{error} ({error.reason})"))  # 2
+    PersonSessions.remove_all(writing)  # 3
+    try:
+        recovery.abandon(writing, actor)  # 4
+    except Corrupt as error:  # a case whose row does not hold goes no further
+        notes.append(f"{error} ({error.reason})")
 
 
 def spend_windows(writing: Writing, ended: Collection[str], actor: str, notes: list[str]) -> int:

@@ -66,7 +66,7 @@ from keten.vault.keys import Keys
 
 log = logging.getLogger(__name__)
 _WITH_KEYS = {BY_WORD["dataset"].ended.name, OBJECT_DESTROYED.name, PERSON_ERASED.name, CLIENT_ERASED.name}
-_CARRIED = {kind: kind in _WITH_KEYS for kind in sorted(ENDINGS | _WITH_KEYS)}
+_CARRIED = {kind: kind in _WITH_KEYS for kind in sorted(ENDINGS | _WITH_KEYS | {people_entries.PASSKEY_ENDED.name})}
 """The kinds of entry that say that something ended for good, which no backup may revive; whether a key went with it."""
 
 _CHANGES = {rows.changed.name for rows in BY_WORD.values()} | SUSPENDED | {SUPPLIER_FROZEN.name, HOLD_SET.name}
@@ -238,6 +238,8 @@ class Trusted:
             self.epoch += 1
             self.addresses.forget()
             self._loop.call_soon_threadsafe(self._changed, stopped_by(batch.drafts))
+            self.carrying.wake()
+        elif any(draft.kind.name in _CARRIED for draft in batch.drafts):  # of what no decision looks at: passkeys
             self.carrying.wake()
         self.publishing.offer(batch)
 

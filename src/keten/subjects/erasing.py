@@ -1,6 +1,8 @@
 """Erasing a person or client: what goes, what stays and why, in steps that can be killed and go on at the next start.
 
-What is about a *person* goes: its key, its row, and the payload of every entry that it acted in or that is about it.
+What is about a *person* goes: its key, its row, its passkeys, links and sessions, and the payload of every entry that
+it acted in or that is about it. What stays is the row of something else (an alert, a request for more) with what
+changed it, and acts in the organisation's name (`person:<id>`): of the person they hold its random id alone.
 Of a *client*, a system's account, its key and its row go, and what changed that row; entries of its accesses stay. They
 are the organisation's own evidence of what it gave to whom (GDPR Art. 5(2), 17(3)(b) and (e)), and what is personal in
 them, the caller's address, was under the key that is gone.
@@ -18,6 +20,7 @@ from sqlalchemy import Connection
 
 from keten.core.clock import rfc3339
 from keten.core.errors import Conflict, Invalid
+from keten.identity import forgetting
 from keten.identity import rows as identity
 from keten.identity.model import Client, Person
 from keten.identity.rows import clients, people
@@ -37,7 +40,17 @@ from keten.vault.keys import Keys
 
 WORDS = ("person", "client")
 # What says that, why and by whom something was erased is what accountability rests on (GDPR Art. 5(2)).
-_ACCOUNTS = ("subjects.", PAYLOADS_ERASED.name, "identity.person.erased", "identity.client.erased")
+_ACCOUNTS = (
+    "subjects.",
+    PAYLOADS_ERASED.name,
+    "identity.person.erased",
+    "identity.client.erased",
+    "identity.passkey.erased",
+    "identity.link.erased",
+    "identity.channel.erased",
+)
+_OWN = frozenset({"people", "passkeys", "links", "recovery_channels"})
+"""The tables whose rows are a person's own."""
 _EXPORTED = "ledger.copy.exported"
 _EXPORTS_SHOWN = 20
 _BEYOND = (
@@ -104,8 +117,9 @@ def plan(connection: Connection, row: Person | Client, copies: Sequence[str], no
     if row.ended is None:
         goes[f"identity.{word}.ended"] += 1  # its end is recorded first
     erased = [] if row.erased else [Line("key", 1, "what is sealed under it can't be opened any more"), _row_line(row)]
+    erased += _sign_in_lines(connection, row)
     erased += [Line(kind, count, "payload and salt") for kind, count in sorted(goes.items())]
-    kept = [Line(kind, count, _why_kept(kind)) for kind, count in sorted(stays.items())]
+    kept = [Line(kind, count, _why_kept(kind, person=isinstance(row, Person))) for kind, count in sorted(stays.items())]
     kept.append(Line("leaf", sum(goes.values()), "random id and commitment of each, so that every proof still holds"))
     return ErasurePlan(
         word,
@@ -135,17 +149,34 @@ def _row_line(row: Person | Client) -> Line:
     return Line("row", 1, f"{what}; the row stays, ended and without them")
 
 
-def _why_kept(kind: str) -> str:
+def _sign_in_lines(connection: Connection, row: Person | Client) -> list[Line]:
+    if not isinstance(row, Person):
+        return []
+    found = forgetting.held(connection, row.id)
+    lines = [
+        Line("passkey", len(found.passkeys), "it signs in no more; credential, public key and name go"),
+        Line("link", len(found.links), "it opens nothing any more; the hash of its secret goes"),
+        Line("channel", len(found.channels), "its address goes"),
+    ]
+    return [line for line in lines if line.count]
+
+
+def _why_kept(kind: str, *, person: bool) -> str:
     if kind.startswith(_ACCOUNTS):
         return "says who asked for what and who approved it: nothing personal"
+    if person:
+        return "the organisation's evidence; of the person it holds the random id alone"
     return "the organisation's evidence; the caller's address in it can't be opened any more"
 
 
 def _counted(connection: Connection, row: Person | Client) -> tuple[Counter[str], Counter[str]]:
     """The kinds of entries that go, and of those that stay."""
     going = {entry.index: entry.kind for entry in _going(connection, row)}
-    stays = Counter(one.kind for one in find(connection, Filter(principal=row.id)) if one.index not in going)
-    return Counter(going.values()), stays
+    stays = {one.index: one.kind for one in find(connection, Filter(principal=row.id)) if one.index not in going}
+    if isinstance(row, Person):  # what it did to others
+        acted = find(connection, Filter(principal=f"person:{row.id}"))
+        stays |= {one.index: one.kind for one in acted if one.index not in going}
+    return Counter(going.values()), Counter(stays.values())
 
 
 def _going(connection: Connection, row: Person | Client) -> Iterator[Entry]:
@@ -160,6 +191,8 @@ def _going(connection: Connection, row: Person | Client) -> Iterator[Entry]:
     for entry in find(connection, Filter(principal=row.id)):
         if entry.payload is None or entry.index in seen or entry.kind.startswith(_ACCOUNTS):
             continue
+        if "row" in entry.payload.details and entry.payload.details.get("table") not in _OWN:
+            continue  # the register stands on it, and it is somebody else's too
         if row.id == entry.payload.actor or row.id in entry.payload.subjects:
             yield entry
 
@@ -191,14 +224,21 @@ class Traces(msgspec.Struct):
 def forget(writing: Writing, keys: Keys, request: Request, traces: Traces) -> bool:
     """Destroy the subject's key and what its row says, in one transaction; false when that was done before.
 
-    The row must have ended. Raises `Conflict` ("held", "not-ended"), `Corrupt` ("register-mismatch").
+    The row must have ended. What a person signs in with goes too, also when it came back from a backup. Raises
+    `Conflict` ("held", "not-ended"), `Corrupt` ("register-mismatch").
     """
     row = find_row(writing.connection, request.kind, request.target)
-    if row.erased:
+    signs_in = forgetting.held(writing.connection, row.id) if isinstance(row, Person) else forgetting.NOTHING
+    if row.erased and signs_in == forgetting.NOTHING:
         return False
     require_free(writing.connection, row.id, writing.time_us)
     if row.ended is None:
         raise Conflict("not-ended", "What has not ended is not erased.", row.id)
+    traces.needles.extend(forgetting.rare(signs_in))
+    if isinstance(row, Person):
+        forgetting.forget(writing, row.id, f"operator:{request.decided_by}")
+    if row.erased:
+        return False
     wrapped = personal.subject_key(writing.connection, row.id)
     if wrapped is not None:
         traces.needles.append(wrapped)

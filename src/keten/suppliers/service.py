@@ -17,6 +17,7 @@ from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
 from keten.datasets.model import Dataset
 from keten.identity.model import Client, EndableRow, Person
 from keten.identity.rows import Rows
+from keten.ledger.query import Filter, find
 from keten.ledger.writing import Writing
 from keten.suppliers import rules
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, Change, summaries
@@ -84,6 +85,23 @@ def prepare(connection: Connection, estate: Estate, seals: SubjectSeals) -> Plan
     """
     rules.checked(estate)  # 1
     return difference(estate, _Rows(connection), seals)  # 2
+
+
+def base(connection: Connection) -> int:
+    """As of when the register is: another number after each change that an estate or a revocation makes; never 0."""
+    newest = 0
+    for rows in (organisation, *BY_WORD.values()):
+        for kind in rows.kinds:
+            for entry in find(connection, Filter(kind=kind.name, newest_first=True, limit=1)):
+                newest = max(newest, entry.index)
+    return newest + 1
+
+
+def require_base(connection: Connection, seen: int) -> None:
+    """Raises `Conflict` ("register-changed") when the register is not as of `seen` any more."""
+    if base(connection) != seen:
+        public = "The register was changed by somebody else since you looked: look at the difference again."
+        raise Conflict("register-changed", public)
 
 
 def apply(

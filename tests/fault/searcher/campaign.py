@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -24,12 +25,16 @@ import pyrage
 
 from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Key, Throwaway
+from keten.keeper import people_protocol as people
 from keten.keeper import protocol as said
+from keten.keeper.client import KeeperClient
 from keten.keeper.subject_protocol import Erase, Outcome
+from tests.authenticator import Authenticator, encode
 from tests.fault.searcher.ways import Found, Searcher
 from tests.town import SETTINGS
 
 ALONE = f"{SETTINGS}[erasure]\napprovers = 1\n"
+PORTAL = "http://localhost:8443"
 ACCESSES = 3  # of each client
 
 
@@ -88,6 +93,8 @@ class Instance:
         self.folder = folder
         self.identity = pyrage.x25519.Identity.generate()
         (folder / "identity.txt").write_text(f"{self.identity}\n", encoding="utf-8")
+        self.passkeys = [Authenticator(PORTAL) for _ in self.people]
+        self.links: list[str] = []
         self.told: set[str] = set()
         self.backups: dict[str, str] = {}
 
@@ -105,10 +112,25 @@ class Instance:
         self.keten.run("put", "files", *(str(inbox / name) for name in self.files))
         for number in self.random.sample(range(len(self.clients)), len(self.clients)):
             self.access(number)
+        self.enrol()
+
+    def enrol(self) -> None:
+        """Every person uses a link and has a passkey."""
+        with self.keten.keeper() as operator, KeeperClient(self.keten.paths.gateway_socket) as gateway:
+            gateway.call("keeper.hello", said.Hello("portal", "1"), said.Welcome)
+            gateway.call("people.origin", people.Origin(PORTAL), people.Done)
+            for number, (name, passkey) in enumerate(zip(self.people, self.passkeys, strict=True)):
+                token = operator.call("people.invite", people.Invite(name), people.Invited).token
+                self.links.append(sha256(token.encode()).hexdigest())
+                address, browser = f"192.0.2.{number}", "a" * 64
+                begin = people.EnrolBegin(token, address, browser)
+                begun = gateway.call("people.enrol_begin", begin, people.Enrolment).ceremony
+                finished = people.Finished(begun.id, passkey.create(begun.options), address, browser)
+                gateway.call("people.enrol", finished, people.SessionOpened)
 
     def estate(self) -> str:
         """The register."""
-        people = ", ".join(
+        members = ", ".join(
             f"{{id: {name}, email: {mail}}}" for name, mail in zip(self.people, self.mails, strict=True)
         )
         clients = ", ".join(
@@ -118,7 +140,7 @@ class Instance:
 organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: Europe/Amsterdam}}
 people: [{{id: dpo, email: dpo@gemeente.example, roles: [privacy-officer]}}]
 suppliers:
-  - {{id: house, name: House BV, country: NL, tier: high, people: [{people}], clients: [{clients}]}}
+  - {{id: house, name: House BV, country: NL, tier: high, people: [{members}], clients: [{clients}]}}
 contracts:
   - {{id: vwo-1, supplier: house, starts: 2026-01-01, ends: 2099-12-31, purposes: [cards], countries: [NL]}}
 datasets:
@@ -141,8 +163,14 @@ grants:
         key_of = {number: key.line.split()[1].encode() for number, key in enumerate(self.keys)}
         made: list[Planted] = []
         for number, name in enumerate(self.people):
-            values = {f"name {name}": name.encode(), f"mail {name}": self.mails[number].encode()}
-            made.append(Planted("person", name, values, {f"name {name}": "utf-8", f"mail {name}": "sealed"}))
+            values = {
+                f"name {name}": name.encode(),
+                f"mail {name}": self.mails[number].encode(),
+                f"passkey {name}": encode(self.passkeys[number].credential).encode(),
+                f"link {name}": self.links[number].encode(),
+            }
+            ways = dict.fromkeys(values, "utf-8") | {f"mail {name}": "sealed"}
+            made.append(Planted("person", name, values, ways))
         for number, name in enumerate(self.clients):
             values = {f"name {name}": name.encode(), f"key {name}": key_of[number]}
             made.append(Planted("client", name, values, {f"name {name}": "utf-8", f"key {name}": "utf-8"}))

@@ -17,7 +17,9 @@ from typing import Any
 
 import msgspec
 
+from keten.keeper import people_protocol as people
 from keten.keeper import protocol as said
+from keten.keeper.people_protocol import FACE_VERBS
 from keten.keeper.protocol import GATEWAY_VERBS, OPERATOR_VERBS, Answer, Nothing, Request
 from keten.keeper.server import Connection, Endpoint, Reply, verb
 from tests.fuzz.target import Target
@@ -148,6 +150,19 @@ def gateway_seeds() -> list[bytes]:
     return [b"".join(frame(number, name, body) for number, (name, body) in enumerate(bodies.items()))]
 
 
+def console_seeds() -> list[bytes]:
+    proof = people.PersonProof("session", "a" * 64)
+    finished = people.Finished("ceremony", '{"id":"x"}', "192.0.2.7", "a" * 64)
+    bodies = {
+        "people.origin": people.Origin("http://localhost:8080"),
+        "people.enrol_begin": people.EnrolBegin("token", "192.0.2.7", "a" * 64),
+        "people.sign_in": finished,
+        "people.authorise": people.Authorise(proof, "see-overview"),
+        "people.do": people.Do(proof, "revocation.revoke", b"\x80", finished),
+    }
+    return [b"".join(frame(number, name, body) for number, (name, body) in enumerate(bodies.items()))]
+
+
 WORDS = (
     *(_framed(b"\x91" * 3900), _framed(frame(7, "keeper.status", None)[4:-1] + b"\x91" * 3900)),
     *(b"\xc0", b"\x80", b"\x90", b"\x91" * 40, b"\x81" * 40, b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff"),
@@ -160,6 +175,9 @@ OPERATOR = Target(
     WORDS,
     longest=4096,
     calls=(200, 200_000),
+)
+CONSOLE = Target(
+    "console-frames", functools.partial(check, FACE_VERBS), console_seeds, WORDS, longest=4096, calls=(200, 200_000)
 )
 GATEWAY = Target(
     "gateway-frames", functools.partial(check, GATEWAY_VERBS), gateway_seeds, WORDS, longest=4096, calls=(200, 200_000)

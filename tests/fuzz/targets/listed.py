@@ -105,6 +105,7 @@ TARGETS: dict[str, Target] = {
         # The keeper's sockets, and what is stored
         keeper_frames.OPERATOR,
         keeper_frames.GATEWAY,
+        keeper_frames.CONSOLE,
         stored_rows.TARGET,
         stored_head.TARGET,
         stored_keys.TARGET,

@@ -1,4 +1,4 @@
-"""A real keeper under random bytes, random bodies and mutated good requests on both sockets: it never dies."""
+"""A real keeper under random bytes, random bodies and mutated good requests on its sockets: it never dies."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ import pytest
 
 from keten.core.ids import new_id
 from keten.core.settings import Paths, Settings
+from keten.keeper import people_protocol as people
 from keten.keeper import protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.instance import create_instance
+from keten.keeper.people_protocol import FACE_VERBS, PERSON_VERBS
 from keten.keeper.protocol import GATEWAY_VERBS, OPERATOR_VERBS, Nothing, Request, Status
 
 WORDS = ("", "x", "a" * 26, new_id(), "\0", "x.y.z", "voters", "client", "127.0.0.1", "https://a/b", "\u202e", "é" * 99)
@@ -97,6 +99,10 @@ def _fits(chance: random.Random, kind: Any) -> Any:
             fields[field.name] = chance.choice((None, _fits(chance, said.HttpProof)))
         elif "SessionProof" in name:
             fields[field.name] = chance.choice((None, _fits(chance, said.SessionProof)))
+        elif "PersonProof" in name:
+            fields[field.name] = _fits(chance, people.PersonProof)
+        elif "Finished" in name:
+            fields[field.name] = chance.choice((None, _fits(chance, people.Finished)))
         elif "Caller" in name:
             fields[field.name] = _fits(chance, said.Caller)
         elif "tuple" in name:
@@ -136,9 +142,13 @@ def _say(path: Path, raw: bytes, *, hello: bool) -> None:
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
 def test_it_never_dies(keeper: Process, seed: int) -> None:
     chance = random.Random(seed)
-    both = ((keeper.paths.gateway_socket, GATEWAY_VERBS), (keeper.paths.operator_socket, OPERATOR_VERBS))
+    sockets = (
+        (keeper.paths.gateway_socket, GATEWAY_VERBS | FACE_VERBS),
+        (keeper.paths.operator_socket, OPERATOR_VERBS | PERSON_VERBS),
+        (keeper.paths.console_socket, FACE_VERBS),
+    )
     for number in range(1, ROUNDS):
-        path, verbs = chance.choice(both)
+        path, verbs = chance.choice(sockets)
         name = chance.choice([verb for verb in verbs if verb not in NOT_FUZZED])
         raw = _frame(number, name, _fits(chance, verbs[name][0]))
         match chance.randrange(5):

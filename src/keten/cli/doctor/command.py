@@ -86,6 +86,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         files,
         ledger,
         network,
+        people,
         systems,
         watching,
     )
@@ -128,6 +129,8 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         erasure.over,
         exporting.destinations,
         systems.tables,
+        people.staff,
+        people.links,
         watching.on,
         watching.rules,
         watching.flows,
