@@ -87,6 +87,30 @@ def test_own_cases_only(office: Office) -> None:
     assert [one["reasons"] for one in refused][-2:] == [["outside-caseload"]] * 2
 
 
+def test_somebody_elses_case_is_answered_as_what_is_not_there(office: Office) -> None:
+    """Law 8: or who may only see cases of its own learns who else is in the register."""
+    system = office.town.carrier()
+    address = f"/v1/lookups/{shares(system)['own-cases']['id']}"
+
+    def ask(*keys: str) -> Answer:
+        headers = system.authorised("POST", address, {"Content-Type": "application/json"})
+        return system.ask("POST", address, headers, json.dumps({"keys": keys, "case": "A-4"}).encode())
+
+    def shown(answer: Answer) -> tuple[int, set[str], dict[str, Any]]:
+        body = {name: value for name, value in json.loads(answer.body).items() if name not in {"entry", "request_id"}}
+        body.pop("instance", None)
+        return answer.status, set(answer.headers), body
+
+    for other, absent in (
+        (ask(key(2)), ask("none")),
+        (ask(key(2), key(3)), ask("none", "none-2")),
+        (system.get(f"{address}?key={key(2)}&case=A-4"), system.get(f"{address}?key=none&case=A-4")),
+    ):
+        assert shown(other) == shown(absent)
+        (entry,) = [one for one in office.entries() if one["id"] == other.headers["keten-entry"]]
+        assert (entry["kind"], entry["reasons"]) == ("exchange.lookup.refused", ["outside-caseload"])
+
+
 def test_a_batch_tells_no_more_of_other_peoples_cases(office: Office) -> None:
     system = office.town.carrier()
     address = f"/v1/lookups/{shares(system)['own-cases']['id']}"

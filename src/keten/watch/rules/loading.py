@@ -134,7 +134,7 @@ def _look(document: dict[str, Any]) -> None:
         raise _RefusedError("filters and actions are not supported")
     if not document.get("id"):
         raise _RefusedError("a rule has no id, by which it is known for good")
-    if document.get("level") not in SEVERITIES and "detection" not in document:
+    if str(document.get("level")) not in SEVERITIES and "detection" not in document:
         raise _RefusedError("a correlation has no level")
     detection = document.get("detection")
     if not isinstance(detection, dict):
@@ -199,6 +199,10 @@ def _parsed(documents: list[dict[str, Any]], path: Path) -> list[Rule]:
         raise _RefusedError(str(error)) from error
     except SigmaError as error:
         raise _RefusedError(f"it is not Sigma: {error}") from error
+    except _RefusedError:
+        raise
+    except Exception as error:  # of its parser, which takes for granted what a file need not hold
+        raise _RefusedError(f"it is not Sigma: {type(error).__name__}") from error
     return made
 
 
