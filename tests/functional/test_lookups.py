@@ -66,6 +66,9 @@ def test_one_record_of_the_granted_columns(office: Office) -> None:
         assert json.loads(said.body)["detail"] == "There is nothing here for you."
     columns = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7&columns=debt")
     assert columns.status == HTTPStatus.BAD_REQUEST, "a column that is not granted"
+    assert json.loads(columns.body)["code"] == "columns", "whoever may look up is told what is wrong"
+    other = system.get(f"/v1/lookups/{'a' * 26}?key={key(7)}&case=INTAKE-7&columns=debt")
+    assert other.status == HTTPStatus.NOT_FOUND, "and nobody else"
     assert office.keten.command("ledger", "verify").returncode == 0
 
 
