@@ -114,6 +114,22 @@ def test_somebody_elses_case_is_answered_as_what_is_not_there(office: Office) ->
         assert (entry["kind"], entry["reasons"]) == ("exchange.lookup.refused", ["outside-caseload"])
 
 
+def test_a_proof_is_good_for_one_lookup(office: Office) -> None:
+    """Not for the same once more, and not for another key at the same address."""
+    system = office.town.printer()
+    address = f"/v1/lookups/{shares(system)['jobseekers']['id']}"
+    before = len(office.entries("--kind", "exchange.lookup"))
+    headers = system.authorised("GET", address)
+    first = system.ask("GET", f"{address}?key={key(7)}&case=R", headers)
+    assert first.status == HTTPStatus.OK
+    for again in (7, 8):
+        replayed = system.ask("GET", f"{address}?key={key(again)}&case=R", headers)
+        assert (replayed.status, json.loads(replayed.body)["code"]) == (HTTPStatus.UNAUTHORIZED, "proof-replayed")
+    posted = system.ask("POST", address, headers, json.dumps({"keys": [key(8)], "case": "R"}).encode())
+    assert posted.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+    assert len(office.entries("--kind", "exchange.lookup")) == before + 1
+
+
 def test_a_batch_tells_no_more_of_other_peoples_cases(office: Office) -> None:
     system = office.town.carrier()
     address = f"/v1/lookups/{shares(system)['own-cases']['id']}"
