@@ -79,6 +79,25 @@ def test_the_table_is_no_file(office: Office) -> None:
     assert system.get(f"/v1/objects/{stored['object']}").status == HTTPStatus.NOT_FOUND
 
 
+def test_a_source_without_rows_takes_nothing_away(office: Office) -> None:
+    """As an export that failed leaves it: every honest lookup would be a miss, and stopped for guessing."""
+    empty = office.town.keten.home.parent / "newer.csv"
+    empty.write_text("nir,name,phone,debt\n")
+    refused = office.keten.command("put", "jobseekers", str(empty))
+    assert (refused.returncode, "no rows" in refused.stderr) == (2, True)
+    system = office.town.printer()
+    answer = system.get(f"/v1/lookups/{shares(system)['jobseekers']['id']}?key={key(7)}&case=E")
+    assert answer.status == HTTPStatus.OK
+
+
+def test_what_would_be_decided_of_a_lookup(office: Office) -> None:
+    allowed = office.keten.run("decide", PRINTER, "lookup", "jobseekers", "--country", "NL")
+    assert (allowed["outcome"], allowed["policies"]) == ("allow", ["lookup-grant"])
+    denied = office.keten.run("decide", PRINTER, "lookup", "voters", "--country", "NL", expect=1)
+    assert denied["outcome"] == "deny"
+    assert "open, list, lookup" in office.keten.command("decide", PRINTER, "search", "jobseekers").stderr
+
+
 def test_own_cases_only(office: Office) -> None:
     system = office.town.carrier()
     share = shares(system)["own-cases"]
