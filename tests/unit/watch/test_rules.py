@@ -21,7 +21,7 @@ from keten.watch.model import Event
 from keten.watch.rules.asking import MOST_GROUPS, Counts, RuleDetector
 from keten.watch.rules.conditions import like
 from keten.watch.rules.counting import Group, count
-from keten.watch.rules.loading import LONGEST_S, MOST_BYTES, SHIPPED, load
+from keten.watch.rules.loading import LONGEST_S, MOST_BYTES, MOST_SAID, SHIPPED, load
 from keten.watch.rules.model import Correlation, Kind
 
 SECOND = 1_000_000
@@ -195,6 +195,12 @@ def test_no_file_keeps_the_worker_from_starting(tmp_path: Path, seed: int) -> No
             RuleDetector(rule).step(Counts(), event(1))
         used += bool(loaded.rules)
     assert used
+
+
+def test_a_reason_is_no_longer_than_a_line_or_a_few(tmp_path: Path) -> None:
+    long = "a" * 60_000
+    written = PLAIN.replace("    what: lookup", f"    ? {long}\n    : 1")
+    assert len(refusal(tmp_path, written)) <= MOST_SAID
 
 
 def test_one_bad_file_does_not_take_the_others_with_it(tmp_path: Path) -> None:

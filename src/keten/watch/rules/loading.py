@@ -30,6 +30,7 @@ MOST_DOCUMENTS = 50
 MOST_RULES = 200
 MOST_CONDITION = 1000
 MOST_PARENTHESES = 4
+MOST_SAID = 500  # characters of a reason, which quotes the file
 MOST_STARS = 3  # in one "1 of name*"
 LONGEST_S = 31 * 86_400
 MOST_NEEDED: dict[Kind, int] = {"event_count": 10_000, "value_count": 1000, "value_sum": 100_000, "temporal": 10}
@@ -62,7 +63,7 @@ def load(paths: Iterable[Path]) -> Loaded:
         try:
             rules = _read(path)
         except _RefusedError as error:
-            found.refused.append(Refused(str(path), str(error)))
+            found.refused.append(Refused(str(path), str(error)[:MOST_SAID]))
             continue
         for rule in rules:
             if rule.id in seen:
