@@ -291,6 +291,14 @@ def test_signals_are_cut_to_size(house: House) -> None:
     assert (found.first, found.last) == ("", "")
 
 
+def test_an_alert_about_a_person_says_so(house: House) -> None:
+    person = house.ids["person"]["drukwerk-ops"]
+    (alert,) = house.raise_(house.signal(principal=person)).new
+    found = house.alert(alert)
+    assert (found.who, found.refs["person"], "client" in found.refs) == ("person", person, False)
+    assert (found.supplier, found.response) == (house.ids["supplier"]["drukwerk"], "suspend")
+
+
 def test_a_person_may_be_suspended_by_hand_and_released(house: House) -> None:
     person = house.ids["person"]["drukwerk-ops"]
     done = house.write(lambda writing: handling.suspend(writing, person, 3_600_000_000, "lost her phone", OPERATOR))
