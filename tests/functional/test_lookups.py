@@ -66,6 +66,9 @@ def test_one_record_of_the_granted_columns(office: Office) -> None:
         assert json.loads(said.body)["detail"] == "There is nothing here for you."
     columns = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7&columns=debt")
     assert columns.status == HTTPStatus.BAD_REQUEST, "a column that is not granted"
+    assert json.loads(columns.body)["code"] == "columns", "whoever may look up is told what is wrong"
+    other = system.get(f"/v1/lookups/{'a' * 26}?key={key(7)}&case=INTAKE-7&columns=debt")
+    assert other.status == HTTPStatus.NOT_FOUND, "and nobody else"
     assert office.keten.command("ledger", "verify").returncode == 0
 
 
@@ -74,6 +77,25 @@ def test_the_table_is_no_file(office: Office) -> None:
     dataset = office.keten.ids["dataset"]["jobseekers"]
     (stored,) = office.entries("--kind", "vault.object.stored", "--dataset", dataset)
     assert system.get(f"/v1/objects/{stored['object']}").status == HTTPStatus.NOT_FOUND
+
+
+def test_a_source_without_rows_takes_nothing_away(office: Office) -> None:
+    """As an export that failed leaves it: every honest lookup would be a miss, and stopped for guessing."""
+    empty = office.town.keten.home.parent / "newer.csv"
+    empty.write_text("nir,name,phone,debt\n")
+    refused = office.keten.command("put", "jobseekers", str(empty))
+    assert (refused.returncode, "no rows" in refused.stderr) == (2, True)
+    system = office.town.printer()
+    answer = system.get(f"/v1/lookups/{shares(system)['jobseekers']['id']}?key={key(7)}&case=E")
+    assert answer.status == HTTPStatus.OK
+
+
+def test_what_would_be_decided_of_a_lookup(office: Office) -> None:
+    allowed = office.keten.run("decide", PRINTER, "lookup", "jobseekers", "--country", "NL")
+    assert (allowed["outcome"], allowed["policies"]) == ("allow", ["lookup-grant"])
+    denied = office.keten.run("decide", PRINTER, "lookup", "voters", "--country", "NL", expect=1)
+    assert denied["outcome"] == "deny"
+    assert "open, list, lookup" in office.keten.command("decide", PRINTER, "search", "jobseekers").stderr
 
 
 def test_own_cases_only(office: Office) -> None:
@@ -85,6 +107,46 @@ def test_own_cases_only(office: Office) -> None:
         assert system.get(f"/v1/lookups/{share['id']}?key={other}&case=A-1").status == HTTPStatus.NOT_FOUND
     refused = [one for one in office.entries() if one["kind"] == "exchange.lookup.refused"]
     assert [one["reasons"] for one in refused][-2:] == [["outside-caseload"]] * 2
+
+
+def test_somebody_elses_case_is_answered_as_what_is_not_there(office: Office) -> None:
+    """Law 8: or who may only see cases of its own learns who else is in the register."""
+    system = office.town.carrier()
+    address = f"/v1/lookups/{shares(system)['own-cases']['id']}"
+
+    def ask(*keys: str) -> Answer:
+        headers = system.authorised("POST", address, {"Content-Type": "application/json"})
+        return system.ask("POST", address, headers, json.dumps({"keys": keys, "case": "A-4"}).encode())
+
+    def shown(answer: Answer) -> tuple[int, set[str], dict[str, Any]]:
+        body = {name: value for name, value in json.loads(answer.body).items() if name not in {"entry", "request_id"}}
+        body.pop("instance", None)
+        return answer.status, set(answer.headers), body
+
+    for other, absent in (
+        (ask(key(2)), ask("none")),
+        (ask(key(2), key(3)), ask("none", "none-2")),
+        (system.get(f"{address}?key={key(2)}&case=A-4"), system.get(f"{address}?key=none&case=A-4")),
+    ):
+        assert shown(other) == shown(absent)
+        (entry,) = [one for one in office.entries() if one["id"] == other.headers["keten-entry"]]
+        assert (entry["kind"], entry["reasons"]) == ("exchange.lookup.refused", ["outside-caseload"])
+
+
+def test_a_proof_is_good_for_one_lookup(office: Office) -> None:
+    """Not for the same once more, and not for another key at the same address."""
+    system = office.town.printer()
+    address = f"/v1/lookups/{shares(system)['jobseekers']['id']}"
+    before = len(office.entries("--kind", "exchange.lookup"))
+    headers = system.authorised("GET", address)
+    first = system.ask("GET", f"{address}?key={key(7)}&case=R", headers)
+    assert first.status == HTTPStatus.OK
+    for again in (7, 8):
+        replayed = system.ask("GET", f"{address}?key={key(again)}&case=R", headers)
+        assert (replayed.status, json.loads(replayed.body)["code"]) == (HTTPStatus.UNAUTHORIZED, "proof-replayed")
+    posted = system.ask("POST", address, headers, json.dumps({"keys": [key(8)], "case": "R"}).encode())
+    assert posted.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+    assert len(office.entries("--kind", "exchange.lookup")) == before + 1
 
 
 def test_a_batch_tells_no_more_of_other_peoples_cases(office: Office) -> None:

@@ -10,6 +10,12 @@ WINDOW_SPENT = kind(
     {"window_us": "the start of the window (microseconds since 1970)", "charged": "records charged by this"},
 )
 
+GUESSING_FORGIVEN = kind(
+    "budgets.guessing.forgiven",
+    "An operator let a client look up again that was stopped because it asked for many keys that there are not.",
+    {"stopped_until_us": "its end otherwise", "score": "what the two tests had added up, in millionths"},
+)
+
 _ROW = {
     "table": "budget_requests",
     "row": "the request's random id",

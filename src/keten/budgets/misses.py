@@ -15,7 +15,10 @@ from collections import OrderedDict
 import msgspec
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
+from keten.budgets.entries import GUESSING_FORGIVEN
 from keten.budgets.tables import lookup_scores
+from keten.ledger.model import Draft
+from keten.ledger.writing import Writing
 
 USUAL = 0.02
 """The share of lookups that find nothing, of people at work."""
@@ -92,6 +95,19 @@ class Scores:
         changed = connection.execute(update(lookup_scores).where(_of(grant, client)).values(values))
         if changed.rowcount == 0:
             connection.execute(insert(lookup_scores).values(grant=grant, client=client, **values))
+
+    def forgive(self, writing: Writing, client: str, actor: str) -> list[int]:
+        """Let a client look up again wherever it is stopped now; the entries that say so, one for each grant."""
+        table = lookup_scores.c
+        stopped = select(table.grant).where(table.client == client, table.stopped_until_us > writing.time_us)
+        made = []
+        for grant in writing.connection.execute(stopped.order_by(table.grant)).scalars().all():
+            before = self.read(writing.connection, grant, client)
+            details = {"stopped_until_us": before.stopped_until_us, "score": [before.quick, before.patient]}
+            refs = {"grant": grant, "client": client}
+            made.append(writing.record(Draft(GUESSING_FORGIVEN, actor, (client,), refs, details)))
+            self.write(writing.connection, grant, client, Score())
+        return made
 
     def commit(self) -> None:
         """The transaction is durable."""

@@ -278,7 +278,10 @@ class FranceTravail:
         )
         verified = self._register.keten.command("ledger", "verify")
         said = (verified.stdout + verified.stderr).strip().splitlines()[-1]
-        self.board.tell("verify", held=verified.returncode == 0, said=said)
+        if verified.returncode == 0:
+            self.board.tell("verified", held=True, said=said)
+        else:
+            self.board.tell("verify", held=False, said=said)
 
     def _compare(self) -> None:
         before = list(ordinary(self._known, self._learned_us, range(-DAYS, 0)))

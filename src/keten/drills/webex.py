@@ -145,4 +145,7 @@ class Webex:
         self.board.tell("guessers", held=len(stopped) >= 2, stopped=len(stopped), refusals=len(refused))
         verified = self._register.keten.command("ledger", "verify")
         said = (verified.stdout + verified.stderr).strip().splitlines()[-1]
-        self.board.tell("verify", held=verified.returncode == 0, said=said)
+        if verified.returncode == 0:
+            self.board.tell("verified", held=True, said=said)
+        else:
+            self.board.tell("verify", held=False, said=said)

@@ -166,6 +166,10 @@ LINES: Mapping[str, Mapping[str, tuple[str, str, str]]] = {
             "{out} mensen kwamen eruit; {recorded} staan in het logboek, {charged} zijn er aangerekend",
         ),
     },
+    "verified": {
+        "en": ("verifying afterwards", "tree, payloads, register and charges hold", "everything holds"),
+        "nl": ("controle achteraf", "boom, inhoud, register en aanrekeningen kloppen", "alles klopt"),
+    },
     "verify": {
         "en": ("verifying afterwards", "tree, payloads, register and charges hold", "{said}"),
         "nl": ("controle achteraf", "boom, inhoud, register en aanrekeningen kloppen", "{said}"),

@@ -248,7 +248,8 @@ class _Committing:
 
         1. Still allowed, under the rows and at the moment of this transaction; and the records could be had.
         2. Not stopped for guessing; and the misses of this lookup don't stop it.
-        3. Outside of the caseload: as if it were not there, or dearer, as the owner chose.
+        3. Outside of the caseload: as if it were not there, or dearer, as the owner chose. Where nothing else was
+           found, that is recorded as a refusal, and answered as what is not there is.
         4. Charge every budget that there is, before anything is given. What is not there needs as much room in them
            as if it were, or a spent budget would tell one from the other (law 8); it is charged nothing.
         5. Record; misses count from then on: what was refused told nothing, and forgives no guess.
@@ -288,7 +289,8 @@ class _Committing:
         self._missed.extend(wrong)
         if outside and not given:
             told: dict[str, Any] = {"outside": outside, "missed": missed, "score": [score.quick, score.patient]}
-            return self._refuse(writing, ("outside-caseload",), always=score != before, **told)
+            refused = self._refuse(writing, ("outside-caseload",), always=True, **told)
+            return refused and Answered(refused.index, records=(None,) * len(found))
         details |= {
             "found": sum(one.values is not None for one in found),
             "missed": missed,

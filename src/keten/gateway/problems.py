@@ -211,6 +211,28 @@ _LIMITS = ("budget-spent", "budget-slow", "budget-step-up", "guessing", "request
 _BY_CODE = {"range-unsatisfiable": "range"} | {code: code for code in _LIMITS}
 BUDGET = frozenset({"budget-spent", "budget-slow", "budget-step-up"})
 """The codes of a budget that is used up."""
+_WRONG = {
+    "keys": (" A lookup has 1 to 50 keys, each once.", " Een bevraging heeft 1 tot 50 sleutels, elk één keer."),
+    "case": (
+        " A lookup names its case in 1 to 200 printable characters.",
+        " Een bevraging noemt de zaak waarvoor zij is, in 1 tot 200 afdrukbare tekens.",
+    ),
+    "columns": (" A column was asked for that is not granted.", " Er is om een kolom gevraagd die niet is toegekend."),
+    "record-key": (
+        " A key cannot be used: empty, too long, or with characters that are not printable.",
+        " Een sleutel kan niet worden gebruikt: leeg, te lang, of met tekens die niet afdrukbaar zijn.",
+    ),
+    "more-records": (" So many records cannot be asked for.", " Om zo veel gegevens kan niet worden gevraagd."),
+    "more-why": (
+        " Say why, in one line of at most 500 printable characters.",
+        " Zeg waarom, in één regel van hoogstens 500 afdrukbare tekens.",
+    ),
+    "more-case": (
+        " A case is named in at most 200 printable characters.",
+        " Een zaak wordt genoemd in hoogstens 200 afdrukbare tekens.",
+    ),
+}
+"""What is wrong with a request of somebody who may make it."""
 _TOLD = ("scope", "budget", "left", "per", "until", "more")  # of a limit of the principal's own (law 8)
 _PERIODS = {
     "hour": ("this hour's", "dit uur"),
@@ -275,6 +297,8 @@ def problem_of(error: KetenError) -> Problem:
     if data.get("entry"):
         headers.append((b"keten-entry", data["entry"].encode("latin-1")))
         headers.append((b"keten-entry-index", data["index"].encode("latin-1")))
+    if kind == "malformed" and error.code in _WRONG:
+        return Problem(kind, error.code, headers)
     if error.code == "system-unavailable":  # the lookup was allowed, so it may be told what it waits for
         return Problem(kind, error.code, headers)
     if error.code == "slowed":  # whose proof held: it is told its own limits (law 8)
@@ -319,7 +343,7 @@ def body_of(problem: Problem, instance: str, request_id: str, *, dutch: bool) ->
         "type": f"urn:keten:problem:{problem.kind}",
         "title": text.titel if dutch else text.title,
         "status": text.status,
-        "detail": _used(problem, dutch=dutch) + (text.uitleg if dutch else text.detail),
+        "detail": _used(problem, dutch=dutch) + (text.uitleg if dutch else text.detail) + _wrong(problem, dutch=dutch),
         "instance": instance,
         "request_id": request_id,
     }
@@ -327,6 +351,12 @@ def body_of(problem: Problem, instance: str, request_id: str, *, dutch: bool) ->
         document["code"] = problem.code
     document |= problem.told
     return msgspec.json.encode(document)
+
+
+def _wrong(problem: Problem, *, dutch: bool) -> str:
+    """What is not right about a request, where that is told."""
+    found = _WRONG.get(problem.code) if problem.kind == "malformed" else None
+    return found[dutch] if found else ""
 
 
 def _used(problem: Problem, *, dutch: bool) -> str:

@@ -16,7 +16,7 @@ from keten.core.db import translated
 from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
 from keten.exchange.asking import Words
 from keten.identity.model import EndableRow
-from keten.identity.rows import clients
+from keten.identity.rows import clients, people
 from keten.keeper.budget_protocol import (
     MOST_LINES,
     MOST_REQUESTS,
@@ -114,7 +114,7 @@ class BudgetVerbs:
     def _allow(self, writing: Writing, request: More, body: AnswerRequest, actor: str) -> tuple[More, int]:
         """To who has ended nothing is given any more (law 6)."""
         grant = grants.current(writing, request.grant)
-        client = clients.current(writing, request.client)
+        client = clients.current(writing, request.client) or people.current(writing, request.client)
         if grant is None or client is None or grant.ended is not None or client.ended is not None:
             raise Conflict("ended", "This access has ended; nothing can be allowed under it.", request.id)
         zone = self._timezone()
@@ -145,7 +145,8 @@ class BudgetVerbs:
             for grant in [chosen] if chosen is not None else list(grants.each(reading)):
                 if grant.ended is not None or not grant.limits:
                     continue
-                for client in clients.find(reading, supplier=grant.supplier):
+                of_it = {"supplier": grant.supplier}
+                for client in (*clients.find(reading, **of_it), *people.find(reading, **of_it)):
                     if client.ended is not None or (grant.to and client.id not in grant.to):
                         continue
                     if len(found) >= MOST_LINES:
@@ -201,6 +202,7 @@ class BudgetVerbs:
         for look, row_id in (
             (register.grant, one.grant),
             (register.client, one.client),
+            (register.person, one.client),
             (register.supplier, one.supplier),
             (register.dataset, one.dataset),
         ):

@@ -47,7 +47,7 @@ from keten.vault.personal import Seals
 
 log = logging.getLogger(__name__)
 ACKNOWLEDGE_SECONDS = 5.0
-ACTIONS = ("open", "list")
+ACTIONS = ("open", "list", "lookup")
 
 
 class OperatorVerbs:
@@ -299,7 +299,7 @@ class OperatorVerbs:
     async def decide(self, _connection: Connection, body: said.Decide) -> said.Decided:
         """What would be decided, and why. Asking gives nothing out, so it is not an entry."""
         if body.action not in ACTIONS:
-            raise Invalid("action", f"An action is {' or '.join(ACTIONS)}, not {body.action!r}.")
+            raise Invalid("action", f"An action is one of {', '.join(ACTIONS)}, not {body.action!r}.")
         trusted = self._trusted
         trusted.door.fresh()
         client = trusted.register.named("client", body.principal)

@@ -98,9 +98,9 @@ class WatchVerbs:
 
     async def handle(self, connection: Connection, body: Handle) -> AlertHandled:
         """Somebody says what an alert is; a lifted response gives access back before the command returns."""
-        actor = connection.actor
+        actor, scores = connection.actor, self._trusted.scores
         return await self._handled(
-            lambda writing: handling.handle(writing, self._settings, body.alert, body.action, body.note, actor)
+            lambda writing: handling.handle(writing, self._settings, scores, body.alert, body.action, body.note, actor)
         )
 
     async def suspend(self, connection: Connection, body: Suspend) -> AlertHandled:
@@ -121,6 +121,8 @@ class WatchVerbs:
         steps: list[Step] = []
         if done.lifted:
             steps.append(step("access", f"{done.alert.response} lifted", done=True))
+        if done.resumed:
+            steps.append(step("lookups", "stopped for guessing: lifted", done=True))
         if cuts:
             steps.append(step("register", f"suspended until {rfc3339(done.alert.until_us)}", done=True))
             steps += await self._content.cut_steps()

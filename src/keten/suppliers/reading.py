@@ -69,7 +69,7 @@ _DATASET = {
     "id": True,
     "owner": True,
     "classification": True,
-    "retention_days": True,
+    "retention_days": False,
     "table": False,
     "source": False,
     "breaker": False,
@@ -147,18 +147,30 @@ class _Item:
                 self._mistakes.add((*place, key), f"unknown key {shown(key)}{hint}")
         for key, required in keys.items():
             if required and key not in node.pairs:
-                self._mistakes.add((*place, key), f"the key '{key}' is missing")
-                self._mistakes.shut((*place, key))
+                self._missing(key)
+
+    def _missing(self, key: str) -> None:
+        self._mistakes.add((*self.place, key), f"the key '{key}' is missing")
+        self._mistakes.shut((*self.place, key))
 
     def text(self, key: str) -> str:
         """A text, as it is written; "" after a mistake or when there is none."""
         found = self._pairs.get(key)
         return "" if found is None else self._reader.text(found[1], (*self.place, key), f"'{key}'")
 
-    def number(self, key: str) -> int:
-        """A whole number without quotes; 0 after a mistake or when there is none."""
+    def has(self, key: str) -> bool:
+        """Whether the key is there."""
+        return key in self._pairs
+
+    def number(self, key: str, *, needed: bool = False) -> int:
+        """A whole number without quotes; 0 after a mistake or when there is none.
+
+        needed: it must be there, by what else is; what always must be stands in the keys of an item.
+        """
         value = self.text(key)
         if key not in self._pairs:
+            if needed:
+                self._missing(key)
             return 0
         node = self._pairs[key][1]
         bare = isinstance(node, Text) and node.bare
@@ -291,7 +303,7 @@ def _dataset(item: _Item) -> DatasetSpec:
         id=item.text("id"),
         owner=item.text("owner"),
         classification=item.text("classification"),
-        retention_days=item.number("retention_days"),
+        retention_days=item.number("retention_days", needed=not item.has("source")),
         table=_table(item),
         source=_source(item),
         breaker=_budget(item, "breaker"),

@@ -250,6 +250,8 @@ class _Checker:
         if dataset.table is not None:
             self._table(dataset.table, (*place, "table"))
         if dataset.source is not None:
+            if dataset.retention_days:
+                self._mistakes.add((*place, "retention_days"), "a 'source' keeps its own content: leave this out")
             self._source(dataset.source, (*place, "source"))
             if dataset.table is not None:
                 self._mistakes.add((*place, "source"), "give a 'table' that is put, or a 'source', not both")

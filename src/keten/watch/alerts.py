@@ -17,7 +17,9 @@ from keten.core.ids import is_id, new_id
 from keten.core.settings import Response, Watch, duration
 from keten.datasets.model import Dataset
 from keten.datasets.rows import datasets
-from keten.identity.rows import active_clients, clients
+from keten.identity.model import Client, Person
+from keten.identity.restraints import principal
+from keten.identity.rows import active_clients
 from keten.ledger import bound
 from keten.ledger.cursors import load_cursor, store_cursor
 from keten.ledger.writing import Writing
@@ -123,7 +125,8 @@ class Raising:
 
     def _new(self, writing: Writing, signal: Signal, wanted: Response, tally: _Tally) -> str:
         dataset = _dataset(writing.connection, signal.dataset)
-        supplier = self._supplier_of(writing, signal.principal) or signal.supplier  # the register's word first
+        about = self._about(writing, signal.principal)
+        supplier = (about.supplier if about else "") or signal.supplier  # the register's word first
         made = Alert(
             id=(alert_id := new_id()),
             name=alert_id,
@@ -131,6 +134,7 @@ class Raising:
             detector=signal.detector,
             severity=signal.severity,
             principal=signal.principal,
+            who="person" if isinstance(about, Person) else "client",
             supplier=supplier,
             dataset=signal.dataset,
             grant=signal.grant,
@@ -149,12 +153,11 @@ class Raising:
         tally.present[made.topic] = made
         return made.id
 
-    def _supplier_of(self, writing: Writing, principal: str) -> str:
+    def _about(self, writing: Writing, who: str) -> Client | Person | None:
         try:
-            row = clients.current(writing, principal) if is_id(principal) else None
-        except Corrupt:
-            return ""
-        return row.supplier if row is not None else ""
+            return principal(writing, who) if is_id(who) else None
+        except (Corrupt, NotFound):
+            return None
 
     def _is_late(self, writing: Writing, signal: Signal) -> bool:
         return signal.time_us < writing.time_us - LATE_US

@@ -47,6 +47,7 @@ _DONE: Mapping[str, tuple[str, str]] = {
         "De leverancier is bevroren{until}: niemand ervan krijgt toegang, en wat bezig was, is afgebroken.",
     ),
 }
+_TOOK_NOTHING = ("note", "alert", "step-up")
 _HELD: Mapping[str, tuple[str, str]] = {
     "limit": (
         "More was called for, but the watch has reached its limit of whom it may stop by itself: decide yourself.",
@@ -65,6 +66,11 @@ _UNDO = (
     "If this was fine: keten alerts fine {alert} --note TEXT gives access back at once. If not: keten revoke.",
     "Was dit in orde: keten alerts fine {alert} --note TEKST geeft de toegang meteen terug. Zo niet: keten revoke.",
 )
+_UNDONE = (
+    "If this was fine: keten alerts fine {alert} --note TEXT, and it is not told for a while. If not: keten revoke.",
+    "Was dit in orde: keten alerts fine {alert} --note TEKST; dan een tijd niet meer gemeld. Zo niet: keten revoke.",
+)
+"""Where nothing was taken away that could be given back."""
 _WHO = ("a system account", "een systeemaccount")
 _NOBODY = ("somebody", "iemand")
 _DATASET = ("the data", "de gegevens")
@@ -105,7 +111,8 @@ def explain(detector: str, facts: Mapping[str, Fact], names: Mapping[str, str], 
     listed = _listed(facts, at)
     title = text.title if code_of(detector) != OTHER else f"{text.title}: {detector[:60]}"
     usual = _filled(text.usual, values)
-    return Explanation(title, f"{seen} ({listed})" if listed else seen, usual, _done(facts, at), _undo(facts, at))
+    undo = _undo(detector, facts, at)
+    return Explanation(title, f"{seen} ({listed})" if listed else seen, usual, _done(facts, at), undo)
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
@@ -134,5 +141,7 @@ def _done(facts: Mapping[str, Fact], at: int) -> str:
     return " ".join(parts)
 
 
-def _undo(facts: Mapping[str, Fact], at: int) -> str:
-    return _UNDO[at].replace("{alert}", str(facts.get("alert") or ("ID", "ID")[at]))
+def _undo(detector: str, facts: Mapping[str, Fact], at: int) -> str:
+    """What can be given back: also what the budget's own test of misses took, whatever the ladder did."""
+    text = _UNDONE if facts.get("response") in _TOOK_NOTHING and detector != "misses" else _UNDO
+    return text[at].replace("{alert}", str(facts.get("alert") or ("ID", "ID")[at]))

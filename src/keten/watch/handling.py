@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import Connection, func, inspect, select
 
+from keten.budgets.misses import Scores
 from keten.core.clock import SECOND
 from keten.core.errors import Conflict, Invalid, NotFound
 from keten.core.ids import is_id, new_id
@@ -27,6 +28,8 @@ from keten.watch.tables import alerts
 Action = Literal["acknowledge", "fine", "not-fine", "close", "lift"]
 ACTIONS: tuple[Action, ...] = ("acknowledge", "fine", "not-fine", "close", "lift")
 LONGEST_US = 366 * 86_400 * SECOND
+GUESSING = "misses"
+"""The detector of what `budgets.misses` stops by itself."""
 _STATES: dict[Action, State] = {
     "acknowledge": "acknowledged",
     "fine": "closed",
@@ -37,11 +40,15 @@ _VERDICTS: dict[Action, Verdict] = {"fine": "fine", "not-fine": "not-fine"}
 
 
 class Handled(msgspec.Struct, frozen=True):
-    """An alert as it is now. `index`: of its entry; None when it was so already. lifted: a response ended."""
+    """An alert as it is now. `index`: of its entry; None when it was so already. lifted: a response ended.
+
+    resumed: lookups go on that the budget's own test had stopped.
+    """
 
     alert: Alert
     index: int | None
     lifted: bool = False
+    resumed: bool = False
 
 
 Run = Callable[[Writing], Handled]
@@ -73,12 +80,15 @@ def how_many(connection: Connection, states: Sequence[State]) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
-def handle(writing: Writing, settings: Watch, alert_id: str, action: str, note: str, actor: str) -> Handled:
+def handle(  # what is said of an alert, each by its name
+    writing: Writing, settings: Watch, scores: Scores, alert_id: str, action: str, note: str, actor: str
+) -> Handled:
     """Say what an alert is.
 
     acknowledge: somebody looks at it. fine: it was all right: the response is lifted, the alert closed, and the same
     is not signalled again for `fine_for`. not-fine: it was not: closed, and the response stays until its end. close:
     nothing more to do; as not-fine, without a verdict. lift: the response ends now, and the alert stays as it is.
+    Where lookups were stopped for guessing, fine and lift end that as well: access is given back, or it is not.
 
     Raises `NotFound` ("absent"), `Invalid` ("action", "note"), `Conflict` ("alert-closed"), `Corrupt`.
     """
@@ -95,8 +105,11 @@ def handle(writing: Writing, settings: Watch, alert_id: str, action: str, note: 
     now_us = writing.time_us
     after = lift(writing, alert, actor) if found in ("fine", "lift") else alert
     lifted = after is not alert
+    forgiven: list[int] = []
+    if found in ("fine", "lift") and alert.detector == GUESSING and alert.principal:
+        forgiven = scores.forgive(writing, alert.principal, actor)
     if found == "lift" and not lifted:
-        return Handled(alert, None)
+        return Handled(alert, forgiven[-1] if forgiven else None, resumed=bool(forgiven))
     quiet_us = now_us + duration(settings.fine_for) * SECOND if found == "fine" else 0
     after = msgspec.structs.replace(
         after,
@@ -116,7 +129,7 @@ def handle(writing: Writing, settings: Watch, alert_id: str, action: str, note: 
     }
     subjects = (alert.principal,) if alert.principal else ()
     index = writing.write(alerts, alert, after, ALERT_HANDLED, actor, subjects, alert.refs, details)
-    return Handled(after, index, lifted)
+    return Handled(after, index, lifted, bool(forgiven))
 
 
 def suspend(writing: Writing, principal_id: str, for_us: int, reason: str, actor: str) -> Handled:

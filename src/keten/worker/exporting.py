@@ -118,15 +118,16 @@ class Exporting:
     # ---- where to go on --------------------------------------------------------------------------------------
 
     def _place(self, client: KeeperClient) -> None:
-        """Find the place. Where the entry before the cursor is not the one that was sent, the ledger is another one."""
+        """Find the place. Where the entry before the cursor is not the one that was sent, the ledger is another one.
+
+        So it is where no entry is remembered, unless the one there can't be read: of that none can be.
+        """
         state = self.outbox.state
         if state.cursor < 0:
             late = self.destination.since == "now" or self.destination.kind == "mail"
             self._move(client, _size(client) if late else 0)
             return
-        if state.cursor == 0 or not state.anchor:
-            return
-        if _id_at(client, state.cursor - 1) in {state.anchor, _UNREADABLE}:
+        if state.cursor == 0 or _id_at(client, state.cursor - 1) in {state.anchor or _UNREADABLE, _UNREADABLE}:
             return
         start = self._continued(client)
         log.warning("%s: the ledger was restored; it goes on at entry %d", self.name, start)
@@ -144,6 +145,7 @@ class Exporting:
         return 0
 
     def _move(self, client: KeeperClient, start: int) -> None:
+        start = min(start, _size(client))
         anchor = _id_at(client, start - 1) if start > 0 else ""
         self.outbox.begin(max(0, start), "" if anchor == _UNREADABLE else anchor)
         self._ahead = 0

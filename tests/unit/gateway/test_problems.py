@@ -50,6 +50,18 @@ def test_absent_and_forbidden_are_one_document() -> None:
     assert b"secret" not in documents[0]
 
 
+@pytest.mark.parametrize("code", ["keys", "case", "columns", "record-key", "more-records", "more-why", "more-case"])
+def test_what_is_wrong_with_ones_own_request_is_told(code: str) -> None:
+    problem = problem_of(Invalid(code, "public", "the private reason"))
+    plain = problem_of(Invalid("cursor", "public"))
+    for dutch in (False, True):
+        said, short = (msgspec.json.decode(body_of(one, "/", "r", dutch=dutch)) for one in (problem, plain))
+        assert (said["status"], said["code"]) == (400, code)
+        assert said["detail"].startswith(short["detail"])
+        assert len(said["detail"]) > len(short["detail"])
+        assert "code" not in short
+
+
 def test_the_private_reason_is_never_shown() -> None:
     for kind in (Denied, NotFound, Invalid, Busy, Unavailable, Corrupt):
         problem = problem_of(kind("code", "public", "the private reason"))

@@ -83,8 +83,7 @@ def estates(draw: st.DrawFn) -> Estate:
             id=name,
             owner=draw(st.sampled_from(["dpo", "archivist"])),
             classification=draw(st.sampled_from(CLASSIFICATIONS)),
-            retention_days=draw(st.integers(0, 3650)),
-            **(_where(draw, systems) if "lookup" in DATASETS[name] else {}),
+            **_kept(draw, name, systems),
             breaker=draw(st.none() | BUDGETS),
         )
         for name in draw(some(DATASETS))
@@ -131,6 +130,11 @@ def _supplier(draw: st.DrawFn, name: str) -> SupplierSpec:
         ),
         budget=draw(st.none() | BUDGETS),
     )
+
+
+def _kept(draw: st.DrawFn, name: str, systems: tuple[SystemSpec, ...]) -> dict[str, Any]:
+    where = _where(draw, systems) if "lookup" in DATASETS[name] else {}
+    return {**where, "retention_days": 0 if "source" in where else draw(st.integers(0, 3650))}
 
 
 def _where(draw: st.DrawFn, systems: tuple[SystemSpec, ...]) -> dict[str, Any]:

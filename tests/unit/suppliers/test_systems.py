@@ -42,6 +42,7 @@ def estate(systems: str = SYSTEMS, dataset: str = DATASET) -> str:
         ("columns: [{name: bsn, category: identifier}]", "columns: []", "at least one column"),
         (", key: bsn", ", url: x, key: bsn", "unknown key 'url'"),
         ("table: public.citizens, ", "", "the key 'table' is missing"),
+        ("retention_days: 0\n    source", "retention_days: 30\n    source", "keeps its own content"),
         ("    source:", "    table: {key: a, columns: [{name: a, category: other}]}\n    source:", "not both"),
     ],
 )
@@ -77,3 +78,14 @@ def test_a_system_comes_and_goes(instance: Instance) -> None:
     }
     back = instance.apply(estate())
     assert {one["change"] for one in back.changes} == {"kept-ended"}, "what ended stays ended (law 6)"
+
+
+def test_what_keeps_its_own_content_needs_no_retention(instance: Instance) -> None:
+    without = DATASET.replace("    retention_days: 0\n", "")
+    assert "retention_days" not in without
+    first = instance.apply(estate(dataset=without))
+    assert instance.apply(estate()).changes == [], "0 is the same"
+    assert "citizens" in first.ids["dataset"]
+    put = without.replace("source: {system: burgerzaken, table: public.citizens,", "table: {")
+    with pytest.raises(Invalid, match="the key 'retention_days' is missing"):
+        parse(estate(dataset=put).encode(), "estate.yaml")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from keten.budgets.misses import Scores
 from keten.core.clock import SECOND
 from keten.core.settings import Watch
 from keten.identity.model import Client
@@ -39,6 +40,7 @@ class House:
         self.ids = self.instance.apply(estate(clients)).ids
         self.settings = Watch()
         self.raising = Raising(self.settings)
+        self.scores = Scores()
         self._at = 1000  # the entry at which signals are made
 
     def close(self) -> None:
@@ -102,7 +104,9 @@ class House:
 
     def handle(self, alert: str, action: str, note: str = "so it is") -> handling.Handled:
         """What a person says about an alert."""
-        return self.write(lambda writing: handling.handle(writing, self.settings, alert, action, note, ACTOR))
+        return self.write(
+            lambda writing: handling.handle(writing, self.settings, self.scores, alert, action, note, ACTOR)
+        )
 
     def alert(self, alert_id: str) -> Alert:
         """An alert, checked against the ledger."""

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from keten.budgets.misses import STOP, STOPPED_US, Score, Scores
 from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
 from keten.core.ids import new_id
 from keten.core.settings import Watch
+from keten.ledger.writing import Writing
 from keten.watch import handling
 from keten.watch.alerts import ACTOR, LATE_US, MOST_ALERTS_PER_HOUR, count_of
 from keten.watch.model import Seen, Signal
@@ -148,6 +150,34 @@ def test_lifting_one_leaves_what_another_alert_holds(house: House) -> None:
     assert not house.client().suspended_at(house.now_us)
 
 
+@pytest.mark.parametrize("action", ["fine", "lift"])
+def test_who_was_stopped_for_guessing_looks_up_again(house: House, action: str) -> None:
+    """Fine and lift say that access is given back: also what the budget's own test of misses has taken."""
+    grant = house.ids["grant"]["voters-for-drukwerk"]
+    mine, other = house.client_id(), new_id()
+
+    def stop(writing: Writing) -> None:
+        for client in (mine, other):
+            house.scores.write(writing.connection, grant, client, Score(STOP, 3, writing.time_us + STOPPED_US))
+
+    house.write(stop)
+    (alert,) = house.raise_(house.signal("misses", severity="medium")).new
+    done = house.handle(alert, action)
+    assert done.resumed
+    with house.instance.reader.connect() as connection:
+        assert Scores().read(connection, grant, mine) == Score()
+        assert Scores().read(connection, grant, other).stopped_until_us
+    (entry,) = house.entries("budgets.guessing.forgiven")
+    assert entry["refs"] == {"grant": grant, "client": mine}
+    assert entry["details"]["score"] == [STOP, 3]
+    house.write(stop)
+    again = house.handle(alert, "lift", "")
+    assert (again.lifted, again.resumed, again.index is not None) == (False, True, True)
+    (strange,) = house.raise_(house.signal("volume", severity="medium")).new
+    house.write(stop)
+    assert not house.handle(strange, "fine").resumed, "of something else"
+
+
 def test_closing_leaves_the_response_and_lifting_leaves_the_alert(house: House) -> None:
     (alert,) = house.raise_(house.signal()).new
     house.handle(alert, "acknowledge", "")
@@ -259,6 +289,14 @@ def test_signals_are_cut_to_size(house: House) -> None:
     assert len(found.facts) <= 24
     assert max(len(str(value)) for value in found.facts.values()) <= 200
     assert (found.first, found.last) == ("", "")
+
+
+def test_an_alert_about_a_person_says_so(house: House) -> None:
+    person = house.ids["person"]["drukwerk-ops"]
+    (alert,) = house.raise_(house.signal(principal=person)).new
+    found = house.alert(alert)
+    assert (found.who, found.refs["person"], "client" in found.refs) == ("person", person, False)
+    assert (found.supplier, found.response) == (house.ids["supplier"]["drukwerk"], "suspend")
 
 
 def test_a_person_may_be_suspended_by_hand_and_released(house: House) -> None:

@@ -52,6 +52,15 @@ def test_what_was_done_is_said_for_each_response(response: str) -> None:
     assert ("2026-01-01" in said["en"].done) is lasting
 
 
+def test_nothing_is_promised_back_that_was_not_taken() -> None:
+    for response, back in (("note", False), ("alert", False), ("step-up", False), ("slow", True), ("suspend", True)):
+        for language, words in (("en", "access back"), ("nl", "toegang meteen terug")):
+            said = explain("volume", {"response": response}, {}, language).undo
+            assert "keten alerts fine" in said
+            assert (words in said) is back
+    assert "access back" in explain("misses", {"response": "alert"}, {}, "en").undo, "the budget's own stop ends"
+
+
 def test_past_the_limit_it_says_so_aloud() -> None:
     assert "decide yourself" in explain("misses", {"response": "alert", "held": "limit"}, {}, "en").done
     assert "beslis zelf" in explain("misses", {"response": "alert", "held": "limit"}, {}, "nl").done

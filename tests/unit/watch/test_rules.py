@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +21,7 @@ from keten.watch.model import Event
 from keten.watch.rules.asking import MOST_GROUPS, Counts, RuleDetector
 from keten.watch.rules.conditions import like
 from keten.watch.rules.counting import Group, count
-from keten.watch.rules.loading import LONGEST_S, MOST_BYTES, SHIPPED, load
+from keten.watch.rules.loading import LONGEST_S, MOST_BYTES, MOST_SAID, SHIPPED, load
 from keten.watch.rules.model import Correlation, Kind
 
 SECOND = 1_000_000
@@ -151,6 +156,51 @@ def test_what_explodes_or_is_not_supported_is_refused_with_a_reason(
 )
 def test_hostile_files_are_refused(tmp_path: Path, written: bytes, why: str) -> None:
     assert why in refusal(tmp_path, written)
+
+
+ODD: list[Any] = [
+    *(None, True, -1, 2.5, 10**30, float("nan"), "", "x", "*", "1", [], {}, [[]], ["low"], {"low": 1}, {None: 1}),
+    *(date(2026, 1, 1), datetime(1, 1, 1, tzinfo=UTC), b"\xff", {"s": {"what": None}}, {"what|all": ["a", None]}),
+]
+
+
+def places(node: object, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in a document."""
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in pairs:
+        yield (*at, key)
+        yield from places(value, (*at, key))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_file_keeps_the_worker_from_starting(tmp_path: Path, seed: int) -> None:
+    """Anything in any place of a rule: it is used, or refused with a reason."""
+    rng = random.Random(seed)
+    written = (COUNTED, *(path.read_text() for path in sorted(SHIPPED.glob("*.yml"))))
+    path, used = tmp_path / "any.yml", 0
+    for _time in range(100):
+        documents = list(yaml.safe_load_all(rng.choice(written)))
+        for _change in range(rng.randint(1, 2)):
+            *way, last = rng.choice(list(places(documents)))
+            node: Any = documents
+            for key in way:
+                node = node[key]
+            if rng.random() < 0.3 and isinstance(node, dict):
+                node[rng.choice(["x", "id", "filter", "what|re", "level", 1, None])] = deepcopy(rng.choice(ODD))
+            node[last] = deepcopy(rng.choice(ODD))
+        path.write_text(yaml.safe_dump_all(documents))
+        loaded = load([path])
+        assert all(one.reason.isprintable() for one in loaded.refused)
+        for rule in loaded.rules:
+            RuleDetector(rule).step(Counts(), event(1))
+        used += bool(loaded.rules)
+    assert used
+
+
+def test_a_reason_is_no_longer_than_a_line_or_a_few(tmp_path: Path) -> None:
+    long = "a" * 60_000
+    written = PLAIN.replace("    what: lookup", f"    ? {long}\n    : 1")
+    assert len(refusal(tmp_path, written)) <= MOST_SAID
 
 
 def test_one_bad_file_does_not_take_the_others_with_it(tmp_path: Path) -> None:

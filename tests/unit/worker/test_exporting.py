@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from keten.keeper.client import KeeperClient
 from keten.keeper.follow_protocol import MOST_FOLLOWED, Follow, Followed, Following
 from keten.ledger.model import Payload
 from keten.watch.export.drivers.driver import Driver, Record
-from keten.watch.export.outbox import STATE, Outbox, State, ask_replay, load_state
+from keten.watch.export.outbox import REPLAY, STATE, Outbox, State, ask_replay, load_state
 from keten.worker.exporting import Board, Exporting
 
 TIME_US = 1_790_000_000_000_000
@@ -441,3 +442,56 @@ def test_a_disk_that_is_full_keeps_nothing_from_being_sent(tmp_path: Path, caplo
     rig.restart()
     rig.run(3)
     assert rig.receiver.uids == rig.all_ids() * 2  # its place was not kept
+
+
+# ---- a file that somebody changed --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"cursor": 10**9, "anchor": ""},
+        {"cursor": 10**9, "anchor": "uid" + "0" * 23},
+        {"cursor": 20, "anchor": ""},
+        {"cursor": 20, "anchor": "x" * 26},
+        {"cursor": 2**62, "sent": 2**62},
+        {"cursor": 10**30, "sent": 10**30},
+        {"cursor": -7},
+        {"cursor": 0, "delivered": -5, "failing_since_us": -1},
+    ],
+)
+def test_a_cursor_that_was_changed_leaves_nothing_out(rig: Rig, kept: dict[str, Any]) -> None:
+    rig.ledger.add(30)
+    rig.run(3)
+    path = rig.settings.paths.outbox / rig.destination.name / STATE
+    path.write_bytes(json.dumps(kept).encode())
+    rig.restart()
+    rig.receiver.records.clear()
+    rig.run(4)
+    assert rig.receiver.uids == rig.all_ids()
+    assert rig.stored.cursor == 30
+
+
+@pytest.mark.parametrize("kept", [b"\xff\xfe", b'{"cursor": 3, "error": "\xff"}', b"[" * 5000, b"", b'{"cursor": "3"}'])
+def test_a_state_that_is_no_text(rig: Rig, kept: bytes) -> None:
+    rig.ledger.add(5)
+    rig.run(2)
+    folder = rig.settings.paths.outbox / rig.destination.name
+    (folder / STATE).write_bytes(kept)
+    rig.restart()
+    (folder / REPLAY).write_bytes(kept)
+    rig.receiver.records.clear()
+    rig.run(3)
+    assert rig.receiver.uids == rig.all_ids()
+    assert not (folder / REPLAY).exists()
+
+
+def test_a_replay_from_beyond_the_end_goes_on_with_what_comes(rig: Rig) -> None:
+    rig.ledger.add(5)
+    rig.run(2)
+    ask_replay(rig.settings.paths.outbox, rig.destination.name, 10**9)
+    rig.receiver.records.clear()
+    rig.run(2)
+    rig.ledger.add(2)
+    rig.run(2)
+    assert rig.receiver.uids == rig.all_ids()[5:]

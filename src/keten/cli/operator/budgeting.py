@@ -124,7 +124,7 @@ def allow(
         try:
             until_us = from_rfc3339(until)
         except ValueError as error:
-            raise Invalid("until", f"--until: {error}.") from error
+            raise Invalid("until", "--until is a time with offset, such as 2026-11-29T18:00:00+01:00.") from error
     _answer(ctx, request, "allow", home, json=json, records=records, until_us=until_us)
 
 

@@ -27,7 +27,7 @@ _SAID = {
     ),
 }
 
-# Words that people use for the two actions.
+# Words that people use for the actions.
 ALSO = {"read": "open", "get": "open", "download": "open", "ls": "list"}
 
 
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def decide(
     ctx: typer.Context,
     principal: Annotated[str, typer.Argument(metavar="PRINCIPAL", help="A client, by name or id.")] = "",
-    action: Annotated[str, typer.Argument(metavar="ACTION", help="open (also: read, get, download) or list.")] = "",
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="open (or read, get, download), list, lookup.")] = "",
     resource: Annotated[
         str, typer.Argument(metavar="RESOURCE", help="A dataset, DATASET/FILE or an object's id.")
     ] = "",

@@ -170,7 +170,7 @@ def _index(client: KeeperClient, text: str) -> int:
     try:
         at_us = from_rfc3339(text)
     except ValueError as error:
-        raise Invalid("export-from", f"--from is an index, or a time such as 2026-11-20T00:00:00Z: {error}.") from error
+        raise Invalid("export-from", "--from is an index, or a time such as 2026-11-20T00:00:00Z.") from error
     low, high = 0, size
     while low < high:
         middle = (low + high) // 2

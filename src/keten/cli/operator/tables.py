@@ -23,7 +23,7 @@ def write_table(
     """The sealed form of a table, in the store; its size, digest and records, and the size of the blob.
 
     1. The source has every declared column; what else it has stays out.
-    2. Every row has a key of its own.
+    2. Every row has a key of its own; and there are some: an export that failed would hide every record.
     3. Sealed in the order of record ids, encrypted, durable.
 
     Raises `Invalid` (table-file, table-columns, record-key, record-keys, record-too-large), `Unavailable`.
@@ -54,11 +54,17 @@ def write_table(
                 building.add(number, [values[place] for place in places])  # 2
                 if number % _SHOWN_EVERY == 0:
                     shown.move_to(number - 1)
+            _require_rows(source, building.records)
             header = frames.new_header(ready.object, TABLE_EXPONENT)  # 3
             blob = frames.encrypt(counted(building.content()), ready.key, header)
             stored = LocalStore(settings.paths.store).put(ready.storage, blob)
             records = building.records
     return Content(size, digest_text(hashed.digest()), records), stored
+
+
+def _require_rows(source: Source, count: int) -> None:
+    if not count:
+        raise Invalid("table-file", f"{source.path} has no rows: with it nobody would find anything. Nothing was put.")
 
 
 def _places(source: Source, names: list[str], columns: tuple[str, ...]) -> list[int]:

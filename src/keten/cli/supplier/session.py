@@ -206,6 +206,8 @@ def failed(answer: Answer) -> KetenError:
     code = _word(answer, "code")
     if code in SPENT:  # it is not over in a moment
         return Denied(code, detail, reason)
+    if answer.status == HTTPStatus.BAD_REQUEST:
+        return Invalid(code or "malformed", detail, reason)
     if answer.status == HTTPStatus.CONFLICT:
         return Conflict(code or "conflict", detail, reason)
     busy = answer.status == HTTPStatus.TOO_MANY_REQUESTS

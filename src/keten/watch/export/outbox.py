@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -28,6 +29,10 @@ log = logging.getLogger(__name__)
 STATE, REPLAY = "state.json", "replay.json"
 _GAP = "Keten: events were left out"
 SAVED_SECONDS = 1.0
+_LARGEST = 2**62
+Place = Annotated[int, msgspec.Meta(ge=-1, le=_LARGEST)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
+_DAMAGED = (OSError, msgspec.DecodeError, UnicodeDecodeError)
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 
@@ -39,21 +44,21 @@ class State(msgspec.Struct):
     moved. size: of the ledger, as seen last.
     """
 
-    cursor: int = -1
-    sent: int = 0
+    cursor: Place = -1
+    sent: Place = 0
     anchor: str = ""
-    delivered: int = 0
-    left_out: int = 0
-    failing_since_us: int = 0
+    delivered: Number = 0
+    left_out: Number = 0
+    failing_since_us: Number = 0
     error: str = ""
-    moved_us: int = 0
-    size: int = 0
+    moved_us: Number = 0
+    size: Number = 0
 
 
 class Replay(msgspec.Struct, frozen=True):
     """A request to go back (or on) to an entry. `start`: its index."""
 
-    start: int
+    start: Number
 
 
 class _Sent(msgspec.Struct, frozen=True):
@@ -163,7 +168,7 @@ class Outbox:
             return msgspec.json.decode((self._folder / REPLAY).read_bytes(), type=Replay)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError) as error:
+        except _DAMAGED as error:
             log.warning("%s: a request to replay cannot be read: %s", self.destination.name, error)
             self._files.discard(self._folder / REPLAY)
             return None
@@ -245,7 +250,7 @@ def load_state(path: Path) -> State:
         return msgspec.json.decode(path.read_bytes(), type=State)
     except FileNotFoundError:
         return State()
-    except (OSError, msgspec.DecodeError) as error:
+    except _DAMAGED as error:
         log.warning("%s cannot be read, and everything is sent again: %s", path, error)
         return State()
 

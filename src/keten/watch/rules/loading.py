@@ -30,6 +30,7 @@ MOST_DOCUMENTS = 50
 MOST_RULES = 200
 MOST_CONDITION = 1000
 MOST_PARENTHESES = 4
+MOST_SAID = 500  # characters of a reason, which quotes the file
 MOST_STARS = 3  # in one "1 of name*"
 LONGEST_S = 31 * 86_400
 MOST_NEEDED: dict[Kind, int] = {"event_count": 10_000, "value_count": 1000, "value_sum": 100_000, "temporal": 10}
@@ -62,7 +63,7 @@ def load(paths: Iterable[Path]) -> Loaded:
         try:
             rules = _read(path)
         except _RefusedError as error:
-            found.refused.append(Refused(str(path), str(error)))
+            found.refused.append(Refused(str(path), str(error)[:MOST_SAID]))
             continue
         for rule in rules:
             if rule.id in seen:
@@ -134,7 +135,7 @@ def _look(document: dict[str, Any]) -> None:
         raise _RefusedError("filters and actions are not supported")
     if not document.get("id"):
         raise _RefusedError("a rule has no id, by which it is known for good")
-    if document.get("level") not in SEVERITIES and "detection" not in document:
+    if str(document.get("level")) not in SEVERITIES and "detection" not in document:
         raise _RefusedError("a correlation has no level")
     detection = document.get("detection")
     if not isinstance(detection, dict):
@@ -199,6 +200,10 @@ def _parsed(documents: list[dict[str, Any]], path: Path) -> list[Rule]:
         raise _RefusedError(str(error)) from error
     except SigmaError as error:
         raise _RefusedError(f"it is not Sigma: {error}") from error
+    except _RefusedError:
+        raise
+    except Exception as error:  # of its parser, which takes for granted what a file need not hold
+        raise _RefusedError(f"it is not Sigma: {type(error).__name__}") from error
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from keten.watch.export.drivers.driver import Record
 from keten.watch.export.ocsf import Telling, event_of
 from keten.watch.export.sorting import sort_of
 from tests.receivers import Trust
+from tests.unit.watch.export.rigs import RIGS, Rig
 
 TIME_US = 1_790_000_000_000_000
 
@@ -47,3 +49,9 @@ def secret(tmp_path: Path) -> Path:
     path.write_text("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
     path.chmod(0o600)
     return path
+
+
+@pytest.fixture
+def rig(request: pytest.FixtureRequest, tmp_path: Path, trust: Trust, secret: Path) -> Iterator[Rig]:
+    with RIGS[request.param](tmp_path, trust, secret) as made:
+        yield made

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
 import pytest
 
 from keten.core.errors import Invalid, KetenError, Unavailable
 from keten.core.files import Files
 from keten.drills.neighbours import until
 from keten.watch.explaining import explain
-from keten.watch.export.drivers import web as web_module
 from keten.watch.export.drivers.choosing import driver_of
 from keten.watch.export.drivers.driver import Driver, read_secret
 from keten.watch.export.drivers.file import FileDriver
@@ -28,12 +23,6 @@ from tests.unit.watch.export.rigs import RIGS, FileRig, MailRig, Rig, SplunkRig,
 NETWORKED = sorted(set(RIGS) - {"file"})
 WEB = ("otlp", "splunk", "webhook")
 ALERT = "watch.alert.raised"
-
-
-@pytest.fixture
-def rig(request: pytest.FixtureRequest, tmp_path: Path, trust: Trust, secret: Path) -> Iterator[Rig]:
-    with RIGS[request.param](tmp_path, trust, secret) as made:
-        yield made
 
 
 every = pytest.mark.parametrize("rig", sorted(RIGS), indirect=True)
@@ -142,44 +131,6 @@ def test_a_collector_that_drops_some(rig: WebRig, monkeypatch: pytest.MonkeyPatc
     driver = driver_of(rig.destination(), rig.folder)
     with pytest.raises(Invalid, match="too old"):
         driver.send(records(0, 2), 2)
-    driver.close()
-
-
-@pytest.mark.parametrize("rig", WEB, indirect=True)
-def test_an_answer_that_comes_byte_by_byte_for_ever(rig: WebRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_module, "ANSWER_SECONDS", 1.0)
-    stopped = threading.Event()
-    context = rig.trust.context()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def drip() -> None:
-            connection = context.wrap_socket(listening.accept()[0], server_side=True)
-            try:
-                connection.sendall(b"HTTP/1.1 200 OK\r\n")
-                while not stopped.wait(0.1):
-                    connection.sendall(b"X-Slow: 1\r\n")
-            except OSError:
-                pass
-            finally:
-                connection.close()
-
-        thread = threading.Thread(target=drip, daemon=True)
-        thread.start()
-        url = f"https://localhost:{listening.getsockname()[1]}/"
-        driver = driver_of(msgspec.structs.replace(rig.destination(), url=url), rig.folder)
-        with pytest.raises(Unavailable):
-            driver.send(records(0, 1), 1)
-        driver.close()
-        stopped.set()
-        thread.join(10)
-
-
-@pytest.mark.parametrize("rig", ["webhook", "otlp", "splunk"], indirect=True)
-def test_an_answer_without_an_end(rig: WebRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rig, "take", lambda _asked: (200, b" " * (web_module.MAX_ANSWER + 1)))
-    driver = driver_of(rig.destination(), rig.folder)
-    with pytest.raises(Unavailable, match="no end"):
-        driver.send(records(0, 1), 1)
     driver.close()
 
 

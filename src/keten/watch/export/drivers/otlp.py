@@ -12,6 +12,7 @@ from keten import __version__
 from keten.core.clock import wall_us
 from keten.core.destinations import Destination
 from keten.core.errors import Invalid, Unavailable
+from keten.suppliers.mistakes import plain
 from keten.watch.export.drivers.driver import Record, Settling, read_secret
 from keten.watch.export.drivers.web import Web
 
@@ -48,11 +49,11 @@ class OtlpDriver(Settling):
                 answer = msgspec.json.decode(reply.body or b"{}", type=_Answer)
                 rejected = int(answer.partial_success.rejected_log_records) if answer.partial_success else 0
             except ValueError as error:  # msgspec's is one
-                said = reply.body[:200].decode("utf-8", "replace")
+                said = plain(reply.body[:200].decode("utf-8", "replace"))
                 public = f"{self._web.url} does not answer as a collector does."
                 raise Unavailable("export-refused", public, said) from error
             if rejected and answer.partial_success:
-                why = answer.partial_success.error_message[:200]
+                why = plain(answer.partial_success.error_message[:200])
                 raise Invalid("rejected", f"{self._web.url} dropped {rejected} events.", why)
         self._upto = upto
 

@@ -13,6 +13,7 @@ import msgspec
 
 from keten.core.destinations import Destination
 from keten.core.errors import Unavailable
+from keten.suppliers.mistakes import plain
 from keten.watch.export.drivers.driver import Record, read_secret
 from keten.watch.export.drivers.web import Web
 
@@ -65,7 +66,7 @@ class SplunkDriver:
         answer = self._ask(self._event_path, body, _Answer)
         if answer.code != 0:
             public = f"{self._web.url} did not take the events."
-            raise Unavailable("export-refused", public, f"code {answer.code}: {answer.text[:200]}")
+            raise Unavailable("export-refused", public, f"code {answer.code}: {plain(answer.text[:200])}")
         if not self._destination.ack:
             self._settled = upto
             return
@@ -115,8 +116,8 @@ class SplunkDriver:
         reply = self._web.post(path, body, headers)
         try:
             return msgspec.json.decode(reply.body, type=kind)
-        except msgspec.DecodeError as error:
-            said = reply.body[:200].decode("utf-8", "replace")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            said = plain(reply.body[:200].decode("utf-8", "replace"))
             public = f"{self._web.url} does not answer as a collector does."
             raise Unavailable("export-refused", public, said) from error
 

@@ -28,12 +28,14 @@ from keten import __version__
 from keten.core.clock import rfc3339
 from keten.core.destinations import Destination
 from keten.core.errors import Unavailable
-from keten.watch.export.drivers.driver import ANSWER_SECONDS, CONNECT_SECONDS, Record, context, written
+from keten.watch.export.drivers.bounded import secured
+from keten.watch.export.drivers.driver import ANSWER_SECONDS, Record, context, written
 
 _FACILITY = 13  # log audit
 _SEVERITIES = {1: 6, 2: 5, 3: 4, 4: 3, 5: 2}
 _LONGEST_ID = 32
 _TOGETHER = 0.1
+_MOST_HEARD = 64 * 1024
 KEPT_BYTES = 128 * 1024
 PROVEN_SECONDS = 5.0
 _INT = struct.Struct("i")
@@ -125,25 +127,24 @@ class SyslogDriver:
         if self._socket is not None:
             return self._socket
         parts = urlsplit(self._destination.url)
-        host = parts.hostname or ""
-        plain = socket.create_connection((host, parts.port or 6514), timeout=CONNECT_SECONDS)
-        try:
-            _keep_alive(plain, self._destination.settle_seconds)
-            connection = self._context.wrap_socket(plain, server_hostname=host)
-        except BaseException:
-            plain.close()
-            raise
+        connection = secured(parts.hostname or "", parts.port or 6514, self._context)
+        _keep_alive(connection, self._destination.settle_seconds)
         connection.settimeout(ANSWER_SECONDS)
         self._socket, self._connected_at = connection, self._monotonic()
         return connection
 
     def _listen(self, connection: ssl.SSLSocket) -> None:
         """A syslog server says nothing: what can be read is the end of the connection (or a ticket of TLS 1.3)."""
+        heard = 0
         while connection.pending() or select.select([connection], [], [], 0)[0]:
             connection.settimeout(0.0)
             try:
-                if not connection.recv(4096):
+                said = len(connection.recv(4096))
+                heard += said
+                if not said:
                     raise ConnectionResetError("the receiver closed the connection")
+                if heard > _MOST_HEARD:  # or whoever never stops talking would never be sent anything
+                    raise ConnectionError("the receiver talks, as no syslog server does")
             except ssl.SSLWantReadError:
                 return
             finally:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import socket
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,7 +13,9 @@ import msgspec
 from keten import __version__
 from keten.core.destinations import Destination
 from keten.core.errors import Invalid, Unavailable
-from keten.watch.export.drivers.driver import ANSWER_SECONDS, CONNECT_SECONDS, context
+from keten.suppliers.mistakes import plain
+from keten.watch.export.drivers.bounded import connected, secured, within
+from keten.watch.export.drivers.driver import ANSWER_SECONDS, context
 
 MAX_ANSWER = 256 * 1024
 _NOT_THESE = frozenset({400, 413, 422})
@@ -49,24 +49,19 @@ class Web:
         told = {"Content-Type": "application/json", "User-Agent": f"keten/{__version__}", **headers}
         try:
             connection = self._connected()
-            late = threading.Event()
-            over = threading.Timer(ANSWER_SECONDS, _cut, (connection.sock, late))
-            over.daemon = True
-            over.start()
-            try:
+            with within(ANSWER_SECONDS, connection.sock):
                 connection.request("POST", path, body, told)
                 response = connection.getresponse()
                 content = response.read(MAX_ANSWER + 1)
-                _whole(content, late)
-            finally:
-                over.cancel()
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            why = f"{type(error).__name__}: {error}"
+            why = plain(f"{type(error).__name__}: {error}")[:500]
             raise Unavailable("export-unreachable", f"{self.url} does not answer.", why) from error
-        if response.will_close:
+        if response.will_close or len(content) > MAX_ANSWER:
             self.close()
-        said = content[:200].decode("utf-8", "replace")
+        if len(content) > MAX_ANSWER:
+            raise Unavailable("export-refused", f"{self.url} sent an answer without an end.")
+        said = plain(content[:200].decode("utf-8", "replace"))
         if response.status in _NOT_THESE:
             raise Invalid("rejected", f"{self.url} does not take these events.", f"{response.status} {said}")
         if not 200 <= response.status < 300:
@@ -83,27 +78,13 @@ class Web:
         if self._connection is None:
             made: http.client.HTTPConnection
             if self._context is not None:
-                made = http.client.HTTPSConnection(
-                    self._host, self._port, timeout=CONNECT_SECONDS, context=self._context
-                )
+                made = http.client.HTTPSConnection(self._host, self._port, context=self._context)
+                made.sock = secured(self._host, made.port, self._context)
             else:
-                made = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
-            made.connect()
+                made = http.client.HTTPConnection(self._host, self._port)
+                made.sock = connected(self._host, made.port)
             made.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             made.sock.settimeout(ANSWER_SECONDS)
             self._connection = made
         return self._connection
 
-
-def _whole(content: bytes, late: threading.Event) -> None:
-    """An answer that was cut off looks like one that came to its end."""
-    if late.is_set():
-        raise TimeoutError("the answer takes too long")
-    if len(content) > MAX_ANSWER:
-        raise http.client.HTTPException("the answer has no end")
-
-
-def _cut(connection: socket.socket, late: threading.Event) -> None:
-    late.set()
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
