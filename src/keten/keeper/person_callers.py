@@ -16,9 +16,9 @@ class PortalCallers:
     def __init__(self, people: People) -> None:
         self._people = people
 
-    def check(self, proof: PersonProof, act: str) -> SignedInPerson:
+    def check(self, proof: PersonProof, act: str, *, quiet: bool = False) -> SignedInPerson:
         """The person whose session this is, who may do this. Raises as `People.require`, which records it."""
-        found = self._people.require("portal", said.PersonProof(proof.session, proof.browser), act)
+        found = self._people.require("portal", said.PersonProof(proof.session, proof.browser), act, quiet=quiet)
         session = found.session
         return SignedInPerson(
             found.person.id, found.person.supplier, session.id, session.began_us, session.expires_us
