@@ -367,7 +367,7 @@ def require_portal(portal: Listener, path: str) -> None:
 
     Raises `Invalid`, which names `path`.
     """
-    if portal.certificate or portal.proxy or not portal.bind:
+    if portal.certificate or portal.proxy or portal.bind in ("", "off"):
         return
     if split_bind(portal.bind)[0] not in _LOOPBACK:
         public = f"{path}: [portal] {portal.bind} is reached from outside: set 'certificate', or 'proxy' for one before it."
