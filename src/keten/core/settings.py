@@ -370,7 +370,7 @@ def require_portal(portal: Listener, path: str) -> None:
     if portal.certificate or portal.proxy or portal.bind in ("", "off"):
         return
     if split_bind(portal.bind)[0] not in _LOOPBACK:
-        public = f"{path}: [portal] {portal.bind} is reached from outside: set 'certificate', or 'proxy' for one before it."
+        public = f"{path}: [portal] {portal.bind} is reached from outside: set 'certificate', or 'proxy' behind one."
         raise Invalid("settings", public)
 
 

@@ -120,7 +120,7 @@ class Accesses:
         self.link.tell("exchange.progress", Progress(delivery.opening, delivery.handed))
 
     def when_changed(self, callback: Callable[[], None]) -> None:
-        """Call whenever the keeper says that something changed, or is gone: what was kept of its answers may be of before."""
+        """Call whenever the keeper says that something changed, or is gone: what was kept of it may be of before."""
         self._when_changed.append(callback)
 
     def _changed(self) -> None:

@@ -30,8 +30,8 @@ LOOK_SECONDS = 60.0
 class ShownCertificate:
     """The certificate and its key, of the gateway, or of another `listener` that has its own.
 
-    `context` is None until there is one that can be used. Raises `Invalid` ("certificate") for one of the organisation's
-    own that cannot.
+    `context` is None until there is one that can be used.
+    Raises `Invalid` ("certificate") for one of the organisation's own that cannot.
     """
 
     def __init__(self, settings: Settings, listener: Listener | None = None) -> None:

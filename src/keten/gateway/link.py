@@ -212,7 +212,7 @@ class KeeperLink:
         return await self._say(verb, body, arrived)
 
     async def introduce(self, url: str) -> None:
-        """What browsers call the portal: said now where a keeper is there, and first thing on every connection from here on.
+        """What browsers call the portal: said now where a keeper is there, and first thing on every later connection.
 
         Raises what the keeper raises: "origin", when passkeys can't work there.
         """

@@ -196,7 +196,8 @@ class RunningGateway:
             acceptor.stop()
         if self._keeping is not None:
             self._keeping.cancel()
-        servers = [one for one in (self._https, self._portal and self._portal.server) if one is not None]
+        portal = self._portal.server if self._portal is not None else None
+        servers = [one for one in (self._https, portal) if one is not None]
         await asyncio.gather(*(one.drain(drain_seconds) for one in servers))
         await self.accesses.drained(drain_seconds)
         self.accesses.stop()

@@ -1,7 +1,7 @@
 """The portal's listener: people of suppliers, in a browser. What it shows is the room `portal`; content goes out here.
 
-An object that a person downloads goes through the same delivery as a system's: opened by the keeper, recorded before its
-first byte, cut and ended like any other (laws 1 to 3).
+An object that a person downloads goes through the same delivery as a system's: opened by the keeper, recorded before
+its first byte, cut and ended like any other (laws 1 to 3).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Door:
         self._accesses.when_changed(callback)
 
     async def give(self, person: PersonProof, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for an object with its content, or a part of it. Raises `KetenError` while nothing is sent."""
+        """Answer a request for an object with its content, or a part. Raises `KetenError` while nothing is sent."""
         call = Call(scope, receive, send)
         address, direct = self.from_(scope)
         try:

@@ -131,9 +131,7 @@ def _line(outcome: Outcome, grant: Grant, labels: dict[str, str], now: int) -> S
     countries = () if known.contract_any_country else known.contract_countries
     if isinstance(decision, Allow):
         label, until = labels.get(grant.id, grant.label), decision.valid_until_us
-        return StandingLine(
-            grant.id, label, grant.form, grant.purpose, "open", until_us=until, countries=countries
-        )
+        return StandingLine(grant.id, label, grant.form, grant.purpose, "open", until_us=until, countries=countries)
     waiting = decision.reasons == ("contract-not-started",) and known.contract_starts_us > now
     return StandingLine(
         grant.id,

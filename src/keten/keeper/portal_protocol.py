@@ -23,8 +23,8 @@ class AskOwnLog(msgspec.Struct, frozen=True):
 class OwnLogLine(msgspec.Struct, frozen=True):
     """One entry. who: the name of the client or person; label: the share's; name: the object's; "" where not known.
 
-    sent: bytes that were delivered; -1: the entry is not about that, or it is not known. outcome: allow, deny or "". end: how
-    an access ended (`Delivered`), "unknown" where a process was killed, "" elsewhere.
+    sent: bytes that were delivered; -1: the entry is not about that, or it is not known. outcome: allow, deny or "".
+    end: how an access ended (`Delivered`), "unknown" where a process was killed, "" elsewhere.
     """
 
     entry: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keten.keeper.caller import Caller
 from keten.keeper.portal_protocol import AskColleagues, AskOwnLog, AskStanding, Colleagues, OwnLogPage, Standing
-from keten.keeper.protocol import Shares, ShareQuery
+from keten.keeper.protocol import ShareQuery, Shares
 from keten.portal.site import Door
 
 

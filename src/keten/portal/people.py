@@ -5,7 +5,6 @@ Both acts take a fresh assertion of the contact's passkey, over exactly what is 
 
 from __future__ import annotations
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -35,7 +34,8 @@ class PeoplePages:
     async def show(self, site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
         """Everybody of the supplier."""
         told = await asking.colleagues(self._door, caller(self._door, visit, request))
-        values = {"people": told.people, "cut": told.cut, "own": found.person.id, "supplier": found.person.supplier_name}
+        who = found.person
+        values = {"people": told.people, "cut": told.cut, "own": who.id, "supplier": who.supplier_name}
         return answered(site, visit, render("people.html", visit.words, frame(site, visit, found), ROOM, **values))
 
     async def invite(self, site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
@@ -48,7 +48,8 @@ class PeoplePages:
             effects=(
                 _("A one-time link is made, which holds for %(duration)s. It is shown to you, once.")
                 % {"duration": words.duration(LINK_HOURS * 3_600_000_000)},
-                _("Hand it to %(name)s yourself. Whoever opens it first makes a passkey in that name.") % {"name": one.name},
+                _("Hand it to %(name)s yourself. Whoever opens it first makes a passkey in that name.")
+                % {"name": one.name},
                 _("An earlier link for this person stops working."),
             ),
             button=_("Make the link"),
@@ -62,9 +63,7 @@ class PeoplePages:
         """Confirmed: the link, which is shown this once."""
         form = await form_of(site, visit, request)
         one = await self._colleague(visit, request, form.get("person", ""))
-        made = await people.do(
-            site, visit, "people.invite", _invitation(form), Invited, people.finished(visit, form)
-        )
+        made = await people.do(site, visit, "people.invite", _invitation(form), Invited, people.finished(visit, form))
         values = {"name": one.name, "link": f"{site.origin}/enrol#{made.token}", "until_us": made.expires_us}
         return answered(site, visit, render("invited.html", visit.words, frame(site, visit, found), ROOM, **values))
 
@@ -73,7 +72,7 @@ class PeoplePages:
         form = await form_of(site, visit, request)
         one = await self._colleague(visit, request, form.get("person", ""))
         _ = visit.words.gettext
-        ending = _ending(visit, form)
+        ending = _ending(form)
         act = Act(
             heading=_("End the access of %(name)s") % {"name": one.name},
             effects=(
@@ -94,7 +93,7 @@ class PeoplePages:
         """Confirmed: the person has no access any more."""
         form = await form_of(site, visit, request)
         shown = people.finished(visit, form)
-        await people.do(site, visit, "revocation.revoke", _ending(visit, form), Revoked, shown)
+        await people.do(site, visit, "revocation.revoke", _ending(form), Revoked, shown)
         return moved(site, visit, "/people")
 
     async def _colleague(self, visit: Visit, request: Request, person: str) -> Colleague:
@@ -110,7 +109,7 @@ def _invitation(form: dict[str, str]) -> Invite:
     return Invite(form.get("person", ""), LINK_HOURS)
 
 
-def _ending(visit: Visit, form: dict[str, str]) -> Revoke:
+def _ending(form: dict[str, str]) -> Revoke:
     """The end of a person, with why. Raises `Invalid` ("reason")."""
     reason = form.get("reason", "").strip()
     if not reason or len(reason) > MOST_REASON:

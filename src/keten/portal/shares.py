@@ -11,7 +11,7 @@ from starlette.responses import Response
 from keten.core.errors import NotFound
 from keten.keeper.people_protocol import Authorised
 from keten.keeper.portal_protocol import Standing, StandingLine
-from keten.pages.rendering import render
+from keten.pages.rendering import Frame, render
 from keten.pages.seen import by_itself
 from keten.pages.signing import frame
 from keten.pages.visits import Site, Visit, answered
@@ -34,7 +34,7 @@ class SharesPages:
         door.when_changed(self._kept.forget)
 
     async def overview(self, site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
-        """Everything that is, will be or was open to this person. The page refreshes itself, unless it is told not to."""
+        """Everything that is, will be or was open to this person. It refreshes itself, unless it is told not to."""
         refreshing = request.query_params.get("refresh") != "off"
         standing = await self._standing(visit, request)
         around = msgspec.structs.replace(frame(site, visit, found), query="" if refreshing else "?refresh=off")
@@ -67,7 +67,7 @@ class SharesPages:
         return told
 
     async def share(self, site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
-        """What is in one share, a page at a time; for one that is not open to this person: why, where it may know that."""
+        """What is in one share, a page at a time; of one that is not open to this person: why, where it may know."""
         share_id = str(request.path_params["share"])
         cursor = request.query_params.get("cursor", "")
         who = caller(self._door, visit, request)
@@ -85,6 +85,6 @@ class SharesPages:
         return answered(site, visit, render("share.html", visit.words, around, ROOM, **values))
 
 
-def _closed(visit: Visit, around: object, line: StandingLine) -> bytes:
+def _closed(visit: Visit, around: Frame, line: StandingLine) -> bytes:
     """The page of a share that is not open to this person."""
-    return render("closed.html", visit.words, around, ROOM, line=line, reasons=wording.why(visit.words, line))  # type: ignore[arg-type]
+    return render("closed.html", visit.words, around, ROOM, line=line, reasons=wording.why(visit.words, line))

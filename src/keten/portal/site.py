@@ -42,7 +42,7 @@ class Door(Protocol):
         """Call whenever the keeper says that something changed, or is gone."""
 
     async def give(self, person: PersonProof, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request for an object with its content, or a part of it. Raises `KetenError` while nothing is sent."""
+        """Answer a request for an object with its content, or a part. Raises `KetenError` while nothing is sent."""
 
 
 def site(listener: Listener, origin: str, door: Door) -> Site:
@@ -54,6 +54,8 @@ def site(listener: Listener, origin: str, door: Door) -> Site:
         act=OWN,
         menu=menu,
         address=lambda request: door.from_(request.scope)[0],
+        named=bool(listener.public_url),
+        behind_proxy=bool(listener.proxy),
     )
 
 
