@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from keten.core.errors import Denied, KetenError
+from keten.core.errors import Denied, KetenError, Unavailable
 from keten.core.settings import Settings
 from keten.pages import signing, static
 from keten.pages.guard import Guard
@@ -29,6 +30,8 @@ from keten.portal.log import LogPages
 from keten.portal.people import PeoplePages
 from keten.portal.shares import SharesPages
 from keten.portal.site import Door, origin_of, site
+
+log = logging.getLogger(__name__)
 
 __all__ = ["build", "origin_of", "screens"]
 
@@ -73,7 +76,8 @@ def build(settings: Settings, host: str, origin: str, door: Door) -> ASGIApp:
         *signing.routes(portal),
         *static.routes(Path(settings.home) if settings.home else None),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _errors(portal)})
+    failing = _errors(portal)
+    app = Starlette(routes=routes, exception_handlers={HTTPException: failing, Exception: failing})
     app.router.redirect_slashes = False  # a redirect would be built from the Host header
     public = urlsplit(listener.public_url).hostname or ""
     names = frozenset(name.lower() for name in ("localhost", socket.gethostname(), host, public) if name)
@@ -116,13 +120,17 @@ class Download:
 
 
 def _errors(portal: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """404 and 405 as pages; the path that was asked for is not repeated."""
+    """404, 405 and what broke here as pages; the path that was asked for is not repeated."""
 
     async def answer(request: Request, error: Exception) -> Response:
         said = request.url.path.split("/")[1]
         language = said if said in LANGUAGES else preferred(request.headers.get("accept-language", ""))
-        response = await absent(portal, visit_of(portal, request, language, ""))
-        response.status_code = error.status_code if isinstance(error, HTTPException) else 500
+        visit = visit_of(portal, request, language, "")
+        if not isinstance(error, HTTPException):
+            log.error("a page could not be made", exc_info=error)
+            return problem(portal, visit, Unavailable("page-failed", "Something went wrong here; it was noted."))
+        response = await absent(portal, visit)
+        response.status_code = error.status_code
         response.headers.update(getattr(error, "headers", None) or {})
         return response
 

@@ -22,7 +22,7 @@ _KINDS = {
 _ENDS = {
     "complete": (N_("complete"), "open"),
     "client-closed": (N_("broken off by the receiver"), "warn"),
-    "cut": (N_("cut"), "grave"),
+    "cut": (N_("cut off"), "grave"),
     "ended": (N_("its time was over"), "grave"),
     "damaged": (N_("the content is damaged"), "grave"),
     "failed": (N_("failed"), "warn"),
@@ -34,6 +34,7 @@ _LEFT = {
     "week": N_("%(left)s of %(most)s records left this week"),
     "month": N_("%(left)s of %(most)s records left this month"),
 }
+_ANY = N_("%(left)s of %(most)s records left")
 _MICROSECONDS = 1_000_000
 
 
@@ -60,7 +61,7 @@ def budgets(words: Words, line: StandingLine) -> list[Budget]:
 
 
 def _budget(words: Words, line: BudgetLine) -> Budget:
-    text = words.gettext(_LEFT.get(line.per, N_("%(left)s of %(most)s records left")))
+    text = words.gettext(_LEFT.get(line.per, _ANY))
     shown = text % {"left": words.number(line.left), "most": words.number(line.records)}
     moment = datetime.fromisoformat(line.until).timestamp()
     return Budget(shown, round(moment * _MICROSECONDS), line.left <= 0)
