@@ -22,7 +22,7 @@ from keten.gateway.certificate import LOOK_SECONDS, ShownCertificate
 from keten.gateway.connection import Connection
 from keten.gateway.listening import Acceptor
 from keten.gateway.objects import serve_object
-from keten.gateway.problems import Problem
+from keten.gateway.problems import Problem, problem_of
 from keten.gateway.server import HttpsServer
 from keten.keeper.people_protocol import PersonProof
 from keten.keeper.protocol import Caller
@@ -106,7 +106,10 @@ class Door:
             return
         except Problem as problem:  # of the protocol: a range that there is not, a condition that does not hold
             await call.problem(problem)
-        except KetenError:
+        except KetenError as error:
+            if error.code == "range-unsatisfiable" and not call.started:
+                await call.problem(problem_of(error))
+                return
             if not call.started:
                 raise
             call.connection.cut("failed")  # content is on its way: only a reset says that something is wrong

@@ -32,8 +32,11 @@ class PersonCallers(Protocol):
         quiet: a page asks that refreshes itself, which does not count as use of the session.
         """
 
-    def reasons_against(self, person: str, session: str, began_us: int) -> tuple[str, ...]:
-        """Why what was begun in the session with this public id may not go on; empty when it may."""
+    def reasons_against(self, person: str, session: str, began_us: int, act: str = "") -> tuple[str, ...]:
+        """Why what was begun in the session with this public id may not go on; empty when it may.
+
+        act: what the person must still hold; "": nothing in particular.
+        """
 
     def refused(self, error: Denied, address: str) -> None:
         """Record or count that a person whose session holds was refused for another reason."""

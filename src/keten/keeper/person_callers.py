@@ -6,6 +6,7 @@ from keten.core.errors import Denied
 from keten.identity.errors import Refused
 from keten.identity.person_callers import SignedInPerson
 from keten.identity.requests import PersonProof
+from keten.identity.roles import may, roles_at
 from keten.keeper import people_protocol as said
 from keten.keeper.people import People
 
@@ -24,18 +25,20 @@ class PortalCallers:
             found.person.id, found.person.supplier, session.id, session.began_us, session.expires_us
         )
 
-    def reasons_against(self, person: str, session: str, began_us: int) -> tuple[str, ...]:
+    def reasons_against(self, person: str, session: str, began_us: int, act: str = "") -> tuple[str, ...]:
         """Why what was begun in a session may not go on; empty when it may.
 
         1. The session is open still: it is not signed out, and its passkey has not ended.
-        2. The person stands.
+        2. The person stands, and a role of it holds the act where there is one.
         """
         if not any(one.id == session and one.face == "portal" for one in self._people.sessions.of_person(person)):  # 1
             return ("session-ended",)
         try:
-            self._people.standing(person, "portal", began_us)  # 2
+            found = self._people.standing(person, "portal", began_us)  # 2
         except Refused as error:
             return (error.cause,)
+        if act and not may(roles_at(found.supplier, found.roles), act):
+            return ("not-allowed",)
         return ()
 
     def refused(self, error: Denied, address: str) -> None:
