@@ -21,7 +21,8 @@ PEOPLE = (
     """people:
       - {id: drukwerk-ops, email: ops@drukwerk.example, roles: [contact]}
       - {id: drukwerk-two, email: two@drukwerk.example}
-      - {id: drukwerk-three, email: three@drukwerk.example}""",
+      - {id: drukwerk-three, email: three@drukwerk.example}
+      - {id: drukwerk-four, email: four@drukwerk.example, roles: [contact]}""",
 )
 _CLIENTS = "    clients: [{id: zorgvervoer-batch"
 OTHERS = (_CLIENTS, f"    people: [{{id: planner, email: p@zorg.example}}]\n{_CLIENTS}")

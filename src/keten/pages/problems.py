@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from keten.core.errors import KetenError
 from keten.pages.rendering import Frame, message
+from keten.pages.sayings import SAYINGS
 from keten.pages.visits import Site, Visit, answered, closed, frame_of, marked
 from keten.pages.words import N_, Words
 
@@ -23,25 +24,12 @@ _HEADINGS = {
 _UNSURE = ("keeper-gone", "keeper-error")
 """Codes of a keeper that was asked and did not say what became of it."""
 _NOT_KNOWN = N_("It is not known whether this was done")
-_SAID = {
-    "foreign-form": N_(
-        "This form did not come from a page of this site, or is of an earlier visit. Open the page anew."
-    ),
-    "form": N_("The form could not be read."),
-    "not-found": N_("It is not there, or not for you to see."),
-    "act": N_("None of your roles allows this. Ask an administrator if you need it."),
-    "keeper-unreachable": N_("The keeper cannot be reached. Ask whoever runs this system."),
-    "keeper-gone": N_("The keeper stopped before it answered. Look whether it was done before you try again."),
-    "keeper-error": N_("Something went wrong in the keeper. Look whether it was done before you try again."),
-    "no-name": N_("Passkeys do not work at this address. Ask whoever runs this system for its address by name."),
-    "origin": N_("This site does not have an address at which passkeys work. Ask whoever runs this system."),
-}
 
 
 def said(words: Words, error: KetenError) -> str:
     """What an error says to a reader: by its code where there are words for it, else its public sentence."""
-    if error.code in _SAID:
-        return words.gettext(_SAID[error.code])
+    if error.code in SAYINGS:
+        return words.gettext(SAYINGS[error.code])
     sentence = words.reason(error.code)
     return sentence if sentence != error.code else error.public
 
