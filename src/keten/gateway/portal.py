@@ -13,10 +13,10 @@ from typing import TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from keten.core.addresses import networks
 from keten.core.errors import KetenError
 from keten.core.settings import Settings, require_portal
 from keten.gateway.accesses import Accesses
-from keten.gateway.addresses import networks
 from keten.gateway.call import Call, ClientGone
 from keten.gateway.certificate import LOOK_SECONDS, ShownCertificate
 from keten.gateway.connection import Connection
