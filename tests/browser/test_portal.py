@@ -17,7 +17,7 @@ from tests.house import NAME, SCRIPT, House
 
 pytestmark = pytest.mark.timeout(300)
 WAIT_MS = 30_000
-PICTURES = "KETEN_TESTS_PICTURES"
+PICTURES = "PICTURES_OF_SCREENS"
 """An environment variable: a folder for a picture of each screen."""
 
 

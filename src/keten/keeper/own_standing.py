@@ -28,7 +28,7 @@ from keten.keeper.portal_protocol import AskStanding, Standing, StandingLine
 from keten.keeper.trusted import Trusted
 from keten.policy.model import Allow
 from keten.policy.service import Outcome
-from keten.suppliers.model import Grant
+from keten.suppliers.model import Contract, Grant
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +87,24 @@ class OwnStanding:
         """Each grant with how it stands, as far as the register says."""
         trusted, person = self._trusted, principal.client_id
         labels = {one.grant.id: one.label for one in allowed(trusted.decisions, person, country, now)}
-        outcomes = [one for one in trusted.decisions.shares(person, country, now) if one.grant is not None]
-        found = [(one.grant, _line(one, one.grant, labels, now)) for one in outcomes if one.grant is not None]
+        outcomes = trusted.decisions.shares(person, country, now)
+        found = [
+            (one.grant, _line(one, one.grant, labels, self._contract(one.grant), now))
+            for one in outcomes
+            if one.grant is not None
+        ]
         found += [(grant, _over(grant)) for grant in self._ended(principal.supplier, person, now)]
         found.sort(key=lambda pair: (_ORDER.index(pair[1].state), pair[1].label, -pair[1].since_us, pair[1].id))
         return found[:MOST_LINES]
+
+    def _contract(self, grant: Grant) -> Contract | None:
+        """The contract of a grant; None where its row does not hold: then that is why the grant is not open."""
+        try:
+            return self._trusted.register.contract(grant.contract)
+        except Corrupt as error:
+            if error.code != "register-mismatch":
+                raise
+            return None
 
     def _ended(self, supplier: str, person: str, now: int) -> list[Grant]:
         """What ended lately of what was addressed to the person; nothing where a row does not hold."""
@@ -125,7 +138,7 @@ class OwnStanding:
             }
 
 
-def _line(outcome: Outcome, grant: Grant, labels: dict[str, str], now: int) -> StandingLine:
+def _line(outcome: Outcome, grant: Grant, labels: dict[str, str], contract: Contract | None, now: int) -> StandingLine:
     """A grant that has not ended."""
     decision, known = outcome.decision, outcome.attributes
     countries = () if known.contract_any_country else known.contract_countries
@@ -133,17 +146,20 @@ def _line(outcome: Outcome, grant: Grant, labels: dict[str, str], now: int) -> S
         label, until = labels.get(grant.id, grant.label), decision.valid_until_us
         return StandingLine(grant.id, label, grant.form, grant.purpose, "open", until_us=until, countries=countries)
     waiting = decision.reasons == ("contract-not-started",) and known.contract_starts_us > now
-    return StandingLine(
-        grant.id,
-        grant.label,
-        grant.form,
-        grant.purpose,
-        "waiting" if waiting else "closed",
-        decision.reasons,
-        known.contract_starts_us if waiting else 0,
-        known.contract_ends_us,
-        countries,
-    )
+    since = known.contract_starts_us if waiting else _ended_us(contract, now)
+    state, until = ("waiting" if waiting else "closed"), known.contract_ends_us
+    label = grant.label
+    return StandingLine(grant.id, label, grant.form, grant.purpose, state, decision.reasons, since, until, countries)
+
+
+def _ended_us(contract: Contract | None, now: int) -> int:
+    """Since when a contract is over; 0: it is not."""
+    if contract is None:
+        return 0
+    moments = [contract.ends_us] if contract.ends_us <= now else []
+    if contract.ended is not None:
+        moments.append(contract.ended.at_us)
+    return min(moments, default=0)
 
 
 def _over(grant: Grant) -> StandingLine:

@@ -59,9 +59,9 @@ class AskStanding(msgspec.Struct, frozen=True):
 class StandingLine(msgspec.Struct, frozen=True):
     """One grant. state: "open", "waiting" (its contract has not begun), "closed". reasons: why it is not open.
 
-    since_us: when the contract begins, or the grant ended; until_us: of what is open, else when the contract ends. 0:
-    not known. countries: from which it may be fetched; none: from everywhere. budget: what is left for the caller, by
-    window; none: there is no limit.
+    since_us: when the contract begins, or since when grant or contract is over; until_us: of what is open, else when
+    the contract ends. 0: not known. countries: from which it may be fetched; none: from everywhere. budget: what is
+    left for the caller, by window; none: there is no limit.
     """
 
     id: str
