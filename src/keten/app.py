@@ -152,6 +152,7 @@ def _prepare(name: str, arguments: list[str]) -> Settings:
     parser.add_argument("--gateway", metavar="HOST:PORT", default="")
     parser.add_argument("--sftp", metavar="HOST:PORT", default="")
     parser.add_argument("--console", metavar="HOST:PORT", default="")
+    parser.add_argument("--portal", metavar="HOST:PORT", default="")
     parser.add_argument("--parent", type=int, help="process id of the supervisor: end when it does")
     given = parser.parse_args(arguments)
     if given.parent is not None:
@@ -160,21 +161,25 @@ def _prepare(name: str, arguments: list[str]) -> Settings:
         stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {name.removeprefix('_')}: %(levelname)s %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    return with_binds(settings(Path(given.home)), gateway=given.gateway, sftp=given.sftp, console=given.console)
+    found = settings(Path(given.home))
+    return with_binds(found, gateway=given.gateway, sftp=given.sftp, console=given.console, portal=given.portal)
 
 
-def with_binds(found: Settings, *, gateway: str = "", sftp: str = "", console: str = "") -> Settings:
+def with_binds(
+    found: Settings, *, gateway: str = "", sftp: str = "", console: str = "", portal: str = ""
+) -> Settings:
     """Settings whose listeners bind where the option, the settings or else the default says; "" is one that is off."""
     from msgspec.structs import replace
 
     from keten.cli.up.binds import OFF, binds
 
-    where = binds(found, gateway, sftp, console)
+    where = binds(found, gateway, sftp, console, portal)
     return replace(
         found,
         gateway=replace(found.gateway, bind="" if where.gateway == OFF else where.gateway),
         sftp=replace(found.sftp, bind="" if where.sftp == OFF else where.sftp),
         console=replace(found.console, bind="" if where.console == OFF else where.console),
+        portal=replace(found.portal, bind="" if where.portal == OFF else where.portal),
     )
 
 

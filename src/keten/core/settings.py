@@ -211,7 +211,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def named_files(self) -> tuple[str, ...]:
         """All files that are named here, and that an instance needs."""
         gateway, keeper = self.gateway, self.keeper
-        others = (self.geo.database, gateway.certificate, gateway.certificate_key, keeper.passphrase_file)
+        portal = self.portal
+        others = (
+            self.geo.database,
+            gateway.certificate,
+            gateway.certificate_key,
+            portal.certificate,
+            portal.certificate_key,
+            keeper.passphrase_file,
+        )
         return (*self.kept_files, *(name for name in others if name))
 
     @property
@@ -326,7 +334,7 @@ def _check(settings: Settings, path: str) -> None:
     ):
         if bool(listener.proxy) != bool(listener.trusted_proxies):
             raise Invalid("settings", f"{path}: [{section}] 'proxy' and 'trusted_proxies' must be set together.")
-        if listener.proxy and section in ("gateway", "console") and not listener.public_url:
+        if listener.proxy and section != "sftp" and not listener.public_url:
             raise Invalid("settings", f"{path}: [{section}] behind a proxy, 'public_url' must be set.")
         if section == "console" and listener.proxy == "v2":
             raise Invalid("settings", f"{path}: [console] proxy names a header such as X-Forwarded-For, not 'v2'.")
@@ -342,6 +350,7 @@ def _check(settings: Settings, path: str) -> None:
             )
         for network in listener.trusted_proxies:
             _network(network, f"{path}: [{section}] trusted_proxies")
+    require_portal(settings.portal, path)
     _check_outside(settings, path)
     _check_export(settings, path)
     _check_watch(settings.watch, path)
@@ -353,6 +362,18 @@ def _check(settings: Settings, path: str) -> None:
         _network(network, f"{path}: [geo] networks")
         if len(country) != 2 or not country.isalpha() or country != country.upper():
             raise Invalid("settings", f"{path}: [geo] networks: {country!r} is not an ISO 3166 two-letter code.")
+
+
+def require_portal(portal: Listener, path: str) -> None:
+    """People of suppliers come to the portal by HTTPS: its own, or a proxy's; by HTTP on this machine alone.
+
+    Raises `Invalid`, which names `path`.
+    """
+    if portal.certificate or portal.proxy or portal.bind in ("", "off"):
+        return
+    if split_bind(portal.bind)[0] not in _LOOPBACK:
+        public = f"{path}: [portal] {portal.bind} is reached from outside: set 'certificate', or 'proxy' behind one."
+        raise Invalid("settings", public)
 
 
 def _check_outside(settings: Settings, path: str) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -52,6 +52,7 @@ class Accesses:
         self._ends = Ends(lambda due: _cut([one.connection for one in due], "ended"))
         self._empty: asyncio.Event | None = None
         self._sweeping: asyncio.TimerHandle | None = None
+        self._when_changed: list[Callable[[], None]] = []
 
     def attach(self, link: KeeperLink) -> None:
         """The connection to the keeper, which in turn calls `carry_out` and `lost`."""
@@ -118,6 +119,14 @@ class Accesses:
     def _progress(self, delivery: Delivery) -> None:
         self.link.tell("exchange.progress", Progress(delivery.opening, delivery.handed))
 
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """Call whenever the keeper says that something changed, or is gone: what was kept of it may be of before."""
+        self._when_changed.append(callback)
+
+    def _changed(self) -> None:
+        for callback in self._when_changed:
+            callback()
+
     # ---- sessions ----------------------------------------------------------------------------------------------
 
     def epoch(self) -> int:
@@ -139,6 +148,7 @@ class Accesses:
 
     def carry_out(self, cut: Cut) -> Awaitable[None]:
         """Reset everything that a push names, now; returns what is left to wait for until the sockets are closed."""
+        self._changed()
         for session in self._sessions.values():
             session.forget()
         if cut.everything:
@@ -155,6 +165,7 @@ class Accesses:
 
     def lost(self) -> None:
         """The keeper is gone: nobody is served without it, and what is running is cut at once."""
+        self._changed()
         connections = self._everything()
         if connections:
             log.warning("the keeper is gone; %d connections cut", len(connections))

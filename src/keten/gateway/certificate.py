@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from keten.core.certificates import RENEWED_BEFORE, missing, read, request
 from keten.core.errors import Corrupt, Invalid, KetenError
 from keten.core.files import Files
-from keten.core.settings import Settings
+from keten.core.settings import Listener, Settings
 from keten.gateway.link import KeeperLink
 from keten.gateway.server import tls_context
 from keten.keeper.protocol import Certificate, CertificateRequest
@@ -28,13 +28,14 @@ LOOK_SECONDS = 60.0
 
 
 class ShownCertificate:
-    """The certificate and its key. `context` is None until there is one that can be used.
+    """The certificate and its key, of the gateway, or of another `listener` that has its own.
 
+    `context` is None until there is one that can be used.
     Raises `Invalid` ("certificate") for one of the organisation's own that cannot.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        own, paths = settings.gateway, settings.paths
+    def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
+        own, paths = listener or settings.gateway, settings.paths
         self._ours = not own.certificate
         self._certificate = paths.tls_certificate if self._ours else Path(own.certificate)
         self._key = paths.tls_key if self._ours else Path(own.certificate_key)

@@ -20,6 +20,7 @@ from typing import Any, cast
 import msgspec
 
 from keten.core.errors import Busy, KetenError, Unavailable, rebuild
+from keten.keeper.people_protocol import Origin
 from keten.keeper.protocol import (
     GATEWAY_VERBS,
     MAX_ANSWER_FRAME,
@@ -60,6 +61,7 @@ _decode_failure = msgspec.msgpack.Decoder(Failure).decode
 _answers: dict[str, Callable[[Any], Any]] = {
     verb: msgspec.msgpack.Decoder(answer).decode for verb, (_body, answer) in GATEWAY_VERBS.items()
 }
+_answers["people.do"] = lambda said: said  # whoever asked knows what the verb in it answers
 _pushes: dict[str, Callable[[Any], Any]] = {name: msgspec.msgpack.Decoder(body).decode for name, body in PUSHES.items()}
 _DAMAGED = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
 
@@ -184,6 +186,7 @@ class KeeperLink:
         self._keeping: asyncio.Task[None] | None = None
         self._all_reported: asyncio.Event | None = None
         self._waiting_to_retry: asyncio.TimerHandle | None = None
+        self._origin = ""
         self.welcome: Welcome | None = None
 
     # ---- what the gateway says ---------------------------------------------------------------------------------
@@ -207,6 +210,15 @@ class KeeperLink:
         if not self.ready:
             raise _unreachable()
         return await self._say(verb, body, arrived)
+
+    async def introduce(self, url: str) -> None:
+        """What browsers call the portal: said now where a keeper is there, and first thing on every later connection.
+
+        Raises what the keeper raises: "origin", when passkeys can't work there.
+        """
+        self._origin = url
+        if self.ready:
+            await self._say("people.origin", Origin(url), None)
 
     def tell(self, verb: str, body: msgspec.Struct) -> None:
         """Say a verb whose answer nobody waits for; forgotten when the keeper is not there."""
@@ -363,6 +375,8 @@ class KeeperLink:
             return
         self.welcome = future.result()
         self._backoff = FIRST_BACKOFF
+        if self._origin:
+            self._ask("people.origin", Origin(self._origin)).add_done_callback(_refused_origin)
         self._ready.set()
         self._unsent = deque(self._reports)
         self._hand_in()
@@ -406,6 +420,12 @@ class KeeperLink:
 
 def _unreachable() -> Unavailable:
     return Unavailable("keeper-unreachable", "The service is not available at this moment; try again later.")
+
+
+def _refused_origin(future: asyncio.Future[Any]) -> None:
+    """People can't sign in through this connection; whoever tries is told that, and everybody else is served."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.error("the keeper does not take the portal's address: %s", error)
 
 
 def _swallow(future: asyncio.Future[Any]) -> None:

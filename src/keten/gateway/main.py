@@ -28,6 +28,7 @@ from keten.gateway.ledger_files import LedgerFiles
 from keten.gateway.link import KeeperLink
 from keten.gateway.listening import Acceptor
 from keten.gateway.memory import give_back_now_and_then
+from keten.gateway.portal import PortalListener
 from keten.gateway.server import HttpsServer
 from keten.gateway.ssh import SftpService
 from keten.keeper.protocol import Hello
@@ -76,7 +77,10 @@ async def _serve(settings: Settings) -> None:
     if not stopping.is_set():
         if running.link.ready:
             await running.certify()  # 3
-        sys.stdout.write(f"{json.dumps(running.listen())}\n")
+        ready = running.listen()
+        if ready["portal"]:
+            await running.link.introduce(ready["portal"])
+        sys.stdout.write(f"{json.dumps(ready)}\n")
         sys.stdout.flush()
     await stopping.wait()
     await running.stop()  # 4
@@ -100,11 +104,14 @@ class RunningGateway:
         self._certificate: ShownCertificate | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._https: HttpsServer | None = None
+        self._portal: PortalListener | None = None
         self._sftp: SftpService | None = None
         self._acceptors: list[Acceptor] = []
         self.bound: dict[str, str] = {}
         if settings.gateway.bind:
             self._certificate = ShownCertificate(settings)
+        if settings.portal.bind:
+            self._portal = PortalListener(settings, self.accesses)
         if settings.sftp.proxy not in ("", "v2"):
             raise Invalid("settings", "[sftp] 'proxy' must be 'v2': SSH has no headers.")
         if settings.sftp.bind:
@@ -134,7 +141,7 @@ class RunningGateway:
     def listen(self) -> dict[str, str | None]:
         """Listen, and say where. After `certify`."""
         settings = self._settings
-        ready: dict[str, str | None] = {"gateway": None, "sftp": None, "sftp_host_key": None}
+        ready: dict[str, str | None] = {"gateway": None, "sftp": None, "sftp_host_key": None, "portal": None}
         if settings.gateway.bind:
             ready["gateway"] = self._listen_https()
         if self._sftp is not None:
@@ -146,6 +153,9 @@ class RunningGateway:
             ready["sftp"] = join_host(*_reachable(*acceptor.bind()))
             acceptor.start(self._sftp.serve)
             ready["sftp_host_key"] = self._sftp.host_key
+            self._acceptors.append(acceptor)
+        if self._portal is not None:
+            ready["portal"], acceptor = self._portal.listen()
             self._acceptors.append(acceptor)
         return ready
 
@@ -188,14 +198,15 @@ class RunningGateway:
             acceptor.stop()
         if self._keeping is not None:
             self._keeping.cancel()
-        if self._https is not None:
-            await self._https.drain(drain_seconds)
+        portal = self._portal.server if self._portal is not None else None
+        servers = [one for one in (self._https, portal) if one is not None]
+        await asyncio.gather(*(one.drain(drain_seconds) for one in servers))
         await self.accesses.drained(drain_seconds)
         self.accesses.stop()
         for connection in self.connections:
             connection.cut("cut")
-        if self._https is not None:
-            await self._https.stop()
+        for server in servers:
+            await server.stop()
         await self.link.close(REPORT_SECONDS)
         self._contents.stop()
 

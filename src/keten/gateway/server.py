@@ -1,4 +1,4 @@
-"""The HTTPS listener: uvicorn's HTTP/1.1 protocol, over our own accepting, with the limits that it lacks.
+"""The HTTPS listeners: uvicorn's HTTP/1.1 protocol, over our own accepting, with the limits that it lacks.
 
 Ours in addition: TLS 1.3 only; the connection in the request's scope, so that a transfer can be cut; the size of a
 request's head, the time it may take, the number of pipelined requests; a bounded write buffer.
@@ -332,10 +332,10 @@ def _feed(transport: asyncio.Transport, data: bytes) -> None:
 
 
 class HttpsServer:
-    """Serves an application on accepted connections."""
+    """Serves an application on accepted connections. tls None: plain HTTP, on this machine or behind a proxy."""
 
     def __init__(
-        self, app: ASGIApp, tls: ssl.SSLContext, *, idle_seconds: int, header: str, proxies: tuple[Network, ...]
+        self, app: ASGIApp, tls: ssl.SSLContext | None, *, idle_seconds: int, header: str, proxies: tuple[Network, ...]
     ) -> None:
         self._config = uvicorn.Config(
             app,
@@ -375,6 +375,9 @@ class HttpsServer:
         """Set up TLS and HTTP on an accepted connection. Raises `OSError` (also for TLS) when that fails."""
         loop = asyncio.get_running_loop()
         protocol = GatewayProtocol(self._config, self._state, connection, self)
+        if self._tls is None:
+            await loop.connect_accepted_socket(lambda: protocol, connection.sock)
+            return
         raw, held = await loop.connect_accepted_socket(lambda: _Held(connection), connection.sock)
         try:
             first = await asyncio.wait_for(held.first, HANDSHAKE_SECONDS)

@@ -26,11 +26,17 @@ class SignedInPerson(msgspec.Struct, frozen=True, gc=False):
 class PersonCallers(Protocol):
     """Knows who is signed in at the portal."""
 
-    def check(self, proof: PersonProof, act: str) -> SignedInPerson:
-        """Whose session this is, who may do this (`roles.ACTS`). Raises `Refused`, recorded; `Unavailable`."""
+    def check(self, proof: PersonProof, act: str, *, quiet: bool = False) -> SignedInPerson:
+        """Whose session this is, who may do this (`roles.ACTS`). Raises `Refused`, recorded; `Unavailable`.
 
-    def reasons_against(self, person: str, session: str, began_us: int) -> tuple[str, ...]:
-        """Why what was begun in the session with this public id may not go on; empty when it may."""
+        quiet: a page asks that refreshes itself, which does not count as use of the session.
+        """
+
+    def reasons_against(self, person: str, session: str, began_us: int, act: str = "") -> tuple[str, ...]:
+        """Why what was begun in the session with this public id may not go on; empty when it may.
+
+        act: what the person must still hold; "": nothing in particular.
+        """
 
     def refused(self, error: Denied, address: str) -> None:
         """Record or count that a person whose session holds was refused for another reason."""

@@ -60,6 +60,10 @@ class Caller(Protocol):
     def person(self) -> PersonProof | None:
         """For a browser."""
 
+    @property
+    def quiet(self) -> bool:
+        """Whether a page asks that refreshes itself."""
+
 
 class TokenRequest(Protocol):
     """A request for a token. `issuer`, `url`: what `aud` and `htu` must be, as the gateway knows them."""

@@ -261,17 +261,19 @@ class SignIn:
         if caller.session is not None:
             return self.check_session(caller.session, now_us)
         if caller.person is not None:
-            return self.check_person(caller.person, act)
+            return self.check_person(caller.person, act, quiet=caller.quiet)
         raise invalid("no proof")
 
-    def check_person(self, proof: PersonProof, act: str) -> Principal:
+    def check_person(self, proof: PersonProof, act: str, *, quiet: bool = False) -> Principal:
         """Check one request of a person at the portal: its session holds, and a role of the person holds the act.
+
+        quiet: as `PersonCallers.check`.
 
         Raises `Refused` ("session-ended", "not-allowed"), recorded already; `Unavailable`.
         """
         if self.people is None:
             raise Refused("session-ended", "nobody signs in here")
-        found = self.people.check(proof, act)
+        found = self.people.check(proof, act, quiet=quiet)
         return Principal(
             found.person,
             found.supplier,

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from keten.core.errors import Invalid
+from keten.core.errors import Conflict, Invalid, NotFound
 from keten.identity.model import Person
 from keten.keeper import people_protocol as people
-from keten.keeper.protocol import Apply
+from keten.keeper.protocol import Apply, Revoke
 from keten.keeper.watch_protocol import Handle
 from keten.suppliers.register import Register
 
@@ -23,6 +23,8 @@ class Act(msgspec.Struct, frozen=True):
 
 
 Rule = Callable[[Register, Any], Act]
+OwnRule = Callable[[Register, Person, Any], Act]
+"""A rule that also looks at who asks. Raises `NotFound` ("absent") for what is not that person's to touch."""
 
 
 def _always(act: str, *, fresh: bool = False) -> Rule:
@@ -60,4 +62,33 @@ CONSOLE: dict[str, Rule] = {
     "ledger.locate": _always("prove-entry"),
     "people.invite": _invite,
 }
-"""Verb → what it takes, at the console. What is not here, nobody may say there. The portal has none yet."""
+"""Verb → what it takes, at the console. What is not here, nobody may say there."""
+
+
+def _colleague(register: Register, person: Person, target: str) -> Person:
+    """The person of one's own supplier with this random id. Raises `NotFound` ("absent"), for foreign ones too."""
+    found = register.person(target)
+    if found is None or not person.supplier or found.supplier != person.supplier or found.erased:
+        raise NotFound("absent", "There is no such person of your organisation.")
+    return found
+
+
+def _invite_colleague(register: Register, person: Person, body: people.Invite) -> Act:
+    _colleague(register, person, body.person)
+    return Act("portal-invite", fresh=True)
+
+
+def _end_colleague(register: Register, person: Person, body: Revoke) -> Act:
+    """Ending a person, and nothing else; oneself is ended by a colleague or by the organisation."""
+    if body.kind != "person":
+        raise NotFound("absent", "There is no such person of your organisation.")
+    if _colleague(register, person, body.target).id == person.id:
+        raise Conflict("own-self", "You cannot end yourself; a colleague who is a contact can.")
+    return Act("portal-end-person", fresh=True)
+
+
+PORTAL: dict[str, OwnRule] = {
+    "people.invite": _invite_colleague,
+    "revocation.revoke": _end_colleague,
+}
+"""Verb → what it takes, at the portal. What is not here, nobody may say there."""

@@ -26,10 +26,14 @@ Proof = HttpProof | SessionProof | PersonProof
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
-    """Who asks: exactly one of `http`, `session` and `person`, and the peer's address as the gateway saw it."""
+    """Who asks: exactly one of `http`, `session` and `person`, and the peer's address as the gateway saw it.
+
+    quiet: a page that refreshes itself asks for the person; that does not count as use of its session.
+    """
 
     address: str
     http: HttpProof | None = None
     session: SessionProof | None = None
     direct: bool = True  # False behind a proxy: networks declared as a country then do not count
     person: PersonProof | None = None
+    quiet: bool = False

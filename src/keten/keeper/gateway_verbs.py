@@ -22,8 +22,7 @@ from keten.keeper.limits import limited
 from keten.keeper.listings import MAX_ATTEMPTS, Listings, info_of
 from keten.keeper.lookups import LookupVerb
 from keten.keeper.more import MoreVerb
-from keten.keeper.own_log import OwnLog
-from keten.keeper.portal_protocol import AskOwnLog, OwnLogPage
+from keten.keeper.portal_verbs import PortalVerbs
 from keten.keeper.server import Connection, Reply, Verb, internal, verb, waiting_verb
 from keten.keeper.trusted import Trusted
 from keten.keeper.unsatisfiable import Unsatisfiable
@@ -60,7 +59,7 @@ class GatewayVerbs:
         self._listings = Listings(trusted)
         self._lookups = LookupVerb(trusted)
         self._more = MoreVerb(trusted)
-        self._own_log = OwnLog(trusted)
+        self._portal = PortalVerbs(trusted, self._who)
         self.last_change = (0, 0)
         trusted.on_change = self.changed
 
@@ -77,7 +76,7 @@ class GatewayVerbs:
             "exchange.open": verb(said.OpenObject, self.open),
             "exchange.lookup": waiting_verb(said.LookUp, self.lookup),
             "budgets.more": waiting_verb(said.AskMore, self.more),
-            "portal.log": waiting_verb(AskOwnLog, self.log),
+            **self._portal.verbs(),
             "exchange.progress": verb(said.Progress, self.progress),
             "exchange.delivered": verb(said.Delivered, self.delivered),
         }
@@ -335,17 +334,11 @@ class GatewayVerbs:
         """What is left of a budget, and a request for more: decided, recorded, told."""
         return await self._more.answer(body, *self._asking(body.caller))
 
-    async def log(self, _connection: Connection, body: AskOwnLog) -> OwnLogPage:
-        """What is recorded about a person's own accesses, or its supplier's: recorded, told."""
-        return await self._own_log.answer(body, *self._asking(body.caller, "portal-log"))
-
-    def _asking(
-        self, caller: said.Caller, act: str = "portal-shares"
-    ) -> tuple[Principal, str, Callable[[], None]]:
-        """Who asks, from which country, and what raises `Denied` once it may no longer. act: a person must hold it."""
+    def _asking(self, caller: said.Caller) -> tuple[Principal, str, Callable[[], None]]:
+        """Who asks, from which country, and what raises `Denied` once it may no longer."""
         now = self._trusted.clock.now  # raises once it has jumped
         now()
-        one, country = self._who(caller, act)
+        one, country = self._who(caller)
         session = caller.session.session if caller.session else ""
         return one, country, lambda: self._still(one.client_id, one.key, one.began_us, session, now())
 

@@ -134,8 +134,9 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     chores.start()
 
     paths = settings.paths
-    console = PeopleVerbs(trusted, "console", people, operators.verbs() | persons.verbs())
-    portal = PeopleVerbs(trusted, "portal", people, {})
+    doing = operators.verbs() | persons.verbs()
+    console = PeopleVerbs(trusted, "console", people, doing)
+    portal = PeopleVerbs(trusted, "portal", people, doing)
     outward = Endpoint(
         paths.gateway_socket,
         user_ids(settings.keeper.gateway_users),

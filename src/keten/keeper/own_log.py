@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from keten.core.db import translated
 from keten.core.errors import Busy, Corrupt, Denied
@@ -102,8 +103,9 @@ class OwnLog:
             self._label(refs.get("grant", ""), supplier),
             self._name(refs.get("object", ""), refs.get("grant", ""), supplier),
             str(details.get("outcome", "")),
-            tuple(str(reason) for reason in details.get("reasons", ())),
+            _reasons(details),
             sent if isinstance(sent, int) else -1,
+            str(details.get("end", "")),
         )
 
     def _who(self, principal_id: str, supplier: str) -> str:
@@ -129,6 +131,12 @@ class OwnLog:
         except Corrupt:
             return ""
         return found.name if found is not None and grant is not None and found.dataset == grant.dataset else ""
+
+
+def _reasons(details: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of a refusal, or why an access was cut."""
+    found = tuple(str(reason) for reason in details.get("reasons", ()))
+    return found or ((str(details["reason"]),) if details.get("reason") else ())
 
 
 def _recording(draft: Draft) -> Callable[[Writing], int]:

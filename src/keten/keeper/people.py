@@ -149,7 +149,7 @@ class People:
             person.id,
             person.name,
             person.supplier,
-            supplier.name if supplier else "",
+            supplier.title if supplier else "",
             self.organisation(),
             roles,
             acts_of(roles),

@@ -21,7 +21,7 @@ from keten.identity.people_model import PersonSession
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.roles import Face
 from keten.keeper import people_protocol as said
-from keten.keeper.acting import CONSOLE, Act
+from keten.keeper.acting import CONSOLE, PORTAL, Act
 from keten.keeper.people import People, SignedIn, network_at
 from keten.keeper.server import Connection, Reply, Verb, internal, waiting_verb
 from keten.keeper.trusted import Trusted
@@ -59,7 +59,6 @@ class PeopleVerbs:
         self._face: Face = face
         self._people = people
         self._operators = operators
-        self._rules = CONSOLE if face == "console" else {}
         self._relying: WeakKeyDictionary[Connection, Relying] = WeakKeyDictionary()
 
     def verbs(self) -> dict[str, Verb]:
@@ -325,17 +324,22 @@ class PeopleVerbs:
 
     def _allowed(self, proof: said.PersonProof, verb: str, body: bytes) -> tuple[SignedIn, Act, msgspec.Struct]:
         """Who it is, what it takes, and the verb's body. Raises `Refused`, `Invalid` ("malformed")."""
-        rule, known = self._rules.get(verb), self._operators.get(verb)
-        if rule is None or known is None:
+        known = self._operators.get(verb) if verb in (CONSOLE if self._face == "console" else PORTAL) else None
+        if known is None:
             self._people.require(self._face, proof, "no-such-act")  # refused, and recorded
             raise Refused("not-allowed", "not in the table")
-        self._people.require(self._face, proof, "")
+        person = self._people.require(self._face, proof, "").person
         try:
             value: msgspec.Struct = known.decode(body)
         except _MALFORMED as error:
             raise Invalid("malformed", "The request is malformed.", str(error)) from error
         self._trusted.door.fresh()
-        act = rule(self._trusted.register, value)
+        register = self._trusted.register
+        if self._face == "console":
+            act = CONSOLE[verb](register, value)
+        else:
+            self._people.require(self._face, proof, "portal-people")  # before anything is said of who is there
+            act = PORTAL[verb](register, person, value)
         return self._people.require(self._face, proof, act.act), act, value
 
     async def _confirm(self, signed_in: SignedIn, body: said.Do) -> None:

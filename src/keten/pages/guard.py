@@ -23,6 +23,8 @@ HEADERS = {
     "publickey-credentials-get=(self), publickey-credentials-create=(self)",
     "cache-control": "no-store",
 }
+POLICY = "content-security-policy"
+"""A stricter one of an answer's own stays: what is downloaded is put into a sandbox."""
 TRANSPORT = ("strict-transport-security", "max-age=31536000")
 
 
@@ -49,7 +51,8 @@ class Guard:
             if part["type"] == "http.response.start":
                 headers = MutableHeaders(scope=part)
                 for name, value in self._headers.items():
-                    headers[name] = value
+                    if name != POLICY or POLICY not in headers:
+                        headers[name] = value
             await send(part)
 
         if self._is_ours([value for name, value in scope["headers"] if name == b"host"]):

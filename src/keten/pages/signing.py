@@ -22,7 +22,7 @@ from keten.pages.languages import preferred
 from keten.pages.names import elsewhere
 from keten.pages.problems import problem, said
 from keten.pages.rendering import Frame, message, render
-from keten.pages.visits import Site, Visit, answered, closed, frame_of, moved, opened, visit_of
+from keten.pages.visits import Site, Visit, answered, closed, frame_of, moved, opened, visit_of, zoned
 from keten.pages.words import LANGUAGES
 
 Handler = Callable[[Site, Visit, Request], Awaitable[Response]]
@@ -128,7 +128,7 @@ async def sign_in(site: Site, visit: Visit, request: Request) -> Response:
             raise
         ceremony = await asking.begin_sign_in(site, visit)
         return answered(site, visit, _sign_in_page(visit, ceremony, wanted, said(visit.words, error)), 403)
-    return _begun(site, visit, session, wanted)
+    return _begun(site, visit, session, wanted, form)
 
 
 async def show_enrol(site: Site, visit: Visit, _request: Request) -> Response:
@@ -147,12 +147,14 @@ async def enrol(site: Site, visit: Visit, request: Request) -> Response:
 async def enrol_key(site: Site, visit: Visit, request: Request) -> Response:
     """The passkey was made: whoever made it is signed in."""
     form = await form_of(site, visit, request)
-    return _begun(site, visit, await asking.finish_enrolment(site, asking.finished(visit, form)), site.start)
+    session = await asking.finish_enrolment(site, asking.finished(visit, form))
+    return _begun(site, visit, session, site.start, form)
 
 
-def _begun(site: Site, visit: Visit, session: SessionOpened, path: str) -> Response:
-    """Signed in: the cookie, and on to where the person wanted to go."""
-    return opened(site, moved(site, visit, path), session.session)
+def _begun(site: Site, visit: Visit, session: SessionOpened, path: str, form: dict[str, str]) -> Response:
+    """Signed in: the cookies, and on to where the person wanted to go."""
+    response = opened(site, moved(site, visit, path), session.session)
+    return zoned(site, response, form.get("zone", ""))
 
 
 async def sign_out(site: Site, visit: Visit, request: Request) -> Response:

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from keten.keeper.people_protocol import PersonProof
+from keten.pages import zones
 from keten.pages.rendering import Frame, Link
 from keten.pages.words import Words
 
@@ -93,15 +94,19 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
         return f"/{self.language}{path}"
 
 
-def visit_of(site: Site, request: Request, language: str, path: str, zone: str = "UTC") -> Visit:
-    """The visit that a request is. path: of the page, below its language. A cookie that can't be ours is none."""
+def visit_of(site: Site, request: Request, language: str, path: str, zone: str = "") -> Visit:
+    """The visit that a request is. path: of the page, below its language. zone: of its moments; "": the reader's own.
+
+    A cookie that can't be ours is none.
+    """
     session = _cookie(request, site.cookie("session"))
     known = _cookie(request, site.cookie("browser"))
     mark = known or secrets.token_urlsafe(16)
     agent = request.headers.get("user-agent", "")
+    own = zones.known(request.cookies.get(site.cookie("zone"), ""))
     return Visit(
         language=language,
-        words=Words(language, zone, site.room),
+        words=Words(language, zone or own or zones.UNKNOWN, site.room),
         path=path,
         session=session,
         mark=mark,
@@ -142,6 +147,13 @@ def marked(site: Site, visit: Visit, response: Response) -> Response:
 def opened(site: Site, response: Response, session: str) -> Response:
     """The answer, with a session's secret in its cookie: until the browser is closed, for the keeper ends it anyway."""
     _set(site, response, "session", session, None)
+    return response
+
+
+def zoned(site: Site, response: Response, zone: str) -> Response:
+    """The answer, with the reader's time zone, where the browser said one that is known."""
+    if zones.known(zone):
+        _set(site, response, "zone", zone, MARK_SECONDS, "lax")
     return response
 
 

@@ -85,7 +85,7 @@ def invite(
         return
     output.say(f"For {name} alone: whoever opens it first makes the passkey. It works once, until {expires}.")
     if address.startswith("http://localhost"):
-        output.say("It works in a browser on this machine. For others, set [console] public_url to an https:// name.")
+        output.say(f"It works in a browser on this machine. For others, set [{face}] public_url to an https:// name.")
     if not link:
         output.say(f"This is the secret part of it only: set [{face}] public_url, so that the address is known.")
 
@@ -95,16 +95,16 @@ def _address(settings: Settings, face: str) -> str:
     from keten.cli.up.binds import DEFAULTS, OFF
     from keten.cli.up.running import running
 
-    if face == "portal":
-        return settings.portal.public_url.rstrip("/")
-    if settings.console.public_url:
-        return settings.console.public_url.rstrip("/")
-    up = (running(settings.paths) or {}).get("console")
+    listener = settings.portal if face == "portal" else settings.console
+    if listener.public_url:
+        return listener.public_url.rstrip("/")
+    up = (running(settings.paths) or {}).get(face)
     if up:
         return str(up)
-    bind = settings.console.bind or DEFAULTS["console"]
+    bind = listener.bind or DEFAULTS[face]
     port = bind.rpartition(":")[2]
-    return "" if bind == OFF or port == "0" else f"http://localhost:{port}"
+    scheme = "https" if listener.certificate else "http"
+    return "" if bind == OFF or port == "0" else f"{scheme}://localhost:{port}"
 
 
 def sessions(ctx: typer.Context, name: Name, home: Home = "", json: Json = False) -> None:

@@ -39,6 +39,9 @@ def up(
     console: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="The console; 127.0.0.1:8080 unless set. 'off': none.")
     ] = "",
+    portal: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="The portal for people of suppliers; none unless set.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Run an instance: keeper, gateway, console and whatever it needs, until SIGTERM or Ctrl-C. What dies starts again.
@@ -49,7 +52,7 @@ def up(
     """
     surroundings: Surroundings = ctx.obj
     settings = surroundings.instance(home)
-    where = binds(settings, gateway, sftp, console)
+    where = binds(settings, gateway, sftp, console, portal)
     output = Output(json=json)
     said: list[dict[str, Any]] = []
 
@@ -146,12 +149,13 @@ def _others(settings: Settings) -> tuple[tuple[str, bool], ...]:
 def _start_faces(supervisor: Supervisor, where: Binds) -> dict[str, Service]:
     """Start gateway and console. A listener whose port was picked keeps that port when its process starts again."""
     faces: dict[str, Service] = {}
-    if not (where.gateway == OFF and where.sftp == OFF):
+    if not (where.gateway == where.sftp == where.portal == OFF):
         faces["gateway"] = supervisor.add(
             "gateway",
             lambda known: [
                 *("--gateway", _same_port(where.gateway, known.get("gateway"))),
                 *("--sftp", _same_port(where.sftp, known.get("sftp"))),
+                *("--portal", _same_port(where.portal, known.get("portal"))),
             ],
         )
     if where.console != OFF and find_spec("keten.console") is not None:
@@ -178,12 +182,14 @@ def _ready(settings: Settings, faces: dict[str, Service]) -> dict[str, Any]:
         "sftp": said.get("sftp"),
         "sftp_host_key": said.get("sftp_host_key"),
         "console": said.get("console"),
+        "portal": said.get("portal"),
         "ca": str(settings.gateway.certificate or settings.paths.ca),
     }
 
 
 def _print(output: Output, ready: dict[str, Any]) -> None:
-    for title, name in (("Gateway", "gateway"), ("SFTP", "sftp"), ("Console", "console"), ("Certificate", "ca")):
-        if ready[name]:
-            output.line(f"{title:12} {ready[name]}")
+    for title in ("Gateway", "SFTP", "Console", "Portal", "Certificate"):
+        said = ready["ca" if title == "Certificate" else title.lower()]
+        if said:
+            output.line(f"{title:12} {said}")
     output.line("Ready. Ctrl-C stops it.")

@@ -41,6 +41,7 @@
           ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
           : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
       form.elements.namedItem("response").value = JSON.stringify(answer.toJSON());
+      form.elements.namedItem("zone").value = Intl.DateTimeFormat().resolvedOptions().timeZone;
       form.submit();
     } catch (error) {
       button.disabled = false;
