@@ -50,6 +50,10 @@ class Rows:
                 return
             last = ids[-1]
 
+    def some(self, kind: type[T], ids: list[str]) -> Iterator[T]:
+        """The rows with these ids, by id; those that are not there or do not hold are left out. At most a page."""
+        return self._page(_table(kind), kind, ids[:PAGE])
+
     def one(self, kind: type[T], row_id: str) -> T | None:
         """The row with this id; None when it is not there or does not hold."""
         return next(self._page(_table(kind), kind, [row_id]), None)
