@@ -1,5 +1,7 @@
-"""The red button: end access of a supplier, contract, grant, system account or person. What it does is spelled out
-first, and a passkey confirms exactly that."""
+"""The red button: end access of a supplier, contract, grant, system account or person.
+
+What it will do is spelled out first, and a passkey confirms exactly that.
+"""
 
 from __future__ import annotations
 
