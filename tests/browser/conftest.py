@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, StorageState, sync_playwright
+
+from tests.browser.passkeys import Authenticators, enrol
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -38,6 +40,18 @@ class Demo:
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
         self.told: dict[str, Any] = json.loads(said) if said else {}
+        self._signed_in: StorageState | None = None
+
+    def signed_in(self, browser: Browser) -> StorageState:
+        """The cookies of a browser in which the privacy officer is signed in, who enrols with its link at first."""
+        if self._signed_in is None:
+            context = browser.new_context(locale="en-GB")
+            page = context.new_page()
+            Authenticators(page).add()
+            enrol(page, self.told["links"]["fg"])
+            self._signed_in = context.storage_state()
+            context.close()
+        return self._signed_in
 
     def errors(self) -> str:
         """What it said on stderr."""

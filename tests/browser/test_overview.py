@@ -22,9 +22,13 @@ WAIT_MS = 150_000
 
 
 @contextmanager
-def opened(browser: Browser, url: str, *, width: int = 1280, scheme: Scheme = "light") -> Iterator[Page]:
-    """A page; what the browser complained of in its console, such as a broken policy, fails the test."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+def opened(
+    demo: Demo, browser: Browser, url: str, *, width: int = 1280, scheme: Scheme = "light"
+) -> Iterator[Page]:
+    """A page, signed in; what the browser complained of in its console, such as a broken policy, fails the test."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, storage_state=demo.signed_in(browser)
+    )
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
@@ -39,7 +43,7 @@ def opened(browser: Browser, url: str, *, width: int = 1280, scheme: Scheme = "l
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["nl", "en"])
 def test_it_is_accessible_and_fits(demo: Demo, browser: Browser, language: str, scheme: Scheme, width: int) -> None:
-    with opened(browser, f"{demo.told['pages'][language]}?refresh=off", width=width, scheme=scheme) as page:
+    with opened(demo, browser, f"{demo.told['pages'][language]}?refresh=off", width=width, scheme=scheme) as page:
         results = Axe().run(page)
         assert results.violations_count == 0, results.generate_report()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -49,7 +53,7 @@ def test_it_is_accessible_and_fits(demo: Demo, browser: Browser, language: str, 
 
 @pytest.mark.parametrize("language", ["nl", "en"])
 def test_no_label_is_broken_on_a_telephone(demo: Demo, browser: Browser, language: str) -> None:
-    with opened(browser, f"{demo.told['pages'][language]}?refresh=off", width=320) as page:
+    with opened(demo, browser, f"{demo.told['pages'][language]}?refresh=off", width=320) as page:
         labels = page.locator(".shares .label")
         assert labels.count() > 0
         lines = "all => all.map(e => e.firstChild).map(t => {"
@@ -59,7 +63,7 @@ def test_no_label_is_broken_on_a_telephone(demo: Demo, browser: Browser, languag
 
 @pytest.mark.parametrize("width", [1920, 1280, 1180, 1030, 1020, 768, 480, 320])
 def test_it_fits_however_wide_the_screen_and_long_the_names(demo: Demo, browser: Browser, width: int) -> None:
-    with opened(browser, f"{demo.told['pages']['nl']}?refresh=off", width=width) as page:
+    with opened(demo, browser, f"{demo.told['pages']['nl']}?refresh=off", width=width) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         everywhere = "document.querySelectorAll('.name, .id, .why, h1')"
         page.evaluate(f"{everywhere}.forEach(e => {{ e.textContent = 'm'.repeat(100) }})")
@@ -89,7 +93,7 @@ def test_the_start_speaks_the_readers_language(demo: Demo, browser: Browser) -> 
 
 
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(demo: Demo, browser: Browser) -> None:
-    with opened(browser, f"{demo.told['pages']['nl']}?refresh=off") as page:
+    with opened(demo, browser, f"{demo.told['pages']['nl']}?refresh=off") as page:
         count = page.locator("a[href]").count()
         reached = []
         for _ in range(count):
@@ -111,7 +115,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(demo: Demo, brows
 
 
 def test_it_reads_well_without_styles_and_on_paper(demo: Demo, browser: Browser) -> None:
-    with opened(browser, f"{demo.told['pages']['nl']}?refresh=off") as page:
+    with opened(demo, browser, f"{demo.told['pages']['nl']}?refresh=off") as page:
         page.emulate_media(media="print", color_scheme="dark")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
@@ -124,14 +128,14 @@ def test_it_reads_well_without_styles_and_on_paper(demo: Demo, browser: Browser)
 
 
 def test_a_row_on_a_narrow_screen_is_still_a_row_of_a_table(demo: Demo, browser: Browser) -> None:
-    with opened(browser, f"{demo.told['pages']['en']}?refresh=off", width=320) as page:
+    with opened(demo, browser, f"{demo.told['pages']['en']}?refresh=off", width=320) as page:
         cells = page.get_by_role("row").filter(has_text="kiesregister").first.get_by_role("cell")
         assert cells.count() == 5
         expect(page.locator(".stacking .label").first).to_be_visible()
 
 
 def test_it_refreshes_itself_and_stays_where_the_reader_was(demo: Demo, browser: Browser) -> None:
-    with opened(browser, demo.told["pages"]["nl"]) as page:
+    with opened(demo, browser, demo.told["pages"]["nl"]) as page:
         before = page.locator(".moment time").first.get_attribute("datetime")
         page.evaluate("window.scrollTo(0, 700)")
         page.wait_for_function(
@@ -147,7 +151,7 @@ def test_it_refreshes_itself_and_stays_where_the_reader_was(demo: Demo, browser:
 
 
 def test_what_suppliers_did_is_shown(demo: Demo, browser: Browser) -> None:
-    with opened(browser, f"{demo.told['pages']['nl']}?refresh=off") as page:
+    with opened(demo, browser, f"{demo.told['pages']['nl']}?refresh=off") as page:
         accesses = page.get_by_role("region", name="Laatste keren")
         expect(accesses).to_contain_text("kiesregister-2026.csv")
         expect(accesses).to_contain_text("Er is hiervoor geen toekenning.")
@@ -161,7 +165,7 @@ def test_what_suppliers_did_is_shown(demo: Demo, browser: Browser) -> None:
 
 
 def test_a_revocation_shows(demo: Demo, browser: Browser) -> None:
-    with opened(browser, demo.told["pages"]["nl"]) as page:
+    with opened(demo, browser, demo.told["pages"]["nl"]) as page:
         row = page.get_by_role("row").filter(has_text="stempassen-drukken")
         expect(row).to_contain_text("Open")
         assert demo.keten("revoke", "supplier", "drukwerk", "--reason", "stempassen verstuurd").returncode == 0
@@ -177,7 +181,7 @@ def test_a_contract_that_ends_shows(demo: Demo, browser: Browser) -> None:
     ends = (datetime.now(UTC) + timedelta(seconds=3)).isoformat(timespec="seconds")
     path.write_text(re.sub(r"(?<=ends: )\d{4}-\d\d-\d\dT\S+", ends, path.read_text()), encoding="utf-8")
     assert demo.keten("apply", str(path)).returncode == 0
-    with opened(browser, demo.told["pages"]["en"]) as page:
+    with opened(demo, browser, demo.told["pages"]["en"]) as page:
         row = page.get_by_role("row").filter(has_text="leerlingenvervoer")
         expect(row).to_contain_text("Closed", timeout=WAIT_MS)
         expect(row).to_contain_text("The contract has ended.")
@@ -192,7 +196,7 @@ def test_a_row_that_someone_changed_shows(demo: Demo, browser: Browser) -> None:
             "WHERE name = 'vwo-2025-007'"
         )
         assert done.rowcount == 1
-    with opened(browser, demo.told["pages"]["nl"]) as page:
+    with opened(demo, browser, demo.told["pages"]["nl"]) as page:
         attention = page.get_by_role("region", name="Wat aandacht vraagt")
         expect(attention).to_contain_text("Verwerkersovereenkomst vwo-2025-007", timeout=WAIT_MS)
         row = page.get_by_role("row").filter(has_text="oude-zaken")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,14 @@ import pytest
 from keten.drills.neighbours import WitnessProcess, policy, size_of, until
 from keten.drills.throwaway import Throwaway
 from keten.keeper.protocol import Exported, Recorded
+from tests.visitor import Visitor
 
 WITNESSES = '[witnesses]\npolicy = "witnesses.policy"\nevery = "1s"\nlimit = "5s"\n'
 QUIET = ("--gateway", "off", "--sftp", "off")
+ESTATE = """
+organisation: {name: Rijnstad, country: NL, timezone: Europe/Amsterdam}
+people: [{id: dpo, email: dpo@rijnstad.example, roles: [privacy-officer]}]
+"""
 LATE = {"en": "Nobody outside has signed what was recorded since", "nl": "Geen buitenstaander heeft ondertekend"}
 
 
@@ -22,15 +26,8 @@ def doctor(keten: Throwaway) -> tuple[int, dict[str, str]]:
     return done.returncode, {one["code"]: one["severity"] for one in json.loads(done.stdout)["findings"]}
 
 
-def page(keten: Throwaway, language: str) -> str:
-    asked = urllib.request.Request(keten.ready["console"], headers={"Accept-Language": language})
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        text: str = answer.read().decode()
-        return text
-
-
-def late_on_screen(keten: Throwaway) -> set[str]:
-    return {language for language, sentence in LATE.items() if sentence in page(keten, language)}
+def late_on_screen(reader: Visitor) -> set[str]:
+    return {language for language, sentence in LATE.items() if sentence in reader.get(f"/{language}").text}
 
 
 @pytest.mark.slow
@@ -44,8 +41,11 @@ def test_the_alarm_comes_and_goes(tmp_path: Path) -> None:
         witness.start()
         (keten.home / "witnesses.policy").write_text(policy(key, [witness]))
         keten.up(*QUIET)
+        keten.apply(ESTATE)
+        reader = Visitor(keten.ready["console"])
+        assert reader.enrol(keten.run("person", "invite", "dpo")["link"]).status == 303
         assert until(lambda: size_of(ledger / "witnessed") == size_of(ledger / "checkpoint") > 0, 150), keten.log()
-        assert until(lambda: not late_on_screen(keten), 60)
+        assert until(lambda: not late_on_screen(reader), 60)
         assert "outside-late" not in doctor(keten)[1]
         assert "no outside signature yet" not in keten.log()
 
@@ -55,8 +55,8 @@ def test_the_alarm_comes_and_goes(tmp_path: Path) -> None:
         assert until(lambda: "no outside signature yet" in keten.log(), 150), keten.log()
         code, found = doctor(keten)
         assert (code, found["outside-late"]) == (1, "wrong")
-        assert until(lambda: late_on_screen(keten) == {"en", "nl"}, 60), page(keten, "nl")
+        assert until(lambda: late_on_screen(reader) == {"en", "nl"}, 60), reader.get("/nl").text
 
         witness.start()
         assert until(lambda: "outside-late" not in doctor(keten)[1], 150), keten.log()
-        assert until(lambda: not late_on_screen(keten), 60)
+        assert until(lambda: not late_on_screen(reader), 60)

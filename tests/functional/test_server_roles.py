@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.request
 from pathlib import Path
 
 import psycopg
@@ -18,6 +17,7 @@ from keten.drills.throwaway import Command, Throwaway
 from tests.cluster import Cluster, own, shared
 from tests.statements import run
 from tests.town import SETTINGS, Town
+from tests.visitor import Visitor
 
 KEYS = ("dataset_keys", "subject_keys", "content_keys", "puts")
 
@@ -52,9 +52,10 @@ def test_each_role_has_what_it_needs(tmp_path: Path) -> None:
         stream.write(said)
     with town.keten:
         town.start()
-        with urllib.request.urlopen(town.keten.ready["console"], timeout=60) as answer:
-            page = answer.read().decode()
-        assert (answer.status, "voters" in page) == (200, True)
+        officer = Visitor(town.keten.ready["console"])
+        officer.enrol(town.keten.run("person", "invite", "dpo")["link"])
+        page = officer.get("/en")
+        assert (page.status, "voters" in page.text) == (200, True)
         codes = {one["code"] for one in town.keten.run("doctor")["findings"]}
         assert not {code for code in codes if code.startswith(("database", "console-role", "unknown"))}, codes
         cluster.execute("GRANT SELECT ON content_keys TO keten_console", name)

@@ -27,6 +27,9 @@ NEXT_STEPS = {
     "keeper-gone": "Look at 'keten status' and at what the keeper said; then do it again.",
     "not-an-operator": "Name the user there (keten.toml) and start the keeper anew; or do it as a user who is named.",
     "keeper-forbidden": "Put it in that group (it counts from the next sign-in) and in [keeper] operator_users.",
+    "has-passkey": "'keten person sessions' shows which. Whoever lost the only one is ended ('keten revoke person'), "
+    "and then declared under another id and invited.",
+    "no-role": "Add roles: […] to the person in the estate file, and apply it.",
     "cannot-listen": "Choose another port with --gateway, --sftp or --console HOST:PORT; port 0 picks a free one.",
     "name-taken": "With --replace it takes the place of the old content, which is then destroyed.",
     "wrong-passphrase": "Check [keeper] passphrase_file in keten.toml.",

@@ -1,25 +1,31 @@
-"""The console's process: listen, serve, stop. Reads the database and the public ledger; has no key."""
+"""The console's process: listen, serve, stop. Reads the database and the public ledger; has no key.
+
+Who is signed in, and what a person does, goes through the keeper.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 
 from keten import serving
 from keten.console.history import History
+from keten.console.link import KeeperLink
 from keten.console.overview import Reader
 from keten.console.page import Pages
 from keten.console.proof import Looking
+from keten.console.site import origin_of, site
 from keten.console.web import build
 from keten.core.db import reading_engine
-from keten.core.listening import listen
+from keten.core.listening import join_host, listen
 from keten.core.settings import Settings
 
 LIMITS = serving.Limits(connections=200, keep_alive_seconds=10, stop_seconds=2)
 BACKLOG = 128
+SETTLE_SECONDS = 1.0  # what asks for a page as soon as the ready line is there need not hear that the keeper is away
 DEFAULT_BIND = "127.0.0.1:8080"
+_HERE = ("", "0.0.0.0", "::", "127.0.0.1", "::1", "localhost")  # noqa: S104 - compared, not bound
 
 
 def run(settings: Settings) -> int:
@@ -32,7 +38,7 @@ async def _serve(settings: Settings) -> None:
     """Serve until told to stop.
 
     1. Listen: an address that can't be had is said before anything else.
-    2. Begin to read the ledger, in a thread of its own.
+    2. Begin to read the ledger, in a thread of its own, and to connect to the keeper.
     3. Serve, and say where.
     4. On SIGTERM or SIGINT: let answers finish for a moment, and end.
     """
@@ -41,24 +47,30 @@ async def _serve(settings: Settings) -> None:
     history = History(engine)
     looking = Looking(settings, history)
     pages = Pages(Reader(settings, engine, history, looking).read)
+    origin = origin_of(settings, listening.getsockname()[1])
+    link = KeeperLink(settings.paths.console_socket, origin)
     looking.start()  # 2
+    link.start()
+    await link.settle(SETTLE_SECONDS)
     listener = settings.console
 
     def ready() -> None:
-        sys.stdout.write(json.dumps({"console": _url(settings, host, listening)}) + "\n")  # 3
+        sys.stdout.write(json.dumps({"console": _url(settings, host, origin)}) + "\n")  # 3
         sys.stdout.flush()
 
-    application = build(settings, host, pages)
+    application = build(settings, host, pages, site(settings, origin, link))
     await serving.serve(application, listening, LIMITS, ready, listener.certificate, listener.certificate_key)  # 4
+    await link.close()
     looking.stop()
     engine.dispose()
 
 
-def _url(settings: Settings, host: str, listening: socket.socket) -> str:
-    """Where the console is reached: its public URL, or what it is bound to."""
-    if settings.console.public_url:
-        return settings.console.public_url.rstrip("/")
-    scheme = "https" if settings.console.certificate else "http"
-    shown = "localhost" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
-    port = listening.getsockname()[1]
-    return f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}"
+def _url(settings: Settings, host: str, origin: str) -> str:
+    """Where the console is reached: what browsers call it; without a name, the address that it is bound to.
+
+    Nobody can sign in at such an address, and the console says so.
+    """
+    if settings.console.public_url or host in _HERE:
+        return origin
+    scheme, _, rest = origin.partition("://")
+    return f"{scheme}://{join_host(host, int(rest.rpartition(':')[2]))}"

@@ -1,12 +1,13 @@
-"""The console's web application: the overview in two languages, and what all screens share."""
+"""The console's web application: the overview in two languages, signing in, and what all screens share."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -15,27 +16,31 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from keten.console.page import REFRESH_SECONDS, ROOM, Pages
+from keten.console.page import REFRESH_SECONDS, Pages
 from keten.core.settings import Settings
-from keten.pages import static
+from keten.keeper.people_protocol import Authorised
+from keten.pages import signing, static
 from keten.pages.guard import Guard
 from keten.pages.languages import preferred
-from keten.pages.rendering import Frame, message
-from keten.pages.words import LANGUAGES, Words
+from keten.pages.seen import Screen, absent, screen
+from keten.pages.visits import Site, Visit, answered, moved, visit_of
+from keten.pages.words import LANGUAGES
 
+OVERVIEW = "see-overview"
 METHODS = ["GET"]  # Starlette answers HEAD where it answers GET
 
 
-def build(settings: Settings, host: str, pages: Pages) -> ASGIApp:
+def build(settings: Settings, host: str, pages: Pages, site: Site) -> ASGIApp:
     """The application. `host`: what the console is bound to."""
     routes = [
-        Route("/", _choose, methods=METHODS),
-        *(Route(f"/{language}", _overview(language, pages), methods=METHODS) for language in LANGUAGES),
+        Route("/", signing.in_language(""), methods=METHODS),
+        *screen(site, "GET", "", site.act, _overview(pages), refreshes=True),
+        *signing.routes(site),
         *static.routes(Path(settings.home) if settings.home else None),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _error})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _errors(site)})
     app.router.redirect_slashes = False  # a redirect would be built from the Host header
-    return Guard(app, host_names(settings, host))
+    return Guard(app, host_names(settings, host), https=site.https)
 
 
 def host_names(settings: Settings, host: str) -> frozenset[str]:
@@ -44,29 +49,33 @@ def host_names(settings: Settings, host: str) -> frozenset[str]:
     return frozenset(name.lower() for name in ("localhost", socket.gethostname(), host, public) if name)
 
 
-async def _choose(request: Request) -> Response:
-    language = preferred(request.headers.get("accept-language", ""))
-    return Response(status_code=302, headers={"location": f"/{language}", "vary": "accept-language"})
+def _overview(pages: Pages) -> Screen:
+    """The start: the overview for whoever may see it, and for the others the first page that they may see."""
 
-
-def _overview(language: str, pages: Pages) -> Callable[[Request], object]:
-    async def answer(request: Request) -> Response:
+    async def answer(site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
+        if OVERVIEW not in found.person.acts:
+            others = site.menu(visit.words, found.person.acts)
+            return moved(site, visit, others[0].path if others else "/keys")
         refreshing = request.query_params.get("refresh") != "off"
-        frame = Frame(language=language, query="" if refreshing else "?refresh=off")
+        frame = msgspec.structs.replace(signing.frame(site, visit, found), query="" if refreshing else "?refresh=off")
         page = await run_in_threadpool(pages.page, frame, refreshing=refreshing)
-        # A header, not a <meta>: checkers of accessibility refuse the latter even where it can be turned off.
-        headers = {"refresh": str(REFRESH_SECONDS)} if refreshing else {}
-        return Response(page.body, page.status, headers | {"content-language": language}, "text/html; charset=utf-8")
+        response = answered(site, visit, page.body, page.status)
+        if refreshing:  # a header, not a <meta>: checkers of accessibility refuse that even where it can be turned off
+            response.headers["refresh"] = str(REFRESH_SECONDS)
+        return response
 
     return answer
 
 
-async def _error(request: Request, error: Exception) -> Response:
+def _errors(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
     """404 and 405 as pages; the path that was asked for is not repeated."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = dict(getattr(error, "headers", None) or {})
-    language = preferred(request.headers.get("accept-language", ""))
-    words = Words(language, room=ROOM)
-    heading = words.gettext("There is no such page")
-    body = message(words, Frame(language=language), heading, words.gettext("It is not there, or not for you to see."))
-    return Response(body, status, headers | {"content-language": language}, "text/html; charset=utf-8")
+
+    async def answer(request: Request, error: Exception) -> Response:
+        said = request.url.path.split("/")[1]
+        language = said if said in LANGUAGES else preferred(request.headers.get("accept-language", ""))
+        response = await absent(site, visit_of(site, request, language, ""))
+        response.status_code = error.status_code if isinstance(error, HTTPException) else 500
+        response.headers.update(getattr(error, "headers", None) or {})
+        return response
+
+    return answer

@@ -18,6 +18,8 @@ from keten.core.errors import KetenError
 from keten.keeper.people_protocol import Authorised, Ceremony, SessionOpened
 from keten.pages import asking
 from keten.pages.forms import form_of, safe_next
+from keten.pages.languages import preferred
+from keten.pages.names import elsewhere
 from keten.pages.problems import problem, said
 from keten.pages.rendering import Frame, message, render
 from keten.pages.visits import Site, Visit, answered, closed, frame_of, moved, opened, visit_of
@@ -45,8 +47,8 @@ OWN: tuple[tuple[str, str, str], ...] = (
 
 
 def routes(site: Site) -> list[Route]:
-    """The routes of this module, in every language."""
-    found: list[Route] = []
+    """The routes of this module, in every language; one-time links are for any, and lead to the reader's."""
+    found: list[Route] = [Route("/enrol", in_language("/enrol"), methods=["GET"])]
     for method, path, name in (*OPEN, *OWN):
         found += routed(site, method, path, globals()[name])
     return found
@@ -57,11 +59,24 @@ def routed(site: Site, method: str, path: str, handler: Handler) -> list[Route]:
     return [Route(f"/{one}{path}", _endpoint(site, one, handler), methods=[method]) for one in LANGUAGES]
 
 
+def in_language(path: str) -> Callable[[Request], Awaitable[Response]]:
+    """To a page in the language that the browser's reader prefers. path: below the language."""
+
+    async def answer(request: Request) -> Response:
+        language = preferred(request.headers.get("accept-language", ""))
+        return Response(status_code=302, headers={"location": f"/{language}{path}", "vary": "accept-language"})
+
+    return answer
+
+
 def _endpoint(site: Site, language: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         path = request.url.path.removeprefix(f"/{language}")
         visit = visit_of(site, request, language, path)
         try:
+            led = elsewhere(site, visit, request)
+            if led is not None:
+                return led
             return await handler(site, visit, request)
         except KetenError as error:
             return problem(site, visit, error)
@@ -91,10 +106,8 @@ def ceremony_values(ceremony: Ceremony) -> dict[str, Any]:
 
 
 async def show_sign_in(site: Site, visit: Visit, request: Request) -> Response:
-    """Where one signs in. Under an address, which can't have passkeys, the browser is sent to the site's own name."""
+    """Where one signs in."""
     wanted = safe_next(request.query_params.get("next", ""), site.start)
-    if request.headers.get("host", "").lower() != site.origin.partition("://")[2].lower():
-        return Response(status_code=303, headers={"location": f"{site.origin}{visit.link('/sign-in')}"})
     ceremony = await asking.begin_sign_in(site, visit)
     return answered(site, visit, _sign_in_page(visit, ceremony, wanted))
 

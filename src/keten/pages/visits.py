@@ -39,7 +39,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     room: of its templates and texts. origin: what browsers call it, `https://host[:port]`. act: of `identity/roles.py`,
     that everybody who signs in here may do: look after his own keys. start: where one is after signing in, below the
-    language. menu: the pages of somebody who may do these acts. address: where a request came from.
+    language. menu: the pages of somebody who may do these acts. address: where a request came from. named: whether
+    `origin` is a name that was given to it, and not merely this machine. behind_proxy: whether the Host header is what
+    a proxy makes of it, and not what the browser asked for.
     """
 
     room: str
@@ -49,6 +51,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     menu: Callable[[Words, tuple[str, ...]], tuple[Link, ...]]
     address: Callable[[Request], str]
     start: str = ""
+    named: bool = True
+    behind_proxy: bool = False
 
     @property
     def https(self) -> bool:
@@ -56,8 +60,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         return self.origin.startswith("https:")
 
     def cookie(self, name: str) -> str:
-        """The name of a cookie. `__Host-`: this host's alone, and only by HTTPS (RFC 6265bis §4.1.3.2)."""
-        return f"__Host-keten-{name}" if self.https else f"keten-{name}"
+        """The name of a cookie. `__Host-`: this host's alone, and only by HTTPS (RFC 6265bis §4.1.3.2).
+
+        By HTTP the port is in it: two faces of a machine are both localhost, and browsers keep their cookies together.
+        """
+        return f"__Host-keten-{name}" if self.https else f"keten-{self.origin.rpartition(':')[2].strip('/')}-{name}"
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):

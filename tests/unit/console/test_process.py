@@ -20,6 +20,7 @@ import pytest
 
 from keten.core.errors import Invalid, Unavailable
 from keten.core.listening import listen
+from tests.unit.console.gatekeeper import SESSION, Gatekeeper
 from tests.unit.console.house import House
 
 
@@ -35,11 +36,18 @@ def console(house: House, bind: str = "127.0.0.1:0") -> Iterator[tuple[subproces
             process.kill()
 
 
-def get(url: str, path: str) -> tuple[int, str, dict[str, str]]:
-    """One answer: status, body, headers."""
+@pytest.fixture(autouse=True)
+def gatekeeper(house: House) -> Iterator[Gatekeeper]:
+    """Somebody who knows who is signed in."""
+    with Gatekeeper(house.home.console_socket) as made:
+        yield made
+
+
+def get(url: str, path: str, session: str = SESSION) -> tuple[int, str, dict[str, str]]:
+    """One answer for whoever is signed in: status, body, headers."""
     parts = urlsplit(url)
     with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Cookie": f"keten-{parts.port}-session={session}"} if session else {})
         answer = connection.getresponse()
         return answer.status, answer.read().decode(), {name.lower(): value for name, value in answer.getheaders()}
 
@@ -56,6 +64,36 @@ def test_it_serves_until_it_is_told_to_stop(house: House, number: signal.Signals
         assert "server" not in headers
         process.send_signal(number)
         assert process.wait(30) == 0
+
+
+def test_it_says_what_browsers_call_it_and_shows_nothing_to_strangers(house: House, gatekeeper: Gatekeeper) -> None:
+    house.declare()
+    with console(house) as (_process, ready):
+        assert ready["console"].startswith("http://localhost:")
+        assert get(ready["console"], "/en")[0] == 200
+        assert gatekeeper.origins == [ready["console"]]
+        for session in ("", "x" * 26):
+            status, body, headers = get(ready["console"], "/en", session)
+            assert (status, headers["location"]) == (303, "/en/sign-in?next=")
+            assert "Drukwerk" not in body
+
+
+def test_it_shows_nothing_while_the_keeper_is_away_and_goes_on_after_that(house: House) -> None:
+    house.declare()
+    path = house.home.console_socket
+    with console(house) as (_process, ready):
+        assert get(ready["console"], "/en")[0] == 200
+        path.rename(path.with_suffix(".away"))
+    with console(house) as (_process, ready):
+        status, body, _headers = get(ready["console"], "/en")
+        assert (status, "Drukwerk" in body) == (503, False)
+        assert "The keeper cannot be reached" in body
+        path.with_suffix(".away").rename(path)
+        for _ in range(600):
+            if get(ready["console"], "/en")[0] == 200:
+                return
+            time.sleep(0.05)
+    pytest.fail("it did not find the keeper again")
 
 
 def test_it_sees_what_changes(house: House) -> None:
@@ -112,8 +150,10 @@ def test_an_address_that_is_not_here(bind: str) -> None:
 
 def test_a_folder_without_an_instance(tmp_path: Path) -> None:
     """It runs, and says that it cannot see anything, as long as there is nothing."""
+    (tmp_path / "run").mkdir()
     line = [sys.executable, "-m", "keten", "_console", "--home", str(tmp_path), "--console", "127.0.0.1:0"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+    keeper = Gatekeeper(tmp_path / "run" / "console.sock")
+    with keeper, subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             ready = json.loads(process.stdout.readline())

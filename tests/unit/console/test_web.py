@@ -14,11 +14,13 @@ from starlette.types import Message
 
 from keten.console.model import Overview
 from keten.console.page import Pages
+from keten.console.site import site
 from keten.console.web import build
 from keten.core.errors import Unavailable
 from keten.core.settings import Listener, Settings
 from keten.pages.guard import HEADERS
 from keten.pages.languages import preferred
+from tests.unit.pages.faces import SECRET, Told
 
 
 def nothing() -> Overview:
@@ -37,8 +39,10 @@ class Answer(msgspec.Struct):
 def ask(
     path: str, method: str = "GET", host: str | None = "localhost:8080", settings: Settings | None = None, **named: str
 ) -> Answer:
-    """One request."""
-    app = build(settings or Settings(), "127.0.0.1", Pages(nothing))
+    """One request of somebody who is signed in."""
+    known = settings or Settings()
+    app = build(known, "127.0.0.1", Pages(nothing), site(known, "http://localhost:8080", Told()))
+    named = {"cookie": f"keten-8080-session={SECRET}; keten-8080-browser={'m' * 22}"} | named
     pure, _, query = path.partition("?")
     headers = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in named.items()]
     if host is not None:

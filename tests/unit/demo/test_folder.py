@@ -158,5 +158,5 @@ def test_a_port_that_is_taken_between_looking_and_listening(
             made.stop()
             folder.end()
     assert ready["ready"]
-    assert ready["console"].startswith("http://127.0.0.1:")
+    assert ready["console"].startswith("http://localhost:")
     assert "taken meanwhile" in capsys.readouterr().err

@@ -86,6 +86,7 @@ def _set_up(stage: Stage) -> dict[str, Any]:
     2. The estate, and content into its datasets.
     3. What suppliers do: sign in, fetch, try what is not theirs, come back with an account that was ended.
     4. The contract that one sees end: two minutes from now.
+    5. One-time links, with which whoever looks makes a passkey.
     """
     from keten.cli.demo import content, estate
     from keten.cli.demo.folder import sample_documents
@@ -116,7 +117,9 @@ def _set_up(stage: Stage) -> dict[str, Any]:
     ends = datetime.now(UTC).replace(microsecond=0) + SHORT
     with _step("A contract that ends in two minutes"):  # 4
         _apply(stage, keys, now, ends)
-    return _told(folder, ready, ids, ends)
+    with _step("One-time links for two people of the municipality"):  # 5
+        links = {one: stage.operator("person", "invite", one)["link"] for one in (estate.OFFICER, estate.ADMINISTRATOR)}
+    return _told(folder, ready, ids, ends, links)
 
 
 @contextmanager
@@ -214,7 +217,9 @@ def _try_foreign(stage: Stage, client: str, client_id: str, object_id: str) -> N
         raise Corrupt("demo-door", f"A supplier got {answer.status} for what is not its own; please report this.")
 
 
-def _told(folder: Folder, ready: dict[str, Any], ids: dict[str, dict[str, str]], ends: datetime) -> dict[str, Any]:
+def _told(
+    folder: Folder, ready: dict[str, Any], ids: dict[str, dict[str, str]], ends: datetime, links: dict[str, str]
+) -> dict[str, Any]:
     from keten.cli.demo.try_it import things
 
     console = ready["console"]
@@ -228,6 +233,7 @@ def _told(folder: Folder, ready: dict[str, Any], ids: dict[str, dict[str, str]],
         "ca": ready["ca"],
         "console": console,
         "pages": {"nl": f"{console}/nl", "en": f"{console}/en"},
+        "links": links,
         "ids": ids,
         "contract_ends": ends.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "try": things(folder, ends),
@@ -236,9 +242,17 @@ def _told(folder: Folder, ready: dict[str, Any], ids: dict[str, dict[str, str]],
 
 def _tell(output: Output, told: dict[str, Any]) -> None:
     """What there is to see, for people."""
+    from keten.cli.demo import estate
+
     lines = [
         "",
         f"Ready in {told['seconds']:.0f} s. All of it is made up, and is in {told['folder']}.",
+        "",
+        "Sign in: open a link in a browser on this machine, and make a passkey with its fingerprint, face, PIN or a",
+        "security key. Each works once. None of these at hand? Chrome and Edge can play one: docs/manual, demo.",
+        "",
+        f"  The data protection officer, who sees everything   {told['links'][estate.OFFICER]}",
+        f"  The administrator                                  {told['links'][estate.ADMINISTRATOR]}",
         "",
         f"  Overview      {told['pages']['en']}",
         f"  Overzicht     {told['pages']['nl']}",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 ZONE = "Europe/Amsterdam"
+OFFICER, ADMINISTRATOR = "fg", "beheer"
 PRINTER, OLD_PRINTER = "drukwerk-batch", "drukwerk-oud"
 CARRIER, ARCHIVE = "zorgvervoer-planning", "archief-depot"
 SUPPLIERS = {PRINTER: "drukwerk", OLD_PRINTER: "drukwerk-oud", CARRIER: "zorgvervoer", ARCHIVE: "archief"}
@@ -26,7 +27,8 @@ def text(keys: Mapping[str, str], now: datetime, carrier_ends: datetime) -> str:
     return f"""\
 organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: {ZONE}}}
 people:
-  - {{id: fg, email: fg@voorbeeld.example, roles: [privacy-officer]}}
+  - {{id: {OFFICER}, email: fg@voorbeeld.example, roles: [privacy-officer]}}
+  - {{id: {ADMINISTRATOR}, email: beheer@voorbeeld.example, roles: [administrator]}}
   - {{id: burgerzaken, email: burgerzaken@voorbeeld.example, roles: [data-owner]}}
 suppliers:
   - id: drukwerk
@@ -79,8 +81,8 @@ datasets:
   - {{id: {VOTERS}, owner: burgerzaken, classification: confidential, retention_days: 90}}
   - {{id: {RIDES}, owner: burgerzaken, classification: confidential, retention_days: 30}}
   - {{id: {PEOPLE}, owner: burgerzaken, classification: confidential, retention_days: 60}}
-  - {{id: {CASES}, owner: fg, classification: confidential, retention_days: 60}}
-  - {{id: {DOCUMENTS}, owner: fg, classification: internal, retention_days: 365}}
+  - {{id: {CASES}, owner: {OFFICER}, classification: confidential, retention_days: 60}}
+  - {{id: {DOCUMENTS}, owner: {OFFICER}, classification: internal, retention_days: 365}}
 grants:
   - id: kiesregister-voor-drukwerk
     dataset: {VOTERS}

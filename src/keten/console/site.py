@@ -1,0 +1,55 @@
+"""The console as a site: what browsers call it, its menu, and where a request came from."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from keten.core.settings import Settings
+from keten.pages.rendering import Link
+from keten.pages.visits import Keeper, Site
+from keten.pages.words import N_, Words
+
+ROOM = "console"
+OWN = "own-keys"
+MENU: tuple[tuple[str, str, str], ...] = (("see-overview", "", N_("Overview")),)
+"""Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""
+
+
+def site(settings: Settings, origin: str, keeper: Keeper) -> Site:
+    """The console's screens. origin: see `origin_of`."""
+    return Site(
+        room=ROOM,
+        origin=origin,
+        keeper=keeper,
+        act=OWN,
+        menu=menu,
+        address=address,
+        named=bool(settings.console.public_url),
+        behind_proxy=bool(settings.console.proxy),
+    )
+
+
+def origin_of(settings: Settings, port: int) -> str:
+    """What browsers call the console: the origin of its public URL, else this machine's, where passkeys need no name.
+
+    port: where it listens.
+    """
+    if settings.console.public_url:
+        found = urlsplit(settings.console.public_url)
+        host = found.hostname or ""
+        shown = f"[{host}]" if ":" in host else host
+        usual = {"https": 443, "http": 80}.get(found.scheme)
+        return f"{found.scheme}://{shown}" + (f":{found.port}" if found.port and found.port != usual else "")
+    return f"{'https' if settings.console.certificate else 'http'}://localhost:{port}"
+
+
+def menu(words: Words, acts: tuple[str, ...]) -> tuple[Link, ...]:
+    """The pages of somebody who may do these acts."""
+    return tuple(Link(path, words.gettext(text)) for act, path, text in MENU if act in acts)
+
+
+def address(request: Request) -> str:
+    """Where a request came from: who connected."""
+    return request.client.host if request.client else ""
