@@ -13,7 +13,10 @@ from keten.pages.words import N_, Words
 
 ROOM = "console"
 OWN = "own-keys"
-MENU: tuple[tuple[str, str, str], ...] = (("see-overview", "", N_("Overview")),)
+MENU: tuple[tuple[str, str, str], ...] = (
+    ("see-overview", "", N_("Overview")),
+    ("see-suppliers", "/suppliers", N_("Suppliers")),
+)
 """Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""
 
 
