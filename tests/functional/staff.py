@@ -22,6 +22,7 @@ organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: Europe/Amsterda
 people:
 {_PEOPLE}
   - {{id: leaver, email: leaver@example.org, roles: [auditor]}}
+  - {{id: leaver-officer, email: l@example.org, roles: [security-officer]}}
 suppliers:
   - id: drukwerk
     name: Drukkerij De Pers
@@ -49,7 +50,7 @@ class House:
         self.instance = Throwaway(folder, settings=GEO)
         self.key = Key(folder / "batch")
         self.instance.up()
-        self.instance.apply(estate(self.key.line))
+        self.instance.apply(self.estate())
         file = folder / "voters.csv"
         file.write_text("name,street\n" + "".join(f"n{one},s{one}\n" for one in range(120)))
         self.instance.run("put", "voters", str(file))
@@ -59,6 +60,10 @@ class House:
         (share,) = self.instance.run("ls", home=False)
         self.instance.run("get", share["path"], "-o", str(folder / "got.csv"), home=False)
         self.people: dict[str, Visitor] = {}
+
+    def estate(self, more: str = "") -> str:
+        """Its estate file. more: further suppliers."""
+        return estate(self.key.line, more)
 
     @property
     def site(self) -> str:

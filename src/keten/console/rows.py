@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DBAPIError
 
+import keten.identity.people_tables  # declares those of passkeys and links
 import keten.suppliers.register  # declares the tables of the register
 import keten.vault.service  # noqa: F401 - declares those of the vault
 from keten.console.model import Mismatch

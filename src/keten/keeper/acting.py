@@ -9,7 +9,7 @@ import msgspec
 
 from keten.identity.model import Person
 from keten.keeper import people_protocol as people
-from keten.keeper.protocol import Apply
+from keten.keeper.protocol import Apply, Revoke
 from keten.keeper.watch_protocol import Handle
 from keten.suppliers.register import Register
 
@@ -44,8 +44,15 @@ def _invite(register: Register, body: people.Invite) -> Act:
     return Act("invite-contact" if supplier else "invite-staff", fresh=True)
 
 
+def _revoke(register: Register, body: Revoke) -> Act:
+    """One of the organisation's own people is ended by other roles than what a supplier has."""
+    person = register.named("person", body.target) if body.kind == "person" else None
+    own = isinstance(person, Person) and not person.supplier
+    return Act("end-person" if own else "end-access", fresh=True)
+
+
 CONSOLE: dict[str, Rule] = {
-    "revocation.revoke": _always("end-access", fresh=True),
+    "revocation.revoke": _revoke,
     "suppliers.apply": _apply,
     "budgets.requests": _always("answer-requests"),
     "budgets.answer": _always("answer-requests", fresh=True),

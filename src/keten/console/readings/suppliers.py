@@ -127,4 +127,3 @@ def _line(reading: Reading, one: Supplier, received_us: int) -> SupplierLine:
         clients=sum(row.ended is None for row in reading.rows.all(Client, supplier=one.id)),
         received_us=received_us,
     )
-

@@ -108,7 +108,7 @@ def heading(words: Words, found: Ending) -> str:
 
 def back(found: Ending) -> str:
     """Where one goes instead, below the language."""
-    return f"/suppliers/{found.supplier}" if found.supplier else "/people"
+    return f"/suppliers/{found.supplier}" if found.supplier else f"/people/{found.id}"
 
 
 def effects(words: Words, found: Ending) -> tuple[str, ...]:

@@ -14,8 +14,7 @@ from keten.console.screens.turn import Turn
 
 async def several(turn: Turn) -> Response:
     """A page of suppliers, all of them or those whose name holds a word."""
-    wanted, number = turn.asked("q"), turn.asked("page")
-    asked = int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 1
+    wanted, asked = turn.asked("q"), turn.page_asked()
     found = await turn.read(lambda reading: suppliers.read(reading, wanted, asked), folded=True)
     return turn.page(
         "suppliers.html",

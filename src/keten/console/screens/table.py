@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import ending, suppliers
+from keten.console.screens import ending, people, suppliers
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import form_of
@@ -42,6 +42,16 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/suppliers/{id}/end", "end-access", ending.ask),
     Screen("POST", "/suppliers/{id}/end", "end-access", ending.confirm),
     Screen("POST", "/suppliers/{id}/end/done", "end-access", ending.done),
+    Screen("GET", "/people", "see-people", people.several),
+    Screen("GET", "/people/roles", "see-people", people.roles),
+    Screen("GET", "/people/{id}", "see-people", people.one),
+    Screen("POST", "/people/{id}/invite", "invite-staff", people.invite),
+    Screen("POST", "/people/{id}/invite/done", "invite-staff", people.invited),
+    Screen("GET", "/people/{id}/end", "end-person", ending.ask),
+    Screen("POST", "/people/{id}/end", "end-person", ending.confirm),
+    Screen("POST", "/people/{id}/end/done", "end-person", ending.done),
+    Screen("POST", "/access/person/{id}/invite", "invite-contact", people.invite),
+    Screen("POST", "/access/person/{id}/invite/done", "invite-contact", people.invited),
     Screen("GET", "/access/{kind}/{id}/end", "end-access", ending.ask),
     Screen("POST", "/access/{kind}/{id}/end", "end-access", ending.confirm),
     Screen("POST", "/access/{kind}/{id}/end/done", "end-access", ending.done),

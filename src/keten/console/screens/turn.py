@@ -58,6 +58,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         value = self.request.query_params.get(name, "").strip()
         return value if len(value) <= MOST_QUERY and value.isprintable() else ""
 
+    def page_asked(self) -> int:
+        """Which page of a list is asked for; 1 for what is no number."""
+        number = self.asked("page")
+        return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 1
+
     async def read(self, take: Callable[[Reading], T], *, folded: bool = False) -> T:
         """One reading of the database, in a thread of its own."""
         return await run_in_threadpool(self.desk.read, take, folded=folded)
