@@ -37,12 +37,12 @@ def paths(house: House, role: str = READER) -> list[str]:
         if screen.method != "GET" or not may((role,), screen.act) or screen.path.startswith(SKIPPED):
             continue
         row = house.id(*rows[screen.path.split("/")[1]]) if "{id}" in screen.path else ""
-        found.append(screen.path.replace("{kind}", "contract").replace("{id}", row))
+        found.append(screen.path.replace("{kind}", "contract").replace("{id}", row).replace("{index}", "15"))
     return found
 
 
-SKIPPED = ("/ledger/{id}",)
-"""Pages that need an entry, and files to hand over; they have tests of their own."""
+SKIPPED = ("/ledger/id/", "/ledger/{index}/proof")
+"""What leads to another page, and a file to hand over."""
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def test_on_paper_there_is_no_menu_and_no_button(house: House, browser: Browser)
         assert set(headings[1:]) == {2}
 
 
-def test_no_screen_needs_scripts(house: House, browser: Browser) -> None:
+def test_no_screen_needs_scripts(house: House) -> None:
     reader = house.browser(READER)
     for path in paths(house):
         assert "<script" not in reader.get(f"/nl{path}").text, path

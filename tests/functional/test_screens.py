@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
 from keten.console.screens.table import SCREENS, Screen
 from keten.identity.roles import ACTS, STAFF, acts_of, may
+from keten.ledger.notes import Verifier
+from keten.ledger.prooffile import parse_proof, verify_proof
 from tests.functional.staff import House
 from tests.visitor import Visitor
 
@@ -29,7 +32,9 @@ def path_of(house: House, screen: Screen, language: str = "en") -> str:
         "people": ("person", "leaver"),
         "datasets": ("dataset", "voters"),
     }
-    path = screen.path.replace("{kind}", "contract")
+    path = screen.path.replace("{kind}", "contract").replace("{index}", "3")
+    if path.startswith("/access/person"):
+        rows["access"] = ("person", "drukster")
     if "{id}" in path:
         path = path.replace("{id}", entry(house) if first == "ledger" else house.id(*rows[first]))
     return f"/{language}{path}"
@@ -143,6 +148,64 @@ def test_ending_a_supplier(house: House) -> None:
     assert f"person:{house.id('person', 'security-officer')}" in shown
 
 
+# ---- the ledger --------------------------------------------------------------------------------------------------
+
+
+def test_a_proof_holds_and_says_nothing_of_the_entry(house: House) -> None:
+    auditor = house.browser("auditor")
+    moved = auditor.get(f"/en/ledger/id/{entry(house)}")
+    page = auditor.get(moved.place)
+    assert "voters.csv" in page.text
+    assert "drukwerk-batch" in page.text
+    answer = auditor.get(f"{moved.place}/proof")
+    assert "attachment" in answer.headers["content-disposition"]
+    key = (house.instance.paths.ledger / "key.pub").read_text().strip()
+    proof = parse_proof(answer.text)
+    assert verify_proof(proof, Verifier.parse(key)).size > proof.index
+    assert proof.index == int(moved.place.rpartition("/")[2])
+    for known in ("voters", house.id("client", "drukwerk-batch")):
+        assert known not in answer.text
+
+
+@pytest.mark.parametrize("path", ["99999999", "-1", "x", "9" * 30, "1.5", "٣", "id/x", "id/" + "a" * 26])
+def test_there_is_no_such_entry(house: House, path: str) -> None:
+    assert house.browser("auditor").get(f"/en/ledger/{quote(path)}").status in (400, 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "there", "absent"),
+    [
+        ("name=voters&what=dataset", "voters.csv", "Keeper started"),
+        ("name=drukwerk&kind=exchange", "voters.csv", "Contract entered"),
+        ("kind=exchange&outcome=allow", "File opened", "File refused"),
+        ("until=2001-01-01", "There are no such entries", "Keeper started"),
+        ("since=2001-01-01&kind=keeper", "Keeper started", "There are no such entries"),
+        ("since=yesterday", "is no day was left out", "There are no such entries"),
+        ("name=%3Cb%3E", "Nothing in the register is called that", "<b>"),
+        ("name=voters-for-print", "Dataset granted", "Keeper started"),
+        ("before=0", "There are no such entries", "Keeper started"),
+        ("before=99999999999999999999", "Newest first", "There are no such entries"),
+        ("outcome=perhaps&what=nothing&kind=no.such", "There are no such entries", "Newest first"),
+    ],
+)
+def test_what_is_asked_for_is_found(house: House, query: str, there: str, absent: str) -> None:
+    answer = house.browser("privacy-officer").get(f"/en/ledger?{query}")
+    assert answer.status == 200
+    body = answer.text.partition('<form class="filters"')[2]
+    assert there in body
+    assert absent not in body
+
+
+def test_who_had_it(house: House) -> None:
+    officer = house.browser("privacy-officer")
+    assert "Put in the name" in officer.get("/en/ledger/custody").text
+    for name in ("voters", house.id("supplier", "drukwerk"), "drukwerk-batch", "voters.csv"):
+        page = officer.get(f"/en/ledger/custody?name={name}").text
+        assert '<bdi class="name">drukwerk-batch</bdi>' in page
+        assert "Delivered" in page
+    assert "Nobody had any of it" in officer.get("/en/ledger/custody?name=leeg").text
+
+
 # ---- people ------------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +221,7 @@ def test_a_link_is_made_for_whoever_has_no_passkey(house: House) -> None:
     (link,) = re.findall(r"http://localhost:\d+/enrol#[a-z2-7]{26}", made.text)
     leaver = Visitor(house.site)
     assert leaver.enrol(link).status == 303
-    assert Visitor(house.site).enrol(link).status == 403
+    assert Visitor(house.site).open_link(link).status == 403
     assert "Make a one-time link" not in administrator.get(path).text
     again = house.confirmed(administrator, confirm, f"{path}/invite/done", hours="24")
     assert again.status == 403

@@ -16,6 +16,7 @@ OWN = "own-keys"
 MENU: tuple[tuple[str, str, str], ...] = (
     ("see-overview", "", N_("Overview")),
     ("see-suppliers", "/suppliers", N_("Suppliers")),
+    ("see-ledger", "/ledger", N_("Ledger")),
     ("see-people", "/people", N_("People and roles")),
 )
 """Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""

@@ -67,6 +67,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         """One reading of the database, in a thread of its own."""
         return await run_in_threadpool(self.desk.read, take, folded=folded)
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Work that takes files or time, in a thread of its own."""
+        return await run_in_threadpool(work)
+
     async def do(self, verb: str, body: msgspec.Struct, answer: type[T], finished: Finished | None = None) -> T:
         """A verb of the keeper, by this person. Raises `KetenError` as the keeper did."""
         return await asking.do(self.site, self.visit, verb, body, answer, finished)
