@@ -41,8 +41,8 @@ def paths(house: House, role: str = READER) -> list[str]:
     return found
 
 
-SKIPPED = ("/ledger/id/", "/ledger/{index}/proof")
-"""What leads to another page, and a file to hand over."""
+SKIPPED = ("/ledger/id/", "/ledger/{index}/proof", "/decision/{index}")
+"""What leads to another page, a file to hand over, and what needs an entry that decided something."""
 
 
 @contextmanager

@@ -17,6 +17,7 @@ MENU: tuple[tuple[str, str, str], ...] = (
     ("see-overview", "", N_("Overview")),
     ("see-suppliers", "/suppliers", N_("Suppliers")),
     ("see-ledger", "/ledger", N_("Ledger")),
+    ("explain-decision", "/decision", N_("Why?")),
     ("see-people", "/people", N_("People and roles")),
 )
 """Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""

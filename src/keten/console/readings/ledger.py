@@ -67,8 +67,10 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class EntryPage(msgspec.Struct, frozen=True):
-    """One entry. subjects: people and accounts that it is about, by name. sealed: of how many it holds what only the
-    keeper opens."""
+    """One entry. subjects: people and accounts that it is about, by name.
+
+    sealed: of how many of them it holds what only the keeper opens.
+    """
 
     line: Line
     size: int
@@ -79,8 +81,11 @@ class EntryPage(msgspec.Struct, frozen=True):
 
 
 class Had(msgspec.Struct, frozen=True):
-    """One access to content, or lookup of records. opened_us: 0 where its opening can't be read. end: how it ended, ""
-    while it goes on. bytes, at_least, at_most: handed out; None where not known. records: of a lookup."""
+    """One access to content, or lookup of records.
+
+    opened_us: 0 where its opening can't be read. end: how it ended, "" while it goes on. bytes, at_least, at_most:
+    handed out; None where not known. records: of a lookup.
+    """
 
     index: int
     opened_us: int

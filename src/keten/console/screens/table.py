@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import ending, ledger, people, suppliers
+from keten.console.screens import decision, ending, ledger, people, suppliers
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import form_of
@@ -57,6 +57,8 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/ledger/id/{id}", "prove-entry", ledger.by_id),
     Screen("GET", "/ledger/{index}", "see-ledger", ledger.one),
     Screen("GET", "/ledger/{index}/proof", "prove-entry", ledger.proof),
+    Screen("GET", "/decision", "explain-decision", decision.ask),
+    Screen("GET", "/decision/{index}", "explain-decision", decision.replay),
     Screen("GET", "/access/{kind}/{id}/end", "end-access", ending.ask),
     Screen("POST", "/access/{kind}/{id}/end", "end-access", ending.confirm),
     Screen("POST", "/access/{kind}/{id}/end/done", "end-access", ending.done),
