@@ -36,7 +36,9 @@ def paths(house: House, role: str = READER) -> list[str]:
     for screen in SCREENS:
         if screen.method != "GET" or not may((role,), screen.act) or screen.path.startswith(SKIPPED):
             continue
-        row = house.id(*rows[screen.path.split("/")[1]]) if "{id}" in screen.path else ""
+        first = screen.path.split("/")[1]
+        known = {"alerts": house.seen, "requests": house.asked}
+        row = known.get(first) or (house.id(*rows[first]) if "{id}" in screen.path else "")
         found.append(screen.path.replace("{kind}", "contract").replace("{id}", row).replace("{index}", "15"))
     return found
 

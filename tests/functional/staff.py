@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Key, Throwaway
 from keten.identity.roles import STAFF
 from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.protocol import Nothing, Status
+from keten.keeper.watch_protocol import Raise
+from keten.watch.model import Raised, Seen, Signal
 from tests.visitor import Answer, Visitor
 
 GEO = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n'
@@ -60,6 +64,8 @@ class House:
         (share,) = self.instance.run("ls", home=False)
         self.instance.run("get", share["path"], "-o", str(folder / "got.csv"), home=False)
         self.people: dict[str, Visitor] = {}
+        self.asked = self.more("the <b>second</b> round")
+        self.seen = self.alert()
 
     def estate(self, more: str = "") -> str:
         """Its estate file. more: further suppliers."""
@@ -78,6 +84,37 @@ class House:
         """How many entries the ledger has."""
         with KeeperClient(self.instance.paths.operator_socket) as client:
             return client.call("keeper.status", Nothing(), Status).size
+
+    def alert(self, detector: str = "volume") -> str:
+        """The watch sees something about the supplier's system account; the alert's id."""
+        ids, count = self.instance.ids, self.entries()
+        with KeeperClient(self.instance.paths.operator_socket) as client:
+            signal = Signal(
+                detector=detector,
+                severity="high",
+                time_us=client.call("keeper.status", Nothing(), Status).time_us,
+                principal=ids["client"]["drukwerk-batch"],
+                supplier=ids["supplier"]["drukwerk"],
+                dataset=ids["dataset"]["voters"],
+                facts={"records": 1200, "usual": 12},
+            )
+            (made,) = client.call("watch.raise", Raise((Seen(count - 1, signal),), count), Raised).new
+        return made
+
+    def more(self, why: str) -> str:
+        """The supplier's system account asks for 30 records more; the request's id."""
+        ready, client = self.instance.ready, self.instance.ids["client"]["drukwerk-batch"]
+        system = SupplierSystem(ready["gateway"], Path(ready["ca"]), client, self.key.private)
+        assert system.sign_in().status == 200
+        path = f"/v1/shares/{next(iter(system.shares()))['id']}/more"
+        body = json.dumps({"records": 30, "why": why, "case": "C-1"}).encode()
+        for _each in range(2):  # the first time the server may ask for a nonce
+            extra = {"Content-Type": "application/json"}
+            answer = system.ask("POST", path, system.authorised("POST", path, extra), body)
+            system.nonce = answer.headers.get("dpop-nonce", system.nonce)
+            if answer.status == 200:
+                return str(answer.json()["request"]["id"])
+        raise AssertionError(answer.body)
 
     def invite(self, person: str) -> str:
         """A one-time link's secret."""

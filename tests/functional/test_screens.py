@@ -33,10 +33,11 @@ def path_of(house: House, screen: Screen, language: str = "en") -> str:
         "datasets": ("dataset", "voters"),
     }
     path = screen.path.replace("{kind}", "contract").replace("{index}", "3")
+    known = {"ledger": entry, "alerts": lambda house: house.seen, "requests": lambda house: house.asked}
     if path.startswith("/access/person"):
         rows["access"] = ("person", "drukster")
     if "{id}" in path:
-        path = path.replace("{id}", entry(house) if first == "ledger" else house.id(*rows[first]))
+        path = path.replace("{id}", known[first](house) if first in known else house.id(*rows[first]))
     return f"/{language}{path}"
 
 
@@ -111,41 +112,109 @@ def test_a_form_from_elsewhere_does_nothing(house: House, screen: Screen) -> Non
     assert house.entries() == before
 
 
-# ---- ending access -----------------------------------------------------------------------------------------------
+# ---- alerts and requests for more ------------------------------------------------------------------------------------
 
 
-def test_ending_a_supplier(house: House) -> None:
+def test_an_alert_is_looked_at_and_access_given_back(house: House) -> None:
     officer = house.browser("security-officer")
-    path = f"/en/suppliers/{house.id('supplier', 'drukwerk')}"
+    path = f"/en/alerts/{house.seen}"
+    listed = officer.get("/en/alerts").text
+    assert "Much more than usual" in listed
+    assert house.seen in listed
     page = officer.get(path)
-    assert "Drukkerij De Pers" in page.text
-    assert f"{path}/end" in page.text
-    asked = officer.get(f"{path}/end")
-    for effect in ("1 system account", "1 person", "at most 120 records", "cannot be undone"):
-        assert effect in asked.text
-    for reason in ("", "  ", "two\nlines", "x" * 501):
-        refused = officer.send(f"{path}/end", token=asked.token, reason=reason)
-        assert refused.status == 400
-        assert 'aria-invalid="true"' in refused.text
-    confirm = officer.send(f"{path}/end", token=asked.token, reason="keys <b>lost</b>")
-    assert "&lt;b&gt;" in confirm.text
-    # Another reason than the one that the passkey signed for is not taken.
-    other = house.confirmed(officer, confirm, f"{path}/end/done", reason="something else")
-    assert other.status == 403
-    confirm = officer.send(f"{path}/end", token=asked.token, reason="keys <b>lost</b>")
-    done = house.confirmed(officer, confirm, f"{path}/end/done", reason="keys <b>lost</b>")
-    assert done.status == 200, done.text
-    assert "Every gateway confirmed it" in done.text
-    assert "Not confirmed" not in done.text
-    after = officer.get(path)
-    assert "All access ended for good" in after.text
-    assert "keys &lt;b&gt;lost&lt;/b&gt;" in after.text
-    assert f"{path}/end" not in after.text
+    for said in ("Suspended", "drukwerk-batch", "records: 1200", "It was fine"):
+        assert said in page.text
     assert house.instance.command("ls", home=False).returncode != 0
-    again = officer.get(f"{path}/end")
+    assert officer.send(path, token=page.token, action="acknowledge", note="").place == path
+    assert "being looked at" in officer.get(path).text
+    refused = officer.send(path, token=page.token, action="fine", note="")
+    assert refused.status == 400
+    assert 'aria-invalid="true"' in refused.text
+    assert officer.send(path, token=page.token, action="destroy", note="x").status == 400
+    confirm = officer.send(path, token=page.token, action="fine", note="the yearly print")
+    assert "has access again at once" in confirm.text
+    # A data owner handles alerts, and gives no access back.
+    owner = house.browser("data-owner")
+    page = owner.get(path)
+    assert "It was not fine" in page.text
+    assert ">It was fine<" not in page.text
+    for action in ("fine", "lift"):
+        assert owner.send(path, token=page.token, action=action, note="x").status == 403
+    assert house.confirmed(officer, confirm, f"{path}/done", action="fine", note="other").status == 403
+    confirm = officer.send(path, token=confirm.token, action="fine", note="the yearly print")
+    done = house.confirmed(officer, confirm, f"{path}/done", action="fine", note="the yearly print")
+    assert (done.status, done.place) == (303, path)
+    page = officer.get(path)
+    assert "the yearly print" in page.text
+    assert "ended before its time" in page.text
+    assert house.instance.run("ls", home=False)
+    assert house.seen not in officer.get("/en/alerts").text
+    assert house.seen in officer.get("/en/alerts?state=closed").text
+
+
+def test_a_request_for_more_is_answered(house: House) -> None:
+    owner = house.browser("data-owner")
+    path = f"/en/requests/{house.asked}"
+    before = house.entries()
+    assert "30 records" in owner.get("/en/requests").text
+    assert house.entries() == before
+    page = owner.get(path)
+    assert "the &lt;b&gt;second&lt;/b&gt; round" in page.text
+    assert house.entries() == before + 1, "that it was read is recorded"
+    for fields in ({"records": ""}, {"records": "-1"}, {"records": "x"}, {"records": "9" * 13}):
+        assert owner.send(path, token=page.token, action="allow", **fields).status in (200, 400)
+    assert owner.send(path, token=page.token, action="refuse", why="").status == 400
+    assert owner.send(path, token=page.token, action="nothing", records="3").status == 400
+    confirm = owner.send(path, token=page.token, action="allow", records="20")
+    assert "drukwerk-batch may receive 20 records of voters more" in confirm.text
+    assert house.confirmed(owner, confirm, f"{path}/done", action="allow", records="25", why="").status == 403
+    confirm = owner.send(path, token=page.token, action="allow", records="20")
+    done = house.confirmed(owner, confirm, f"{path}/done", action="allow", records="20", why="")
+    assert (done.status, done.place) == (303, "/en/requests")
+    assert "Allowed" in owner.get("/en/requests").text
+    again = owner.send(path, token=page.token, action="allow", records="20")
+    again = house.confirmed(owner, again, f"{path}/done", action="allow", records="20", why="")
     assert again.status == 409
-    shown = house.instance.command("ledger", "show", "--kind", "suppliers.supplier.ended", "--json").stdout
-    assert f"person:{house.id('person', 'security-officer')}" in shown
+
+
+# ---- decisions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "there"),
+    [
+        ("who=drukwerk-batch&what=voters&action=open&country=NL", "Allowed"),
+        ("who=drukwerk-batch&what=voters%2Fvoters.csv&action=open&country=NL", "Allowed"),
+        ("who=drukwerk-batch&what=voters&action=open&country=DE", "country-not-allowed"),
+        ("who=drukwerk-batch&what=voters&action=open&country=NL&at=2200-01-01T00:00", "contract has ended"),
+        ("who=nobody&what=nothing&action=open", "Refused"),
+        ("who=%3Cb%3E&what=%3Ci%3E&action=%3Cu%3E", "Refused"),
+        ("who=a&what=b&country=NLD", "two letters"),
+        ("who=a&what=b&at=soon", "A moment is written"),
+        ("who=a&what=b&at=9999-12-31T23:59", "Refused"),
+        ("who=a", "Put in a system account"),
+    ],
+)
+def test_what_would_be_decided(house: House, query: str, there: str) -> None:
+    answer = house.browser("data-owner").get(f"/en/decision?{query}")
+    assert answer.status == 200
+    assert there in answer.text
+    assert "<b>" not in answer.text
+    before = house.entries()
+    house.browser("data-owner").get(f"/en/decision?{query}")
+    assert house.entries() == before
+
+
+def test_what_was_decided_is_decided_again(house: House) -> None:
+    auditor = house.browser("auditor")
+    index = auditor.get(f"/en/ledger/id/{entry(house)}").place.rpartition("/")[2]
+    assert f"/en/decision/{index}" in auditor.get(f"/en/ledger/{index}").text
+    page = auditor.get(f"/en/decision/{index}").text
+    assert "The same" in page
+    assert "Allowed" in page
+    assert "voters-for-print" in page
+    assert auditor.get("/en/decision/0").status == 400
+    assert auditor.get("/en/decision/99999999").status == 404
 
 
 # ---- the ledger --------------------------------------------------------------------------------------------------
@@ -206,46 +275,6 @@ def test_who_had_it(house: House) -> None:
     assert "Nobody had any of it" in officer.get("/en/ledger/custody?name=leeg").text
 
 
-# ---- decisions ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("query", "there"),
-    [
-        ("who=drukwerk-batch&what=voters&action=open&country=NL", "Allowed"),
-        ("who=drukwerk-batch&what=voters%2Fvoters.csv&action=open&country=NL", "Allowed"),
-        ("who=drukwerk-batch&what=voters&action=open&country=DE", "country-not-allowed"),
-        ("who=drukwerk-batch&what=voters&action=open&country=NL&at=2200-01-01T00:00", "contract has ended"),
-        ("who=nobody&what=nothing&action=open", "Refused"),
-        ("who=%3Cb%3E&what=%3Ci%3E&action=%3Cu%3E", "Refused"),
-        ("who=a&what=b&country=NLD", "two letters"),
-        ("who=a&what=b&at=soon", "A moment is written"),
-        ("who=a&what=b&at=9999-12-31T23:59", "Refused"),
-        ("who=a", "Put in a system account"),
-    ],
-)
-def test_what_would_be_decided(house: House, query: str, there: str) -> None:
-    answer = house.browser("data-owner").get(f"/en/decision?{query}")
-    assert answer.status == 200
-    assert there in answer.text
-    assert "<b>" not in answer.text
-    before = house.entries()
-    house.browser("data-owner").get(f"/en/decision?{query}")
-    assert house.entries() == before
-
-
-def test_what_was_decided_is_decided_again(house: House) -> None:
-    auditor = house.browser("auditor")
-    index = auditor.get(f"/en/ledger/id/{entry(house)}").place.rpartition("/")[2]
-    assert f"/en/decision/{index}" in auditor.get(f"/en/ledger/{index}").text
-    page = auditor.get(f"/en/decision/{index}").text
-    assert "The same" in page
-    assert "Allowed" in page
-    assert "voters-for-print" in page
-    assert auditor.get("/en/decision/0").status == 400
-    assert auditor.get("/en/decision/99999999").status == 404
-
-
 # ---- people ------------------------------------------------------------------------------------------------------
 
 
@@ -290,3 +319,40 @@ def test_the_page_of_roles_is_the_table_of_roles(house: House) -> None:
     page = house.browser("auditor").get("/en/people/roles").text
     yes = page.count('<span class="yes">')
     assert yes == sum(len(roles) for roles in ACTS.values())
+
+
+# ---- ending access -----------------------------------------------------------------------------------------------
+
+
+def test_ending_a_supplier(house: House) -> None:
+    officer = house.browser("security-officer")
+    path = f"/en/suppliers/{house.id('supplier', 'drukwerk')}"
+    page = officer.get(path)
+    assert "Drukkerij De Pers" in page.text
+    assert f"{path}/end" in page.text
+    asked = officer.get(f"{path}/end")
+    for effect in ("1 system account", "1 person", "at most 120 records", "cannot be undone"):
+        assert effect in asked.text
+    for reason in ("", "  ", "two\nlines", "x" * 501):
+        refused = officer.send(f"{path}/end", token=asked.token, reason=reason)
+        assert refused.status == 400
+        assert 'aria-invalid="true"' in refused.text
+    confirm = officer.send(f"{path}/end", token=asked.token, reason="keys <b>lost</b>")
+    assert "&lt;b&gt;" in confirm.text
+    # Another reason than the one that the passkey signed for is not taken.
+    other = house.confirmed(officer, confirm, f"{path}/end/done", reason="something else")
+    assert other.status == 403
+    confirm = officer.send(f"{path}/end", token=asked.token, reason="keys <b>lost</b>")
+    done = house.confirmed(officer, confirm, f"{path}/end/done", reason="keys <b>lost</b>")
+    assert done.status == 200, done.text
+    assert "Every gateway confirmed it" in done.text
+    assert "Not confirmed" not in done.text
+    after = officer.get(path)
+    assert "All access ended for good" in after.text
+    assert "keys &lt;b&gt;lost&lt;/b&gt;" in after.text
+    assert f"{path}/end" not in after.text
+    assert house.instance.command("ls", home=False).returncode != 0
+    again = officer.get(f"{path}/end")
+    assert again.status == 409
+    shown = house.instance.command("ledger", "show", "--kind", "suppliers.supplier.ended", "--json").stdout
+    assert f"person:{house.id('person', 'security-officer')}" in shown

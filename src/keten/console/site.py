@@ -16,6 +16,8 @@ OWN = "own-keys"
 MENU: tuple[tuple[str, str, str], ...] = (
     ("see-overview", "", N_("Overview")),
     ("see-suppliers", "/suppliers", N_("Suppliers")),
+    ("see-alerts", "/alerts", N_("Alerts")),
+    ("answer-requests", "/requests", N_("Requests for more")),
     ("see-ledger", "/ledger", N_("Ledger")),
     ("explain-decision", "/decision", N_("Why?")),
     ("see-people", "/people", N_("People and roles")),

@@ -33,8 +33,9 @@ def _apply(_register: Register, body: Apply) -> Act:
 
 
 def _handle(_register: Register, body: Handle) -> Act:
-    """Lifting gives access back: that is another act."""
-    return Act("lift-restraint", fresh=True) if body.action == "lift" else Act("handle-alerts", fresh=False)
+    """What lifts a response gives access back: that is another act. To say that it was fine lifts it too."""
+    gives_back = body.action in ("lift", "fine")
+    return Act("lift-restraint", fresh=True) if gives_back else Act("handle-alerts", fresh=False)
 
 
 def _invite(register: Register, body: people.Invite) -> Act:

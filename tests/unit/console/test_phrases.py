@@ -14,11 +14,11 @@ from keten.identity.roles import ACTS, Role
 from keten.ledger.kinds import kinds
 from keten.pages.words import Words
 from keten.policy.model import Attributes
-from tests.architecture.entries_document import import_rooms
+from tests.architecture.entries_document import load_every_kind
 
 
 def test_every_kind_of_entry_has_a_phrase() -> None:
-    import_rooms()
+    load_every_kind()
     assert set(phrases.PHRASES) == set(kinds())
     assert phrases.phrase(Words("nl", room="console"), "some.new.kind") == "some.new.kind"
     assert {kind.partition(".")[0] for kind in kinds()} == set(ledger.ROOMS)

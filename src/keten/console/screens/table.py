@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import decision, ending, ledger, people, suppliers
+from keten.console.screens import alerts, decision, ending, ledger, people, suppliers
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import form_of
@@ -59,6 +59,14 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/ledger/{index}/proof", "prove-entry", ledger.proof),
     Screen("GET", "/decision", "explain-decision", decision.ask),
     Screen("GET", "/decision/{index}", "explain-decision", decision.replay),
+    Screen("GET", "/alerts", "see-alerts", alerts.several),
+    Screen("GET", "/alerts/{id}", "see-alerts", alerts.one),
+    Screen("POST", "/alerts/{id}", "handle-alerts", alerts.handle),
+    Screen("POST", "/alerts/{id}/done", "lift-restraint", alerts.handled),
+    Screen("GET", "/requests", "answer-requests", alerts.asked),
+    Screen("GET", "/requests/{id}", "answer-requests", alerts.request),
+    Screen("POST", "/requests/{id}", "answer-requests", alerts.answer),
+    Screen("POST", "/requests/{id}/done", "answer-requests", alerts.answered),
     Screen("GET", "/access/{kind}/{id}/end", "end-access", ending.ask),
     Screen("POST", "/access/{kind}/{id}/end", "end-access", ending.confirm),
     Screen("POST", "/access/{kind}/{id}/end/done", "end-access", ending.done),
