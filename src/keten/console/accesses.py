@@ -32,6 +32,7 @@ class Names:
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
         self._found: dict[tuple[type[BoundRow], str], str] = {}
+        self._who: dict[str, tuple[str, str]] = {}
 
     def of(self, kind: type[BoundRow], row_id: str) -> str:
         """The name of a row; a supplier's title."""
@@ -45,11 +46,11 @@ class Names:
         """The name of whoever acted, and of its supplier."""
         if not is_id(actor):
             return actor, ""
-        for kind in (Client, Person):
-            row = self._rows.one(kind, actor)
-            if isinstance(row, Client | Person):
-                return row.name, self.of(Supplier, row.supplier)
-        return "", ""
+        if actor not in self._who:
+            rows = (self._rows.one(kind, actor) for kind in (Client, Person))
+            found = next((row for row in rows if isinstance(row, Client | Person)), None)
+            self._who[actor] = (found.name, self.of(Supplier, found.supplier)) if found else ("", "")
+        return self._who[actor]
 
 
 def last_accesses(history: History, names: Names) -> tuple[Access, ...]:

@@ -15,6 +15,7 @@ from keten.console.link import KeeperLink
 from keten.console.overview import Reader
 from keten.console.page import Pages
 from keten.console.proof import Looking
+from keten.console.readings.desk import Desk
 from keten.console.site import origin_of, site
 from keten.console.web import build
 from keten.core.db import reading_engine
@@ -47,6 +48,7 @@ async def _serve(settings: Settings) -> None:
     history = History(engine)
     looking = Looking(settings, history)
     pages = Pages(Reader(settings, engine, history, looking).read)
+    desk = Desk(settings, engine, history)
     origin = origin_of(settings, listening.getsockname()[1])
     link = KeeperLink(settings.paths.console_socket, origin)
     looking.start()  # 2
@@ -58,7 +60,7 @@ async def _serve(settings: Settings) -> None:
         sys.stdout.write(json.dumps({"console": _url(settings, host, origin)}) + "\n")  # 3
         sys.stdout.flush()
 
-    application = build(settings, host, pages, site(settings, origin, link))
+    application = build(settings, host, pages, site(settings, origin, link), desk)
     await serving.serve(application, listening, LIMITS, ready, listener.certificate, listener.certificate_key)  # 4
     await link.close()
     looking.stop()

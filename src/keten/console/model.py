@@ -42,13 +42,16 @@ class Held(msgspec.Struct, frozen=True):
 class Share(msgspec.Struct, frozen=True):
     """One grant: what a supplier may fetch, until when and why, and what it has received.
 
-    supplier, dataset, contract: names; "" where the row is not there or does not hold. state "open": a system of the
-    supplier can fetch it now, until `until_us`. "waiting": not yet. "closed": not (any more), for `reasons`. "unknown":
-    a row does not hold, so it is refused. records, files: present content; None when that is not known.
+    grant_id, dataset_id, supplier_id: random ids, "" where no row is known by it. supplier, dataset, contract: names;
+    "" where the row is not there or does not hold. state "open": a system of the supplier can fetch it now, until
+    `until_us`. "waiting": not yet. "closed": not (any more), for `reasons`. "unknown": a row does not hold, so it is
+    refused. records, files: present content; None when that is not known.
     clients: how many of the supplier's systems may use it now. never: it was over before it began.
     """
 
     grant: str
+    grant_id: str
+    dataset_id: str
     supplier_id: str
     supplier: str
     tier: str

@@ -134,23 +134,35 @@ def totals(shares: tuple[Share, ...]) -> Totals:
 
 def _suppliers(found: Overview, words: Words) -> Iterator[dict[str, Any]]:
     """The lines of the table, by supplier."""
-    fetched = [one.records or 0 for one in found.shares if one.state == "open"]
-    received = [one.received.most or 0 for one in found.shares if one.received]
-    largest = max([0, *fetched, *received])
+    largest = _largest(found.shares)
     for (_id, title), some in groupby(found.shares, key=lambda one: (one.supplier_id, one.supplier)):
-        lines = list(some)
+        those = list(some)
         yield {
             "title": title,
-            "tier": words.gettext(wording.TIERS.get(lines[0].tier, "")) if lines[0].tier else "",
-            "lines": [_line(one, found, words, largest) for one in lines],
+            "id": those[0].supplier_id,
+            "tier": words.gettext(wording.TIERS.get(those[0].tier, "")) if those[0].tier else "",
+            "lines": [_line(one, found.at_us, words, largest) for one in those],
         }
 
 
-def _line(share: Share, found: Overview, words: Words, largest: int) -> dict[str, Any]:
+def lines(shares: tuple[Share, ...], at_us: int, words: Words) -> list[dict[str, Any]]:
+    """The lines of some shares, such as one supplier's, on a scale of their own."""
+    largest = _largest(shares)
+    return [_line(one, at_us, words, largest) for one in shares]
+
+
+def _largest(shares: tuple[Share, ...]) -> int:
+    """What the longest bar stands for."""
+    fetched = [one.records or 0 for one in shares if one.state == "open"]
+    received = [one.received.most or 0 for one in shares if one.received]
+    return max([0, *fetched, *received])
+
+
+def _line(share: Share, at_us: int, words: Words, largest: int) -> dict[str, Any]:
     """What one line shows besides the share itself."""
     fetched = share.records if share.state == "open" else 0
     got = share.received.most if share.received else 0
-    left_us = share.until_us - found.at_us if share.until_us is not None else 0
+    left_us = share.until_us - at_us if share.until_us is not None else 0
     running = share.state == "open" and share.since_us is not None and share.until_us is not None and left_us > 0
     files = share.files or 0
     return {
@@ -165,5 +177,5 @@ def _line(share: Share, found: Overview, words: Words, largest: int) -> dict[str
         "bar": bars.amounts(fetched, got, largest),
         "left": words.gettext("%(duration)s left") % {"duration": words.duration(left_us)} if running else "",
         "soon": running and left_us < SOON_US,
-        "time": bars.elapsed(share.since_us or 0, share.until_us or 0, found.at_us) if running else Markup(),
+        "time": bars.elapsed(share.since_us or 0, share.until_us or 0, at_us) if running else Markup(),
     }

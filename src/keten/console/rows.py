@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DBAPIError
 
+import keten.identity.people_tables  # declares those of passkeys and links
 import keten.suppliers.register  # declares the tables of the register
 import keten.vault.service  # noqa: F401 - declares those of the vault
 from keten.console.model import Mismatch
@@ -49,6 +50,10 @@ class Rows:
             if len(ids) < PAGE:
                 return
             last = ids[-1]
+
+    def some(self, kind: type[T], ids: list[str]) -> Iterator[T]:
+        """The rows with these ids, by id; those that are not there or do not hold are left out. At most a page."""
+        return self._page(_table(kind), kind, ids[:PAGE])
 
     def one(self, kind: type[T], row_id: str) -> T | None:
         """The row with this id; None when it is not there or does not hold."""

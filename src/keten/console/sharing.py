@@ -112,6 +112,33 @@ class Sharing:
         cut = len(ends) >= MOST_SHARES or len(history.pieces) > 2 * MOST_SHARES
         return Shared(tuple(sorted(shares, key=_order)), _held(held, contents), len(suppliers), len(hidden), cut)
 
+    def of(self, rows: Rows, connection: Connection, history: History, supplier: Supplier, now_us: int) -> Shared:
+        """The shares of one supplier, as `read` makes them of all."""
+        contracts = {one.id: one for one in rows.all(Contract, supplier=supplier.id)}
+        ends = list(islice(_ends(rows, contracts, supplier.id, supplier.title, supplier), MOST_SHARES))
+        contents: dict[str, Content] = {}
+        shares = [
+            self._share(connection, one, decision, _content(rows, contents, one, now_us), history, now_us)
+            for one, decision in zip(ends, self._decide(ends, now_us), strict=True)
+        ]
+        grants = {one.grant.id for one in ends}
+        held: dict[tuple[str, str], dict[str, Piece]] = {}
+        cut = len(ends) >= MOST_SHARES
+        for (supplier_id, dataset_id, grant_id), pieces in history.pieces.items():
+            if supplier_id != supplier.id:
+                continue
+            if len(contents) > MOST_SHARES:
+                cut = True
+                break
+            if dataset_id not in contents:
+                contents[dataset_id] = _read_content(rows, dataset_id, now_us)
+            _add(held.setdefault((supplier_id, dataset_id), {}), pieces)
+            if grant_id not in grants and not cut:
+                dataset = rows.one(Dataset, dataset_id)
+                received = _received(pieces, contents[dataset_id])
+                shares.append(_without_grant(supplier_id, supplier.title, dataset, received))
+        return Shared(tuple(sorted(shares, key=_order)), _held(held, contents), 1, 0, cut)
+
     def _decide(self, ends: Sequence[_Ends], now_us: int) -> list[Decision | None]:
         """Step 2; None where a row is missing or does not hold, or where nobody could ask."""
         slices = [_slice(one, now_us) for one in ends]
@@ -133,6 +160,8 @@ class Sharing:
         since_us, until_us = self._since_us(connection, history, grant, contract), _until_us(ends, decision)
         return Share(
             grant=grant.name,
+            grant_id=grant.id,
+            dataset_id=grant.dataset,
             supplier_id=grant.supplier,
             supplier=ends.title,
             tier=supplier.tier if supplier else "",
@@ -265,6 +294,8 @@ def _without_grant(supplier_id: str, title: str, dataset: Dataset | None, receiv
     """A line for what was received under a grant whose row does not hold."""
     return Share(
         grant="",
+        grant_id="",
+        dataset_id=dataset.id if dataset else "",
         supplier_id=supplier_id,
         supplier=title,
         tier="",

@@ -15,7 +15,15 @@ from keten.pages.words import N_, Words
 
 ROOM = "console"
 OWN = "own-keys"
-MENU: tuple[tuple[str, str, str], ...] = (("see-overview", "", N_("Overview")),)
+MENU: tuple[tuple[str, str, str], ...] = (
+    ("see-overview", "", N_("Overview")),
+    ("see-suppliers", "/suppliers", N_("Suppliers")),
+    ("see-alerts", "/alerts", N_("Alerts")),
+    ("answer-requests", "/requests", N_("Requests for more")),
+    ("see-ledger", "/ledger", N_("Ledger")),
+    ("explain-decision", "/decision", N_("Why?")),
+    ("see-people", "/people", N_("People and roles")),
+)
 """Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""
 
 

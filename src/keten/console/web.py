@@ -17,6 +17,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from keten.console.page import REFRESH_SECONDS, Pages
+from keten.console.readings.desk import Desk
+from keten.console.screens import table
 from keten.core.settings import Settings
 from keten.keeper.people_protocol import Authorised
 from keten.pages import signing, static
@@ -30,11 +32,12 @@ OVERVIEW = "see-overview"
 METHODS = ["GET"]  # Starlette answers HEAD where it answers GET
 
 
-def build(settings: Settings, host: str, pages: Pages, site: Site) -> ASGIApp:
+def build(settings: Settings, host: str, pages: Pages, site: Site, desk: Desk) -> ASGIApp:
     """The application. `host`: what the console is bound to."""
     routes = [
         Route("/", signing.in_language(""), methods=METHODS),
         *screen(site, "GET", "", site.act, _overview(pages), refreshes=True),
+        *table.routes(site, desk),
         *signing.routes(site),
         *static.routes(Path(settings.home) if settings.home else None),
     ]

@@ -45,8 +45,20 @@ ROWS = {
     "dataset": N_("Dataset"),
     "client": N_("System account"),
     "person": N_("Person"),
+    "system": N_("System"),
     "transfer": N_("Transfer"),
     "object": N_("File"),
+}
+ROLES = {
+    "administrator": N_("administrator"),
+    "security-officer": N_("security officer"),
+    "privacy-officer": N_("privacy officer"),
+    "supplier-manager": N_("supplier manager"),
+    "data-owner": N_("data owner"),
+    "helpdesk": N_("helpdesk"),
+    "auditor": N_("auditor"),
+    "contact": N_("contact"),
+    "member": N_("member"),
 }
 OUTCOMES = {
     "under-way": N_("Under way"),
@@ -256,6 +268,11 @@ def _shown(words: Words, name: str, value: str | int) -> str:
     if isinstance(value, str):
         return value
     return words.size(value) if name == "bytes" else words.number(value)
+
+
+def role(words: Words, name: str) -> str:
+    """A role in words; one that is not known as it is."""
+    return words.gettext(ROLES[name]) if name in ROLES else name
 
 
 def look(words: Words, one: Look | None) -> tuple[str, str]:

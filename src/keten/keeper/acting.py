@@ -39,8 +39,9 @@ def _apply(_register: Register, body: Apply) -> Act:
 
 
 def _handle(_register: Register, body: Handle) -> Act:
-    """Lifting gives access back: that is another act."""
-    return Act("lift-restraint", fresh=True) if body.action == "lift" else Act("handle-alerts", fresh=False)
+    """What lifts a response gives access back: that is another act. To say that it was fine lifts it too."""
+    gives_back = body.action in ("lift", "fine")
+    return Act("lift-restraint", fresh=True) if gives_back else Act("handle-alerts", fresh=False)
 
 
 def _invite(register: Register, body: people.Invite) -> Act:
@@ -50,8 +51,15 @@ def _invite(register: Register, body: people.Invite) -> Act:
     return Act("invite-contact" if supplier else "invite-staff", fresh=True)
 
 
+def _revoke(register: Register, body: Revoke) -> Act:
+    """One of the organisation's own people is ended by other roles than what a supplier has."""
+    person = register.named("person", body.target) if body.kind == "person" else None
+    own = isinstance(person, Person) and not person.supplier
+    return Act("end-person" if own else "end-access", fresh=True)
+
+
 CONSOLE: dict[str, Rule] = {
-    "revocation.revoke": _always("end-access", fresh=True),
+    "revocation.revoke": _revoke,
     "suppliers.apply": _apply,
     "budgets.requests": _always("answer-requests"),
     "budgets.answer": _always("answer-requests", fresh=True),

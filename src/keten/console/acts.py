@@ -1,0 +1,57 @@
+"""What each act of `identity/roles.py` is called, for the table of roles: on its page and in the manual."""
+
+from __future__ import annotations
+
+from keten.identity.roles import ACTS, STAFF, SUPPLIERS, may
+from keten.pages.words import N_, Words
+
+PHRASES: dict[str, str] = {
+    "see-overview": N_("See the overview"),
+    "see-suppliers": N_("See suppliers and what they hold"),
+    "see-datasets": N_("See datasets"),
+    "see-ledger": N_("See the ledger"),
+    "see-alerts": N_("See alerts"),
+    "see-people": N_("See people and roles"),
+    "see-settings": N_("See settings and health"),
+    "explain-decision": N_("Ask why something is allowed or refused"),
+    "prove-entry": N_("Take a proof of an entry"),
+    "end-access": N_("End access of suppliers, contracts, grants and accounts"),
+    "apply-estate": N_("Change the register with an estate file"),
+    "answer-requests": N_("Answer requests for more than a budget"),
+    "handle-alerts": N_("Handle alerts"),
+    "lift-restraint": N_("Give back access that the watch took away"),
+    "invite-staff": N_("Make one-time links for the organisation's own people"),
+    "invite-contact": N_("Make one-time links for people of suppliers"),
+    "end-person": N_("End access of the organisation's own people"),
+    "open-recovery": N_("Open the recovery of an account"),
+    "approve-recovery": N_("Approve the recovery of an account"),
+    "ask-erasure": N_("Ask for an erasure"),
+    "approve-erasure": N_("Approve an erasure"),
+    "set-hold": N_("Set a legal hold"),
+    "own-keys": N_("Look after one's own passkeys and sessions"),
+    "portal-shares": N_("Fetch what was shared"),
+    "portal-log": N_("See what is recorded about oneself"),
+    "portal-keys": N_("Look after one's own passkeys and sessions at the portal"),
+    "portal-people": N_("See people of one's own supplier"),
+    "portal-invite": N_("Invite people of one's own supplier"),
+    "portal-end-person": N_("End access of people of one's own supplier"),
+    "portal-approve-recovery": N_("Approve the recovery of a colleague's account"),
+}
+
+
+def acts(words: Words, own: tuple[str, ...]) -> list[str]:
+    """What somebody may do, in words."""
+    return [words.gettext(PHRASES[act]) for act in own]
+
+
+def table(words: Words, roles: tuple[str, ...]) -> list[tuple[str, list[bool]]]:
+    """Each act that one of these roles holds, in words, and which of the roles hold it."""
+    return [
+        (words.gettext(PHRASES[act]), [may((role,), act) for role in roles])
+        for act in ACTS
+        if any(may((role,), act) for role in roles)
+    ]
+
+
+SIDES: tuple[tuple[str, ...], ...] = (STAFF, SUPPLIERS)
+"""The roles of each side: a table for each."""

@@ -1,0 +1,1 @@
+"""What each screen shows, read from the database in one transaction: frozen types, bounded queries by indices."""

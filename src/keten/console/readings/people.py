@@ -1,0 +1,134 @@
+"""People: who is in the register, with which roles, and what each can sign in with."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import select
+
+from keten.console.readings.desk import Reading
+from keten.console.readings.lines import Lines, lines
+from keten.console.readings.supplier import Acting, acting
+from keten.core.errors import NotFound
+from keten.identity.links import usable
+from keten.identity.model import Person
+from keten.identity.people_model import Link, Passkey
+from keten.identity.people_tables import passkey_uses
+from keten.identity.roles import acts_of, roles_at
+from keten.identity.tables import people
+from keten.ledger.query import Filter
+from keten.ledger.reading import raw
+from keten.suppliers.model import Supplier
+
+PAGE = 50
+MOST = 50_000
+NEWEST = 25
+
+
+class PersonLine(msgspec.Struct, frozen=True):
+    """A person. supplier: its title, "" for the organisation's own. link_us: until when a link may be used; 0: none."""
+
+    acting: Acting
+    roles: tuple[str, ...]
+    supplier: str
+    supplier_id: str
+    keys: int
+    link_us: int
+
+
+class PeopleLines(msgspec.Struct, frozen=True):
+    """A page of them; as of `readings.suppliers`. own: how many are the organisation's."""
+
+    at_us: int
+    lines: tuple[PersonLine, ...]
+    count: int
+    all: int
+    page: int
+    pages: int
+    broken: int
+
+
+class KeyLine(msgspec.Struct, frozen=True):
+    """A passkey that has not ended. used_us: 0 for never."""
+
+    name: str
+    added_us: int
+    used_us: int
+    synced: bool
+
+
+class PersonPage(msgspec.Struct, frozen=True):
+    """One person. acts: what it may do. timeline: what it did, and what was done about it."""
+
+    at_us: int
+    line: PersonLine
+    erased: bool
+    acts: tuple[str, ...]
+    keys: tuple[KeyLine, ...]
+    timeline: Lines
+    face_url: str
+
+
+def read(reading: Reading, wanted: str, page: int) -> PeopleLines:
+    """One page: the organisation's own people first, then suppliers', by name.
+
+    1. Names as stored choose which rows are shown.
+    2. The rows of the page, each checked against the ledger; what does not hold is counted.
+    """
+    table = people
+    statement = select(raw(table.c.id), raw(table.c.name), raw(table.c.supplier)).order_by(table.c.name).limit(MOST)
+    called = [  # 1
+        (bool(supplier), name.casefold(), row_id)
+        for row_id, name, supplier in reading.connection.execute(statement)
+        if isinstance(row_id, str) and isinstance(name, str)
+    ]
+    sought = wanted.casefold()
+    matching = [row_id for _of, name, row_id in sorted(called) if sought in name]
+    pages = max(1, -(-len(matching) // PAGE))
+    page = min(max(page, 1), pages)
+    ids = matching[(page - 1) * PAGE : page * PAGE]
+    found = {one.id: one for one in reading.rows.some(Person, ids)}  # 2
+    made = tuple(_line(reading, found[one]) for one in ids if one in found)
+    return PeopleLines(reading.at_us, made, len(matching), len(called), page, pages, len(ids) - len(made))
+
+
+def one(reading: Reading, person_id: str) -> PersonPage:
+    """The person with this id. Raises `NotFound` where there is none, or its row does not hold."""
+    row = reading.rows.one(Person, person_id)
+    if row is None:
+        raise NotFound("not-found", "There is no such page.", person_id)
+    keys = tuple(
+        KeyLine(key.name, key.added_us, _used_us(reading, key.id), key.synced) for key in _passkeys(reading, row.id)
+    )
+    line = _line(reading, row)
+    newest = Filter(principal=row.id, limit=NEWEST, newest_first=True)
+    return PersonPage(
+        at_us=reading.at_us,
+        line=line,
+        erased=bool(row.erased),
+        acts=acts_of(line.roles),
+        keys=keys,
+        timeline=lines(reading.connection, reading.names, newest),
+        face_url=reading.settings.portal.public_url.rstrip("/") if row.supplier else "",
+    )
+
+
+def _line(reading: Reading, row: Person) -> PersonLine:
+    now = reading.now_us
+    links = reading.rows.all(Link, person=row.id)
+    return PersonLine(
+        acting=acting(row, now),
+        roles=roles_at(row.supplier, row.roles),
+        supplier=reading.names.of(Supplier, row.supplier) if row.supplier else "",
+        supplier_id=row.supplier,
+        keys=len(_passkeys(reading, row.id)),
+        link_us=max((link.expires_us for link in links if usable(link, now)), default=0),
+    )
+
+
+def _passkeys(reading: Reading, person: str) -> list[Passkey]:
+    return [key for key in reading.rows.all(Passkey, person=person) if key.ended is None]
+
+
+def _used_us(reading: Reading, passkey: str) -> int:
+    chosen = select(passkey_uses.c.used_us).where(passkey_uses.c.passkey == passkey)
+    return int(reading.connection.execute(chosen).scalar() or 0)

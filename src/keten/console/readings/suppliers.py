@@ -1,0 +1,128 @@
+"""Every supplier, a page at a time, in the order of what people call them."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import select
+
+from keten.console.readings.desk import Reading
+from keten.identity.model import Client, Ended
+from keten.ledger.reading import UNREADABLE, raw
+from keten.suppliers.model import Contract, Supplier
+from keten.suppliers.tables import suppliers
+
+PAGE = 50
+MOST = 20_000
+"""Suppliers that are looked through; beyond them only a search by name finds the others."""
+
+
+class SupplierLine(msgspec.Struct, frozen=True):
+    """A supplier. running: contracts that have begun and are not over; ends_us: when the first of them ends, 0: none.
+
+    clients: system accounts that have not ended. received_us: when it received something at last; 0: never, as far as
+    the ledger was read.
+    """
+
+    id: str
+    name: str
+    title: str
+    country: str
+    tier: str
+    ended: Ended | None
+    frozen_until_us: int
+    running: int
+    ends_us: int
+    clients: int
+    received_us: int
+
+
+class SupplierLines(msgspec.Struct, frozen=True):
+    """A page of them. count: how many match; page: from 1, of `pages`. broken: on it, whose row does not hold."""
+
+    at_us: int
+    lines: tuple[SupplierLine, ...]
+    count: int
+    all: int
+    page: int
+    pages: int
+    broken: int
+    complete: bool
+
+
+class _Called(msgspec.Struct, frozen=True, gc=False):
+    title: str = ""
+
+
+def read(reading: Reading, wanted: str, page: int) -> SupplierLines:
+    """One page.
+
+    1. The names of all, as stored: they only choose which rows are shown.
+    2. The rows of the page, each checked against the ledger; what does not hold is counted.
+    """
+    called = _called(reading)  # 1
+    sought = wanted.casefold()
+    matching = [row_id for title, name, row_id in called if sought in title or sought in name]
+    pages = max(1, -(-len(matching) // PAGE))
+    page = min(max(page, 1), pages)
+    ids = matching[(page - 1) * PAGE : page * PAGE]
+    last = _last_received(reading)
+    found = {one.id: one for one in reading.rows.some(Supplier, ids)}  # 2
+    lines = tuple(_line(reading, found[one], last.get(one, 0)) for one in ids if one in found)
+    return SupplierLines(
+        reading.at_us,
+        lines,
+        len(matching),
+        len(called),
+        page,
+        pages,
+        len(ids) - len(lines),
+        reading.history.read >= reading.history.entries,
+    )
+
+
+def _called(reading: Reading) -> list[tuple[str, str, str]]:
+    """Title, name and id of every supplier, in the order of their titles."""
+    table = suppliers
+    statement = select(raw(table.c.id), raw(table.c.name), raw(table.c.body)).order_by(table.c.name).limit(MOST)
+    decode = msgspec.json.Decoder(_Called).decode
+    found: list[tuple[str, str, str]] = []
+    for row_id, name, body in reading.connection.execute(statement):
+        if not isinstance(row_id, str):
+            continue
+        shown = name if isinstance(name, str) else ""
+        try:
+            title = decode(body).title
+        except (*UNREADABLE, msgspec.MsgspecError):
+            title = shown
+        found.append((title.casefold(), shown.casefold(), row_id))
+    return sorted(found)
+
+
+def _last_received(reading: Reading) -> dict[str, int]:
+    last: dict[str, int] = {}
+    for (supplier, _dataset, _grant), pieces in reading.history.pieces.items():
+        newest = max((one.last_us for one in pieces.values()), default=0)
+        last[supplier] = max(last.get(supplier, 0), newest)
+    return last
+
+
+def _line(reading: Reading, one: Supplier, received_us: int) -> SupplierLine:
+    now = reading.now_us
+    running = [
+        contract.ends_us
+        for contract in reading.rows.all(Contract, supplier=one.id)
+        if contract.ended is None and contract.starts_us <= now < contract.ends_us
+    ]
+    return SupplierLine(
+        id=one.id,
+        name=one.name,
+        title=one.title,
+        country=one.country,
+        tier=one.tier,
+        ended=one.ended,
+        frozen_until_us=one.frozen.until_us if one.frozen is not None and one.frozen_at(now) else 0,
+        running=len(running),
+        ends_us=min(running, default=0),
+        clients=sum(row.ended is None for row in reading.rows.all(Client, supplier=one.id)),
+        received_us=received_us,
+    )

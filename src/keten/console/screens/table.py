@@ -1,0 +1,96 @@
+"""Every screen of the console but the overview: what it is asked with, and the act that it takes (deny by default)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from keten.console.page import ROOM
+from keten.console.readings.desk import Desk
+from keten.console.screens import alerts, decision, ending, ledger, people, suppliers
+from keten.console.screens.turn import Turn
+from keten.keeper.people_protocol import Authorised
+from keten.pages.forms import form_of
+from keten.pages.seen import Screen as Shown
+from keten.pages.seen import screen
+from keten.pages.visits import Site, Visit
+from keten.pages.words import Words
+
+Show = Callable[[Turn], Awaitable[Response]]
+
+
+class Screen(msgspec.Struct, frozen=True):
+    """One route. path: below the language, as Starlette has it. act: of `identity/roles.py`, that the keeper is asked.
+
+    A POST tells the keeper something, which looks at the act of what it is told once more.
+    """
+
+    method: str
+    path: str
+    act: str
+    show: Show
+
+
+SCREENS: tuple[Screen, ...] = (
+    Screen("GET", "/suppliers", "see-suppliers", suppliers.several),
+    Screen("GET", "/suppliers/{id}", "see-suppliers", suppliers.one),
+    Screen("GET", "/suppliers/{id}/end", "end-access", ending.ask),
+    Screen("POST", "/suppliers/{id}/end", "end-access", ending.confirm),
+    Screen("POST", "/suppliers/{id}/end/done", "end-access", ending.done),
+    Screen("GET", "/people", "see-people", people.several),
+    Screen("GET", "/people/roles", "see-people", people.roles),
+    Screen("GET", "/people/{id}", "see-people", people.one),
+    Screen("POST", "/people/{id}/invite", "invite-staff", people.invite),
+    Screen("POST", "/people/{id}/invite/done", "invite-staff", people.invited),
+    Screen("GET", "/people/{id}/end", "end-person", ending.ask),
+    Screen("POST", "/people/{id}/end", "end-person", ending.confirm),
+    Screen("POST", "/people/{id}/end/done", "end-person", ending.done),
+    Screen("POST", "/access/person/{id}/invite", "invite-contact", people.invite),
+    Screen("POST", "/access/person/{id}/invite/done", "invite-contact", people.invited),
+    Screen("GET", "/ledger", "see-ledger", ledger.several),
+    Screen("GET", "/ledger/custody", "see-ledger", ledger.custody),
+    Screen("GET", "/ledger/id/{id}", "prove-entry", ledger.by_id),
+    Screen("GET", "/ledger/{index}", "see-ledger", ledger.one),
+    Screen("GET", "/ledger/{index}/proof", "prove-entry", ledger.proof),
+    Screen("GET", "/decision", "explain-decision", decision.ask),
+    Screen("GET", "/decision/{index}", "explain-decision", decision.replay),
+    Screen("GET", "/alerts", "see-alerts", alerts.several),
+    Screen("GET", "/alerts/{id}", "see-alerts", alerts.one),
+    Screen("POST", "/alerts/{id}", "handle-alerts", alerts.handle),
+    Screen("POST", "/alerts/{id}/done", "lift-restraint", alerts.handled),
+    Screen("GET", "/requests", "answer-requests", alerts.asked),
+    Screen("GET", "/requests/{id}", "answer-requests", alerts.request),
+    Screen("POST", "/requests/{id}", "answer-requests", alerts.answer),
+    Screen("POST", "/requests/{id}/done", "answer-requests", alerts.answered),
+    Screen("GET", "/access/{kind}/{id}/end", "end-access", ending.ask),
+    Screen("POST", "/access/{kind}/{id}/end", "end-access", ending.confirm),
+    Screen("POST", "/access/{kind}/{id}/end/done", "end-access", ending.done),
+)
+"""In the order in which they are tried."""
+
+
+def routes(site: Site, desk: Desk) -> list[Route]:
+    """The routes of all screens, in every language."""
+    return [route for one in SCREENS for route in screen(site, one.method, one.path, one.act, _shown(one, desk))]
+
+
+def _shown(one: Screen, desk: Desk) -> Shown:
+    """A screen as pages have it. Of a POST nothing is looked at before it is certain where it came from."""
+
+    async def answer(site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
+        form = await form_of(site, visit, request) if one.method == "POST" else {}
+        zoned = await _zoned(desk, visit)
+        return await one.show(Turn(desk=desk, site=site, visit=zoned, found=found, request=request, form=form))
+
+    return answer
+
+
+async def _zoned(desk: Desk, visit: Visit) -> Visit:
+    """The visit with moments in the organisation's zone."""
+    zone = await run_in_threadpool(desk.zone)
+    return msgspec.structs.replace(visit, words=Words(visit.language, zone, ROOM))
