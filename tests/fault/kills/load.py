@@ -11,7 +11,6 @@ import msgspec
 
 from keten.drills.supplier import SupplierSystem
 
-
 FIRST_WAIT, LONGEST_WAIT = 0.02, 0.2
 """Seconds before a failure is tried again: twice as long each time, or knocking would take more than what is tried."""
 
