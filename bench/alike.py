@@ -97,9 +97,10 @@ class Asking:
             started = time.perf_counter()
             try:
                 self._client().call("people.sign_in", shown, said.SessionOpened)
+                code = "signed-in"
             except KetenError as error:
-                assert error.code == "sign-in-failed", error
-            else:
-                raise AssertionError("a forged passkey signed in")
+                code = error.code
             took[at] = time.perf_counter() - started
+            if code != "sign-in-failed":
+                raise AssertionError(code)
         return took[0], took[1]
