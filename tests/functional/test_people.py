@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -234,6 +235,10 @@ def test_ending_a_person_ends_its_sessions(instance: Throwaway) -> None:
     face.authorise(session)
     with KeeperClient(instance.paths.operator_socket) as client:
         client.call("revocation.revoke", protocol.Revoke("person", "leaver", "left"), protocol.Revoked)
+        ended = time.monotonic()
+        while client.call("people.sessions", said.OfPerson("leaver"), said.PersonSessionList).own.sessions:
+            assert time.monotonic() - ended < 1, "a session ends within a second, whether or not anybody uses it"
+            time.sleep(0.01)
     assert refusal(lambda: face.authorise(session)) == "session-ended"
     assert refusal(lambda: face.sign_in(key)) == "sign-in-failed"
     with pytest.raises(Conflict):

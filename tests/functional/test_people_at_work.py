@@ -22,6 +22,7 @@ from keten.keeper import protocol
 from keten.keeper.client import KeeperClient
 from keten.keeper.restoring import Wish, restore
 from keten.keeper.subject_protocol import Erase, Outcome
+from keten.keeper.watch_protocol import AlertHandled, Suspend
 from keten.ledger import bound
 from keten.ledger.verify import verify
 from keten.suppliers.estate import encode
@@ -141,12 +142,13 @@ def test_somebody_with_passkeys_and_a_link_is_erased(instance: Throwaway) -> Non
     one.apply(protocol.Apply(changed, base=one.plan(changed).base))
     person = instance.ids["person"]["leaver"]
     with KeeperClient(instance.paths.operator_socket) as client:
+        client.call("watch.suspend", Suspend("leaver", 3_600_000_000, "strange calls"), AlertHandled)
         outcome = client.call("subjects.erase", Erase("leaver", "a letter"), Outcome)
     assert {step["outcome"] for step in outcome.steps} == {"done"}, outcome.steps
     gone = {line.what: line.count for line in outcome.plan.erased}
     assert (gone["passkey"], gone["link"]) == (1, 2)
     stays = {line.what for line in outcome.plan.kept}
-    assert "suppliers.supplier.changed" in stays, "what it did in the organisation's name stays, and is listed"
+    assert {"suppliers.supplier.changed", "watch.alert.raised"} <= stays, "what is not its own stays, and is listed"
     assert refusal(lambda: one.face.sign_in(one.key)) == "sign-in-failed"
     assert one.may("") == "session-ended"
     left = [one for one in entries(instance, "identity.passkey.erased") if one["refs"]["person"] == person]

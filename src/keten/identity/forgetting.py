@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import msgspec
 from sqlalchemy import Connection, delete
 
-from keten.identity import passkeys, people_entries, people_tables
+from keten.identity import passkeys, people_entries, people_tables, recovery_entries
 from keten.identity.model import Ended
 from keten.identity.people_model import Link, Passkey
 from keten.identity.person_sessions import PersonSessions
-from keten.identity.recovery import entries as recovery_entries
 from keten.identity.recovery import service as recovery
 from keten.identity.recovery import tables as recovery_tables
 from keten.identity.recovery.rows import ChannelRow

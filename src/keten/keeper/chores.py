@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from keten.budgets import service as budgets
 from keten.core.errors import KetenError
@@ -37,6 +38,7 @@ class Chores:
         self._operators = operators
         self._people = people
         self._tasks: list[asyncio.Task[None]] = []
+        self._soon: set[asyncio.Task[None]] = set()
         self._jump_told = ""
         self._ahead_told = False
 
@@ -56,8 +58,16 @@ class Chores:
 
     def stop(self) -> None:
         """No more."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._soon):
             task.cancel()
+
+    def changed(self, stopped: Mapping[str, str]) -> None:
+        """The register changed: what ended is cut (`GatewayVerbs.changed`), and sessions of people end with it."""
+        self._gateways.changed(stopped)
+        if stopped:
+            task = asyncio.ensure_future(self._once(self.end_sessions))
+            self._soon.add(task)
+            task.add_done_callback(self._soon.discard)
 
     async def finish(self) -> None:
         """What must not wait for the next start."""

@@ -131,6 +131,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     left = [running.opening for running in trusted.accesses]
     loop.call_later(GATEWAY_RETURN_SECONDS, gateways.settle, left)
     chores = Chores(trusted, gateways, operators, people)
+    trusted.on_change = chores.changed
     chores.start()
 
     paths = settings.paths

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from keten.identity import passkeys
-from keten.identity.recovery import entries, rules, service
+from keten.identity import recovery_entries as entries
+from keten.identity.recovery import rules, service
 from keten.identity.recovery.model import (
     DAY_US,
     HOUR_US,

@@ -12,6 +12,7 @@ from keten.core.db import translated
 from keten.ledger.bound import bound_tables
 from keten.ledger.faults import Fault
 from keten.ledger.registerfaults import missing_rows, row_count, rows_against_entries
+from keten.subjects import erasing as _erasing  # noqa: F401  # as below
 from keten.subjects import requests as _requests  # noqa: F401  # as below
 from keten.suppliers import register as _register  # noqa: F401  # declares its rows, or they would not be looked at
 from keten.vault.checking import content_faults, present_count

@@ -101,6 +101,8 @@ def know_every_table() -> None:
     import keten.budgets.extras
     import keten.identity.people_entries
     import keten.identity.people_tables
+    import keten.identity.recovery.tables
+    import keten.identity.recovery_entries
     import keten.subjects.requests
     import keten.suppliers.register
     import keten.vault.service

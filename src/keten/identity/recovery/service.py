@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 
 from keten.core.ids import is_id, new_id
 from keten.identity import passkeys
+from keten.identity import recovery_entries as entries
 from keten.identity.person_sessions import PersonSessions
-from keten.identity.recovery import entries, rules, tables
+from keten.identity.recovery import rules, tables
 from keten.identity.recovery.model import (
     Approve,
     Case,
