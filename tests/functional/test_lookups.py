@@ -133,6 +133,15 @@ def test_somebody_elses_case_is_answered_as_what_is_not_there(office: Office) ->
         assert (entry["kind"], entry["reasons"]) == ("exchange.lookup.refused", ["outside-caseload"])
 
 
+def test_each_of_them_is_recorded_by_itself(office: Office) -> None:
+    """As each lookup of what is not there is: more than are told one by one of other refusals."""
+    system = office.town.carrier()
+    address = f"/v1/lookups/{shares(system)['own-cases']['id']}?key={key(2)}&case=A-5"
+    named = {system.get(address).headers["keten-entry"] for _again in range(14)}
+    assert len(named) == 14
+    assert named <= {one["id"] for one in office.entries("--kind", "exchange.lookup.refused")}
+
+
 def test_a_proof_is_good_for_one_lookup(office: Office) -> None:
     """Not for the same once more, and not for another key at the same address."""
     system = office.town.printer()
@@ -228,3 +237,10 @@ def test_the_budget_is_the_bound(office: Office) -> None:
     known = system.get(f"/v1/lookups/{share['id']}?key={key(7)}&case=INTAKE-7")
     assert known.status == HTTPStatus.OK, "what was received in this hour costs nothing again"
     assert office.keten.command("ledger", "verify").returncode == 0
+
+
+def test_what_was_recorded_by_itself_is_not_counted_as_well(office: Office) -> None:
+    """The last of all: a keeper that stops records what it only counted."""
+    office.keten.down()
+    counted = [one for one in office.entries("--outcome", "deny") if one["details"].get("count")]
+    assert "outside-caseload" not in {reason for one in counted for reason in one["reasons"]}

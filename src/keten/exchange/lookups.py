@@ -351,9 +351,8 @@ class _Committing:
         **more: int | str | list[int],
     ) -> Answered | None:
         lookup = self._ready.lookup
-        admitted = self._refusals.admit(lookup.client, reasons, writing.time_us)
         index = -1
-        if admitted or always:
+        if always or self._refusals.admit(lookup.client, reasons, writing.time_us):  # what has an entry is not counted
             details: dict[str, Any] = {"outcome": "deny", "reasons": list(reasons), "asked": len(lookup.keys), **more}
             if stopped_until_us:
                 details["stopped_until_us"] = stopped_until_us

@@ -214,8 +214,13 @@ def _tell(output: Output, done: AlertHandled) -> None:
     output.steps(done.steps)
 
 
+def _over(one: AlertInfo) -> str:
+    """What is done at once, or is no more than a note, is never over."""
+    return "" if one.in_force or one.response in ("note", "alert", "step-up") else ", over"
+
+
 def _row(one: AlertInfo) -> tuple[str, ...]:
-    done = one.response if one.in_force or one.response in ("note", "alert", "step-up") else f"{one.response}, over"
+    done = f"{one.response}{_over(one)}"
     if one.held:
         done += f" ({one.held}: {one.wanted} was called for)"
     who = one.principal or one.supplier
@@ -232,7 +237,7 @@ def _described(one: AlertInfo) -> list[tuple[str, Any]]:
         ("signals", one.count),
         ("since", one.made),
         ("last", one.last),
-        ("done", f"{one.response}{f' until {one.until}' if one.until else ''}{'' if one.in_force else ', over'}"),
+        ("done", f"{one.response}{f' until {one.until}' if one.until else ''}{_over(one)}"),
         ("lifted", one.lifted),
         ("verdict", one.verdict),
         ("note", one.note),
