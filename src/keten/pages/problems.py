@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from keten.core.errors import KetenError
+from keten.pages.forms import safe_next
 from keten.pages.rendering import Frame, message
 from keten.pages.sayings import SAYINGS
 from keten.pages.visits import Site, Visit, answered, closed, frame_of, marked
@@ -21,9 +22,13 @@ _HEADINGS = {
     "unavailable": (503, N_("This is not available now; nothing was changed")),
     "corrupt": (500, N_("What is kept here does not hold; nothing was changed")),
 }
-_UNSURE = ("keeper-gone", "keeper-error")
-"""Codes of a keeper that was asked and did not say what became of it."""
 _NOT_KNOWN = N_("It is not known whether this was done")
+_OWN = {
+    "link-invalid": N_("This link does not work"),
+    "keeper-gone": _NOT_KNOWN,  # it was asked, and did not say what became of it
+    "keeper-error": _NOT_KNOWN,
+}
+"""Headings that say more than the category's."""
 
 
 def said(words: Words, error: KetenError) -> str:
@@ -37,11 +42,12 @@ def said(words: Words, error: KetenError) -> str:
 def problem(site: Site, visit: Visit, error: KetenError, around: Frame | None = None) -> Response:
     """The page of an error; somebody whose session is over is brought to where one signs in. around: for its reader."""
     if error.category == "denied" and error.code in SIGNED_OUT:
-        response = Response(status_code=303, headers={"location": f"{visit.link('/sign-in')}?next={visit.path}"})
+        wanted = safe_next(visit.path)
+        then = f"?next={wanted}" if wanted else ""
+        response = Response(status_code=303, headers={"location": f"{visit.link('/sign-in')}{then}"})
         return marked(site, visit, closed(site, response) if visit.session else response)
-    status, heading = _HEADINGS.get(error.category, _HEADINGS["unavailable"])
-    if error.code in _UNSURE:
-        heading = _NOT_KNOWN
+    status, general = _HEADINGS.get(error.category, _HEADINGS["unavailable"])
+    heading = _OWN.get(error.code, general)
     words = visit.words
     frame = around or frame_of(visit, enter=False)
     body = message(words, frame, words.gettext(heading), said(words, error))

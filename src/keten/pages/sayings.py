@@ -38,7 +38,7 @@ SAYINGS: dict[str, str] = {
     # Signing in
     "sign-in-failed": N_("Signing in did not work. Try again, or with another passkey of yours."),
     "sign-in-blocked": N_("Signing in failed too often from your network. Wait a while; it goes on by itself."),
-    "link-invalid": N_("This link does not work: it was used before, is over, or is not whole. Ask for a new one."),
+    "link-invalid": N_("It was used before, is over, or is not whole. Ask whoever gave it to you for a new one."),
     "ceremony-over": N_("This took too long, or was begun in another window. Try again."),
     "passkey-invalid": N_("The passkey could not be verified. Try again, or take another one."),
     "step-up": N_("This takes a fresh confirmation with your passkey: sign out, sign in, and do it then."),

@@ -27,6 +27,7 @@ BEHIND = (
 RAISING = {*(kind.__name__ for kind in BY_CATEGORY.values()), "Refused", "KetenError", "too_many", "__init__"}
 NOT_TOLD = {
     "settings": "when a process starts",
+    "for": "at the command line: the screens offer a list",
     "session-ended": "it leads to where one signs in",
     "no-budget": "to suppliers' systems",
     "request-open": "to suppliers' systems",
