@@ -58,12 +58,12 @@ class SharesPages:
 
     async def _standing(self, visit: Visit, request: Request) -> Standing:
         quiet = by_itself(request)
-        kept = self._kept.get(visit.session) if quiet else None
+        kept = self._kept.get(visit.token) if quiet else None
         if kept is not None:
             return kept
         changes = self._kept.changes
         told = await asking.standing(self._door, caller(self._door, visit, request, quiet=quiet))
-        self._kept.put(visit.session, told, changes, told.valid_for_us)
+        self._kept.put(visit.token, told, changes, told.valid_for_us)
         return told
 
     async def share(self, site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
