@@ -34,6 +34,7 @@ SAYINGS: dict[str, str] = {
     "malformed": N_("This could not be read. Open the page anew, and tell whoever runs this system if it stays so."),
     "unknown-verb": N_("This could not be read. Open the page anew, and tell whoever runs this system if it stays so."),
     "page-failed": N_("Something went wrong here, and was noted. Try again, or ask whoever runs this system."),
+    "cursor": N_("This page of the list does not go on from here any more. Begin at the first one."),
     "too-many-parallel": N_("You have too many downloads at once. Wait until one is finished."),
     # Signing in
     "sign-in-failed": N_("Signing in did not work. Try again, or with another passkey of yours."),

@@ -22,7 +22,7 @@ from keten.portal.site import ROOM, Door, caller
 REFRESH_SECONDS = 10
 FILES = 100
 """Files on one page."""
-_CURSOR = re.compile(r"[A-Za-z0-9_=-]{1,2000}\Z")
+_CURSOR = re.compile(r"[A-Za-z0-9_=-]{1,4096}\Z")
 
 
 class SharesPages:

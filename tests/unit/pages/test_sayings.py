@@ -20,7 +20,8 @@ BEHIND = (
     *("identity/links.py", "identity/passkeys.py", "identity/ceremonies.py", "identity/person_sessions.py"),
     *("identity/failures.py", "revocation/service.py", "watch/handling.py", "budgets/asking.py", "policy/sets.py"),
     *("keeper/portal_verbs.py", "keeper/own_log.py", "keeper/own_people.py", "keeper/own_standing.py"),
-    *("keeper/gateway_verbs.py", "keeper/listings.py", "keeper/limits.py", "gateway/link.py", "gateway/accesses.py"),
+    *("keeper/gateway_verbs.py", "keeper/listings.py", "keeper/limits.py", "exchange/cursors.py"),
+    *("gateway/link.py", "gateway/accesses.py"),
     *(f"{room}/{path.name}" for room in ("pages", "portal") for path in (ROOT / room).glob("*.py")),
 )
 """The modules behind what faces say about people, behind the acts of people, and behind the portal."""

@@ -153,6 +153,17 @@ def test_hostile_names_are_only_names(language: str, path: str) -> None:
     assert "script-src 'self'" in page.headers["content-security-policy"]
 
 
+def test_long_lists_are_told_a_page_at_a_time() -> None:
+    visitor = browser(Told())
+    share = visitor.get(f"/en/shares/{ID}")
+    assert f'href="/en/shares/{ID}?cursor=next"' in share.text
+    assert "To the first files" not in share.text
+    assert "To the first files" in visitor.get(f"/en/shares/{ID}?cursor=next").text
+    log = visitor.get("/en/log")
+    assert 'href="/en/log?before=5"' in log.text
+    assert "To the newest" in visitor.get("/en/log?before=5").text
+
+
 def test_what_is_given_is_in_a_sandbox_and_never_a_page_of_the_portal() -> None:
     door = Told()
     answer = browser(door).get(f"/en/objects/{ID}")
