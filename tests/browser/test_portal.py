@@ -1,4 +1,4 @@
-"""People of a supplier at the portal, in a real browser with its own virtual authenticator: what they see and do there."""
+"""People of a supplier at the portal, in a real browser with its virtual authenticator: what they see and do there."""
 
 from __future__ import annotations
 

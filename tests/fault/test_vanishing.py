@@ -11,7 +11,7 @@ import pytest
 from keten.core.errors import Denied, Unavailable
 from keten.keeper import gateway_verbs, operator_verbs
 from keten.keeper import protocol as said
-from keten.keeper.portal_protocol import AskOwnLog
+from keten.keeper.portal_protocol import AskColleagues, AskOwnLog, AskStanding
 from tests.fault.keeper_inside import Inside, run, until
 from tests.town import CARRIER, Town
 
@@ -182,6 +182,8 @@ def test_one_that_said_no_hello_is_given_nothing(stopped: Town, tmp_path: Path) 
             "exchange.lookup": said.LookUp(carrier.caller("/v1/lookups/x"), "x", ("1",), "case"),
             "budgets.more": said.AskMore(carrier.caller("/v1/shares/x/more"), "x", 5, "why"),
             "portal.log": AskOwnLog(carrier.caller("/v1/shares")),
+            "portal.standing": AskStanding(carrier.caller("/v1/shares")),
+            "portal.people": AskColleagues(carrier.caller("/v1/shares")),
             "exchange.progress": said.Progress("x", 1),
             "exchange.delivered": said.Delivered("x", 1, "complete"),
         }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import signal
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,8 +17,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from keten.drills.throwaway import Throwaway
+from keten.keeper.certificates import create_authority, issue
 from tests.authenticator import Authenticator
 from tests.house import NAME, SCRIPT, House
+from tests.town import UNWATCHED
 from tests.visitor import Answer, Visitor
 
 SHARE, OBJECT = re.compile(r"/en/shares/([a-z2-7]{26})"), re.compile(r"/en/objects/([a-z2-7]{26})")
@@ -385,6 +390,58 @@ def test_whoever_is_ended_is_signed_out_and_a_keeper_that_is_away_is_said(own_ho
         assert statuses <= {200, 503}
         time.sleep(0.05)
     assert statuses == {200, 503}, "away it is said, and back the session holds"
+
+
+# ---- where it may be -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "bind", "code"),
+    [
+        ("", "0.0.0.0:0", "settings"),
+        ('[portal]\npublic_url = "https://192.0.2.1:8444"\n', "127.0.0.1:0", "origin"),
+        ('[portal]\npublic_url = "http://portal.example"\n', "127.0.0.1:0", "origin"),
+        ('[portal]\ncertificate = "/absent"\ncertificate_key = "/absent"\n', "127.0.0.1:0", "certificate"),
+    ],
+)
+def test_a_portal_at_which_nobody_could_sign_in_does_not_start(
+    tmp_path: Path, settings: str, bind: str, code: str
+) -> None:
+    with Throwaway(tmp_path, settings=UNWATCHED + settings) as made:
+        words = ("--gateway", "off", "--sftp", "off", "--console", "off", "--portal", bind)
+        done = made.command("up", "--json", *words)
+        said = json.loads(done.stdout.splitlines()[0])
+        assert (said["ready"], said["code"]) == (False, code)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_it_speaks_https_and_keeps_its_cookies_to_itself(tmp_path: Path) -> None:
+    authority = create_authority("test")
+    issued = issue(authority, ("localhost",))
+    certificate, key = tmp_path / "portal.pem", tmp_path / "portal.key"
+    certificate.write_bytes(issued.certificate)
+    key.write_bytes(issued.key)
+    settings = f'[portal]\ncertificate = "{certificate}"\ncertificate_key = "{key}"\n'
+    with Throwaway(tmp_path, settings=UNWATCHED + settings) as made:
+        ready = made.up("--portal", "127.0.0.1:0")
+        parts = urlsplit(ready["portal"])
+        assert (parts.scheme, parts.hostname) == ("https", "localhost")
+        context = ssl.create_default_context(cadata=authority.certificate.decode())
+        with closing(http.client.HTTPSConnection("localhost", parts.port, context=context, timeout=60)) as asked_by:
+            asked_by.request("GET", "/en/sign-in")
+            answer = asked_by.getresponse()
+            assert answer.status == 200
+            assert "data-passkey" in answer.read().decode()
+            cookie = str(answer.headers["set-cookie"])
+            assert cookie.startswith(f"__Host-keten-{parts.port}-browser=")
+            assert "Secure" in cookie
+            assert "HttpOnly" in cookie
+            assert answer.headers["strict-transport-security"]
+        with closing(http.client.HTTPConnection("localhost", parts.port, timeout=60)) as plain:
+            plain.request("GET", "/en/sign-in")
+            with pytest.raises((ConnectionError, http.client.HTTPException)):
+                plain.getresponse()
 
 
 # ---- helpers -------------------------------------------------------------------------------------------------------

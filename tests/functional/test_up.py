@@ -64,7 +64,7 @@ def answers(url: str, ca: Path) -> bool:
 def test_what_is_said_and_kept_while_it_runs(instance: Throwaway) -> None:
     ready = instance.up()
     assert ready["ready"] is True
-    assert set(ready) == {"ready", "gateway", "sftp", "sftp_host_key", "console", "ca"}
+    assert set(ready) == {"ready", "gateway", "sftp", "sftp_host_key", "console", "portal", "ca"}
     assert answers(ready["gateway"], Path(ready["ca"]))
     status = instance.run("status")
     assert status["up"]["gateway"] == ready["gateway"]

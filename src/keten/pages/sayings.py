@@ -33,6 +33,9 @@ SAYINGS: dict[str, str] = {
     "personal-damaged": N_("A row does not hold, so nothing is done with it. Ask whoever runs this system."),
     "malformed": N_("This could not be read. Open the page anew, and tell whoever runs this system if it stays so."),
     "unknown-verb": N_("This could not be read. Open the page anew, and tell whoever runs this system if it stays so."),
+    "page-failed": N_("Something went wrong here, and was noted. Try again, or ask whoever runs this system."),
+    "cursor": N_("This page of the list does not go on from here any more. Begin at the first one."),
+    "too-many-parallel": N_("You have too many downloads at once. Wait until one is finished."),
     # Signing in
     "sign-in-failed": N_("Signing in did not work. Try again, or with another passkey of yours."),
     "sign-in-blocked": N_("Signing in failed too often from your network. Wait a while; it goes on by itself."),
@@ -44,6 +47,8 @@ SAYINGS: dict[str, str] = {
     "last-key": N_("This is your only passkey. Add another one before you end it."),
     "too-many-passkeys": N_("You have as many passkeys as one person may have. End one first."),
     "has-passkey": N_("This person has a passkey already, and adds others without a link."),
+    "own-self": N_("You cannot end yourself. Another contact of your organisation can, or whoever shares with you."),
+    "end-reason": N_("Say in a few words why this person's access ends."),
     "no-role": N_("This person has no role. Give one in the estate file first."),
     "unknown-name": N_("There is nothing of that name in the register."),
     "ended": N_("This has ended already."),

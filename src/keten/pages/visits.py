@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -63,9 +64,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     def cookie(self, name: str) -> str:
         """The name of a cookie. `__Host-`: this host's alone, and only by HTTPS (RFC 6265bis §4.1.3.2).
 
-        By HTTP the port is in it: two faces of a machine are both localhost, and browsers keep their cookies together.
+        The port is in it where there is one: two faces may be of one host, whose cookies browsers keep together.
         """
-        return f"__Host-keten-{name}" if self.https else f"keten-{self.origin.rpartition(':')[2].strip('/')}-{name}"
+        port = urlsplit(self.origin).port
+        full = f"keten-{port}-{name}" if port else f"keten-{name}"
+        return f"__Host-{full}" if self.https else full
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ MOST_SECONDS = 60.0
 
 
 class Kept(Generic[T]):
-    """Answers by session. monotonic: a clock in seconds."""
+    """Answers by session: by a digest of its secret, which is kept nowhere. monotonic: a clock in seconds."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic

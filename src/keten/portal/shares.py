@@ -22,7 +22,7 @@ from keten.portal.site import ROOM, Door, caller
 REFRESH_SECONDS = 10
 FILES = 100
 """Files on one page."""
-_CURSOR = re.compile(r"[A-Za-z0-9_=-]{1,2000}\Z")
+_CURSOR = re.compile(r"[A-Za-z0-9_=-]{1,4096}\Z")
 
 
 class SharesPages:
@@ -58,12 +58,12 @@ class SharesPages:
 
     async def _standing(self, visit: Visit, request: Request) -> Standing:
         quiet = by_itself(request)
-        kept = self._kept.get(visit.session) if quiet else None
+        kept = self._kept.get(visit.token) if quiet else None
         if kept is not None:
             return kept
         changes = self._kept.changes
         told = await asking.standing(self._door, caller(self._door, visit, request, quiet=quiet))
-        self._kept.put(visit.session, told, changes, told.valid_for_us)
+        self._kept.put(visit.token, told, changes, told.valid_for_us)
         return told
 
     async def share(self, site: Site, visit: Visit, found: Authorised, request: Request) -> Response:

@@ -126,6 +126,9 @@ def test_home_is_where_the_file_lies(tmp_path: Path) -> None:
         ("[gateway]\ncertificate = '/a.pem'\n", "certificate_key"),
         ("[console]\nproxy = 'v2'\ntrusted_proxies = ['10.0.0.1']\npublic_url = 'https://a'\n", "names a header"),
         ("[console]\nproxy = 'X-Forwarded-For'\ntrusted_proxies = ['10.0.0.1']\n", "public_url"),
+        ("[portal]\nproxy = 'X-Forwarded-For'\ntrusted_proxies = ['10.0.0.1']\n", "public_url"),
+        ("[portal]\nbind = '0.0.0.0:8444'\n", "certificate"),
+        ("[portal]\nbind = ':8444'\npublic_url = 'https://p.example'\n", "certificate"),
         ("[sftp]\nproxy = 'v2'\ntrusted_proxies = ['proxy.example']\n", "trusted_proxies"),
         ("[gateway]\npublic_url = 'files.example'\n", "public_url"),
         ("[gateway]\npublic_url = 'http://files.example'\n", "public_url"),
@@ -144,6 +147,20 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
         load(tmp_path, text)
     assert named in caught.value.public
     assert "keten.toml" in caught.value.public
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bind = 'off'",
+        "bind = 'localhost:0'",
+        "bind = '[::1]:0'",
+        "bind = '0.0.0.0:1'\ncertificate = 'a'\ncertificate_key = 'b'",
+        "bind = '0.0.0.0:1'\nproxy = 'v2'\ntrusted_proxies = ['10.0.0.1']\npublic_url = 'https://p.example'",
+    ],
+)
+def test_where_a_portal_may_listen(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, f"[portal]\n{text}\n").portal.bind
 
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:

@@ -19,9 +19,12 @@ BEHIND = (
     *("keeper/people.py", "keeper/people_verbs.py", "keeper/person_verbs.py", "keeper/acting.py"),
     *("identity/links.py", "identity/passkeys.py", "identity/ceremonies.py", "identity/person_sessions.py"),
     *("identity/failures.py", "revocation/service.py", "watch/handling.py", "budgets/asking.py", "policy/sets.py"),
-    *(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py")),
+    *("keeper/portal_verbs.py", "keeper/own_log.py", "keeper/own_people.py", "keeper/own_standing.py"),
+    *("keeper/gateway_verbs.py", "keeper/listings.py", "keeper/limits.py", "exchange/cursors.py"),
+    *("gateway/link.py", "gateway/accesses.py"),
+    *(f"{room}/{path.name}" for room in ("pages", "portal") for path in (ROOT / room).glob("*.py")),
 )
-"""The modules that stand behind what faces say about people, and behind the acts of people at the console."""
+"""The modules behind what faces say about people, behind the acts of people, and behind the portal."""
 RAISING = {*(kind.__name__ for kind in BY_CATEGORY.values()), "Refused", "KetenError", "too_many", "__init__"}
 NOT_TOLD = {
     "settings": "when a process starts",
@@ -30,6 +33,9 @@ NOT_TOLD = {
     "no-budget": "to suppliers' systems",
     "request-open": "to suppliers' systems",
     "more-case": "to suppliers' systems",
+    "range-unsatisfiable": "to who fetches, as HTTP has it",
+    "no-hello": "to a gateway",
+    "gateway-gone": "to a gateway that is not there",
 }
 """Codes in those modules that no screen of people shows, and why."""
 

@@ -117,8 +117,9 @@ def _set_up(stage: Stage) -> dict[str, Any]:
     ends = datetime.now(UTC).replace(microsecond=0) + SHORT
     with _step("A contract that ends in two minutes"):  # 4
         _apply(stage, keys, now, ends)
-    with _step("One-time links for two people of the municipality"):  # 5
-        links = {one: stage.operator("person", "invite", one)["link"] for one in (estate.OFFICER, estate.ADMINISTRATOR)}
+    with _step("One-time links for two people of the municipality, and two of its suppliers"):  # 5
+        people = (estate.OFFICER, estate.ADMINISTRATOR, estate.AT_PRINTER, estate.AT_CARRIER)
+        links = {one: stage.operator("person", "invite", one)["link"] for one in people}
     return _told(folder, ready, ids, ends, links)
 
 
@@ -232,6 +233,7 @@ def _told(
         "sftp_host_key": ready["sftp_host_key"],
         "ca": ready["ca"],
         "console": console,
+        "portal": ready["portal"],
         "pages": {"nl": f"{console}/nl", "en": f"{console}/en"},
         "links": links,
         "ids": ids,
@@ -253,6 +255,8 @@ def _tell(output: Output, told: dict[str, Any]) -> None:
         "",
         f"  The data protection officer, who sees everything   {told['links'][estate.OFFICER]}",
         f"  The administrator                                  {told['links'][estate.ADMINISTRATOR]}",
+        f"  The printing house's contact, at the portal        {told['links'][estate.AT_PRINTER]}",
+        f"  The transport firm's, whose access is about to end {told['links'][estate.AT_CARRIER]}",
         "",
         f"  Overview      {told['pages']['en']}",
         f"  Overzicht     {told['pages']['nl']}",

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 ZONE = "Europe/Amsterdam"
 OFFICER, ADMINISTRATOR = "fg", "beheer"
+AT_PRINTER, AT_CARRIER = "drukwerk-contact", "zorgvervoer-contact"
+"""People of suppliers, who sign in at the portal."""
 PRINTER, OLD_PRINTER = "drukwerk-batch", "drukwerk-oud"
 CARRIER, ARCHIVE = "zorgvervoer-planning", "archief-depot"
 SUPPLIERS = {PRINTER: "drukwerk", OLD_PRINTER: "drukwerk-oud", CARRIER: "zorgvervoer", ARCHIVE: "archief"}
@@ -35,6 +37,7 @@ suppliers:
     name: Drukkerij De Pers
     country: NL
     tier: high
+    people: [{{id: {AT_PRINTER}, email: contact@depers.example, roles: [contact]}}]
     clients:
       - {{id: {PRINTER}, keys: ["{keys[PRINTER]}"]}}
       - {{id: {OLD_PRINTER}, keys: ["{keys[OLD_PRINTER]}"]}}
@@ -42,6 +45,7 @@ suppliers:
     name: Zorgvervoer Oost
     country: NL
     tier: critical
+    people: [{{id: {AT_CARRIER}, email: contact@zorgvervoer.example, roles: [contact]}}]
     clients: [{{id: {CARRIER}, keys: ["{keys[CARRIER]}"]}}]
   - id: archief
     name: Archiefbeheer Noord

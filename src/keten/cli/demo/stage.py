@@ -19,7 +19,7 @@ from keten.core.errors import Unavailable
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 40.0
-PORTS = {"gateway": 8443, "sftp": 2222, "console": 8080}
+PORTS = {"gateway": 8443, "sftp": 2222, "console": 8080, "portal": 8444}
 HOST = "127.0.0.1"
 _MOST_READY = 64 * 1024
 
