@@ -7,6 +7,7 @@ import http.client
 import re
 from contextlib import closing
 from http.cookies import SimpleCookie
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -91,7 +92,7 @@ class Visitor:
         name, options = page.ceremony
         return self.send("/en/enrol/key", token=page.token, ceremony=name, response=self.key.create(options))
 
-    def sign_in(self, then: str = "", page: Answer | None = None, **lies: object) -> Answer:
+    def sign_in(self, then: str = "", page: Answer | None = None, **lies: Any) -> Answer:
         """Sign in. lies: what the passkey says that is not so."""
         page = page or self.get("/en/sign-in")
         name, options = page.ceremony

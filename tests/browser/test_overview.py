@@ -88,13 +88,13 @@ def test_the_start_speaks_the_readers_language(demo: Demo, browser: Browser) -> 
         context = browser.new_context(locale=locale)
         page = context.new_page()
         page.goto(demo.told["console"])
-        assert page.url == f"{demo.told['console']}/{language}"
+        assert page.url == f"{demo.told['console']}/{language}/sign-in"
         context.close()
 
 
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(demo: Demo, browser: Browser) -> None:
     with opened(demo, browser, f"{demo.told['pages']['nl']}?refresh=off") as page:
-        count = page.locator("a[href]").count()
+        count = page.locator("a[href], header button").count()
         reached = []
         for _ in range(count):
             page.keyboard.press("Tab")
@@ -104,7 +104,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(demo: Demo, brows
                 " return [e.textContent.trim(), s.outlineStyle, parseFloat(s.outlineWidth), inside]; })()"
             )
             reached.append(focused)
-        assert [one[0] for one in reached] == [text.strip() for text in page.locator("a[href]").all_text_contents()]
+        texts = page.locator("a[href], header button").all_text_contents()
+        assert [one[0] for one in reached] == [text.strip() for text in texts]
         for text, style, thickness, inside in reached:
             assert style == "solid", text
             assert thickness >= 2, text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from keten.core.addresses import forwarded_address, networks, normal_address, within
 from keten.core.settings import Settings
 from keten.pages.rendering import Link
 from keten.pages.visits import Keeper, Site
@@ -34,7 +36,7 @@ def site(settings: Settings, origin: str, keeper: Keeper) -> Site:
         keeper=keeper,
         act=OWN,
         menu=menu,
-        address=address,
+        address=addresses(settings),
         named=bool(settings.console.public_url),
         behind_proxy=bool(settings.console.proxy),
     )
@@ -59,6 +61,17 @@ def menu(words: Words, acts: tuple[str, ...]) -> tuple[Link, ...]:
     return tuple(Link(path, words.gettext(text)) for act, path, text in MENU if act in acts)
 
 
-def address(request: Request) -> str:
-    """Where a request came from: who connected."""
-    return request.client.host if request.client else ""
+def addresses(settings: Settings) -> Callable[[Request], str]:
+    """Where a request came from: who connected, or whom a trusted proxy names ("" when it names nobody)."""
+    proxies, header = networks(settings.console.trusted_proxies), settings.console.proxy
+
+    def address(request: Request) -> str:
+        try:
+            peer = normal_address(request.client.host if request.client else "")
+        except ValueError:
+            return ""
+        if not within(peer, proxies):
+            return peer
+        return forwarded_address(request.headers.getlist(header), proxies) or ""
+
+    return address

@@ -326,8 +326,10 @@ def _check(settings: Settings, path: str) -> None:
     ):
         if bool(listener.proxy) != bool(listener.trusted_proxies):
             raise Invalid("settings", f"{path}: [{section}] 'proxy' and 'trusted_proxies' must be set together.")
-        if listener.proxy and section == "gateway" and not listener.public_url:
+        if listener.proxy and section in ("gateway", "console") and not listener.public_url:
             raise Invalid("settings", f"{path}: [{section}] behind a proxy, 'public_url' must be set.")
+        if section == "console" and listener.proxy == "v2":
+            raise Invalid("settings", f"{path}: [console] proxy names a header such as X-Forwarded-For, not 'v2'.")
         if section == "sftp" and (listener.public_url or listener.certificate or listener.certificate_key):
             raise Invalid("settings", f"{path}: [sftp] has no 'public_url', 'certificate' or 'certificate_key'.")
         if bool(listener.certificate) != bool(listener.certificate_key):

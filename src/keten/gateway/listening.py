@@ -9,16 +9,14 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from keten.core.addresses import networks, normal_address, within
 from keten.core.listening import listen
 from keten.core.settings import Listener
 from keten.gateway.addresses import (
     PROXY_HEADER_BYTES,
     ProxyError,
-    networks,
-    normal_address,
     proxied_address,
     proxy_rest,
-    within,
 )
 from keten.gateway.connection import Connection
 

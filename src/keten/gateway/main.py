@@ -14,12 +14,12 @@ import sys
 import uvloop
 
 from keten import __version__
+from keten.core.addresses import networks
 from keten.core.errors import Invalid
 from keten.core.listening import join_host
 from keten.core.settings import Settings
 from keten.core.storage import LocalStore
 from keten.gateway.accesses import Accesses
-from keten.gateway.addresses import networks
 from keten.gateway.certificate import LOOK_SECONDS, ShownCertificate
 from keten.gateway.connection import Connection
 from keten.gateway.content import Contents

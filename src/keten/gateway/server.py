@@ -19,8 +19,8 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from keten.core.addresses import Network, forwarded_address
 from keten.core.errors import Invalid
-from keten.gateway.addresses import Network, forwarded_address
 from keten.gateway.connection import Connection
 from keten.gateway.delivery import PIECE
 from keten.gateway.problems import KINDS, Problem, body_of, new_request_id

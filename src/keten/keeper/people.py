@@ -283,7 +283,8 @@ class People:
 
     @contextmanager
     def answering_alike(self, network: str, address: str, method: Method) -> Iterator[None]:
-        """Whatever fails in the block: counted, recorded, and answered alike."""
+        """Whatever fails in the block: counted, recorded, and answered alike. Raises `Blocked` before it is begun."""
+        self._failures.require_free(network, self._trusted.clock.outside())
         try:
             yield
         except (Busy, Unavailable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from keten.gateway.addresses import forwarded_address, networks, within
+from keten.core.addresses import forwarded_address, networks, within
 from tests.fuzz.target import Target
 
 PROXIES = networks(("10.0.0.0/8", "fd00::/8"))

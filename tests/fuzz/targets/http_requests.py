@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 
 from starlette.types import Receive, Scope, Send
 
-from keten.gateway.addresses import networks
+from keten.core.addresses import networks
 from keten.gateway.connection import Connection
 from keten.gateway.server import MAX_HEADERS, MAX_URL, GatewayProtocol, HttpsServer
 from tests.fuzz.target import Target

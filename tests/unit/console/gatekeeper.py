@@ -18,7 +18,7 @@ PERSON = PersonView("p" * 26, "dpo", "", "", "Gemeente Voorbeeld", ("auditor",),
 
 
 class Gatekeeper:
-    """Listens where the keeper would, in a thread of its own; lets in whoever shows `SESSION`. origins: heard so far."""
+    """Listens where the keeper would, in a thread of its own; lets in who shows `SESSION`. origins: what it heard."""
 
     def __init__(self, path: Path) -> None:
         self.origins: list[str] = []

@@ -124,6 +124,8 @@ def test_home_is_where_the_file_lies(tmp_path: Path) -> None:
         ("[gateway]\ntrusted_proxies = ['10.0.0.1']\n", "proxy"),
         ("[gateway]\nproxy = 'v2'\ntrusted_proxies = ['10.0.0.1']\n", "public_url"),
         ("[gateway]\ncertificate = '/a.pem'\n", "certificate_key"),
+        ("[console]\nproxy = 'v2'\ntrusted_proxies = ['10.0.0.1']\npublic_url = 'https://a'\n", "names a header"),
+        ("[console]\nproxy = 'X-Forwarded-For'\ntrusted_proxies = ['10.0.0.1']\n", "public_url"),
         ("[sftp]\nproxy = 'v2'\ntrusted_proxies = ['proxy.example']\n", "trusted_proxies"),
         ("[gateway]\npublic_url = 'files.example'\n", "public_url"),
         ("[gateway]\npublic_url = 'http://files.example'\n", "public_url"),

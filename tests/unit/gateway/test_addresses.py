@@ -9,16 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keten.core.addresses import forwarded_address, networks, normal_address, within
 from keten.gateway.addresses import (
     PROXY_HEADER_BYTES,
     PROXY_SIGNATURE,
     ProxyError,
-    forwarded_address,
-    networks,
-    normal_address,
     proxied_address,
     proxy_rest,
-    within,
 )
 
 PROXIES = networks(("10.0.0.0/8", "fd00::/8"))

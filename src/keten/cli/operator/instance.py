@@ -93,9 +93,11 @@ def init(
     output.line(f"Its ledger is {origin}; its certificate is for {', '.join(hosts)}.")
     if passphrase is None:
         output.line("The keeper's key lies in it bare: whoever reads that folder reads everything. See 'keten doctor'.")
-    output.line("Next: declare suppliers and datasets in an estate file, then")
+    output.line("Next: declare people, suppliers and datasets in an estate file, then")
     output.line(f"  keten apply estate.yaml --home {folder}")
     output.line(f"  keten up --home {folder}")
+    output.line("and, for the first administrator whom that file declares, a link to make a passkey with:")
+    output.line(f"  keten person invite NAME --home {folder}")
 
 
 def default_hosts() -> list[str]:

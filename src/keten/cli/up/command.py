@@ -112,7 +112,30 @@ def _run(settings: Settings, where: Binds, tell: Callable[[dict[str, Any]], None
         supervisor.on_ready = changed
         write_state(paths, ready | {"pids": supervisor.pids})
         tell(ready)
+        if "console" in faces:
+            _say_who_is_missing(settings)
         supervisor.run()  # 4
+
+
+def _say_who_is_missing(settings: Settings) -> None:
+    """As long as nobody of the organisation has a passkey: how the first one gets it. No link: logs are kept."""
+    from keten.keeper.client import KeeperClient
+    from keten.keeper.people_protocol import AskPeople, PersonLines
+
+    try:
+        with KeeperClient(settings.paths.operator_socket) as client:
+            people = client.call("people.list", AskPeople(), PersonLines).people
+    except KetenError:  # a keeper that stands by, say: it is no news here
+        return
+    own = [one for one in people if not one.supplier and not one.ended]
+    if any(one.keys for one in own):
+        return
+    first = next((one.name for one in own if "administrator" in one.roles), "")
+    if first:
+        say(f"Nobody can sign in at the console yet. A link for the first one: keten person invite {first}")
+    else:
+        say("Nobody can sign in at the console yet: declare somebody with roles: [administrator], and apply that;")
+        say("then 'keten person invite NAME' makes a link.")
 
 
 def _others(settings: Settings) -> tuple[tuple[str, bool], ...]:

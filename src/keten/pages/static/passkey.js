@@ -20,6 +20,10 @@
   };
   const able = window.PublicKeyCredential && PublicKeyCredential.parseRequestOptionsFromJSON;
   say(able ? "" : "unable");
+  const button = form.querySelector("button");
+  button.disabled = !able;
+  // Back again from the next page: this ceremony was used, and a new page begins another.
+  window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -28,7 +32,6 @@
       say("late");
       return;
     }
-    const button = form.querySelector("button");
     button.disabled = true;
     say("busy");
     try {
