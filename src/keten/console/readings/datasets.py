@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import select
 
 from keten.console.model import Share
 from keten.console.readings.desk import Reading
 from keten.console.readings.lines import Lines, lines
 from keten.core.errors import NotFound
 from keten.datasets.model import Dataset
-from keten.datasets.tables import datasets
 from keten.identity.model import Person
 from keten.ledger.query import Filter
-from keten.ledger.reading import raw
 from keten.suppliers.model import Grant
 from keten.systems.model import System
 from keten.vault.model import Object
@@ -69,13 +66,7 @@ class DatasetPage(msgspec.Struct, frozen=True):
 
 def read(reading: Reading, wanted: str, page: int) -> DatasetLines:
     """One page, by name."""
-    table = datasets
-    statement = select(raw(table.c.id), raw(table.c.name)).order_by(table.c.name).limit(MOST)
-    called = [
-        (name.casefold(), row_id)
-        for row_id, name in reading.connection.execute(statement)
-        if isinstance(row_id, str) and isinstance(name, str)
-    ]
+    called = [(name.casefold(), row_id) for row_id, name, _body in reading.rows.called(Dataset, MOST, "id")]
     sought = wanted.casefold()
     matching = [row_id for name, row_id in sorted(called) if sought in name]
     pages = max(1, -(-len(matching) // PAGE))
