@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.exc import DBAPIError
 
-import keten.identity.people_tables  # declares those of passkeys and links
+import keten.budgets.extras  # declares those of requests for more
+import keten.identity.passkeys  # declares those of passkeys and links
 import keten.suppliers.register  # declares the tables of the register
-import keten.vault.service  # noqa: F401 - declares those of the vault
+import keten.vault.service  # declares those of the vault
+import keten.watch.alerts  # noqa: F401 - declares those of alerts
 from keten.console.model import Mismatch
 from keten.core.db import is_value
 from keten.core.errors import Corrupt
@@ -54,6 +56,41 @@ class Rows:
     def some(self, kind: type[T], ids: list[str]) -> Iterator[T]:
         """The rows with these ids, by id; those that are not there or do not hold are left out. At most a page."""
         return self._page(_table(kind), kind, ids[:PAGE])
+
+    def called(self, kind: type[BoundRow], most: int, also: str = "body") -> Iterator[tuple[str, str, Any]]:
+        """Id, name and one more column of every row of this type, by name, at most so many; as stored, not checked.
+
+        Only to choose which rows are shown; those are then read with `some`.
+        """
+        table = _table(kind)
+        statement = select(raw(table.c.id), raw(table.c.name), raw(table.c[also])).order_by(table.c.name).limit(most)
+        for row_id, name, value in self._connection.execute(statement):
+            if isinstance(row_id, str):
+                yield row_id, name if isinstance(name, str) else "", value
+
+    def newest(
+        self, kind: type[BoundRow], by: str, states: Sequence[str] = (), before: int = 0, most: int = PAGE
+    ) -> list[tuple[str, int]]:
+        """Ids of the rows in these states (none: all), the newest first by the column `by`, with its value.
+
+        before: only those whose value is below; 0 for all. As stored, as of `called`.
+        """
+        table = _table(kind)
+        statement = select(raw(table.c.id), table.c[by]).order_by(table.c[by].desc()).limit(most)
+        if states:
+            statement = statement.where(table.c.state.in_(states))
+        if before:
+            statement = statement.where(table.c[by] < before)
+        found = self._connection.execute(statement)
+        return [(row_id, int(value)) for row_id, value in found if isinstance(row_id, str)]
+
+    def count(self, kind: type[BoundRow], states: Sequence[str], by: str = "", since: int = 0) -> int:
+        """How many rows are in these states; since: only those whose column `by` is above."""
+        table = _table(kind)
+        statement = select(func.count()).select_from(table).where(table.c.state.in_(states))
+        if by:
+            statement = statement.where(table.c[by] > since)
+        return int(self._connection.execute(statement).scalar_one())
 
     def one(self, kind: type[T], row_id: str) -> T | None:
         """The row with this id; None when it is not there or does not hold."""

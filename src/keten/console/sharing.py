@@ -56,7 +56,7 @@ class _Ends(msgspec.Struct, frozen=True):
 class Shared(msgspec.Struct, frozen=True):
     """The lines, what is held in all, how many suppliers there are and how many of them are not shown.
 
-    cut: other lines may be left out as well.
+    held is nothing where it was not asked for (`of_dataset`). cut: other lines may be left out as well.
     """
 
     shares: tuple[Share, ...]
@@ -138,6 +138,32 @@ class Sharing:
                 received = _received(pieces, contents[dataset_id])
                 shares.append(_without_grant(supplier_id, supplier.title, dataset, received))
         return Shared(tuple(sorted(shares, key=_order)), _held(held, contents), 1, 0, cut)
+
+    def of_dataset(
+        self, rows: Rows, connection: Connection, history: History, dataset: Dataset, now_us: int
+    ) -> Shared:
+        """The shares of one dataset, by supplier."""
+        suppliers: dict[str, tuple[Supplier | None, tuple[Client, ...], bool]] = {}
+        contracts: dict[str, Contract | None] = {}
+        ends: list[_Ends] = []
+        for grant in islice(rows.all(Grant, dataset=dataset.id), MOST_SHARES):
+            if grant.supplier not in suppliers:
+                failures = rows.failures
+                clients = tuple(rows.all(Client, supplier=grant.supplier))
+                whole = rows.failures == failures
+                suppliers[grant.supplier] = rows.one(Supplier, grant.supplier), clients, whole
+            if grant.contract not in contracts:
+                contracts[grant.contract] = rows.one(Contract, grant.contract)
+            supplier, clients, whole = suppliers[grant.supplier]
+            addressed = tuple(one for one in clients if not grant.to or one.id in grant.to)
+            title = supplier.title if supplier is not None else ""
+            ends.append(_Ends(grant, title, supplier, contracts[grant.contract], dataset, addressed, whole))
+        content = _read_content(rows, dataset.id, now_us)
+        shares = [
+            self._share(connection, one, decision, content, history, now_us)
+            for one, decision in zip(ends, self._decide(ends, now_us), strict=True)
+        ]
+        return Shared(tuple(sorted(shares, key=_order)), Held(0, 0), 0, 0, len(ends) >= MOST_SHARES)
 
     def _decide(self, ends: Sequence[_Ends], now_us: int) -> list[Decision | None]:
         """Step 2; None where a row is missing or does not hold, or where nobody could ask."""

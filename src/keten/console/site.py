@@ -18,6 +18,7 @@ OWN = "own-keys"
 MENU: tuple[tuple[str, str, str], ...] = (
     ("see-overview", "", N_("Overview")),
     ("see-suppliers", "/suppliers", N_("Suppliers")),
+    ("see-datasets", "/datasets", N_("Datasets")),
     ("see-alerts", "/alerts", N_("Alerts")),
     ("answer-requests", "/requests", N_("Requests for more")),
     ("see-ledger", "/ledger", N_("Ledger")),

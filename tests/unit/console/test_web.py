@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Message
+from sqlalchemy import create_engine
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message
 
+from keten.console.history import History
 from keten.console.model import Overview
 from keten.console.page import Pages
-from keten.console.site import site
+from keten.console.readings.desk import Desk
+from keten.console.screens.table import SCREENS
+from keten.console.site import MENU, site
 from keten.console.web import build
 from keten.core.errors import Unavailable
 from keten.core.settings import Listener, Settings
+from keten.identity.roles import ACTS
+from keten.pages import signing
 from keten.pages.guard import HEADERS
 from keten.pages.languages import preferred
+from keten.pages.words import LANGUAGES
 from tests.unit.pages.faces import SECRET, Told
 
 
@@ -36,12 +46,24 @@ class Answer(msgspec.Struct):
     body: bytes
 
 
+@cache
+def desk() -> Desk:
+    """A desk without a database: no screen gets as far as reading here."""
+    engine = create_engine("sqlite://")
+    return Desk(Settings(), engine, History(engine))
+
+
+def application(settings: Settings) -> ASGIApp:
+    """The console's application, with a keeper that says what the test tells it."""
+    return build(settings, "127.0.0.1", Pages(nothing), site(settings, "http://localhost:8080", Told()), desk())
+
+
 def ask(
     path: str, method: str = "GET", host: str | None = "localhost:8080", settings: Settings | None = None, **named: str
 ) -> Answer:
     """One request of somebody who is signed in."""
     known = settings or Settings()
-    app = build(known, "127.0.0.1", Pages(nothing), site(known, "http://localhost:8080", Told()))
+    app = application(known)
     named = {"cookie": f"keten-8080-session={SECRET}; keten-8080-browser={'m' * 22}"} | named
     pure, _, query = path.partition("?")
     headers = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in named.items()]
@@ -198,3 +220,31 @@ def test_it_refreshes_unless_asked_not_to() -> None:
 def test_pages_that_are_not_there_speak_the_readers_language() -> None:
     assert b"Deze pagina bestaat niet" in ask("/x", accept_language="nl").body
     assert b"There is no such page" in ask("/x", accept_language="en").body
+
+
+def test_no_route_is_missing_from_the_table_of_screens() -> None:
+    """Whatever is served is a screen of the table with its act, a page of signing in, the overview, or a static file."""
+    guarded: Any = application(Settings())
+    app: Starlette = guarded._app
+    served = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or ())
+        if method != "HEAD" and not route.path.startswith("/static/")
+    }
+    assert all(isinstance(route, Route) for route in app.routes), "no mount hides routes"
+    known = {("GET", "/"), ("GET", "/enrol")}
+    for language in LANGUAGES:
+        known.add(("GET", f"/{language}"))
+        known |= {(method, f"/{language}{path}") for method, path, _name in (*signing.OPEN, *signing.OWN)}
+        known |= {(one.method, f"/{language}{one.path}") for one in SCREENS}
+    assert served == known
+
+
+def test_every_screen_has_an_act_and_every_page_of_the_menu_is_a_screen() -> None:
+    assert all(one.act in ACTS for one in SCREENS)
+    assert all(one.method in ("GET", "POST") for one in SCREENS)
+    assert len({(one.method, one.path) for one in SCREENS}) == len(SCREENS)
+    acts = {one.path: one.act for one in SCREENS if one.method == "GET"} | {"": "see-overview"}
+    assert {path: act for act, path, _text in MENU} == {path: acts[path] for _act, path, _text in MENU}

@@ -5,23 +5,20 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Table, func, select
 
 from keten.budgets.model import Shown
 from keten.budgets.row import LAPSES_US, More
-from keten.budgets.tables import budget_requests
 from keten.console.readings.desk import Reading
 from keten.console.readings.lines import who_of
 from keten.core.errors import NotFound
 from keten.datasets.model import Dataset
 from keten.identity.model import Client, Person
 from keten.ledger.cursors import load_cursor
-from keten.ledger.reading import raw, size
+from keten.ledger.reading import size
 from keten.suppliers.model import Grant, Supplier
 from keten.watch.alerts import CURSOR, count_of
 from keten.watch.explaining import Explanation, explain
 from keten.watch.row import Alert
-from keten.watch.tables import alerts
 
 PAGE = 50
 Chosen = Literal["open", "closed"]
@@ -86,23 +83,19 @@ class RequestLines(msgspec.Struct, frozen=True):
 
 def read(reading: Reading, chosen: str, before_us: int, language: str) -> AlertLines:
     """A page of alerts in these states, the newest first. before_us: only those made before; 0 for all."""
-    table = alerts
     states = STATES[chosen]
-    statement = select(raw(table.c.id), table.c.made_us).where(table.c.state.in_(states))
-    if before_us:
-        statement = statement.where(table.c.made_us < before_us)
-    found = reading.connection.execute(statement.order_by(table.c.made_us.desc()).limit(PAGE + 1)).all()
-    ids = [str(one.id) for one in found[:PAGE]]
+    found = reading.rows.newest(Alert, "made_us", states, before_us, PAGE + 1)
+    ids = [row_id for row_id, _made in found[:PAGE]]
     rows = {one.id: one for one in reading.rows.some(Alert, ids)}
     lines = tuple(_line(reading, rows[one], language) for one in ids if one in rows)
     return AlertLines(
         at_us=reading.at_us,
         lines=lines,
-        count=_count(reading, table, states),
+        count=reading.rows.count(Alert, states),
         broken=len(ids) - len(lines),
-        older_us=int(found[PAGE - 1].made_us) if len(found) > PAGE else 0,
+        older_us=found[PAGE - 1][1] if len(found) > PAGE else 0,
         unread=max(size(reading.connection) - load_cursor(reading.connection, CURSOR), 0),
-        requests=_open_requests(reading),
+        requests=reading.rows.count(More, ("open",), "asked_us", reading.now_us - LAPSES_US),
     )
 
 
@@ -137,27 +130,13 @@ def _line(reading: Reading, row: Alert, language: str) -> AlertLine:
     )
 
 
-def _count(reading: Reading, table: Table, states: tuple[str, ...]) -> int:
-    counted = select(func.count()).select_from(table).where(table.c.state.in_(states))
-    return int(reading.connection.execute(counted).scalar_one())
-
-
-def _open_requests(reading: Reading) -> int:
-    table = budget_requests
-    asked = reading.now_us - LAPSES_US
-    counted = select(func.count()).select_from(table).where(table.c.state == "open", table.c.asked_us > asked)
-    return int(reading.connection.execute(counted).scalar_one())
-
-
 # ---- requests for more ---------------------------------------------------------------------------------------------
 
 
 def requests(reading: Reading) -> RequestLines:
     """The newest requests, open ones first."""
-    table = budget_requests
-    opened = select(raw(table.c.id)).where(table.c.state == "open").order_by(table.c.asked_us.desc()).limit(PAGE)
-    newest = select(raw(table.c.id)).order_by(table.c.asked_us.desc()).limit(PAGE)
-    ids = [str(one) for chosen in (opened, newest) for one in reading.connection.execute(chosen).scalars()]
+    chosen = (reading.rows.newest(More, "asked_us", states, most=PAGE) for states in (("open",), ()))
+    ids = [row_id for some in chosen for row_id, _asked in some]
     ids = list(dict.fromkeys(ids))
     rows = {one.id: one for one in reading.rows.some(More, ids)}
     lines = [request_line(reading, rows[one]) for one in ids if one in rows]

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import select
 
 from keten.console.readings.desk import Reading
 from keten.console.readings.lines import Lines, lines
 from keten.console.readings.supplier import Acting, acting
 from keten.core.errors import NotFound
+from keten.identity import passkeys
 from keten.identity.links import usable
 from keten.identity.model import Person
 from keten.identity.people_model import Link, Passkey
-from keten.identity.people_tables import passkey_uses
 from keten.identity.roles import acts_of, roles_at
-from keten.identity.tables import people
 from keten.ledger.query import Filter
-from keten.ledger.reading import raw
 from keten.suppliers.model import Supplier
 
 PAGE = 50
@@ -74,12 +71,9 @@ def read(reading: Reading, wanted: str, page: int) -> PeopleLines:
     1. Names as stored choose which rows are shown.
     2. The rows of the page, each checked against the ledger; what does not hold is counted.
     """
-    table = people
-    statement = select(raw(table.c.id), raw(table.c.name), raw(table.c.supplier)).order_by(table.c.name).limit(MOST)
     called = [  # 1
         (bool(supplier), name.casefold(), row_id)
-        for row_id, name, supplier in reading.connection.execute(statement)
-        if isinstance(row_id, str) and isinstance(name, str)
+        for row_id, name, supplier in reading.rows.called(Person, MOST, "supplier")
     ]
     sought = wanted.casefold()
     matching = [row_id for _of, name, row_id in sorted(called) if sought in name]
@@ -97,7 +91,8 @@ def one(reading: Reading, person_id: str) -> PersonPage:
     if row is None:
         raise NotFound("not-found", "There is no such page.", person_id)
     keys = tuple(
-        KeyLine(key.name, key.added_us, _used_us(reading, key.id), key.synced) for key in _passkeys(reading, row.id)
+        KeyLine(key.name, key.added_us, passkeys.uses(reading.connection, key.id)[1], key.synced)
+        for key in _passkeys(reading, row.id)
     )
     line = _line(reading, row)
     newest = Filter(principal=row.id, limit=NEWEST, newest_first=True)
@@ -127,8 +122,3 @@ def _line(reading: Reading, row: Person) -> PersonLine:
 
 def _passkeys(reading: Reading, person: str) -> list[Passkey]:
     return [key for key in reading.rows.all(Passkey, person=person) if key.ended is None]
-
-
-def _used_us(reading: Reading, passkey: str) -> int:
-    chosen = select(passkey_uses.c.used_us).where(passkey_uses.c.passkey == passkey)
-    return int(reading.connection.execute(chosen).scalar() or 0)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import select
 
 from keten.console.readings.desk import Reading
 from keten.identity.model import Client, Ended
-from keten.ledger.reading import UNREADABLE, raw
+from keten.ledger.reading import UNREADABLE
 from keten.suppliers.model import Contract, Supplier
-from keten.suppliers.tables import suppliers
 
 PAGE = 50
 MOST = 20_000
@@ -82,14 +80,9 @@ def read(reading: Reading, wanted: str, page: int) -> SupplierLines:
 
 def _called(reading: Reading) -> list[tuple[str, str, str]]:
     """Title, name and id of every supplier, in the order of their titles."""
-    table = suppliers
-    statement = select(raw(table.c.id), raw(table.c.name), raw(table.c.body)).order_by(table.c.name).limit(MOST)
     decode = msgspec.json.Decoder(_Called).decode
     found: list[tuple[str, str, str]] = []
-    for row_id, name, body in reading.connection.execute(statement):
-        if not isinstance(row_id, str):
-            continue
-        shown = name if isinstance(name, str) else ""
+    for row_id, shown, body in reading.rows.called(Supplier, MOST):
         try:
             title = decode(body).title
         except (*UNREADABLE, msgspec.MsgspecError):

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import alerts, decision, ending, ledger, people, suppliers
+from keten.console.screens import alerts, datasets, decision, ending, ledger, people, suppliers
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import form_of
@@ -42,6 +42,8 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/suppliers/{id}/end", "end-access", ending.ask),
     Screen("POST", "/suppliers/{id}/end", "end-access", ending.confirm),
     Screen("POST", "/suppliers/{id}/end/done", "end-access", ending.done),
+    Screen("GET", "/datasets", "see-datasets", datasets.several),
+    Screen("GET", "/datasets/{id}", "see-datasets", datasets.one),
     Screen("GET", "/people", "see-people", people.several),
     Screen("GET", "/people/roles", "see-people", people.roles),
     Screen("GET", "/people/{id}", "see-people", people.one),
