@@ -27,6 +27,7 @@ NAMES = (
     "export",
     "detection",
     "guessing",
+    "alike",
 )
 
 

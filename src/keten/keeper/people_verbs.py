@@ -22,6 +22,7 @@ from keten.identity.person_sessions import PersonSessions
 from keten.identity.roles import Face
 from keten.keeper import people_protocol as said
 from keten.keeper.acting import CONSOLE, PORTAL, Act
+from keten.keeper.evenly import evenly
 from keten.keeper.people import People, SignedIn, network_at
 from keten.keeper.server import Connection, Reply, Verb, internal, waiting_verb
 from keten.keeper.trusted import Trusted
@@ -66,9 +67,9 @@ class PeopleVerbs:
         return {
             "people.origin": waiting_verb(said.Origin, self.origin),
             "people.sign_in_begin": waiting_verb(said.SignInBegin, self.sign_in_begin),
-            "people.sign_in": waiting_verb(said.Finished, self.sign_in),
-            "people.enrol_begin": waiting_verb(said.EnrolBegin, self.enrol_begin),
-            "people.enrol": waiting_verb(said.Finished, self.enrol),
+            "people.sign_in": waiting_verb(said.Finished, evenly(self.sign_in)),
+            "people.enrol_begin": waiting_verb(said.EnrolBegin, evenly(self.enrol_begin)),
+            "people.enrol": waiting_verb(said.Finished, evenly(self.enrol)),
             "people.authorise": waiting_verb(said.Authorise, self.authorise),
             "people.sign_out": waiting_verb(said.SignOut, self.sign_out),
             "people.own": waiting_verb(said.OwnKeys, self.own),
