@@ -22,7 +22,7 @@ from tests.authenticator import Authenticator
 if TYPE_CHECKING:
     from bench.__main__ import Asked
 
-PAIRS, AT_ONCE = 10_000, 16
+PAIRS, AT_ONCE = 10_000, 8
 PER_NETWORK = 8  # ten failures in a row block one
 ORIGIN, BROWSER = "http://localhost:8085", "a" * 64
 ESTATE = """

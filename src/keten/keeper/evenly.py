@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from keten.core.errors import Busy, KetenError, Unavailable
 
-FAILED_SECONDS = 0.1  # some hundred times what a failure costs
+FAILED_SECONDS = 0.25  # some three hundred times what a failure costs, for a machine that is busy
 _COARSE_SECONDS = 0.002  # a loop waits whole milliseconds from when it is asked, which would tell when that was
 
 T = TypeVar("T")

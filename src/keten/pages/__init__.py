@@ -9,5 +9,8 @@ Console and portal build their pages with it; neither may import the other. It k
     visits           who is at the browser: cookies, what tells one browser from another, the token of a form
     forms            what a form said, once it is certain that it came from a page of this site
     signing          sign in, enrol with a link, sign out; own keys and sessions
+    seen             screens for whoever is signed in and may see them
+    names            the one name of a face, to which other names lead
+    problems         errors as pages, and what they say (sayings)
     stepping         a fresh assertion before a dangerous act
 """
