@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from keten.core.errors import Busy, KetenError, Unavailable
+from keten.core.errors import Busy, KetenError, Unavailable, rebuild
 
 FAILED_SECONDS = 0.25  # some three hundred times what a failure costs, for a machine that is busy
 _COARSE_SECONDS = 0.002  # a loop waits whole milliseconds from when it is asked, which would tell when that was
@@ -28,9 +28,12 @@ def evenly(handle: Callable[[Any, Any], Awaitable[T]]) -> Callable[[Any, Any], A
             return await handle(connection, body)
         except (Busy, Unavailable):
             raise
-        except KetenError:
-            await until(moment)
-            raise
+        except KetenError as error:
+            told = rebuild(error.category, error.code, error.public, error.reason)
+            vars(told)["data"] = getattr(error, "data", {})
+        # Here, before the wait, what led to the error is taken apart. After it that took 45 µs longer for a known one.
+        await until(moment)
+        raise told
 
     return run
 

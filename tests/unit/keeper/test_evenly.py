@@ -26,7 +26,9 @@ async def timed(cost: float, error: KetenError | None) -> float:
         found = None
     except KetenError as caught:
         found = caught
-    assert found is error
+    assert (found is None) == (error is None)
+    if found is not None and error is not None:
+        assert (found.category, found.code, found.public) == (error.category, error.code, error.public)
     return time.monotonic() - started
 
 
