@@ -22,6 +22,7 @@ from keten.suppliers.model import Contract, Grant, Supplier
 from keten.vault.model import Object
 
 MOST_SHARES = 300
+MOST_OF_DATASET = 25
 _DECLARED = "suppliers.grant.declared"
 _REMEMBERED = 10_000
 
@@ -146,7 +147,7 @@ class Sharing:
         suppliers: dict[str, tuple[Supplier | None, tuple[Client, ...], bool]] = {}
         contracts: dict[str, Contract | None] = {}
         ends: list[_Ends] = []
-        for grant in islice(rows.all(Grant, dataset=dataset.id), MOST_SHARES):
+        for grant in islice(rows.all(Grant, dataset=dataset.id), MOST_OF_DATASET):
             if grant.supplier not in suppliers:
                 failures = rows.failures
                 clients = tuple(rows.all(Client, supplier=grant.supplier))
@@ -163,7 +164,7 @@ class Sharing:
             self._share(connection, one, decision, content, history, now_us)
             for one, decision in zip(ends, self._decide(ends, now_us), strict=True)
         ]
-        return Shared(tuple(sorted(shares, key=_order)), Held(0, 0), 0, 0, len(ends) >= MOST_SHARES)
+        return Shared(tuple(sorted(shares, key=_order)), Held(0, 0), 0, 0, len(ends) >= MOST_OF_DATASET)
 
     def _decide(self, ends: Sequence[_Ends], now_us: int) -> list[Decision | None]:
         """Step 2; None where a row is missing or does not hold, or where nobody could ask."""
