@@ -42,6 +42,14 @@ class Rows:
         """The rows of this type whose columns have these values, by id; never more than a page in memory."""
         yield from self._all(kind, [_table(kind).c[name] == value for name, value in equal.items()])
 
+    def few(self, kind: type[T], most: int, **equal: str) -> Iterator[T]:
+        """As `all`, but the first `most` of them alone."""
+        table = _table(kind)
+        conditions = [table.c[name] == value for name, value in equal.items()]
+        statement = select(raw(table.c.id)).where(*conditions).order_by(table.c.id).limit(most)
+        ids = [one for one in self._connection.execute(statement).scalars() if isinstance(one, str)]
+        yield from self._page(table, kind, ids)
+
     def among(self, kind: type[T], column: str, values: Sequence[str]) -> Iterator[T]:
         """The rows of this type whose column has one of these values, at most a page of them; by id, as `all`."""
         yield from self._all(kind, [_table(kind).c[column].in_(values[:PAGE])])
