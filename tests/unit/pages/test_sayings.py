@@ -20,6 +20,8 @@ BEHIND = (
     *("identity/links.py", "identity/passkeys.py", "identity/ceremonies.py", "identity/person_sessions.py"),
     *("identity/failures.py", "revocation/service.py", "watch/handling.py", "budgets/asking.py", "policy/sets.py"),
     *(f"pages/{path.name}" for path in (ROOT / "pages").glob("*.py")),
+    *("console/proving.py", "keeper/budget_verbs.py"),
+    *(f"console/screens/{path.name}" for path in (ROOT / "console" / "screens").glob("*.py")),
 )
 """The modules that stand behind what faces say about people, and behind the acts of people at the console."""
 RAISING = {*(kind.__name__ for kind in BY_CATEGORY.values()), "Refused", "KetenError", "too_many", "__init__"}
