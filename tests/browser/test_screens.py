@@ -65,6 +65,16 @@ def opened(
 
 
 @pytest.mark.parametrize("width", [1280, 320])
+def test_what_only_a_data_owner_sees_is_accessible_and_fits(house: House, browser: Browser, width: int) -> None:
+    more = sorted(set(paths(house, "data-owner")) - set(paths(house)))
+    assert more == ["/requests", f"/requests/{house.asked}"]
+    for path in more:
+        with opened(browser, house.browser("data-owner"), f"/nl{path}", width=width, scheme="dark") as page:
+            assert Axe().run(page).violations_count == 0, path
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+@pytest.mark.parametrize("width", [1280, 320])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["nl", "en"])
 def test_every_screen_is_accessible_and_fits(
