@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 from keten.console.screens.table import SCREENS
 from keten.identity.roles import may
@@ -65,6 +65,16 @@ def opened(
 
 
 @pytest.mark.parametrize("width", [1280, 320])
+def test_what_only_a_data_owner_sees_is_accessible_and_fits(house: House, browser: Browser, width: int) -> None:
+    more = sorted(set(paths(house, "data-owner")) - set(paths(house)))
+    assert more == ["/requests", f"/requests/{house.asked}"]
+    for path in more:
+        with opened(browser, house.browser("data-owner"), f"/nl{path}", width=width, scheme="dark") as page:
+            assert Axe().run(page).violations_count == 0, path
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+@pytest.mark.parametrize("width", [1280, 320])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["nl", "en"])
 def test_every_screen_is_accessible_and_fits(
@@ -87,10 +97,11 @@ def test_every_screen_is_light_and_takes_few_requests(house: House, browser: Bro
         cookies = reader.cookies.items()
         context.add_cookies([{"name": name, "value": one, "url": reader.origin} for name, one in cookies])
         page = context.new_page()
-        sizes: list[int] = []
-        page.on("response", lambda answer, sizes=sizes: sizes.append(len(answer.body())))
+        answers: list[Response] = []
+        page.on("response", answers.append)
         page.goto(f"{reader.origin}/nl{path}")
         page.wait_for_load_state("networkidle")
+        sizes = [len(answer.body()) for answer in answers]
         assert len(sizes) <= 6, path
         assert sum(sizes) <= 150_000, path
         context.close()

@@ -33,11 +33,12 @@ def path_of(house: House, screen: Screen, language: str = "en") -> str:
         "datasets": ("dataset", "voters"),
     }
     path = screen.path.replace("{kind}", "contract").replace("{index}", "3")
-    known = {"ledger": entry, "alerts": lambda house: house.seen, "requests": lambda house: house.asked}
+    known = {"alerts": house.seen, "requests": house.asked}
     if path.startswith("/access/person"):
         rows["access"] = ("person", "drukster")
     if "{id}" in path:
-        path = path.replace("{id}", known[first](house) if first in known else house.id(*rows[first]))
+        known |= {"ledger": entry(house)} if first == "ledger" else {}
+        path = path.replace("{id}", known.get(first) or house.id(*rows[first]))
     return f"/{language}{path}"
 
 

@@ -34,6 +34,20 @@ class Names:
         self._found: dict[tuple[type[BoundRow], str], str] = {}
         self._who: dict[str, tuple[str, str]] = {}
 
+    def load(self, kind: type[BoundRow], ids: Iterable[str]) -> None:
+        """Read the names of many rows of a type at once, ahead of asking for them one by one."""
+        missing = [one for one in dict.fromkeys(ids) if is_id(one) and (kind, one) not in self._found]
+        for row in self._rows.some(kind, missing):
+            self._found[kind, row.id] = row.title if isinstance(row, Supplier) else row.name
+
+    def load_who(self, ids: Iterable[str]) -> None:
+        """Read who many people and accounts are at once."""
+        missing = [one for one in dict.fromkeys(ids) if is_id(one) and one not in self._who]
+        rows: list[Client | Person] = [*self._rows.some(Client, missing), *self._rows.some(Person, missing)]
+        self.load(Supplier, (row.supplier for row in rows))
+        for row in rows:
+            self._who.setdefault(row.id, (row.name, self.of(Supplier, row.supplier)))
+
     def of(self, kind: type[BoundRow], row_id: str) -> str:
         """The name of a row; a supplier's title."""
         key = (kind, row_id)

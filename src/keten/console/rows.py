@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 from sqlalchemy.exc import DBAPIError
 
 import keten.budgets.extras  # declares those of requests for more
@@ -40,11 +40,24 @@ class Rows:
 
     def all(self, kind: type[T], **equal: str) -> Iterator[T]:
         """The rows of this type whose columns have these values, by id; never more than a page in memory."""
+        yield from self._all(kind, [_table(kind).c[name] == value for name, value in equal.items()])
+
+    def few(self, kind: type[T], most: int, **equal: str) -> Iterator[T]:
+        """As `all`, but the first `most` of them alone."""
+        table = _table(kind)
+        conditions = [table.c[name] == value for name, value in equal.items()]
+        statement = select(raw(table.c.id)).where(*conditions).order_by(table.c.id).limit(most)
+        ids = [one for one in self._connection.execute(statement).scalars() if isinstance(one, str)]
+        yield from self._page(table, kind, ids)
+
+    def among(self, kind: type[T], column: str, values: Sequence[str]) -> Iterator[T]:
+        """The rows of this type whose column has one of these values, at most a page of them; by id, as `all`."""
+        yield from self._all(kind, [_table(kind).c[column].in_(values[:PAGE])])
+
+    def _all(self, kind: type[T], conditions: Sequence[ColumnElement[bool]]) -> Iterator[T]:
         table = _table(kind)
         last = ""
-        statement = select(raw(table.c.id)).order_by(table.c.id).limit(PAGE)
-        for name, value in equal.items():
-            statement = statement.where(table.c[name] == value)
+        statement = select(raw(table.c.id)).where(*conditions).order_by(table.c.id).limit(PAGE)
         while True:
             found = self._connection.execute(statement.where(table.c.id > last)).scalars()
             ids = [one for one in found if isinstance(one, str)]  # any other is no id, and `ledger verify` names it

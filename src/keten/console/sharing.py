@@ -22,6 +22,7 @@ from keten.suppliers.model import Contract, Grant, Supplier
 from keten.vault.model import Object
 
 MOST_SHARES = 300
+MOST_OF_DATASET = 25
 _DECLARED = "suppliers.grant.declared"
 _REMEMBERED = 10_000
 
@@ -143,27 +144,28 @@ class Sharing:
         self, rows: Rows, connection: Connection, history: History, dataset: Dataset, now_us: int
     ) -> Shared:
         """The shares of one dataset, by supplier."""
-        suppliers: dict[str, tuple[Supplier | None, tuple[Client, ...], bool]] = {}
-        contracts: dict[str, Contract | None] = {}
+        grants = list(rows.few(Grant, MOST_OF_DATASET, dataset=dataset.id))
+        wanted = list({grant.supplier: None for grant in grants})
+        suppliers = {one.id: one for one in rows.some(Supplier, wanted)}
+        contracts = {one.id: one for one in rows.some(Contract, list({grant.contract: None for grant in grants}))}
+        failures = rows.failures
+        clients: dict[str, list[Client]] = {}
+        for client in rows.among(Client, "supplier", wanted):
+            clients.setdefault(client.supplier, []).append(client)
+        whole = rows.failures == failures
         ends: list[_Ends] = []
-        for grant in islice(rows.all(Grant, dataset=dataset.id), MOST_SHARES):
-            if grant.supplier not in suppliers:
-                failures = rows.failures
-                clients = tuple(rows.all(Client, supplier=grant.supplier))
-                whole = rows.failures == failures
-                suppliers[grant.supplier] = rows.one(Supplier, grant.supplier), clients, whole
-            if grant.contract not in contracts:
-                contracts[grant.contract] = rows.one(Contract, grant.contract)
-            supplier, clients, whole = suppliers[grant.supplier]
-            addressed = tuple(one for one in clients if not grant.to or one.id in grant.to)
+        for grant in grants:
+            supplier, contract = suppliers.get(grant.supplier), contracts.get(grant.contract)
+            acting = clients.get(grant.supplier, [])
+            addressed = tuple(one for one in acting if not grant.to or one.id in grant.to)
             title = supplier.title if supplier is not None else ""
-            ends.append(_Ends(grant, title, supplier, contracts[grant.contract], dataset, addressed, whole))
+            ends.append(_Ends(grant, title, supplier, contract, dataset, addressed, whole))
         content = _read_content(rows, dataset.id, now_us)
         shares = [
             self._share(connection, one, decision, content, history, now_us)
             for one, decision in zip(ends, self._decide(ends, now_us), strict=True)
         ]
-        return Shared(tuple(sorted(shares, key=_order)), Held(0, 0), 0, 0, len(ends) >= MOST_SHARES)
+        return Shared(tuple(sorted(shares, key=_order)), Held(0, 0), 0, 0, len(ends) >= MOST_OF_DATASET)
 
     def _decide(self, ends: Sequence[_Ends], now_us: int) -> list[Decision | None]:
         """Step 2; None where a row is missing or does not hold, or where nobody could ask."""

@@ -69,6 +69,7 @@ SAYINGS: dict[str, str] = {
     "more-why": N_("Say why, in one line of at most 500 characters."),
     "past-ceiling": N_("The ceiling in the estate file is lower."),
     "unknown-entry": N_("There is no such entry in this ledger."),
+    "not-published": N_("This entry is not in the public ledger yet. Try again in a moment."),
     "not-a-decision": N_("This entry is not of a decision."),
     "entry-erased": N_("What this entry recorded has been erased."),
     "policy-set-unknown": N_("The policies of that time are not kept here."),

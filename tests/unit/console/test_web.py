@@ -223,7 +223,7 @@ def test_pages_that_are_not_there_speak_the_readers_language() -> None:
 
 
 def test_no_route_is_missing_from_the_table_of_screens() -> None:
-    """Whatever is served is a screen of the table with its act, a page of signing in, the overview, or a static file."""
+    """Whatever is served is a screen of the table, a page of signing in, the overview, or a static file."""
     guarded: Any = application(Settings())
     app: Starlette = guarded._app
     served = {

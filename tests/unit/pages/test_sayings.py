@@ -21,8 +21,8 @@ BEHIND = (
     *("identity/failures.py", "revocation/service.py", "watch/handling.py", "budgets/asking.py", "policy/sets.py"),
     *("keeper/portal_verbs.py", "keeper/own_log.py", "keeper/own_people.py", "keeper/own_standing.py"),
     *("keeper/gateway_verbs.py", "keeper/listings.py", "keeper/limits.py", "exchange/cursors.py"),
-    *("gateway/link.py", "gateway/accesses.py"),
-    *(f"{room}/{path.name}" for room in ("pages", "portal") for path in (ROOT / room).glob("*.py")),
+    *("gateway/link.py", "gateway/accesses.py", "console/proving.py", "keeper/budget_verbs.py"),
+    *(f"{room}/{path.name}" for room in ("pages", "portal", "console/screens") for path in (ROOT / room).glob("*.py")),
 )
 """The modules behind what faces say about people, behind the acts of people, and behind the portal."""
 RAISING = {*(kind.__name__ for kind in BY_CATEGORY.values()), "Refused", "KetenError", "too_many", "__init__"}

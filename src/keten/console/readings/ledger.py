@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from keten.console.readings.desk import Reading
-from keten.console.readings.lines import REFERRED, About, Line, abouts, line_of, who_of
+from keten.console.readings.lines import REFERRED, About, Line, abouts, line_of, lines_of, who_of
 from keten.core.errors import Corrupt, NotFound
 from keten.core.ids import is_id
 from keten.ledger.bound import BoundRow
@@ -125,22 +125,22 @@ def read(reading: Reading, asked: Asked) -> LedgerPage:
     if asked.name and about is None:
         return LedgerPage(reading.at_us, (), count, unknown=True)
     wanted = _filter(asked, about)  # 2
-    lines: list[Line] = []
+    kept: list[Entry] = []
     seen, last, damaged = 0, None, False
     older: int | None = None
     try:
         for entry in find(reading.connection, wanted):
-            if len(lines) == PAGE or seen == LOOKED:
-                older = None if last is None else last
+            if len(kept) == PAGE or seen == LOOKED:
+                older = last
                 break
             seen, last = seen + 1, entry.index
             if _fits(entry, asked):
-                lines.append(line_of(entry, reading.names))
+                kept.append(entry)
     except Corrupt as error:
         if not error.code.startswith(("entry-", "list-")):
             raise
         damaged = True
-    return LedgerPage(reading.at_us, tuple(lines), count, about, older=older, damaged=damaged)
+    return LedgerPage(reading.at_us, lines_of(kept, reading.names), count, about, older=older, damaged=damaged)
 
 
 def named(reading: Reading, word: str, name: str) -> About | None:
@@ -229,6 +229,8 @@ def custody(reading: Reading, word: str, name: str, before: int | None) -> Custo
         found = found[:PAGE]
     entries, older, damaged = _delivered(reading, about, before)  # 2
     openings = _openings(reading, entries)
+    lines_of(entries, reading.names)  # their names, read together
+    reading.names.load_who(one for entry in entries if entry.payload is not None for one in entry.payload.subjects[:1])
     found += (_had(reading, entry, entry.payload, openings) for entry in entries if entry.payload is not None)
     return CustodyPage(reading.at_us, about, False, tuple(found), older, damaged, complete)
 

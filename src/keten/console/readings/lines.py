@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -99,12 +99,22 @@ def lines(connection: Connection, names: Names, wanted: Filter) -> Lines:
 
 def gathered(entries: Iterable[Entry], names: Names) -> Lines:
     """Entries as lines, up to the first that is damaged."""
-    made: list[Line] = []
+    read: list[Entry] = []
+    damaged = False
     try:
         for entry in entries:
-            made.append(line_of(entry, names))  # noqa: PERF401 - what was read before a damaged one is kept
+            read.append(entry)  # noqa: PERF402 - what was read before a damaged one is kept
     except Corrupt as error:
         if not error.code.startswith(("entry-", "list-")):
             raise
-        return Lines(tuple(made), damaged=True)
-    return Lines(tuple(made))
+        damaged = True
+    return Lines(lines_of(read, names), damaged)
+
+
+def lines_of(entries: Sequence[Entry], names: Names) -> tuple[Line, ...]:
+    """Entries as lines; the names in them are read together."""
+    payloads = [entry.payload for entry in entries if entry.payload is not None]
+    for word, kind in REFERRED.items():
+        names.load(kind, (payload.refs.get(word, "") for payload in payloads))
+    names.load_who(payload.actor.removeprefix("person:") for payload in payloads)
+    return tuple(line_of(entry, names) for entry in entries)

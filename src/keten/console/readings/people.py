@@ -81,7 +81,13 @@ def read(reading: Reading, wanted: str, page: int) -> PeopleLines:
     page = min(max(page, 1), pages)
     ids = matching[(page - 1) * PAGE : page * PAGE]
     found = {one.id: one for one in reading.rows.some(Person, ids)}  # 2
-    made = tuple(_line(reading, found[one]) for one in ids if one in found)
+    keys: dict[str, list[Passkey]] = {}
+    for key in reading.rows.among(Passkey, "person", ids):
+        keys.setdefault(key.person, []).append(key)
+    links: dict[str, list[Link]] = {}
+    for link in reading.rows.among(Link, "person", ids):
+        links.setdefault(link.person, []).append(link)
+    made = tuple(_line(reading, found[one], keys.get(one, []), links.get(one, [])) for one in ids if one in found)
     return PeopleLines(reading.at_us, made, len(matching), len(called), page, pages, len(ids) - len(made))
 
 
@@ -90,11 +96,13 @@ def one(reading: Reading, person_id: str) -> PersonPage:
     row = reading.rows.one(Person, person_id)
     if row is None:
         raise NotFound("not-found", "There is no such page.", person_id)
+    held = list(reading.rows.all(Passkey, person=row.id))
     keys = tuple(
         KeyLine(key.name, key.added_us, passkeys.uses(reading.connection, key.id)[1], key.synced)
-        for key in _passkeys(reading, row.id)
+        for key in held
+        if key.ended is None
     )
-    line = _line(reading, row)
+    line = _line(reading, row, held, list(reading.rows.all(Link, person=row.id)))
     newest = Filter(principal=row.id, limit=NEWEST, newest_first=True)
     return PersonPage(
         at_us=reading.at_us,
@@ -107,18 +115,13 @@ def one(reading: Reading, person_id: str) -> PersonPage:
     )
 
 
-def _line(reading: Reading, row: Person) -> PersonLine:
+def _line(reading: Reading, row: Person, keys: list[Passkey], links: list[Link]) -> PersonLine:
     now = reading.now_us
-    links = reading.rows.all(Link, person=row.id)
     return PersonLine(
         acting=acting(row, now),
         roles=roles_at(row.supplier, row.roles),
         supplier=reading.names.of(Supplier, row.supplier) if row.supplier else "",
         supplier_id=row.supplier,
-        keys=len(_passkeys(reading, row.id)),
+        keys=sum(key.ended is None for key in keys),
         link_us=max((link.expires_us for link in links if usable(link, now)), default=0),
     )
-
-
-def _passkeys(reading: Reading, person: str) -> list[Passkey]:
-    return [key for key in reading.rows.all(Passkey, person=person) if key.ended is None]

@@ -13,7 +13,7 @@ from keten.ledger.query import Filter
 from keten.suppliers.model import Contract, Supplier
 
 NEWEST = 25
-MOST_ROWS = 200
+MOST_ROWS = 20
 
 
 class Acting(msgspec.Struct, frozen=True):
@@ -29,8 +29,9 @@ class Acting(msgspec.Struct, frozen=True):
 
 
 class SupplierPage(msgspec.Struct, frozen=True):
-    """A supplier. more: it has more contracts, people or accounts than are shown; broken: rows that do not hold.
+    """A supplier. grants, open: how many lines there are, and how many of them give access now.
 
+    more: it has more grants, contracts, people or accounts than are shown. broken: rows that do not hold.
     complete: the ledger was read to its end, so that what was received is all of it. under_way: transfers that go on.
     """
 
@@ -38,6 +39,8 @@ class SupplierPage(msgspec.Struct, frozen=True):
     now_us: int
     row: Supplier
     shares: tuple[Share, ...]
+    grants: int
+    open: int
     held: Held
     contracts: tuple[Contract, ...]
     people: tuple[Acting, ...]
@@ -65,14 +68,16 @@ def read(reading: Reading, supplier_id: str) -> SupplierPage:
         at_us=reading.at_us,
         now_us=now,
         row=row,
-        shares=shared.shares,
+        shares=shared.shares[:MOST_ROWS],
+        grants=len(shared.shares),
+        open=sum(one.state == "open" for one in shared.shares),
         held=shared.held,
         contracts=tuple(contracts[:MOST_ROWS]),
         people=tuple(sorted(people, key=_order)[:MOST_ROWS]),
         clients=tuple(sorted(clients, key=_order)[:MOST_ROWS]),
         timeline=lines(reading.connection, reading.names, newest),
         under_way=sum(one.refs.get("supplier") == row.id for one in history.under_way.values()),
-        more=shared.cut or max(len(contracts), len(people), len(clients)) > MOST_ROWS,
+        more=shared.cut or max(len(shared.shares), len(contracts), len(people), len(clients)) > MOST_ROWS,
         broken=len(rows.mismatches),
         complete=history.read >= history.entries,
     )

@@ -65,7 +65,17 @@ def read(reading: Reading, wanted: str, page: int) -> SupplierLines:
     ids = matching[(page - 1) * PAGE : page * PAGE]
     last = _last_received(reading)
     found = {one.id: one for one in reading.rows.some(Supplier, ids)}  # 2
-    lines = tuple(_line(reading, found[one], last.get(one, 0)) for one in ids if one in found)
+    contracts: dict[str, list[Contract]] = {}
+    for contract in reading.rows.among(Contract, "supplier", ids):
+        contracts.setdefault(contract.supplier, []).append(contract)
+    clients: dict[str, int] = {}
+    for client in reading.rows.among(Client, "supplier", ids):
+        clients[client.supplier] = clients.get(client.supplier, 0) + (client.ended is None)
+    lines = tuple(
+        _line(reading, found[one], contracts.get(one, []), clients.get(one, 0), last.get(one, 0))
+        for one in ids
+        if one in found
+    )
     return SupplierLines(
         reading.at_us,
         lines,
@@ -99,13 +109,9 @@ def _last_received(reading: Reading) -> dict[str, int]:
     return last
 
 
-def _line(reading: Reading, one: Supplier, received_us: int) -> SupplierLine:
+def _line(reading: Reading, one: Supplier, contracts: list[Contract], clients: int, received_us: int) -> SupplierLine:
     now = reading.now_us
-    running = [
-        contract.ends_us
-        for contract in reading.rows.all(Contract, supplier=one.id)
-        if contract.ended is None and contract.starts_us <= now < contract.ends_us
-    ]
+    running = [row.ends_us for row in contracts if row.ended is None and row.starts_us <= now < row.ends_us]
     return SupplierLine(
         id=one.id,
         name=one.name,
@@ -116,6 +122,6 @@ def _line(reading: Reading, one: Supplier, received_us: int) -> SupplierLine:
         frozen_until_us=one.frozen.until_us if one.frozen is not None and one.frozen_at(now) else 0,
         running=len(running),
         ends_us=min(running, default=0),
-        clients=sum(row.ended is None for row in reading.rows.all(Client, supplier=one.id)),
+        clients=clients,
         received_us=received_us,
     )
