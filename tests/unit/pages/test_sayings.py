@@ -22,6 +22,7 @@ BEHIND = (
     *("keeper/portal_verbs.py", "keeper/own_log.py", "keeper/own_people.py", "keeper/own_standing.py"),
     *("keeper/gateway_verbs.py", "keeper/listings.py", "keeper/limits.py", "exchange/cursors.py"),
     *("gateway/link.py", "gateway/accesses.py", "console/proving.py", "keeper/budget_verbs.py"),
+    "keeper/unsatisfiable.py",
     *(f"{room}/{path.name}" for room in ("pages", "portal", "console/screens") for path in (ROOT / room).glob("*.py")),
 )
 """The modules behind what faces say about people, behind the acts of people, and behind the portal."""
