@@ -97,8 +97,7 @@ def test_every_screen_is_light_and_takes_few_requests(house: House, browser: Bro
         cookies = reader.cookies.items()
         context.add_cookies([{"name": name, "value": one, "url": reader.origin} for name, one in cookies])
         page = context.new_page()
-        answers: list[Response] = []
-        page.on("response", answers.append)
+        answers = answers_of(page)
         page.goto(f"{reader.origin}/nl{path}")
         page.wait_for_load_state("networkidle")
         sizes = [len(answer.body()) for answer in answers]
@@ -127,6 +126,17 @@ def test_the_keyboard_alone_ends_a_contract(house: House, browser: Browser) -> N
     press(page, "Back")
     expect(page.get_by_role("row").filter(has_text="the work is done").first).to_contain_text("Ended")
     context.close()
+
+
+def answers_of(page: Page) -> list[Response]:
+    """What the page is answered from now on."""
+    found: list[Response] = []
+
+    def note(answer: Response) -> None:
+        found.append(answer)
+
+    page.on("response", note)
+    return found
 
 
 def press(page: Page, name: str) -> None:
