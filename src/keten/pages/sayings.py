@@ -24,6 +24,8 @@ SAYINGS: dict[str, str] = {
     "keeper-busy": N_("Too much is asked at once. Try again in a moment."),
     "too-many-at-once": N_("Too much is asked at once. Try again in a moment."),
     "too-many-ceremonies": N_("Too much is asked at once. Try again in a moment."),
+    "register-changed": N_("Somebody else changed something meanwhile. Look at the difference again."),
+    "no-base": N_("Somebody else changed something meanwhile. Look at the difference again."),
     "register-changing": N_("Too much is asked at once. Try again in a moment."),
     "stopping": N_("The keeper is stopping. Try again in a moment."),
     "not-recorded": N_("It could not be recorded, so it was not done. Ask whoever runs this system."),
