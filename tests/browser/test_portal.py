@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, StorageState, expect
 
+from tests.browser.looks import every_look
 from tests.browser.passkeys import Authenticators, enrol
 from tests.house import NAME, SCRIPT, House
 
@@ -94,9 +95,7 @@ def screen(house: House, page: Page, language: str, name: str) -> Iterator[None]
     yield
 
 
-@pytest.mark.parametrize("width", [1280, 320])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["nl", "en"])
+@every_look
 def test_every_screen_is_accessible_and_fits(
     house: House, browser: Browser, contact: StorageState, language: str, scheme: str, width: int
 ) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, Response, expect
 
 from keten.console.screens.table import SCREENS
 from keten.identity.roles import may
+from tests.browser.looks import every_look
 from tests.browser.passkeys import Authenticators, enrol
 from tests.functional.staff import House
 from tests.visitor import Visitor
@@ -74,9 +75,7 @@ def test_what_only_a_data_owner_sees_is_accessible_and_fits(house: House, browse
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
-@pytest.mark.parametrize("width", [1280, 320])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["nl", "en"])
+@every_look
 def test_every_screen_is_accessible_and_fits(
     house: House, browser: Browser, language: str, scheme: Scheme, width: int
 ) -> None:
@@ -171,7 +170,7 @@ def test_no_screen_needs_scripts(house: House) -> None:
 HOSTILE = ("<script>alert(1)</script>", "عربي שלום", "👩🧾" * 20, "%(count)s {{ 7*7 }} %s", "m" * 200)
 
 
-@pytest.mark.parametrize("width", [1280, 320])
+@pytest.mark.parametrize("width", [320, pytest.param(1280, marks=pytest.mark.slow)])
 def test_whatever_a_name_is_it_stays_a_name(house: House, browser: Browser, width: int) -> None:
     """The name of everything on every page is replaced in the page itself: longer than the register takes."""
     for path in paths(house):

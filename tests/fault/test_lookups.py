@@ -131,7 +131,9 @@ def test_full_while_a_system_is_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("victim", ["keeper", "connector", pytest.param("gateway", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "victim", ["keeper", *(pytest.param(one, marks=pytest.mark.slow) for one in ("connector", "gateway"))]
+)
 def test_killed_while_a_system_is_asked(tmp_path: Path, victim: str) -> None:
     """At the budget's edge, with four at once."""
     rng = random.Random(victim)
