@@ -36,9 +36,9 @@ fi
 
 [ -z "$failed" ] || echo "FAILED before the tests:$failed (the exit code will say so too)" >&2
 echo '== pytest' >&2
-# Tests of one file stay together, for they share what a fixture started. Many wait for other processes, so one more
-# of them runs than there are cores.
-workers=$(($(nproc) + 1))
+# Tests of one file stay together, for they share what a fixture started. Many wait for other processes, so two more
+# of them run than there are cores.
+workers=$(($(nproc) + 2))
 # shellcheck disable=SC2086
 if [ "$1" = quick ]; then
     .venv/bin/python -m pytest --color=no -n "$workers" --dist loadfile -m 'not slow and not long' --hypothesis-profile=quick $tests
