@@ -49,6 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("d") / "demo"
 
 
+@pytest.mark.slow
 def test_it_leaves_nothing_running(folder: Path) -> None:
     """Nor does Ctrl-C: the demo that other tests share is stopped that way."""
     made = Demo(folder)

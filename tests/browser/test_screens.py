@@ -170,6 +170,7 @@ def test_no_screen_needs_scripts(house: House) -> None:
 HOSTILE = ("<script>alert(1)</script>", "عربي שלום", "👩🧾" * 20, "%(count)s {{ 7*7 }} %s", "m" * 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, pytest.param(1280, marks=pytest.mark.slow)])
 def test_whatever_a_name_is_it_stays_a_name(house: House, browser: Browser, width: int) -> None:
     """The name of everything on every page is replaced in the page itself: longer than the register takes."""

@@ -80,6 +80,7 @@ def _times_hold(town: Moved) -> list[str]:
     return [entry["kind"] for entry in found]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_moved_while_serving(town: Moved) -> None:
     town.faked()
@@ -133,6 +134,7 @@ def _accept(town: Moved) -> None:
     assert town.keten.run("status")["keeper"]["clock"] == ""
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_ahead_and_is_right_again(town: Moved) -> None:
     """Entries are of tomorrow: they go on being of tomorrow, and suppliers, whose clocks are right, are served."""
     town.set(DAY)

@@ -68,6 +68,7 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SmallDisk,
         disk.free()
 
 
+@pytest.mark.slow
 def test_a_keeper_that_is_killed_with_the_reserve(tmp_path: Path) -> None:
     """The next one starts, hears how transfers ended, and ends access; so does one after all was stopped."""
     with small_disk(tmp_path / "instance", 64) as disk, town_on(disk, tmp_path, RESERVE) as town:
@@ -225,6 +226,7 @@ def test_a_put_that_does_not_fit_leaves_nothing(roomy: tuple[SmallDisk, Town]) -
     verified(town)
 
 
+@pytest.mark.slow
 def test_publishing_onto_a_full_disk_waits_and_catches_up(tmp_path: Path) -> None:
     town = Town(tmp_path)
     ledger = town.keten.paths.ledger

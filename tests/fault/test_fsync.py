@@ -135,7 +135,10 @@ def nothing_is_lost(town: Failing) -> None:
 FAILURES = ("commit-undone", "commit-done", "bundle", "tile", "checkpoint", "ledger-folder")
 
 
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize(
+    "failure",
+    [*FAILURES[:3:2], *(pytest.param(one, marks=pytest.mark.slow) for one in (FAILURES[1], *FAILURES[3:]))],
+)
 def test_the_keeper_leaves_and_comes_back(town: Failing, failure: str) -> None:
     town.served_again()
     before = town.stops()
@@ -146,6 +149,7 @@ def test_the_keeper_leaves_and_comes_back(town: Failing, failure: str) -> None:
     nothing_is_lost(town)
 
 
+@pytest.mark.slow
 def test_it_leaves_also_when_it_only_removes(town: Failing) -> None:
     """The folder of a blob whose key is destroyed; what was asked for holds, whatever is said of it."""
     small = town.keten.folder / "small.txt"

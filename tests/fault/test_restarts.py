@@ -65,7 +65,11 @@ def _served_again(town: Town) -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("killed", [("keeper",), ("gateway",), ("keeper", "gateway")], ids="-".join)
+@pytest.mark.parametrize(
+    "killed",
+    [("keeper",), pytest.param(("gateway",), marks=pytest.mark.slow), ("keeper", "gateway")],
+    ids="-".join,
+)
 def test_everything_ends_and_every_end_is_recorded_once(town: Town, killed: tuple[str, ...]) -> None:
     carrier = town.carrier()
     path = f"/v1/objects/{carrier.shares()[0]['objects'][0]['id']}"

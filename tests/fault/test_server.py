@@ -119,6 +119,7 @@ def nothing_lost(keten: Throwaway, opened: list[str]) -> None:
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+@pytest.mark.slow
 def test_sessions_that_the_server_ends(served: ServedTown) -> None:
     """The keeper leaves, also in the middle of a transaction, and starts again from what is durable."""
     load = loaded(served)
@@ -257,6 +258,7 @@ def wait_for(found: Callable[[], T]) -> T:
     return value
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path: Path, cluster: Cluster) -> None:
     """Nothing is served while nothing can be recorded; afterwards it goes on by itself, and nothing was lost."""
     with small_disk(cluster.folder / "small", 64) as disk:

@@ -41,6 +41,7 @@ def _unconfirmed(done: subprocess.CompletedProcess[str]) -> None:
     assert "keten status" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_each_command_says_so_and_what_it_changed_holds(town: Town, tmp_path: Path) -> None:
     carrier, printer = town.carrier(), town.printer()
     care = f"/v1/objects/{carrier.shares()[0]['objects'][0]['id']}"

@@ -69,6 +69,7 @@ def names(page: dict[str, Any]) -> list[str]:
     return [one["name"] for share in page.get("shares", [page]) for one in share["objects"]]
 
 
+@pytest.mark.slow
 def test_every_file_comes_once_and_every_page_is_recorded(town: Town) -> None:
     printer = town.printer()
     found = list(pages(printer))
@@ -86,6 +87,7 @@ def test_every_file_comes_once_and_every_page_is_recorded(town: Town) -> None:
     assert [page["id"] for page in alone] == [share] * 21
 
 
+@pytest.mark.slow
 def test_three_hundred_shares(town: Town, known_hosts: Path) -> None:
     seen: dict[str, list[str]] = {}
     for page in pages(town.carrier(), limit=500):
@@ -98,6 +100,7 @@ def test_three_hundred_shares(town: Town, known_hosts: Path) -> None:
     assert sorted(folders) == ["care-transport", *LABELS]
 
 
+@pytest.mark.slow
 def test_the_longest_names_make_pages_shorter(town: Town) -> None:
     carrier = town.carrier()
     share = town.keten.ids["grant"]["care-for-zorgvervoer"]
@@ -107,6 +110,7 @@ def test_the_longest_names_make_pages_shorter(town: Town) -> None:
     assert max(page["bytes"] for page in found) < 1_200_000
 
 
+@pytest.mark.slow
 def test_one_file_by_its_path_or_id(town: Town) -> None:
     printer = town.printer()
     (share,) = printer.get(f"/v1/shares?path=/election-cards/{FILES[15_000]}").json()["shares"]
@@ -127,6 +131,7 @@ def test_one_file_by_its_path_or_id(town: Town) -> None:
     assert hidden == {404}
 
 
+@pytest.mark.slow
 def test_a_cursor_of_somebody_else_or_of_another_listing_is_refused(town: Town) -> None:
     printer, carrier = town.printer(), town.carrier()
     own = printer.get("/v1/shares?limit=1").json()
@@ -145,6 +150,7 @@ def test_a_cursor_of_somebody_else_or_of_another_listing_is_refused(town: Town) 
     assert printer.get(f"/v1/shares?limit=1&cursor={own['next']}").status == 200
 
 
+@pytest.mark.slow
 def test_files_that_are_put_between_pages(town: Town) -> None:
     printer = town.printer()
     turning = pages(printer)
@@ -191,6 +197,7 @@ def test_a_folder_of_twenty_thousand_files(town: Town, known_hosts: Path, tool: 
     assert sorted(found) == [*FILES, "voters.csv"]
 
 
+@pytest.mark.slow
 def test_the_suppliers_command_follows_every_page(town: Town) -> None:
     client = town.keten.ids["client"][PRINTER]
     for words in (

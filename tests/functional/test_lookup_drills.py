@@ -10,6 +10,7 @@ from keten.drills.france_travail import FranceTravail
 from keten.drills.webex import Webex
 
 
+@pytest.mark.slow
 def test_guessed_keys_and_ids(tmp_path: Path) -> None:
     board = Webex(lambda _what: None, people=4000, folder=tmp_path, language="nl").run()
     assert [line.attack for line in board.lines if not line.held] == []

@@ -54,6 +54,7 @@ def serves(town: Town) -> None:
         assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_to_a_server_and_back(town: Town) -> None:
     before = lines(town)

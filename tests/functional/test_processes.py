@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.town import Town
 
 WATCHED = True  # see conftest.py
@@ -43,6 +45,7 @@ def test_without_a_keeper_nothing_is_served(fresh_town: Town) -> None:
     assert 200 in statuses, "it comes back by itself"
 
 
+@pytest.mark.slow
 def test_commands_work_while_it_is_stopped(fresh_town: Town) -> None:
     town = fresh_town
     assert town.keten.down() == 0

@@ -55,7 +55,10 @@ def test_a_revoked_grant_cuts_the_download_and_stays_revoked(fresh_town: Town) -
     assert town.keten.command("ledger", "verify").returncode == 0
 
 
-@pytest.mark.parametrize(("kind", "target"), [("client", CARRIER), ("supplier", "zorgvervoer"), ("contract", "vwo-2")])
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [("client", CARRIER), ("supplier", "zorgvervoer"), pytest.param("contract", "vwo-2", marks=pytest.mark.slow)],
+)
 def test_ending_ends_tokens_and_sftp_sessions(fresh_town: Town, kind: str, target: str) -> None:
     town = fresh_town
     carrier = town.carrier()

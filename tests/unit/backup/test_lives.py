@@ -70,6 +70,7 @@ def test_what_ended_in_any_life_stays_ended(tmp_path: Path) -> None:
     assert live == {"care-for-zorgvervoer", "some-voters"}
 
 
+@pytest.mark.slow
 def test_what_changed_after_it_is_said_until_it_is_done_again(tmp_path: Path) -> None:
     """A key that was replaced, a hold: the backup has them as they were."""
     town = Town(tmp_path)
@@ -134,6 +135,7 @@ def test_no_other_file_of_the_home_comes_with_a_backup(name: str) -> None:
     assert not is_beside(name)
 
 
+@pytest.mark.slow
 def test_an_unfinished_backup_is_overwritten_by_the_next_one(tmp_path: Path) -> None:
     """Else an erasure would not reach the keys that it has. The next one has the files that the settings name."""
     town = Town(tmp_path)

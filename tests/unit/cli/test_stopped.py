@@ -44,6 +44,7 @@ def stopped(home: Path, keten: Keten) -> Iterator[Path]:
     assert keten("status", "--home", str(home)).code == 1
 
 
+@pytest.mark.slow
 def test_several_at_once_wait_for_each_other(stopped: Path, tmp_path: Path) -> None:
     running = []
     for number in range(4):
@@ -113,6 +114,7 @@ def test_a_keeper_that_nobody_waits_for_any_more_stops_in_order(stopped: Path, k
     assert newest["kind"] == "keeper.process.stopped"
 
 
+@pytest.mark.slow
 def test_interrupted_in_a_terminal(stopped: Path, tmp_path: Path) -> None:
     putting = command(stopped, "put", "voters", str(sparse(tmp_path / "big.bin")))
     deadline = time.monotonic() + 100

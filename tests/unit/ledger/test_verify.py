@@ -295,6 +295,7 @@ def _rows(database: Path) -> list[object]:
         return [connection.execute(f"SELECT * FROM {name} NOT INDEXED").fetchall() for name in tables]
 
 
+@pytest.mark.slow
 def test_pages_that_cannot_be_read_are_said_to_be_so(made: MadeLedger) -> None:
     """Zeroed pages anywhere: found, or in no page that is used; never an unexpected error."""
     made.close()
