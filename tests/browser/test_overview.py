@@ -15,6 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Demo
+from tests.browser.looks import every_look
 
 pytestmark = pytest.mark.timeout(300)
 Scheme = Literal["light", "dark"]
@@ -39,9 +40,7 @@ def opened(
     assert complaints == []
 
 
-@pytest.mark.parametrize("width", [1280, 320])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["nl", "en"])
+@every_look
 def test_it_is_accessible_and_fits(demo: Demo, browser: Browser, language: str, scheme: Scheme, width: int) -> None:
     with opened(demo, browser, f"{demo.told['pages'][language]}?refresh=off", width=width, scheme=scheme) as page:
         results = Axe().run(page)

@@ -19,6 +19,7 @@ from keten.drills.cluster import programs
 from keten.drills.scoreboard import Line, Scoreboard
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_contract_end() -> None:
     done = subprocess.run(

@@ -75,7 +75,6 @@ def alerts(town: Town) -> list[AlertInfo]:
     return [one for one in asked(town).alerts if one.detector == "bypass"]
 
 
-@pytest.mark.slow
 def test_what_goes_past_keten_is_told_and_what_keten_delivers_is_not(flow_town: Town) -> None:
     town = flow_town
     log = town.keten.folder / "logs" / "conn.log"
