@@ -56,7 +56,9 @@ def words(page: Answer) -> str:
 
 def share_of(visitor: Visitor, label: str) -> str:
     text = asked(visitor, "/en").text
-    return str(re.search(rf'/en/shares/([a-z2-7]{{26}})"><bdi>{label}', text)[1])  # type: ignore[index]
+    found = re.search(rf'/en/shares/([a-z2-7]{{26}})"><bdi>{label}', text)
+    assert found is not None, label
+    return found[1]
 
 
 def object_of(visitor: Visitor, label: str = "election-cards") -> str:
