@@ -1,5 +1,6 @@
 """What holds for all tests: markers by folder, programs that a test needs, and a clean surrounding."""
 
+import gc
 import inspect
 import os
 import shutil
@@ -80,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
     own = tempfile.TemporaryDirectory(prefix="keten-tests-")
     os.environ["XDG_CONFIG_HOME"] = own.name
     config.add_cleanup(own.cleanup)
+    gc.set_threshold(50_000, 20, 20)  # a worker holds thousands of tests, which the collector need not walk so often
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -95,6 +97,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             folder = path.parts[0]
             if folder in MARKED_FOLDERS:
                 item.add_marker(folder)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def _opens_file(item: pytest.Item) -> bool:
