@@ -16,6 +16,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from keten.core.clock import Clock
 from keten.core.db import database_error, patience, rows_written
 from keten.core.errors import Conflict, Corrupt, FsyncFailed, KetenError
+from keten.ledger.recent import Recent
 from keten.ledger.sealing import Batch, Head, Sealer
 from keten.ledger.writing import Writing, require_head
 
@@ -88,6 +89,7 @@ class Transactions:
         self._participants = participants
         self._open = dict.fromkeys(sorted(open_indexes))
         self.head = head
+        self.recent = Recent()
         self.torn = False  # durable, and memory may not say so: only a fresh start makes them agree
         self.closed = False  # nothing may be recorded here any more
 
@@ -132,7 +134,10 @@ class Transactions:
             self._open[index] = None
         for index in writing.closed:
             self._open.pop(index, None)
+        if writing.erased:
+            self.recent.forget()
         if prepared.batch is not None:
+            self.recent.add(prepared.batch)
             self.head = prepared.batch.head
         self.closed = self.closed or writing.last
         self.torn = False

@@ -31,6 +31,7 @@ from keten.core.places import Place
 from keten.keeper.transaction import Job, Participant, Prepared, Transactions, settled
 from keten.ledger import postings
 from keten.ledger.model import Sealed
+from keten.ledger.recent import Recent
 from keten.ledger.sealing import Batch, Head, Sealer
 from keten.ledger.writing import Writing, require_head
 
@@ -155,6 +156,11 @@ class Writer:
     def head(self) -> Head:
         """The newest head that is durable."""
         return self._transactions.head
+
+    @property
+    def recent(self) -> Recent:
+        """The newest entries, in memory."""
+        return self._transactions.recent
 
     async def scrub(self, traces: Collection[bytes] | None) -> bool:
         """Leave nothing of what was deleted in the database's files; whether that is so (`WriteAheadLog.scrub`)."""
