@@ -25,10 +25,10 @@ fault: dev ## only the tests that kill, fill, tear and delay, the long ones too
 	@$(PYTEST) tests/fault -m 'slow or not slow'
 
 slow: packages dev ## what `make test` leaves out because it takes minutes each
-	@$(PYTEST) -n auto --dist loadfile -m slow tests
+	@$(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m slow tests
 
 test-postgres: packages dev ## what touches a database, on a PostgreSQL server of its own
-	@KETEN_TESTS_ENGINE=postgres $(PYTEST) -n auto --dist loadfile -m 'slow or not slow' tests/functional tests/fault \
+	@KETEN_TESTS_ENGINE=postgres $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder -m 'slow or not slow' tests/functional tests/fault \
 		tests/unit/keeper tests/unit/ledger tests/unit/vault tests/unit/suppliers tests/unit/identity tests/unit/budgets
 
 campaigns: dev ## fault campaigns, short to long: CAMPAIGN=power COUNT=200 SEED=7 MINUTES=60 RESUME=FILE JSON=1

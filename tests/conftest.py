@@ -57,6 +57,8 @@ FILE_ONLY = (
     "unit/ledger/test_verify.py::test_a_rolled_back_database_is_named",
 )
 MARKED_FOLDERS = ("interop", "browser", "fault")
+LONGEST_FIRST = ("browser/", "fault/", "functional/", "interop/", "world/", "unit/cli/", "unit/backup/", "unit/ledger/")
+"""In this order: whichever file comes last, the workers that have nothing left to do wait for it."""
 
 # No deadline: shared machines are slow at times, and no test is timed.
 hypothesis.settings.register_profile("keten", deadline=None)
@@ -97,6 +99,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             folder = path.parts[0]
             if folder in MARKED_FOLDERS:
                 item.add_marker(folder)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """When a test's file begins, in a run of several workers; where it stands in its file stays."""
+    path = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
+    return next((turn for turn, start in enumerate(LONGEST_FIRST) if path.startswith(start)), len(LONGEST_FIRST))
 
 
 def pytest_collection_finish() -> None:

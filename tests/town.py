@@ -44,11 +44,14 @@ grants:
 
 
 class Town:
-    """The instance with its two suppliers' systems and what was put. `watched`: also looked at by the watch."""
+    """The instance with its two suppliers' systems and what was put.
 
-    def __init__(self, folder: Path, *, database: str = "", watched: bool = False) -> None:
+    watched: also looked at by the watch; console: with one. Each is one process more to start.
+    """
+
+    def __init__(self, folder: Path, *, database: str = "", watched: bool = False, console: bool = False) -> None:
         settings = SETTINGS if watched else UNWATCHED
-        self.keten = Throwaway(folder, settings=settings, database=database or database_url())
+        self.keten = Throwaway(folder, settings=settings, database=database or database_url(), console=console)
         self.printer_key = Key(folder / "printer")
         self.carrier_key = Key(folder / "carrier")
         self.voters = folder / "voters.csv"

@@ -37,13 +37,13 @@ fi
 [ -z "$failed" ] || echo "FAILED before the tests:$failed (the exit code will say so too)" >&2
 echo '== pytest' >&2
 # Tests of one file stay together, for they share what a fixture started. Many wait for other processes, so two more
-# of them run than there are cores.
-workers=$(($(nproc) + 2))
+# of them run than there are cores. Files begin in the order of tests/conftest.py, the longest first.
+workers=$(($(nproc) + 3))
 # shellcheck disable=SC2086
 if [ "$1" = quick ]; then
-    .venv/bin/python -m pytest --color=no -n "$workers" --dist loadfile -m 'not slow and not long' --hypothesis-profile=quick $tests
+    .venv/bin/python -m pytest --color=no -n "$workers" --dist loadfile --no-loadscope-reorder -m 'not slow and not long' --hypothesis-profile=quick $tests
 else
-    .venv/bin/python -m pytest --color=no -n "$workers" --dist loadfile $tests
+    .venv/bin/python -m pytest --color=no -n "$workers" --dist loadfile --no-loadscope-reorder $tests
 fi
 status=$?
 [ -z "$failed" ] || [ "$status" != 0 ] || status=1

@@ -46,7 +46,7 @@ def test_what_the_administrator_runs(tmp_path: Path) -> None:
 def test_each_role_has_what_it_needs(tmp_path: Path) -> None:
     cluster = shared()
     name = cluster.fresh()
-    town = Town(tmp_path, database=cluster.url(name))
+    town = Town(tmp_path, database=cluster.url(name), console=True)
     said = f'console_url = "{cluster.url(name, "keten_console")}"\n'
     with town.keten.paths.settings.open("a") as stream:
         stream.write(said)

@@ -46,11 +46,17 @@ class Key:
 class Throwaway:
     """An instance of its own. Use as a context manager; `home` and everything in it is removed at the end.
 
-    database: the URL of an empty database for it; "": a file of its own.
+    database: the URL of an empty database for it; "": a file of its own. console: whether it has one.
     """
 
     def __init__(
-        self, folder: Path | None = None, *, settings: str = "", keep: bool = False, database: str = ""
+        self,
+        folder: Path | None = None,
+        *,
+        settings: str = "",
+        keep: bool = False,
+        database: str = "",
+        console: bool = True,
     ) -> None:
         self._made = folder is None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="keten-drill-"))
@@ -61,6 +67,7 @@ class Throwaway:
         self.ready: dict[str, Any] = {}
         self.ids: dict[str, dict[str, str]] = {}
         self.database = database
+        self._console = "127.0.0.1:0" if console else "off"
         self.run("init", *(("--database", database) if database else ()))
         if settings:
             self.configure(settings)
@@ -112,7 +119,7 @@ class Throwaway:
         log = (self.folder / "up.log").open("a", encoding="utf-8")
         words = [
             *("up", "--json", "--home", str(self.home), "--gateway", "127.0.0.1:0"),
-            *("--sftp", "127.0.0.1:0", "--console", "127.0.0.1:0", *options),
+            *("--sftp", "127.0.0.1:0", "--console", self._console, *options),
         ]
         self._up = subprocess.Popen([*self._keten(), *words], stdout=subprocess.PIPE, stderr=log, text=True)
         log.close()

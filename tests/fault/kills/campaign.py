@@ -35,7 +35,7 @@ class Run:
     """A town under load, of which processes are killed."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.town = Town(folder)
+        self.town = Town(folder, console=True)
         self._seed = seed
         self._fetchers: list[Fetcher] = []
         self._given: list[Given] = []

@@ -35,7 +35,7 @@ class Run:
     """A town with its 64 clients."""
 
     def __init__(self, folder: Path, seed: int, minutes: float) -> None:
-        self.town = Town(folder)
+        self.town = Town(folder, console=True)
         self._choice = random.Random(seed)
         self._seconds = minutes * 60
         self._began = time.monotonic()
