@@ -10,6 +10,7 @@ from keten.drills.throwaway import Key, Throwaway
 from keten.identity.roles import STAFF
 from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
+from keten.keeper.follow_protocol import Follow, Following
 from keten.keeper.protocol import Nothing, Status
 from keten.keeper.watch_protocol import Raise
 from keten.watch.model import Raised, Seen, Signal
@@ -84,6 +85,14 @@ class House:
         """How many entries the ledger has."""
         with KeeperClient(self.instance.paths.operator_socket) as client:
             return client.call("keeper.status", Nothing(), Status).size
+
+    def acted(self, start: int) -> list[str]:
+        """What people did, by the entries from index `start` on: their kinds. The watch, say, may record meanwhile."""
+        with KeeperClient(self.instance.paths.operator_socket) as client:
+            page = client.call("ledger.follow", Follow(start, names=False), Following)
+        assert not page.entries or page.entries[-1].index + 1 == page.size
+        payloads = [one.read() for one in page.entries]
+        return [one.kind for one in payloads if one is not None and one.actor.startswith("person:")]
 
     def alert(self, detector: str = "volume") -> str:
         """The watch sees something about the supplier's system account; the alert's id."""

@@ -110,7 +110,7 @@ def test_a_form_from_elsewhere_does_nothing(house: House, screen: Screen) -> Non
         assert visitor.send(path, token=visitor.get("/en/keys").token, reason="x").status == 403
     finally:
         visitor.origin = own
-    assert house.entries() == before
+    assert house.acted(before) == []
 
 
 # ---- alerts and requests for more ------------------------------------------------------------------------------------
@@ -158,10 +158,10 @@ def test_a_request_for_more_is_answered(house: House) -> None:
     path = f"/en/requests/{house.asked}"
     before = house.entries()
     assert "30 records" in owner.get("/en/requests").text
-    assert house.entries() == before
+    assert house.acted(before) == []
     page = owner.get(path)
     assert "the &lt;b&gt;second&lt;/b&gt; round" in page.text
-    assert house.entries() == before + 1, "that it was read is recorded"
+    assert len(house.acted(before)) == 1, "that it was read is recorded"
     for fields in ({"records": ""}, {"records": "-1"}, {"records": "x"}, {"records": "9" * 13}):
         assert owner.send(path, token=page.token, action="allow", **fields).status in (200, 400)
     assert owner.send(path, token=page.token, action="refuse", why="").status == 400
@@ -203,7 +203,7 @@ def test_what_would_be_decided(house: House, query: str, there: str) -> None:
     assert "<b>" not in answer.text
     before = house.entries()
     house.browser("data-owner").get(f"/en/decision?{query}")
-    assert house.entries() == before
+    assert house.acted(before) == []
 
 
 def test_what_was_decided_is_decided_again(house: House) -> None:

@@ -130,6 +130,11 @@ def rfc3339(us: int) -> str:
     return f"{_second(us // SECOND)}.{us % SECOND:06d}Z"
 
 
+def moment(us: int) -> str:
+    """Microseconds as people read them, to the second: "2026-11-29 14:05:09 UTC"."""
+    return f"{_second(us // SECOND).replace('T', ' ')} UTC"
+
+
 @lru_cache(256)  # neighbouring entries are often of one second, and this part takes most of the time
 def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")

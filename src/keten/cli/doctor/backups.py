@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from keten.backup import service as backups
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
-from keten.core.clock import SECOND, rfc3339
+from keten.core.clock import SECOND, moment
 from keten.core.db import translated
 from keten.keeper.trusted import read_origin
 
@@ -25,13 +25,13 @@ def restored(case: Case) -> Iterator[Finding]:
     if life.state == backups.UNCONFIRMED:
         yield wrong(
             "restore-unconfirmed",
-            f"Nothing is served: this instance was restored at {rfc3339(life.since_us)}, and nobody has looked yet.",
+            f"Nothing is served: this instance was restored at {moment(life.since_us)}, and nobody has looked yet.",
             "End what must not be live (keten revoke), then: keten restore --confirm",
         )
     if life.state == backups.MOVED:
         yield wrong(
             "instance-moved",
-            f"This instance was moved to another machine at {rfc3339(life.since_us)}; it does not start here.",
+            f"This instance was moved to another machine at {moment(life.since_us)}; it does not start here.",
             "Use it where it was moved to, and keep or destroy this folder.",
         )
 

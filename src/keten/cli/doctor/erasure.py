@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
-from keten.core.clock import rfc3339
+from keten.core.clock import moment
 from keten.core.db import translated
 from keten.ledger.reading import last_time
 from keten.subjects import holds, requests
@@ -31,11 +31,11 @@ def waiting(case: Case) -> Iterator[Finding]:
         begun = requests.in_state(connection, "approved")
     for one in asked:
         if one.lapses_us > now:
-            what = f"A request ({one.what}) of {one.asked_by} waits for a second person until {rfc3339(one.lapses_us)}."
+            what = f"A request ({one.what}) of {one.asked_by} waits for a second person until {moment(one.lapses_us)}."
             todo = f"keten subject approve {one.id}, or refuse"
             yield (weak if one.lapses_us - now < SOON_US else note)("request-waits", what, todo)
     for one in begun:
-        what = f"A request ({one.what}) was approved at {rfc3339(one.decided_us)} and is not carried out whole."
+        what = f"A request ({one.what}) was approved at {moment(one.decided_us)} and is not carried out whole."
         with translated(), case.engine.connect() as connection:
             held = holds.on_subject(connection, one.target, now)
         if held:
@@ -52,5 +52,5 @@ def over(case: Case) -> Iterator[Finding]:
         now = last_time(connection)
         ended = [one for one in holds.standing(connection) if not one.holds_at(now)]
     for one in ended:
-        what = f"The legal hold {one.id} on a {one.kind} ended at {rfc3339(one.until_us)}; what it kept is not held."
+        what = f"The legal hold {one.id} on a {one.kind} ended at {moment(one.until_us)}; what it kept is not held."
         yield note("hold-over", what, f"keten hold release {one.id}, or set a new one")

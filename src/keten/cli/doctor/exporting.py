@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
-from keten.core.clock import SECOND, rfc3339
+from keten.core.clock import SECOND, moment
 from keten.core.errors import KetenError
 from keten.core.settings import duration
 from keten.watch.export.drivers.choosing import driver_of
@@ -27,7 +27,7 @@ def destinations(case: Case) -> Iterator[Finding]:
         state = load_state(settings.paths.outbox / one.name / STATE)
         if state.failing_since_us:
             now_us = time.time_ns() // 1000
-            since = rfc3339(state.failing_since_us)
+            since = moment(state.failing_since_us)
             what = f"Nothing reaches the destination {one.name} since {since}: {state.error}"
             late = now_us - state.failing_since_us > late_us
             told = wrong if late else weak

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
 from keten.cli.operator.keeping import connect
-from keten.core.clock import SECOND, rfc3339
+from keten.core.clock import SECOND, moment
 from keten.keeper.protocol import Nothing, Status
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def clock(case: Case) -> Iterator[Finding]:
     elif case.status.time_us - time.time_ns() // 1000 > SLOW_CLOCK_US:
         yield wrong(
             "clock-behind",
-            f"This machine's clock is behind the newest entry of the ledger, of {rfc3339(case.status.time_us)}.",
+            f"This machine's clock is behind the newest entry of the ledger, of {moment(case.status.time_us)}.",
             "Set it right; if it is, time stands still in the ledger until then, "
             "and while that is more than an hour away nothing is destroyed for its age.",
         )
@@ -107,14 +107,14 @@ def outside(case: Case) -> Iterator[Finding]:
     now_us = time.time_ns() // 1000
     limit_us = settings.outside_limit_seconds * SECOND
     if found.waiting_us and now_us - found.waiting_us > limit_us:
-        newest = f"the last one is of {rfc3339(found.signed_us)}" if found.signed_us else "there is none at all"
-        what = f"What was recorded since {rfc3339(found.waiting_us)} has no outside signature; {newest}."
+        newest = f"the last one is of {moment(found.signed_us)}" if found.signed_us else "there is none at all"
+        what = f"What was recorded since {moment(found.waiting_us)} has no outside signature; {newest}."
         todo = "See 'keten status' for what each witness says."
         yield wrong("outside-late", what, todo) if case.status is not None else weak("outside-late", what, "keten up")
     for one in policy.witnesses if policy is not None else ():
         last = found.last.get(one.key.label)
         if one.url and case.status is not None and (last is None or now_us - last.time_us > limit_us):
-            when = f"since {rfc3339(last.time_us)}" if last is not None else "yet"
+            when = f"since {moment(last.time_us)}" if last is not None else "yet"
             yield weak("witness-silent", f"The witness {one.name} has cosigned nothing {when}.", "keten status")
 
 

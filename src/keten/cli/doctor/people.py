@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keten.cli.doctor.findings import Case, Finding, note, weak
-from keten.core.clock import SECOND, rfc3339
+from keten.core.clock import SECOND, moment
 from keten.core.db import translated
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def links(case: Case) -> Iterator[Finding]:
         for link in links.open_until(connection, now, now + SOON_US):
             person = people.get(connection, link.person)
             if person is not None and person.ended is None:
-                what = f"The link of {person.name} is not used yet, and is over at {rfc3339(link.expires_us)}."
+                what = f"The link of {person.name} is not used yet, and is over at {moment(link.expires_us)}."
                 yield note("link-expires", what, "Tell the person, or make a new one: keten person invite NAME.")
 
 

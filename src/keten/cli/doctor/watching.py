@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
-from keten.core.clock import SECOND, rfc3339
+from keten.core.clock import SECOND, moment
 from keten.core.db import translated
 
 BEHIND_SECONDS = 120
@@ -47,7 +47,7 @@ def rules(case: Case) -> Iterator[Finding]:
         yield weak("watch-rule", what, "Correct it, and start the worker again (keten up).")
     at_work = standing(case.settings.paths.standing) if case.up is not None else None
     if at_work is not None and set(at_work.rules) != {rule.id for rule in loaded.rules}:
-        what = f"The watch began at {rfc3339(at_work.started_us)} with other rules than the files hold now."
+        what = f"The watch began at {moment(at_work.started_us)} with other rules than the files hold now."
         yield weak("watch-rules-changed", what, "Start the worker again (keten up).")
 
 
@@ -89,7 +89,7 @@ def behind(case: Case) -> Iterator[Finding]:
         upto = load_cursor(connection, CURSOR)
         waiting = next(iter(read_range(connection, upto, upto + 1)), None)
     if waiting is not None and time.time_ns() // 1000 - waiting.time_us > BEHIND_SECONDS * SECOND:
-        what = f"The watch is behind: what was recorded since {rfc3339(waiting.time_us)} was not looked at yet."
+        what = f"The watch is behind: what was recorded since {moment(waiting.time_us)} was not looked at yet."
         todo = "See what the worker says on stderr; at a first start it reads the whole ledger."
         yield weak("watch-behind", what, todo)
 

@@ -242,15 +242,15 @@ def _show_keeper(output: Output, found: Status) -> None:
 
 def _show_outside(output: Output, signed: OutsideState) -> None:
     """What outsiders signed, and what is the matter with those who did not."""
-    from keten.core.clock import rfc3339
+    from keten.core.clock import moment
 
     for word, size, at_us in (
         ("witnessed", signed.witnessed, signed.witnessed_us),
         ("stamped", signed.stamped, signed.stamped_us),
     ):
         if at_us:
-            output.line(f"{word:14}{size} entries, {rfc3339(at_us)}")
+            output.line(f"{word:14}{size} entries, {moment(at_us)}")
     if signed.waiting_us and (signed.witnessed_us or signed.stamped_us):
-        output.line(f"unsigned      what was recorded since {rfc3339(signed.waiting_us)}")
+        output.line(f"unsigned      what was recorded since {moment(signed.waiting_us)}")
     for one in signed.trouble:
         output.line(f"witness       {one.witness}: {one.what}")

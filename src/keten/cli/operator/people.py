@@ -9,7 +9,7 @@ import typer
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
-from keten.core.clock import rfc3339
+from keten.core.clock import moment, rfc3339
 
 if TYPE_CHECKING:
     from keten.core.settings import Settings
@@ -83,7 +83,8 @@ def invite(
     output.line(link or made.token)
     if json:
         return
-    output.say(f"For {name} alone: whoever opens it first makes the passkey. It works once, until {expires}.")
+    until = moment(made.expires_us)
+    output.say(f"For {name} alone: whoever opens it first makes the passkey. It works once, until {until}.")
     if address.startswith("http://localhost"):
         output.say(f"It works in a browser on this machine. For others, set [{face}] public_url to an https:// name.")
     if not link:
@@ -121,10 +122,10 @@ def sessions(ctx: typer.Context, name: Name, home: Home = "", json: Json = False
         found = client.call("people.sessions", OfPerson(name), PersonSessionList)
     output.result({"person": found.person, "keys": found.own.keys, "sessions": found.own.sessions})
     if found.own.keys:
-        keys = [(one.name, rfc3339(one.added_us), "yes" if one.synced else "no") for one in found.own.keys]
+        keys = [(one.name, moment(one.added_us), "yes" if one.synced else "no") for one in found.own.keys]
         output.table(("passkey", "added", "synchronised"), keys)
     if found.own.sessions:
-        rows = [(one.id, rfc3339(one.began_us), rfc3339(one.used_us), one.network) for one in found.own.sessions]
+        rows = [(one.id, moment(one.began_us), moment(one.used_us), one.network) for one in found.own.sessions]
         output.table(("session", "began", "used", "network"), rows)
     elif not json:
         output.say("There is no open session.")

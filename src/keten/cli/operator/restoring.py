@@ -126,7 +126,7 @@ def restore(
 
 
 def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None:
-    from keten.core.clock import rfc3339
+    from keten.core.clock import moment, rfc3339
 
     output.result(
         {
@@ -149,7 +149,7 @@ def _show(output: Output, restored: Restored, home: Path, *, move: bool) -> None
             "confirm": not move,
         }
     )
-    output.line(f"Made an instance in {home} of {restored.size} entries, the newest of {rfc3339(restored.at_us)}.")
+    output.line(f"Made an instance in {home} of {restored.size} entries, the newest of {moment(restored.at_us)}.")
     if move:
         output.line(f"Its ledger {restored.origin} goes on here. Start it: keten up --home {home}")
     else:
