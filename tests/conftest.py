@@ -46,7 +46,11 @@ FILE_ONLY = (
     "fault/test_damages.py",
     "fault/test_disk.py",
     "fault/test_erasing.py::test_on_a_full_disk",  # the disk of a server is its administrator's to watch
+    "fault/test_errors.py",
     "fault/test_fsync.py",
+    "fault/test_keeping.py::test_the_command",
+    "fault/test_lookups.py::test_full",
+    "fault/test_power.py",
     "fault/test_reading_fails.py",
     "functional/test_erasure.py",  # its last step; fault/test_erasing.py has the others
     "functional/test_fork.py",  # a copy of the database's folder is what the log is set back to
