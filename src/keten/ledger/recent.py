@@ -13,7 +13,7 @@ import msgspec
 from keten.ledger.model import Draft, Outline, Sealed
 from keten.ledger.sealing import Batch
 
-MOST = 16_384
+MOST = 4096
 """Entries, of some 1.5 KB each: how far behind a follower may be before it needs the database again."""
 _PAYLOAD = 4  # of `Batch.rows`
 _encode = msgspec.json.Encoder().encode
