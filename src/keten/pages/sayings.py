@@ -10,6 +10,7 @@ SAYINGS: dict[str, str] = {
         "This form did not come from a page of this site, or is of an earlier visit. Open the page anew."
     ),
     "form": N_("The form could not be read."),
+    "form-size": N_("This is larger than a page of this site takes."),
     "not-found": N_("It is not there, or not for you to see."),
     "absent": N_("It is not there, or not for you to see."),
     "act": N_("None of your roles allows this. Ask an administrator if you need it."),

@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import alerts, datasets, decision, ending, ledger, people, suppliers
+from keten.console.screens import alerts, datasets, decision, ending, estate, ledger, people, suppliers
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
-from keten.pages.forms import form_of
+from keten.pages.forms import MOST_BYTES, form_of
 from keten.pages.seen import Screen as Shown
 from keten.pages.seen import screen
 from keten.pages.visits import Site, Visit
@@ -27,13 +27,16 @@ Show = Callable[[Turn], Awaitable[Response]]
 class Screen(msgspec.Struct, frozen=True):
     """One route. path: below the language, as Starlette has it. act: of `identity/roles.py`, that the keeper is asked.
 
-    A POST tells the keeper something, which looks at the act of what it is told once more.
+    most: bytes of a form. files: it may hold files. A POST tells the keeper something, which looks at the act of what
+    it is told once more.
     """
 
     method: str
     path: str
     act: str
     show: Show
+    most: int = MOST_BYTES
+    files: bool = False
 
 
 SCREENS: tuple[Screen, ...] = (
@@ -69,6 +72,11 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/requests/{id}", "answer-requests", alerts.request),
     Screen("POST", "/requests/{id}", "answer-requests", alerts.answer),
     Screen("POST", "/requests/{id}/done", "answer-requests", alerts.answered),
+    Screen("GET", "/estate", "apply-estate", estate.show),
+    Screen("POST", "/estate", "apply-estate", estate.plan, most=estate.MOST_FORM, files=True),
+    Screen("POST", "/estate/confirm", "apply-estate", estate.confirm, most=estate.MOST_FORM),
+    Screen("POST", "/estate/done", "apply-estate", estate.done, most=estate.MOST_FORM),
+    Screen("GET", "/estate/present", "apply-estate", estate.present),
     Screen("GET", "/access/{kind}/{id}/end", "end-access", ending.ask),
     Screen("POST", "/access/{kind}/{id}/end", "end-access", ending.confirm),
     Screen("POST", "/access/{kind}/{id}/end/done", "end-access", ending.done),
@@ -85,7 +93,7 @@ def _shown(one: Screen, desk: Desk) -> Shown:
     """A screen as pages have it. Of a POST nothing is looked at before it is certain where it came from."""
 
     async def answer(site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
-        form = await form_of(site, visit, request) if one.method == "POST" else {}
+        form = await form_of(site, visit, request, one.most, files=one.files) if one.method == "POST" else {}
         zoned = await _zoned(desk, visit)
         return await one.show(Turn(desk=desk, site=site, visit=zoned, found=found, request=request, form=form))
 
