@@ -148,9 +148,7 @@ def test_the_present_estate_is_a_file_without_addresses(house: House) -> None:
     ],
     ids=["empty", "blank", "half", "not-utf8", "nul", "deep", "alias", "missing", "large", "huge"],
 )
-def test_what_is_wrong_with_a_file_is_said_with_its_line(
-    house: House, content: bytes, status: int, there: str
-) -> None:
+def test_what_is_wrong_with_a_file_is_said_with_its_line(house: House, content: bytes, status: int, there: str) -> None:
     administrator = house.browser("administrator")
     before = house.entries()
     told = administrator.upload(PATH, content, token=administrator.get(PATH).token)

@@ -200,10 +200,20 @@ def _effects(words: Words, told: Difference) -> list[str]:
         )
     if told.ends.count:
         said.append(words.gettext("What ends, ends for good, and what is under way by it is cut at once."))
-    for group, one, many in (
-        (told.changes, "%(count)s thing changes, as was shown.", "%(count)s things change, as was shown."),
-        (told.comes, "%(count)s thing comes in, as was shown.", "%(count)s things come in, as was shown."),
-    ):
-        if group.count:
-            said.append(words.ngettext(one, many, group.count) % {"count": words.number(group.count)})
+    if told.changes.count:
+        said.append(
+            words.ngettext(
+                "%(count)s thing changes, as was shown.",
+                "%(count)s things change, as was shown.",
+                told.changes.count,
+            )
+            % {"count": words.number(told.changes.count)}
+        )
+    if told.comes.count:
+        said.append(
+            words.ngettext(
+                "%(count)s thing comes in, as was shown.", "%(count)s things come in, as was shown.", told.comes.count
+            )
+            % {"count": words.number(told.comes.count)}
+        )
     return said
