@@ -48,10 +48,10 @@ grants:
 
 
 class House:
-    """The instance, running, with content, and with what its supplier did."""
+    """The instance, running, with content, and with what its supplier did. settings: further ones."""
 
-    def __init__(self, folder: Path) -> None:
-        self.instance = Throwaway(folder, settings=GEO)
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        self.instance = Throwaway(folder, settings=GEO + settings)
         self.key = Key(folder / "batch")
         self.instance.up()
         self.instance.apply(self.estate())

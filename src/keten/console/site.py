@@ -25,6 +25,7 @@ MENU: tuple[tuple[str, str, str], ...] = (
     ("explain-decision", "/decision", N_("Why?")),
     ("see-people", "/people", N_("People and roles")),
     ("apply-estate", "/estate", N_("Estate")),
+    ("see-settings", "/settings", N_("Settings and health")),
 )
 """Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""
 

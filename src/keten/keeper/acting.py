@@ -59,6 +59,7 @@ def _revoke(register: Register, body: Revoke) -> Act:
 
 
 CONSOLE: dict[str, Rule] = {
+    "keeper.status": _always("see-settings"),
     "revocation.revoke": _revoke,
     "suppliers.apply": _apply,
     "budgets.requests": _always("answer-requests"),

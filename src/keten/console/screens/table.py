@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import alerts, datasets, decision, ending, estate, ledger, people, suppliers
+from keten.console.screens import alerts, datasets, decision, ending, estate, ledger, people, settings, suppliers
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import MOST_BYTES, form_of
@@ -77,6 +77,7 @@ SCREENS: tuple[Screen, ...] = (
     Screen("POST", "/estate/confirm", "apply-estate", estate.confirm, most=estate.MOST_FORM),
     Screen("POST", "/estate/done", "apply-estate", estate.done, most=estate.MOST_FORM),
     Screen("GET", "/estate/present", "apply-estate", estate.present),
+    Screen("GET", "/settings", "see-settings", settings.show),
     Screen("GET", "/access/{kind}/{id}/end", "end-access", ending.ask),
     Screen("POST", "/access/{kind}/{id}/end", "end-access", ending.confirm),
     Screen("POST", "/access/{kind}/{id}/end/done", "end-access", ending.done),
