@@ -304,6 +304,29 @@ def test_a_link_is_made_for_whoever_has_no_passkey(house: House) -> None:
     assert officer.send(f"{path}/end", token=asked.token, reason="left").status == 409
 
 
+def test_somebody_is_signed_out_everywhere(house: House) -> None:
+    officer, other = house.browser("security-officer"), house.browser("privacy-officer")
+    path = f"/en/people/{house.id('person', 'privacy-officer')}"
+    assert "Sign out everywhere" not in house.browser("auditor").get(path).text
+    page = officer.get(path)
+    assert "Where this person is signed in" in page.text
+    confirm = officer.send(f"{path}/sign-out", token=page.token)
+    assert "privacy-officer is signed out of 1 session at once" in confirm.text
+    # The passkey signed for this person, and nobody else.
+    elsewhere = f"/en/people/{house.id('person', 'auditor')}/sign-out/done"
+    assert house.confirmed(officer, confirm, elsewhere).status == 403
+    assert other.get("/en/keys").status == 200
+    confirm = officer.send(f"{path}/sign-out", token=page.token)
+    done = house.confirmed(officer, confirm, f"{path}/sign-out/done")
+    assert (done.status, done.place) == (303, path)
+    assert other.get("/en/keys").status == 303
+    assert "Not signed in anywhere" in officer.get(path).text
+    assert officer.send(f"{path}/sign-out", token=page.token).status == 409
+    assert other.sign_in("/keys").status == 303, "the passkey stays"
+    shown = house.instance.command("ledger", "show", "--kind", "identity.person.sessions_ended", "--json").stdout
+    assert f"person:{house.id('person', 'security-officer')}" in shown
+
+
 def test_only_the_organisations_own_people_are_ended_by_an_administrator(house: House) -> None:
     administrator = house.browser("administrator")
     outsider = house.id("person", "drukster")

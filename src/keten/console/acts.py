@@ -23,6 +23,7 @@ PHRASES: dict[str, str] = {
     "invite-staff": N_("Make one-time links for the organisation's own people"),
     "invite-contact": N_("Make one-time links for people of suppliers"),
     "end-person": N_("End access of the organisation's own people"),
+    "end-sessions": N_("See where somebody is signed in, and sign that person out everywhere"),
     "open-recovery": N_("Open the recovery of an account"),
     "approve-recovery": N_("Approve the recovery of an account"),
     "ask-erasure": N_("Ask for an erasure"),

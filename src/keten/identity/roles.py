@@ -58,6 +58,7 @@ ACTS: dict[str, tuple[Role, ...]] = {
     "invite-staff": ("administrator",),
     "invite-contact": ("administrator", "supplier-manager"),
     "end-person": ("administrator", "security-officer"),
+    "end-sessions": ("administrator", "security-officer"),
     # Recovery (research: a recovery that no caller can win)
     "open-recovery": ("helpdesk",),
     "approve-recovery": ("data-owner",),

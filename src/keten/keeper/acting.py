@@ -70,6 +70,8 @@ CONSOLE: dict[str, Rule] = {
     "policy.replay": _always("explain-decision"),
     "ledger.locate": _always("prove-entry"),
     "people.invite": _invite,
+    "people.sessions": _always("end-sessions"),
+    "people.sign_out_all": _always("end-sessions", fresh=True),
 }
 """Verb → what it takes, at the console. What is not here, nobody may say there."""
 

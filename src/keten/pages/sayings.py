@@ -49,6 +49,7 @@ SAYINGS: dict[str, str] = {
     # Own keys and sessions; other people
     "last-key": N_("This is your only passkey. Add another one before you end it."),
     "too-many-passkeys": N_("You have as many passkeys as one person may have. End one first."),
+    "no-sessions": N_("This person is not signed in anywhere."),
     "has-passkey": N_("This person has a passkey already, and adds others without a link."),
     "own-self": N_("You cannot end yourself. Another contact of your organisation can, or whoever shares with you."),
     "end-reason": N_("Say in a few words why this person's access ends."),

@@ -52,6 +52,8 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/people/{id}", "see-people", people.one),
     Screen("POST", "/people/{id}/invite", "invite-staff", people.invite),
     Screen("POST", "/people/{id}/invite/done", "invite-staff", people.invited),
+    Screen("POST", "/people/{id}/sign-out", "end-sessions", people.sign_out),
+    Screen("POST", "/people/{id}/sign-out/done", "end-sessions", people.signed_out),
     Screen("GET", "/people/{id}/end", "end-person", ending.ask),
     Screen("POST", "/people/{id}/end", "end-person", ending.confirm),
     Screen("POST", "/people/{id}/end/done", "end-person", ending.done),
