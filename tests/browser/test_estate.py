@@ -25,8 +25,8 @@ LATER = "  - {id: second-administrator, email: a@example.org, roles: [administra
 class Estates(House):
     """A house with one administrator who has no passkey yet, for a browser of its own."""
 
-    def estate(self, more: str = "") -> str:
-        return super().estate(more).replace("suppliers:\n", f"{LATER}suppliers:\n", 1)
+    def estate(self, more: str = "", other: str = "") -> str:
+        return super().estate(more, other).replace("suppliers:\n", f"{LATER}suppliers:\n", 1)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ MENU: tuple[tuple[str, str, str], ...] = (
     ("see-suppliers", "/suppliers", N_("Suppliers")),
     ("see-datasets", "/datasets", N_("Datasets")),
     ("see-alerts", "/alerts", N_("Alerts")),
+    ("see-alerts", "/budgets", N_("Budgets")),
     ("answer-requests", "/requests", N_("Requests for more")),
     ("see-ledger", "/ledger", N_("Ledger")),
     ("explain-decision", "/decision", N_("Why?")),

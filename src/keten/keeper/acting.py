@@ -64,6 +64,7 @@ CONSOLE: dict[str, Rule] = {
     "suppliers.apply": _apply,
     "budgets.requests": _always("answer-requests"),
     "budgets.answer": _always("answer-requests", fresh=True),
+    "budgets.show": _always("see-alerts"),
     "watch.alerts": _always("see-alerts"),
     "watch.handle": _handle,
     "policy.decide": _always("explain-decision"),

@@ -65,6 +65,9 @@ SAYINGS: dict[str, str] = {
     "note": N_("Say why, in one line of at most 500 characters."),
     "action": N_("This cannot be done with it."),
     "kind": N_("This cannot be done with it."),
+    "others-data": N_(
+        "It would give back access to data of other owners as well, so only a security officer can do that."
+    ),
     "alert-closed": N_("This alert was closed already."),
     "until": N_("That moment cannot be: it is over, or too far away."),
     "request-closed": N_("The request was answered already, or has lapsed."),

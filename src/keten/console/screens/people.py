@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
 from keten.console import acts, wording
@@ -26,8 +24,13 @@ async def several(turn: Turn) -> Response:
     wanted = turn.asked("q")
     number = turn.page_asked()
     found = await turn.read(lambda reading: people.read(reading, wanted, number))
-    query = _query(wanted, found.page)
-    return turn.page("people.html", query=query, found=found, wanted=wanted, link_to=lambda one: _query(wanted, one))
+    return turn.page(
+        "people.html",
+        query=turn.listed(wanted, found.page),
+        found=found,
+        wanted=wanted,
+        link_to=lambda one: turn.listed(wanted, one),
+    )
 
 
 async def roles(turn: Turn) -> Response:
@@ -162,9 +165,3 @@ def _invite_path(found: PersonPage) -> str:
 
 def _end_path(found: PersonPage) -> str:
     return f"{'/access/person' if found.line.supplier_id else '/people'}/{found.line.acting.id}/end"
-
-
-def _query(wanted: str, number: int) -> str:
-    asked = {"q": wanted} if wanted else {}
-    asked |= {"page": str(number)} if number > 1 else {}
-    return f"?{urlencode(asked)}" if asked else ""

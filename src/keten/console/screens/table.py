@@ -12,7 +12,18 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import alerts, datasets, decision, ending, estate, ledger, people, settings, suppliers
+from keten.console.screens import (
+    alerts,
+    budgets,
+    datasets,
+    decision,
+    ending,
+    estate,
+    ledger,
+    people,
+    settings,
+    suppliers,
+)
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import MOST_BYTES, form_of
@@ -70,6 +81,7 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/alerts/{id}", "see-alerts", alerts.one),
     Screen("POST", "/alerts/{id}", "handle-alerts", alerts.handle),
     Screen("POST", "/alerts/{id}/done", "lift-restraint", alerts.handled),
+    Screen("GET", "/budgets", "see-alerts", budgets.several),
     Screen("GET", "/requests", "answer-requests", alerts.asked),
     Screen("GET", "/requests/{id}", "answer-requests", alerts.request),
     Screen("POST", "/requests/{id}", "answer-requests", alerts.answer),
