@@ -14,7 +14,7 @@ from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.protocol import Nothing, Status
 from keten.keeper.watch_protocol import Raise
-from keten.pages.visits import _digest
+from keten.pages.visits import browser_of
 from keten.watch.model import Raised, Seen, Signal
 from tests.visitor import Answer, Visitor
 
@@ -111,7 +111,7 @@ class House:
         visitor = self.browser(person)
         session = next(value for name, value in visitor.cookies.items() if name.endswith("session"))
         mark = next(value for name, value in visitor.cookies.items() if name.endswith("browser"))
-        proof = said.PersonProof(session, _digest("keten browser", mark, "visitor").hex())
+        proof = said.PersonProof(session, browser_of(mark, "visitor"))
         with KeeperClient(self.instance.paths.console_socket) as client:
             client.call("people.origin", said.Origin(self.site), said.Done)
             client.call("people.do", said.Do(proof, verb, msgspec.msgpack.encode(body)), object)

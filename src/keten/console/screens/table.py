@@ -26,29 +26,16 @@ from keten.console.screens import (
 )
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
-from keten.pages.forms import MOST_BYTES, form_of
+from keten.pages.forms import form_of
+from keten.pages.seen import Line, screens
 from keten.pages.seen import Screen as Shown
-from keten.pages.seen import screen
 from keten.pages.visits import Site, Visit
 from keten.pages.words import Words
 
 Show = Callable[[Turn], Awaitable[Response]]
+"""How a screen answers. A POST tells the keeper something, which looks at the act of what it is told once more."""
 
-
-class Screen(msgspec.Struct, frozen=True):
-    """One route. path: below the language, as Starlette has it. act: of `identity/roles.py`, that the keeper is asked.
-
-    most: bytes of a form. files: it may hold files. A POST tells the keeper something, which looks at the act of what
-    it is told once more.
-    """
-
-    method: str
-    path: str
-    act: str
-    show: Show
-    most: int = MOST_BYTES
-    files: bool = False
-
+Screen = Line[Show]
 
 SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/suppliers", "see-suppliers", suppliers.several),
@@ -101,7 +88,7 @@ SCREENS: tuple[Screen, ...] = (
 
 def routes(site: Site, desk: Desk) -> list[Route]:
     """The routes of all screens, in every language."""
-    return [route for one in SCREENS for route in screen(site, one.method, one.path, one.act, _shown(one, desk))]
+    return screens(site, SCREENS, lambda one: _shown(one, desk))
 
 
 def _shown(one: Screen, desk: Desk) -> Shown:
@@ -110,7 +97,7 @@ def _shown(one: Screen, desk: Desk) -> Shown:
     async def answer(site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
         form = await form_of(site, visit, request, one.most, files=one.files) if one.method == "POST" else {}
         zoned = await _zoned(desk, visit)
-        return await one.show(Turn(desk=desk, site=site, visit=zoned, found=found, request=request, form=form))
+        return await one.handler(Turn(desk=desk, site=site, visit=zoned, found=found, request=request, form=form))
 
     return answer
 
