@@ -206,7 +206,8 @@ def _coming(words: Words, kind: str, name: str, fields: Mapping[str, Sequence[An
     said = {"to": words.gettext(_LEFT_OUT["to"])} | said
     if kind == "person":
         text = _OUTSIDER if "supplier" in fields else _PERSON
-        said["roles"] = said["roles"] if fields["roles"][1] else words.gettext("somebody without a role")
+        nothing = wording.role(words, "member") if "supplier" in fields else words.gettext("somebody without a role")
+        said["roles"] = said["roles"] if fields["roles"][1] else nothing
     else:
         text = _COMES[kind]
     told = _SAID[kind]

@@ -168,7 +168,7 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set. `home` is the instance's folder.
 
-    told: "section.key" → where that was said: the file's name, or a variable's; what is not in it is as built in.
+    told: "section.key" → where that was said: the file's name, a variable's or an option's; else it is as built in.
     """
 
     home: str = ""
