@@ -9,6 +9,7 @@ import msgspec
 from keten.budgets.model import Left, Limit
 from keten.budgets.service import left
 from keten.console.readings.desk import Reading
+from keten.console.readings.paging import chosen
 from keten.datasets.model import Dataset
 from keten.identity.model import Client, Ended, Person
 from keten.ledger.reading import UNREADABLE
@@ -69,18 +70,15 @@ def read(reading: Reading, wanted: str, page: int, owner: str = "") -> BudgetLin
     3. Whoever may use each, and what that has received in the windows that run.
     """
     own = set(_own(reading, owner)) if owner else None
-    called = [row_id_name for row_id_name, dataset in _called(reading) if own is None or dataset in own]  # 1
-    sought = wanted.casefold()
-    matching = [row_id for name, row_id in sorted(called) if sought in name]
-    pages = max(1, -(-len(matching) // PAGE))
-    page = min(max(page, 1), pages)
-    ids = matching[(page - 1) * PAGE : page * PAGE]
+    called = (named for named, dataset in _called(reading) if own is None or dataset in own)
+    on = chosen(called, wanted, page, PAGE)  # 1
+    ids = on.ids
     found = {one.id: one for one in reading.rows.some(Grant, ids)}  # 2
     organisation = next(reading.rows.all(Organisation), None)
     zone = organisation.timezone if organisation else "UTC"
     lines = tuple(_line(reading, found[one], zone) for one in ids if one in found)  # 3
     broken = len(ids) - len(lines)
-    return BudgetLines(reading.at_us, lines, len(matching), len(called), page, pages, broken, bool(owner))
+    return BudgetLines(reading.at_us, lines, on.count, on.all, on.page, on.pages, broken, bool(owner))
 
 
 def _called(reading: Reading) -> Iterator[tuple[tuple[str, str], str]]:
