@@ -63,6 +63,16 @@ class Visitor:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.origin}
         return self._ask("POST", path, urlencode(fields).encode(), headers)
 
+    def upload(self, path: str, content: bytes, **fields: str) -> Answer:
+        """A form with a file in it (RFC 7578), as browsers send it."""
+        boundary = "----visitor"
+        parts = [f'name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
+        parts.append(b'name="file"; filename="estate.yaml"\r\nContent-Type: text/yaml\r\n\r\n%s\r\n' % content)
+        head = f"--{boundary}\r\nContent-Disposition: form-data; ".encode()
+        body = b"".join(head + part for part in parts) + f"--{boundary}--\r\n".encode()
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Origin": self.origin}
+        return self._ask("POST", path, body, headers)
+
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         port = self._parts.port
         with closing(http.client.HTTPConnection(self._parts.hostname or "", port, timeout=60)) as connection:

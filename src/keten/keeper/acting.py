@@ -59,16 +59,20 @@ def _revoke(register: Register, body: Revoke) -> Act:
 
 
 CONSOLE: dict[str, Rule] = {
+    "keeper.status": _always("see-settings"),
     "revocation.revoke": _revoke,
     "suppliers.apply": _apply,
     "budgets.requests": _always("answer-requests"),
     "budgets.answer": _always("answer-requests", fresh=True),
+    "budgets.show": _always("see-alerts"),
     "watch.alerts": _always("see-alerts"),
     "watch.handle": _handle,
     "policy.decide": _always("explain-decision"),
     "policy.replay": _always("explain-decision"),
     "ledger.locate": _always("prove-entry"),
     "people.invite": _invite,
+    "people.sessions": _always("end-sessions"),
+    "people.sign_out_all": _always("end-sessions", fresh=True),
 }
 """Verb → what it takes, at the console. What is not here, nobody may say there."""
 

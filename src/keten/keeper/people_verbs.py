@@ -19,10 +19,11 @@ from keten.identity.errors import Refused
 from keten.identity.passkeys import Relying
 from keten.identity.people_model import PersonSession
 from keten.identity.person_sessions import PersonSessions
-from keten.identity.roles import Face
+from keten.identity.roles import Face, only_outside, only_own
 from keten.keeper import people_protocol as said
 from keten.keeper.acting import CONSOLE, PORTAL, Act
 from keten.keeper.evenly import evenly
+from keten.keeper.owned import Owned
 from keten.keeper.people import People, SignedIn, network_at
 from keten.keeper.server import Connection, Reply, Verb, internal, waiting_verb
 from keten.keeper.trusted import Trusted
@@ -39,9 +40,10 @@ class Acting:
 
     tells_reasons = False
 
-    def __init__(self, connection: Connection, person: str) -> None:
+    def __init__(self, connection: Connection, signed_in: SignedIn) -> None:
         self._connection = connection
-        self.actor = f"person:{person}"
+        self.actor = f"person:{signed_in.person.id}"
+        self.outside_only = only_outside(signed_in.roles)
         self.tasks = connection.tasks
         self.loop = connection.loop
         self.number = connection.number
@@ -60,6 +62,7 @@ class PeopleVerbs:
         self._face: Face = face
         self._people = people
         self._operators = operators
+        self._owned = Owned(trusted)
         self._relying: WeakKeyDictionary[Connection, Relying] = WeakKeyDictionary()
 
     def verbs(self) -> dict[str, Verb]:
@@ -315,7 +318,7 @@ class PeopleVerbs:
             if act.fresh:
                 await self._confirm(signed_in, body)  # 2
                 signed_in, act, value = self._allowed(body.proof, body.verb, body.body)  # 3
-            acting = cast("Connection", Acting(connection, signed_in.person.id))  # what handlers use of one
+            acting = cast("Connection", Acting(connection, signed_in))  # what handlers use of one
             self._operators[body.verb].handle(acting, value, reply)  # 4
         except KetenError as error:
             reply.error(error)
@@ -341,7 +344,20 @@ class PeopleVerbs:
         else:
             self._people.require(self._face, proof, "portal-people")  # before anything is said of who is there
             act = PORTAL[verb](register, person, value)
-        return self._people.require(self._face, proof, act.act), act, value
+        signed_in = self._people.require(self._face, proof, act.act)
+        if only_own(signed_in.roles, act.act):
+            self._require_own(signed_in, value)
+        return signed_in, act, value
+
+    def _require_own(self, signed_in: SignedIn, value: msgspec.Struct) -> None:
+        """A data owner's own alone. What is another's is refused, and recorded, though it looks absent."""
+        person = signed_in.person.id
+        try:
+            self._owned.require(person, value)
+        except NotFound as error:
+            refused = Refused("not-allowed", f"not of its own datasets: {error.reason}", client_id=person, proven=True)
+            self._people.refused(refused, "", "person-session")
+            raise
 
     async def _confirm(self, signed_in: SignedIn, body: said.Do) -> None:
         """Step 2 of `do`: recorded before the act is done, with the passkey and the act's hash."""

@@ -23,6 +23,7 @@ from keten.identity.keys import normalised
 from keten.identity.model import Client, EndableRow, Person
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
 from keten.suppliers.estate import (
+    UNCHANGED,
     BudgetSpec,
     CaseloadSpec,
     ClientSpec,
@@ -243,7 +244,12 @@ class _Planner:
     def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:
         """`sealed` stays as it is while the address does; "" asks for a new one."""
         roles = tuple(sorted(of.spec.roles)) if isinstance(of.spec, PersonSpec) else ()
-        sealed = before.sealed if before is not None and self._email_of(before) == _email(of) else ""
+        if before is None and _email(of) == UNCHANGED:
+            self._refuse("person", of, f"an e-mail address that is '{UNCHANGED}' needs one in the register; write it")
+        sealed = ""
+        if before is not None:
+            address = self._email_of(before)
+            sealed = before.sealed if _email(of) in (address, UNCHANGED) else ""
         return Person(
             id=row_id,
             name=of.id,

@@ -15,6 +15,7 @@ from keten.identity.keys import normalised
 from keten.identity.roles import STAFF, SUPPLIERS
 from keten.suppliers.countries import COUNTRIES, meant
 from keten.suppliers.estate import (
+    UNCHANGED,
     BudgetSpec,
     CaseloadSpec,
     ClientSpec,
@@ -144,7 +145,7 @@ class _Checker:
     def _person(self, person: PersonSpec, place: Place, roles: tuple[str, ...] = STAFF) -> None:
         self._own_id("person", person.id, place, self._people)
         # What was written instead of an address may be personal too, so it is never repeated.
-        if len(person.email) > 254 or not _EMAIL.match(person.email):
+        if person.email != UNCHANGED and (len(person.email) > 254 or not _EMAIL.match(person.email)):
             self._mistakes.add((*place, "email"), "this is not an e-mail address")
         self._distinct(person.roles, (*place, "roles"))
         for at, role in enumerate(person.roles):
