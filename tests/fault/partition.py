@@ -81,7 +81,11 @@ class Network:
         if self._how is not None:
             self._silent.append(client)
             return []
-        server = socket.create_connection(("127.0.0.1", self._target))
+        try:
+            server = socket.create_connection(("127.0.0.1", self._target))
+        except OSError:  # the server itself is not there
+            _reset(client)
+            return []
         self._pairs.append((client, server))
         return [(client, server), (server, client)]
 
