@@ -20,7 +20,7 @@ from keten.core.settings import duration
 from keten.datasets.model import Column, Dataset, Source
 from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
-from keten.identity.model import Client, EndableRow, Person
+from keten.identity.model import Addresses, Client, EndableRow, Person
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
 from keten.suppliers.estate import (
     BudgetSpec,
@@ -62,12 +62,6 @@ class Opener(Protocol):
 
     def fingerprint(self, word: str, name: str) -> str:
         """What is kept of the name of an erased row of a kind."""
-
-
-class Email(msgspec.Struct, frozen=True):
-    """What `Person.sealed` holds, as JSON."""
-
-    email: str
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -193,7 +187,7 @@ class _Planner:
                 ids[name] = row_id = self._fresh()
                 self._remember(word, name, row_id)
                 after = build(spec, row_id, None)
-                self.changes.append(Change(word, name, row_id, DECLARED, None, after, _email(spec)))
+                self.changes.append(Change(word, name, row_id, DECLARED, None, after, _addresses(spec)))
         self.changes.extend(sorted(ends, key=lambda change: change.name))
         self.ids[word] = ids
 
@@ -215,8 +209,8 @@ class _Planner:
             if old != new:
                 told = f"{shown(self.names.get(old, old))} to {shown(self.names.get(new, new))}"
                 self._refuse(word, spec, f"its {field} can't change (from {told}); give it a new id")
-        email = _email(spec) if isinstance(after, Person) and not after.sealed else ""
-        return Change(word, row.name, row.id, CHANGED, row, after, email)
+        addresses = _addresses(spec) if isinstance(after, Person) and not after.sealed else None
+        return Change(word, row.name, row.id, CHANGED, row, after, addresses)
 
     def _refuse(self, word: str, spec: _Spec, reason: str) -> None:
         self._refused.add_line(spec.line, f"{word} {shown(spec.id)}: {reason}")
@@ -241,9 +235,9 @@ class _Planner:
         )
 
     def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:
-        """`sealed` stays as it is while the address does; "" asks for a new one."""
+        """`sealed` stays as it is while the addresses do; "" asks for a new one."""
         roles = tuple(sorted(of.spec.roles)) if isinstance(of.spec, PersonSpec) else ()
-        sealed = before.sealed if before is not None and self._email_of(before) == _email(of) else ""
+        sealed = before.sealed if before is not None and self._addresses_of(before) == _addresses(of) else ""
         return Person(
             id=row_id,
             name=of.id,
@@ -320,9 +314,9 @@ class _Planner:
     def _supplier_id(self, name: str) -> str:
         return self.ids["supplier"][name] if name else ""
 
-    def _email_of(self, row: Person) -> str:
+    def _addresses_of(self, row: Person) -> Addresses:
         try:
-            return msgspec.json.decode(self._opener.open_for(row.id, row.sealed), type=Email).email
+            return msgspec.json.decode(self._opener.open_for(row.id, row.sealed), type=Addresses)
         except NotFound as error:
             raise _Erased from error
         except msgspec.MsgspecError as error:
@@ -347,5 +341,7 @@ class _Erased(Exception):
     """The key of a person's data was destroyed."""
 
 
-def _email(spec: Any) -> str:
-    return spec.spec.email if isinstance(spec, _Of) and isinstance(spec.spec, PersonSpec) else ""
+def _addresses(spec: Any) -> Addresses | None:
+    if not (isinstance(spec, _Of) and isinstance(spec.spec, PersonSpec)):
+        return None
+    return Addresses(spec.spec.email, spec.spec.second_email)

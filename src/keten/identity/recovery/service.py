@@ -216,9 +216,13 @@ def abandon(writing: Writing, actor: str) -> list[Case]:
 # ---- channels ----------------------------------------------------------------------------------------------------
 
 
-def add_channel(writing: Writing, person: str, sealed: str, actor: str) -> ChannelRow:
-    """A way to reach a person, from now on. sealed: base64 of the address under the person's own key."""
-    made = ChannelRow(id=(at := new_id()), name=at, person=person, sealed=sealed, since_us=writing.time_us)
+def add_channel(writing: Writing, person: str, sealed: str, actor: str, *, ended_us: int = 0) -> ChannelRow:
+    """A way to reach a person, from now on. sealed: base64 of the address under the person's own key.
+
+    ended_us: of one that is only told of what happens.
+    """
+    since = writing.time_us
+    made = ChannelRow(id=(at := new_id()), name=at, person=person, sealed=sealed, since_us=since, ended_us=ended_us)
     writing.write(tables.channels, None, made, entries.CHANNEL_ADDED, actor, (person,), {"person": person})
     return made
 
