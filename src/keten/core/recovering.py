@@ -10,7 +10,6 @@ import msgspec
 from keten.core.destinations import mail_place
 from keten.core.errors import Invalid
 
-
 CLASSES = ("public", "internal", "confidential", "secret")
 
 

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import msgspec
 
-from keten.core.errors import Unavailable
 from keten.core.sources import SystemPlace
 from keten.keeper.process_link import ProcessLink
 from keten.systems.asking import MAX_FRAME, AskRows, Describe, Described, Rows, Where
@@ -18,14 +17,14 @@ GRACE_SECONDS = 1.5  # over what the connector itself gives a system: then it is
 _PUBLIC = "The system that holds these records cannot be asked now."
 
 
-class ConnectorLink:
+class ConnectorLink(ProcessLink):
     """Questions to the organisation's own databases. For the keeper's loop alone.
 
     users: who may be the connector, by user id.
     """
 
     def __init__(self, path: Path, users: frozenset[int], systems: Mapping[str, SystemPlace]) -> None:
-        self._link = ProcessLink(path, "the connector", users, MAX_FRAME, "system-unavailable", _PUBLIC)
+        super().__init__(path, "the connector", users, MAX_FRAME, "system-unavailable", _PUBLIC)
         self._systems = systems
 
     async def rows(self, asked: AskRows) -> Rows:
@@ -33,7 +32,7 @@ class ConnectorLink:
         answer = await self._ask("connector.rows", asked.where, asked, Rows)
         widths = {len(row) for row in answer.rows if row is not None}
         if len(answer.rows) != len(asked.keys) or widths - {len(asked.columns)}:
-            raise self._absent("the connector answered something else")
+            raise self.absent("the connector answered something else")
         return answer
 
     async def describe(self, asked: Describe) -> Described:
@@ -43,12 +42,5 @@ class ConnectorLink:
     async def _ask(self, verb: str, where: Where, body: msgspec.Struct, answer: type[T]) -> T:
         place = self._systems.get(where.system)
         if place is None:
-            raise self._absent(f"[systems.{where.system}] is not in keten.toml")
-        return await self._link.ask(verb, body, answer, place.seconds + GRACE_SECONDS)
-
-    async def close(self) -> None:
-        """End the connection."""
-        await self._link.close()
-
-    def _absent(self, why: str) -> Unavailable:
-        return self._link.absent(why)
+            raise self.absent(f"[systems.{where.system}] is not in keten.toml")
+        return await self.ask(verb, body, answer, place.seconds + GRACE_SECONDS)

@@ -22,7 +22,8 @@ _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
         "en": (
             "Somebody asks to get into your account without its passkey",
             (
-                "The helpdesk of {organisation} opened a recovery for {person}: somebody said to have lost the passkey. "
+                "The helpdesk of {organisation} opened a recovery for {person}: somebody said to have lost the "
+                "passkey. "
                 "Two people have to approve it, and nothing is sent before {moment}.\n\n"
                 "Was that you? Then there is nothing to do now. Parts of a code will come to two of your addresses.\n\n"
                 "Was it not you? Stop it here; one press of a button is enough:\n\n{link}"
@@ -31,7 +32,8 @@ _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
         "nl": (
             "Iemand wil in uw account zonder de passkey",
             (
-                "De helpdesk van {organisation} heeft een herstel geopend voor {person}: iemand zei de passkey kwijt te "
+                "De helpdesk van {organisation} heeft een herstel geopend voor {person}: iemand zei de passkey kwijt "
+                "te "
                 "zijn. Twee mensen moeten het goedkeuren, en vóór {moment} wordt er niets verstuurd.\n\n"
                 "Was u dat? Dan hoeft u nu niets te doen. Er komen delen van een code op twee van uw adressen.\n\n"
                 "Was u dat niet? Houd het hier tegen; één druk op de knop is genoeg:\n\n{link}"
@@ -51,7 +53,8 @@ _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
         "nl": (
             "Een deel van uw code",
             (
-                "Dit is een van de twee delen van de code waarmee {person} een nieuwe passkey maakt. Het andere deel ging "
+                "Dit is een van de twee delen van de code waarmee {person} een nieuwe passkey maakt. Het andere deel "
+                "ging "
                 "naar een ander adres van u. Beide zijn nodig, tot {moment}.\n\n    {part}\n\n"
                 "Open deze pagina op het apparaat dat de passkey krijgt, en vul beide delen in:\n\n{link}\n\n"
                 "Geef dit deel aan niemand, ook niet aan de helpdesk."
@@ -62,14 +65,16 @@ _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
         "en": (
             "A new passkey was made for your account",
             (
-                "{person} came back in at {organisation} with a new passkey. Until {moment} the account can do less than "
+                "{person} came back in at {organisation} with a new passkey. Until {moment} the account can do less "
+                "than "
                 "usual.\n\nWas that not you? Undo it here; one press of a button is enough:\n\n{link}"
             ),
         ),
         "nl": (
             "Er is een nieuwe passkey voor uw account gemaakt",
             (
-                "{person} is bij {organisation} weer binnen met een nieuwe passkey. Tot {moment} kan het account minder "
+                "{person} is bij {organisation} weer binnen met een nieuwe passkey. Tot {moment} kan het account "
+                "minder "
                 "dan anders.\n\nWas u dat niet? Maak het hier ongedaan; één druk op de knop is genoeg:\n\n{link}"
             ),
         ),

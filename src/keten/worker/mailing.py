@@ -28,22 +28,18 @@ class Mailing:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._thread: threading.Thread | None = None
-        self._failure: Exception | None = None
 
     def run(self, _client: KeeperClient) -> float:
-        """See that it listens; raises what ended it."""
-        if self._failure is not None:
-            raise self._failure
+        """See that it listens. Raises `RuntimeError` when it does not any more: the worker then begins anew."""
+        if self._thread is not None and not self._thread.is_alive():
+            raise RuntimeError("the socket for letters is gone")
         if self._thread is None:
             self._thread = threading.Thread(target=self._listen, name="letters' socket", daemon=True)
             self._thread.start()
         return LOOK_SECONDS
 
     def _listen(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except Exception as error:  # the duty's thread says it, and the worker begins anew
-            self._failure = error
+        asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         paths = self._settings.paths
