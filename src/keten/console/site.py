@@ -24,6 +24,7 @@ MENU: tuple[tuple[str, str, str], ...] = (
     ("see-ledger", "/ledger", N_("Ledger")),
     ("explain-decision", "/decision", N_("Why?")),
     ("see-people", "/people", N_("People and roles")),
+    ("see-recoveries", "/recoveries", N_("Recoveries")),
 )
 """Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""
 

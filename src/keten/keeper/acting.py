@@ -11,6 +11,7 @@ from keten.core.errors import Conflict, Invalid, NotFound
 from keten.identity.model import Person
 from keten.keeper import people_protocol as people
 from keten.keeper.protocol import Apply, Revoke
+from keten.keeper.recovery_protocol import ApproveRecovery
 from keten.keeper.watch_protocol import Handle
 from keten.suppliers.register import Register
 
@@ -58,6 +59,13 @@ def _revoke(register: Register, body: Revoke) -> Act:
     return Act("end-person" if own else "end-access", fresh=True)
 
 
+def _approve(register: Register, body: ApproveRecovery) -> Act:
+    """By whose account it is: owners of data approve for suppliers' people, officers for the organisation's own."""
+    person = register.person(body.person)
+    own = person is not None and not person.supplier
+    return Act("approve-staff-recovery" if own else "approve-recovery", fresh=True)
+
+
 CONSOLE: dict[str, Rule] = {
     "revocation.revoke": _revoke,
     "suppliers.apply": _apply,
@@ -69,6 +77,9 @@ CONSOLE: dict[str, Rule] = {
     "policy.replay": _always("explain-decision"),
     "ledger.locate": _always("prove-entry"),
     "people.invite": _invite,
+    "recovery.cases": _always("see-recoveries"),
+    "recovery.open": _always("open-recovery", fresh=True),
+    "recovery.approve": _approve,
 }
 """Verb → what it takes, at the console. What is not here, nobody may say there."""
 
@@ -95,7 +106,14 @@ def _end_colleague(register: Register, person: Person, body: Revoke) -> Act:
     return Act("portal-end-person", fresh=True)
 
 
+def _own(*, fresh: bool) -> OwnRule:
+    """Cases of one's own supplier; whose a case is, its handler looks at."""
+    return lambda _register, _person, _body: Act("portal-approve-recovery", fresh)
+
+
 PORTAL: dict[str, OwnRule] = {
+    "recovery.cases": _own(fresh=False),
+    "recovery.approve": _own(fresh=True),
     "people.invite": _invite_colleague,
     "revocation.revoke": _end_colleague,
 }

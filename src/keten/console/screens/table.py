@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import alerts, datasets, decision, ending, ledger, people, suppliers
+from keten.console.screens import alerts, datasets, decision, ending, ledger, people, recovery, suppliers
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import form_of
@@ -54,6 +54,13 @@ SCREENS: tuple[Screen, ...] = (
     Screen("POST", "/people/{id}/end/done", "end-person", ending.done),
     Screen("POST", "/access/person/{id}/invite", "invite-contact", people.invite),
     Screen("POST", "/access/person/{id}/invite/done", "invite-contact", people.invited),
+    Screen("POST", "/people/{id}/recovery", "open-recovery", recovery.open_),
+    Screen("POST", "/people/{id}/recovery/opened", "open-recovery", recovery.opened),
+    Screen("GET", "/recoveries", "see-recoveries", recovery.several),
+    Screen("POST", "/recoveries/{id}/approve", "approve-recovery", recovery.ask),
+    Screen("POST", "/recoveries/{id}/approved", "approve-recovery", recovery.approve),
+    Screen("POST", "/recoveries/{id}/approve-staff", "approve-staff-recovery", recovery.ask),
+    Screen("POST", "/recoveries/{id}/approved-staff", "approve-staff-recovery", recovery.approve),
     Screen("GET", "/ledger", "see-ledger", ledger.several),
     Screen("GET", "/ledger/custody", "see-ledger", ledger.custody),
     Screen("GET", "/ledger/id/{id}", "prove-entry", ledger.by_id),

@@ -5,13 +5,15 @@ Whoever has one address has no rows until a second is entered, or the first is c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from keten.identity.model import Addresses
-from keten.identity.recovery import service
+from keten.identity.recovery import service, tables
 from keten.identity.recovery.rows import ChannelRow
+from keten.ledger import bound
 from keten.ledger.writing import Writing
 
 
@@ -61,6 +63,19 @@ def to_be_told(connection: Connection, person: str) -> tuple[ChannelRow, ...]:
 
     One that came with the change is told of those that come later.
     """
-    rows = [row for row in service.channel_rows(connection, person) if row.sealed]
+    return _of_one(row for row in service.channel_rows(connection, person) if row.sealed)
+
+
+def all_to_be_told(connection: Connection) -> list[ChannelRow]:
+    """The same of everybody."""
+    of: dict[str, list[ChannelRow]] = {}
+    for row in bound.find(connection, tables.channels, ChannelRow):
+        if row.sealed:
+            of.setdefault(row.person, []).append(row)
+    return [row for rows in of.values() for row in _of_one(rows)]
+
+
+def _of_one(found: Iterable[ChannelRow]) -> tuple[ChannelRow, ...]:
+    rows = tuple(found)
     changed = max((moment for row in rows for moment in (row.since_us, row.ended_us)), default=0)
     return tuple(row for row in rows if max(row.since_us, row.told_us) < changed)
