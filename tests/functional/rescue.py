@@ -1,0 +1,186 @@
+"""An instance on which people get back in: two addresses each, a mail server, and times short enough to wait for."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from keten.drills.mailbox import Mailbox
+from keten.drills.throwaway import Throwaway
+from keten.keeper import people_protocol as said
+from keten.keeper.client import KeeperClient
+from keten.keeper.recovery_protocol import AskRecoveries, Recoveries, RecoveryLine
+from tests.visitor import Answer, Visitor
+
+TIMES = """
+[recovery]
+seasoned = "{seasoned}"
+cool_down = {{public = "1s", internal = "1s", confidential = "{cool}", secret = "{cool}"}}
+code = "{code}"
+lapse = "1h"
+reduced = "{reduced}"
+"""
+ESTATE = """
+organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: Europe/Amsterdam}}
+people:
+  - {{id: desk, email: desk@example.org, second_email: desk@home.example, roles: [helpdesk]}}
+  - {{id: owner, email: owner@example.org, roles: [data-owner]}}
+  - {{id: other, email: other@example.org, roles: [data-owner]}}
+  - {{id: admin, email: admin@example.org, second_email: admin@home.example, roles: [administrator]}}
+  - {{id: ciso, email: ciso@example.org, roles: [security-officer]}}
+  - {{id: dpo, email: dpo@example.org, roles: [privacy-officer]}}
+suppliers:
+  - id: drukwerk
+    name: Drukwerk BV
+    country: NL
+    tier: high
+    people:
+      - {{id: contact, email: contact@press.example, second_email: contact@home.example, roles: [contact]}}
+      - {{id: deputy, email: deputy@press.example, roles: [contact]}}
+      - {{id: member, {member}}}
+      - {{id: single, email: single@press.example}}
+      - {{id: third, email: third@press.example, second_email: third@home.example}}
+  - id: post
+    name: Post BV
+    country: NL
+    tier: low
+    people: [{{id: post-contact, email: post@post.example, roles: [contact]}}]
+contracts:
+  - {{id: vwo, supplier: drukwerk, starts: 2026-01-01, ends: 2099-12-31, purposes: [print]}}
+datasets:
+  - {{id: voters, owner: owner, classification: confidential, retention_days: 90}}
+grants:
+  - {{id: print, dataset: voters, contract: vwo, purpose: print, form: file}}
+"""
+MEMBER = "email: member@press.example, second_email: member@home.example"
+PART = re.compile(r"^ {4}([a-z2-7]{26})$", re.MULTILINE)
+STOP = re.compile(r"http://localhost:\d+(/stop/[a-z2-7]{26})")
+OPENED, CODE, DONE, CHANGED = "without its passkey", "part of your code", "new passkey was made", "were changed"
+
+
+class House:
+    """The instance, its mail server, and a browser for each person."""
+
+    def __init__(self, folder: Path, **times: str) -> None:
+        self.mail = Mailbox(folder / "mail")
+        self.mail.__enter__()
+        usual = {"seasoned": "2s", "cool": "3s", "code": "10m", "reduced": "10m"}
+        settings = self.mail.settings + TIMES.format(**(usual | times)) + '[portal]\nbind = "127.0.0.1:0"\n'
+        self.keten = Throwaway(folder, settings=settings)
+        self.keten.up()
+        self.keten.apply(ESTATE.format(member=MEMBER))
+        self.people: dict[str, Visitor] = {}
+
+    @property
+    def ids(self) -> dict[str, str]:
+        return self.keten.ids["person"]
+
+    def site(self, person: str) -> str:
+        staff = person in ("desk", "owner", "other", "admin", "ciso", "dpo")
+        return str(self.keten.ready["console" if staff else "portal"])
+
+    def browser(self, person: str) -> Visitor:
+        """A browser in which this person is signed in, at first by a new passkey."""
+        if person not in self.people:
+            with KeeperClient(self.keten.paths.operator_socket) as client:
+                token = client.call("people.invite", said.Invite(person), said.Invited).token
+            visitor = Visitor(self.site(person))
+            assert visitor.enrol(f"{visitor.origin}/en/enrol#{token}").status == 303
+            self.people[person] = visitor
+        return self.people[person]
+
+    def everybody(self) -> None:
+        """Who takes part has a passkey, old enough for a case that is opened now."""
+        for person in ("desk", "owner", "contact", "member", "ciso", "dpo", "other", "deputy", "post-contact", "admin"):
+            self.browser(person)
+        time.sleep(2.5)
+
+    # ---- steps ---------------------------------------------------------------------------------------------------
+
+    def confirm(self, person: str, page: Answer, path: str, **fields: str) -> Answer:
+        """What a page asked to confirm, confirmed by the person's passkey."""
+        if page.status != 200:
+            return page
+        who = self.browser(person)
+        name, options = page.ceremony
+        return who.send(path, token=page.token, ceremony=name, response=who.key.get(options), **fields)
+
+    def open(self, person: str = "member", by: str = "desk") -> Answer:
+        """The helpdesk opens a case."""
+        who, path = self.browser(by), f"/en/people/{self.ids[person]}/recovery"
+        page = who.send(path, token=who.get("/en/people").token)
+        return self.confirm(by, page, f"{path}/opened")
+
+    def approve(self, by: str, case: RecoveryLine | None = None) -> Answer:
+        """Somebody approves the newest case."""
+        case = case or self.case()
+        who, kind = self.browser(by), "" if case.supplier else "-staff"
+        token = who.get("/en/keys").token
+        page = who.send(f"/en/recoveries/{case.id}/approve{kind}", token=token)
+        return self.confirm(by, page, f"/en/recoveries/{case.id}/approved{kind}")
+
+    def cases(self) -> tuple[RecoveryLine, ...]:
+        with KeeperClient(self.keten.paths.operator_socket) as client:
+            return client.call("recovery.cases", AskRecoveries(), Recoveries).cases
+
+    def case(self) -> RecoveryLine:
+        """The newest."""
+        return self.cases()[0]
+
+    def until(self, state: str, seconds: float = 30.0) -> RecoveryLine:
+        """The newest case, once it is in this state."""
+        deadline = time.monotonic() + seconds
+        while (case := self.case()).state != state:
+            assert time.monotonic() < deadline, (case.state, self.keten.log()[-2000:])
+            time.sleep(0.1)
+        return case
+
+    def parts(self, person: str = "member", count: int = 1) -> tuple[str, str]:
+        """Both parts of the code, out of the letters."""
+        domain = "press.example" if person in ("member", "contact", "third") else "example.org"
+        letters = [self.mail.wait(f"{person}@{each}", CODE, count=count) for each in (domain, "home.example")]
+        found = [PART.findall(letter.text) for letter in letters]
+        return found[0][0], found[1][0]
+
+    def stop_link(self, address: str, subject: str = OPENED, count: int = 1) -> str:
+        """The path of "this is not me" in a letter."""
+        return str(STOP.findall(self.mail.wait(address, subject, count=count).text)[0])
+
+    def sent(self, person: str = "member") -> tuple[str, str]:
+        """A case from the call until the code is out: its two parts."""
+        assert self.open(person).status == 303
+        for by in ("contact", "owner") if person != "admin" else ("ciso", "dpo"):
+            assert self.approve(by).status == 303
+        count = len(self.mail.of(f"{person}@home.example", CODE)) + 1
+        self.until("sent")
+        return self.parts(person, count)
+
+    def recover(self, person: str, parts: tuple[str, str], visitor: Visitor | None = None) -> tuple[Visitor, Answer]:
+        """Type in both parts and make a passkey, in a fresh browser."""
+        new = visitor or Visitor(self.site(person))
+        page = new.send("/en/recover", token=new.get("/en/recover").token, first=parts[0], second=parts[1])
+        if page.status != 200:
+            return new, page
+        name, options = page.ceremony
+        made = new.key.create(options)
+        return new, new.send("/en/recover/key", token=page.token, ceremony=name, response=made)
+
+    def stop(self, path: str, person: str = "member") -> Answer:
+        """Follow the letter's link and press its button."""
+        new = Visitor(self.site(person))
+        page = new.get(f"/en{path}")
+        assert page.status == 200
+        return new.send(f"/en{path}", token=page.token)
+
+    def entries(self, kind: str) -> list[dict[str, Any]]:
+        """The entries of a kind, oldest first."""
+        shown = self.keten.command("ledger", "show", "--kind", kind, "--json", "--limit", "1000")
+        import json
+
+        return [json.loads(line) for line in shown.stdout.splitlines()]
+
+    def close(self) -> None:
+        self.keten.down()
+        self.mail.__exit__(None, None, None)
