@@ -55,6 +55,11 @@ class Mailbox:
         with self._changed:
             return [mail for mail in self._mails if mail.to == address and subject in mail.subject]
 
+    def every(self) -> list[Mail]:
+        """All that came, oldest first."""
+        with self._changed:
+            return list(self._mails)
+
     def wait(self, address: str, subject: str, seconds: float = TURN_SECONDS, count: int = 1) -> Mail:
         """The `count`th mail of this kind for an address. Raises `TimeoutError`."""
         deadline = time.monotonic() + seconds

@@ -108,10 +108,9 @@ class RecoveryVerbs:
         limits = self._recoveries.limits
         case = self._reading(lambda reading: service.case_of(reading, body.case))
         own = self._trusted.register.person(acting.person)
-        foreign = own is None or (own.supplier and case is not None and case.supplier != own.supplier)
-        if case is None or case.person != body.person or foreign:
+        if case is None or own is None or case.person != body.person or own.supplier not in ("", case.supplier):
             raise NotFound("absent", "There is no such case.")
-        slot = self._slot(case, acting.person) or _slots(case)[0]  # 2: the rules refuse it then, and it is recorded
+        slot = self._slot(case, acting.person) or _named(case, own)  # 2: the rules refuse it then, and it is recorded
         after, _batch = await self._trusted.writer.run(  # 3
             lambda writing: service.approve(
                 writing, body.case, acting.person, slot, since, body.act, acting.actor, limits
@@ -210,6 +209,13 @@ class RecoveryVerbs:
 
 def _slots(case: Case) -> tuple[Slot, ...]:
     return SUPPLIER_SLOTS if case.supplier else STAFF_SLOTS
+
+
+def _named(case: Case, who: Person) -> Slot:
+    """The role that somebody who may not approve would have to hold."""
+    if not case.supplier:
+        return next((slot for slot in STAFF_SLOTS if slot in who.roles), STAFF_SLOTS[0])
+    return "contact" if who.supplier else "owner"
 
 
 def _person(connection: Connection) -> Acting:
