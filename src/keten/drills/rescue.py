@@ -1,19 +1,23 @@
-"""An instance on which people get back in: two addresses each, a mail server, and times short enough to wait for."""
+"""An instance on which people get back in, for drills and tests: two addresses each, a mail server, and short times."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
+import shutil
+import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from keten.drills.mailbox import Mailbox
-from keten.drills.throwaway import Throwaway
+from keten.drills.throwaway import Command, Throwaway
+from keten.drills.visitor import Answer, Visitor
 from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.recovery_protocol import AskRecoveries, Recoveries, RecoveryLine
-from tests.visitor import Answer, Visitor
 
 TIMES = """
 [recovery]
@@ -76,24 +80,28 @@ OPENED, CODE, DONE, CHANGED = "without its passkey", "part of your code", "new p
 
 
 class House:
-    """The instance, its mail server, and a browser for each person."""
+    """Use as a context manager, or `close` it. The instance, its mail server, and a browser for each person."""
 
-    def __init__(self, folder: Path, suppliers: int, **times: str) -> None:
+    def __init__(self, folder: Path | None, suppliers: int, **times: str) -> None:
         self.suppliers = suppliers
-        self.mail = Mailbox(folder / "mail")
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="keten-drill-"))
+        self._made = folder is None
+        self.mail = Mailbox(self._folder / "mail")
         self.mail.__enter__()
         usual = {"seasoned": "2s", "cool": "3s", "code": "10m", "reduced": "10m"}
         settings = self.mail.settings + TIMES.format(**(usual | times)) + '[portal]\nbind = "127.0.0.1:0"\n'
-        self.keten = Throwaway(folder, settings=settings)
+        self.keten = Throwaway(self._folder, settings=settings)
         self.keten.up()
         self.keten.apply(estate(suppliers))
         self.people: dict[str, Visitor] = {}
 
     @property
     def ids(self) -> dict[str, str]:
+        """Name of a person → its random id."""
         return self.keten.ids["person"]
 
     def site(self, person: str) -> str:
+        """Where a person signs in; suppliers' people have a number."""
         return str(self.keten.ready["portal" if person[-1].isdigit() else "console"])
 
     def browser(self, person: str) -> Visitor:
@@ -102,7 +110,7 @@ class House:
             with KeeperClient(self.keten.paths.operator_socket) as client:
                 token = client.call("people.invite", said.Invite(person), said.Invited).token
             visitor = Visitor(self.site(person))
-            assert visitor.enrol(f"{visitor.origin}/en/enrol#{token}").status == 303
+            _went_well(visitor.enrol(f"{visitor.origin}/en/enrol#{token}"))
             self.people[person] = visitor
         return self.people[person]
 
@@ -140,6 +148,7 @@ class House:
         return self.confirm(by, page, f"/en/recoveries/{case.id}/approved{kind}")
 
     def cases(self) -> tuple[RecoveryLine, ...]:
+        """Every case, newest first."""
         with KeeperClient(self.keten.paths.operator_socket) as client:
             return client.call("recovery.cases", AskRecoveries(), Recoveries).cases
 
@@ -151,7 +160,8 @@ class House:
         """The newest case, once it is in this state."""
         deadline = time.monotonic() + seconds
         while (case := self.case()).state != state:
-            assert time.monotonic() < deadline, (case.state, self.keten.log()[-2000:])
+            if time.monotonic() > deadline:
+                raise Command("late", f"A case did not become {state}: it is {case.state}.", self.keten.log()[-2000:])
             time.sleep(0.1)
         return case
 
@@ -169,9 +179,9 @@ class House:
     def sent(self, person: str) -> tuple[str, str]:
         """A case from the call until the code is out: its two parts."""
         count = len(self.mail.of(f"{person}@home.example", CODE)) + 1
-        assert self.open(person).status == 303
+        _went_well(self.open(person))
         for by in (f"contact{person[-1]}", "owner") if person[-1].isdigit() else ("ciso", "dpo"):
-            assert self.approve(by).status == 303
+            _went_well(self.approve(by))
         self.until("sent")
         return self.parts(person, count)
 
@@ -189,7 +199,6 @@ class House:
         """Follow the letter's link and press its button."""
         new = Visitor(self.site(person))
         page = new.get(f"/en{path}")
-        assert page.status == 200
         return new.send(f"/en{path}", token=page.token)
 
     def entries(self, kind: str) -> list[dict[str, Any]]:
@@ -198,5 +207,19 @@ class House:
         return [json.loads(line) for line in shown.stdout.splitlines()]
 
     def close(self) -> None:
+        """Stop everything."""
         self.keten.down()
         self.mail.__exit__(None, None, None)
+        if self._made:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _went_well(answer: Answer) -> None:
+    if answer.status != http.client.SEE_OTHER:
+        raise Command("page", f"A page answered {answer.status}.", answer.text[-2000:])
