@@ -16,6 +16,17 @@ from keten.pages.rendering import message, render
 from keten.pages.signing import begun, ceremony_values, in_language, routed
 from keten.pages.visits import Site, Visit, answered, frame_of
 
+OPEN: tuple[tuple[str, str, str], ...] = (
+    ("GET", "/lost", "show_lost"),
+    ("GET", "/recover", "show_recover"),
+    ("POST", "/recover", "recover"),
+    ("POST", "/recover/key", "recover_key"),
+    ("GET", "/stop/{token}", "show_stop"),
+    ("POST", "/stop/{token}", "stop"),
+)
+"""Method, path, handler: for whoever it is."""
+LETTERS = ("/recover", "/stop/{token}")
+"""Where letters lead, in no language."""
 _NOTHING = "link-invalid"
 PART = 26
 """Characters of a part, as of every one-time secret."""
@@ -27,15 +38,8 @@ def routes(site: Site) -> list[Route]:
         Route("/recover", in_language("/recover"), methods=["GET"]),
         Route("/stop/{token}", _to_stop, methods=["GET"]),
     ]
-    for method, path, handler in (
-        ("GET", "/lost", show_lost),
-        ("GET", "/recover", show_recover),
-        ("POST", "/recover", recover),
-        ("POST", "/recover/key", recover_key),
-        ("GET", "/stop/{token}", show_stop),
-        ("POST", "/stop/{token}", stop),
-    ):
-        found += routed(site, method, path, handler)
+    for method, path, name in OPEN:
+        found += routed(site, method, path, globals()[name])
     return found
 
 
