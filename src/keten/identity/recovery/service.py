@@ -226,7 +226,10 @@ def veto(writing: Writing, token: str, limits: Limits) -> Case | Refused:
     if secret is None or case is None:
         return Refused("absent")
     actor = f"channel:{secret.channel}"
-    after = rules.step(case, Veto(secret.channel), writing.time_us, limits)
+    # Whoever shows the secret was told, though the keeper may not have heard yet that the letter was taken.
+    heard = rules.step(case, Told(secret.channel), writing.time_us, limits)
+    known = heard if isinstance(heard, Case) else case
+    after = rules.step(known, Veto(secret.channel), writing.time_us, limits)
     if isinstance(after, Refused):
         return _refused(writing, "veto", after, actor, case.person, case)
     _spend(writing, secret, case.person)
