@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -294,3 +295,10 @@ def _all(house: House) -> list[str]:
 
 def _files(home: Path) -> Iterator[Path]:
     return (path for path in home.rglob("*") if path.is_file() and not path.is_socket())
+
+
+def test_the_doctor_says_that_these_times_are_short(house: House) -> None:
+    told = json.loads(house.keten.command("doctor", "--json").stdout)["findings"]
+    (found,) = [one for one in told if one["code"] == "recovery-times"]
+    assert "seasoned 2s" in found["what"]
+    assert not [one for one in told if one["code"] == "no-mail"]

@@ -224,6 +224,11 @@ def is_kept(connection: Connection) -> bool:
     return inspect(connection).has_table(people_tables.passkeys.name)
 
 
+def any_there(connection: Connection) -> bool:
+    """Whether anybody ever made one. Not checked against the ledger."""
+    return connection.execute(select(people_tables.passkeys.c.id).limit(1)).first() is not None
+
+
 def get(connection: Connection, passkey_id: str) -> Passkey | None:
     """The passkey with this random id, ended or not."""
     return bound.get(connection, people_tables.passkeys, Passkey, passkey_id)
