@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 
 from keten.drills.supplier import SupplierSystem
@@ -11,11 +12,16 @@ from keten.identity.roles import STAFF
 from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.protocol import Nothing, Status
+from keten.keeper.recovery_protocol import AskRecoveries, Recoveries
 from keten.keeper.watch_protocol import Raise
 from keten.watch.model import Raised, Seen, Signal
 from tests.visitor import Answer, Visitor
 
 GEO = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n'
+LETTERS = (
+    '[mail]\nurl = "smtps://localhost:1"\nsender = "keten@example.org"\n'  # nobody listens there: they wait
+    '[recovery]\nseasoned = "1s"\n'
+)
 _PEOPLE = "\n".join(f"  - {{id: {role}, email: {role}@example.org, roles: [{role}]}}" for role in STAFF)
 
 
@@ -32,7 +38,7 @@ suppliers:
     name: Drukkerij De Pers
     country: NL
     tier: high
-    people: [{{id: drukster, email: d@example.org, roles: [contact]}}]
+    people: [{{id: drukster, email: d@example.org, second_email: d@home.example, roles: [contact]}}]
     clients: [{{id: drukwerk-batch, keys: ["{key}"]}}]
   - {{id: leeg, name: Adviesbureau Leeg, country: BE, tier: low}}
 {more}
@@ -51,7 +57,7 @@ class House:
     """The instance, running, with content, and with what its supplier did."""
 
     def __init__(self, folder: Path) -> None:
-        self.instance = Throwaway(folder, settings=GEO)
+        self.instance = Throwaway(folder, settings=GEO + LETTERS)
         self.key = Key(folder / "batch")
         self.instance.up()
         self.instance.apply(self.estate())
@@ -117,6 +123,15 @@ class House:
                 return str(answer.json()["request"]["id"])
             said = answer.body
         raise AssertionError(said)
+
+    @cached_property
+    def case(self) -> str:
+        """A recovery of the supplier's contact, opened by the helpdesk; its id."""
+        desk, path = self.browser("helpdesk"), f"/en/people/{self.id('person', 'drukster')}/recovery"
+        page = desk.send(path, token=desk.get("/en/people").token)
+        assert self.confirmed(desk, page, f"{path}/opened").status == 303
+        with KeeperClient(self.instance.paths.operator_socket) as client:
+            return client.call("recovery.cases", AskRecoveries(), Recoveries).cases[0].id
 
     def invite(self, person: str) -> str:
         """A one-time link's secret."""

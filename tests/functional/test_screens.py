@@ -38,6 +38,7 @@ def path_of(house: House, screen: Screen, language: str = "en") -> str:
         rows["access"] = ("person", "drukster")
     if "{id}" in path:
         known |= {"ledger": entry(house)} if first == "ledger" else {}
+        known |= {"recoveries": house.case} if first == "recoveries" else {}
         path = path.replace("{id}", known.get(first) or house.id(*rows[first]))
     return f"/{language}{path}"
 

@@ -98,8 +98,11 @@ class Recoveries:
         await self._lapse()  # 1
         if not self.has_mail or asyncio.get_running_loop().time() < self._rest_until:
             return
+        unfinished = self._reading(_unfinished)
+        live = {case.id for case in unfinished}
+        self._on_their_way = {key: value for key, value in self._on_their_way.items() if key[0] in live}
         try:
-            for case in self._reading(_unfinished):
+            for case in unfinished:
                 await self._one(case)
             await self._changes()  # 5
         except Unavailable as error:
