@@ -302,3 +302,27 @@ def test_the_doctor_says_that_these_times_are_short(house: House) -> None:
     (found,) = [one for one in told if one["code"] == "recovery-times"]
     assert "seasoned 2s" in found["what"]
     assert not [one for one in told if one["code"] == "no-mail"]
+
+
+def test_a_code_that_is_over_and_rights_that_come_back(tmp_path: Path) -> None:
+    with House(tmp_path, 1, code="6s", reduced="6s") as short:
+        file = short.keten.folder / "voters.csv"
+        file.write_text("name,street\na,b\n")
+        short.keten.run("put", "voters", str(file))
+        short.everybody()
+        parts = short.sent("member0")
+        opened = Visitor(short.site("member0"))
+        page = opened.send("/en/recover", token=opened.get("/en/recover").token, first=parts[0], second=parts[1])
+        short.until("lapsed")
+        name, options = page.ceremony  # begun in time, finished too late
+        made = opened.key.create(options)
+        assert opened.send("/en/recover/key", token=page.token, ceremony=name, response=made).status == 403
+        assert short.recover("member0", parts)[1].status == 403
+        again, answer = short.recover("member0", short.sent("member0"))
+        assert answer.status == 303
+        path = share(again)
+        says(again.get(path, Sec_Fetch_Site="none"), "came back with a code", 403)
+        time.sleep(6.5)
+        assert again.get(path, Sec_Fetch_Site="none").status == 200
+        # And then it is too late for "this is not me": who is in by now, is ended otherwise.
+        says(short.stop(short.stop_link("member0@press.example", DONE), "member0"), "Nothing was stopped", 403)

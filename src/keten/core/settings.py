@@ -211,7 +211,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def kept_files(self) -> tuple[str, ...]:
         """The files that are named here and hold no secret, as named; a backup takes those in the home along."""
-        named = (self.witnesses.policy, self.witnesses.ca, self.timestamps.ca)
+        named = (self.witnesses.policy, self.witnesses.ca, self.timestamps.ca, self.mail.ca)
         return tuple(name for name in (*named, *self.watch.bad_networks, *self.watch.rules) if name)
 
     @property
@@ -226,6 +226,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             portal.certificate,
             portal.certificate_key,
             keeper.passphrase_file,
+            self.mail.token_file,
         )
         return (*self.kept_files, *(name for name in others if name))
 

@@ -108,7 +108,7 @@ class Recovering:
             )
             if isinstance(after, model.Refused):
                 raise Refused("link-invalid", after.reason)
-            if after.sent_us:  # its code was out: whatever it opened is over
+            if after.reduced_until_us:  # its code was used: whatever the person has open is over
                 people.close(people.sessions.of_person(after.person))
         return said.Done()
 
