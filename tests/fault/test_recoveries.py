@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import pytest
@@ -23,14 +24,10 @@ from tests.fault.keeper_inside import Inside, run
 from tests.town import Town
 
 _PEOPLE = "\nsuppliers:"
+_ROLES = {"lost": "auditor", "desk": "helpdesk", "ciso": "security-officer", "po": "privacy-officer"}
 _LINES = "".join(
     f"\n  - {{id: {name}, email: {name}@example.org, second_email: {name}@home.example, roles: [{roles}]}}"
-    for name, roles in (
-        ("lost", "auditor"),
-        ("desk", "helpdesk"),
-        ("ciso", "security-officer"),
-        ("po", "privacy-officer"),
-    )
+    for name, roles in _ROLES.items()
 )
 WITH_PEOPLE = (_PEOPLE, f"{_LINES}{_PEOPLE}")
 DAY_US = 86_400_000_000
@@ -60,7 +57,7 @@ class Post:
         self.letters.append(body)
         return Handed()
 
-    async def __aenter__(self) -> Post:
+    async def __aenter__(self) -> Self:
         await self._endpoint.start()
         return self
 
