@@ -65,10 +65,11 @@ class Helpdesk:
         seconds = time.monotonic() - began
         # Phoned as "the helpdesk", the member reads out its whole letter: there is no code in it.
         given = [part for letter in told for part in PART.findall(letter.text)]
-        guessed = self._guess("member0")
         time.sleep(_WAIT_SECONDS)  # longer than the cool-down: nobody approved
+        guessed = self._guess("member0")
+        stopped = house.stop(house.stop_link("member0@home.example"), "member0").status == 200  # blocked as it is
+        self._wait("member0")
         codes = len(house.mail.of("member0@press.example", CODE)) + len(house.mail.of("member0@home.example", CODE))
-        stopped = house.stop(house.stop_link("member0@home.example"), "member0").status == 200
         state = house.case().state
         late = house.approve("contact0").status, house.approve("owner").status
         keys = self._keys("member0")
@@ -85,7 +86,7 @@ class Helpdesk:
         )
 
     def _guess(self, person: str) -> int:
-        """Codes that somebody makes up; how many were looked at before its network was blocked. It waits that out."""
+        """Codes that somebody makes up; how many were looked at before its network was blocked."""
         house = self._house
         looked = 0
         for number in range(_GUESSES):
@@ -94,12 +95,16 @@ class Helpdesk:
             looked += answer.status == 403
             if answer.status not in (403, 429, 503):
                 return -1
+        return looked
+
+    def _wait(self, person: str) -> None:
+        """Until the network may sign in again; then somebody does, and no failures are in a row any more."""
         self._say("… and waits until its network may try again, for it is everybody's here.")
+        house = self._house
         deadline = time.monotonic() + _BLOCKED_SECONDS
         while Visitor(house.site(person)).get("/en/sign-in").status != 200 and time.monotonic() < deadline:
             time.sleep(1)
         house.browser(person).sign_in()
-        return looked
 
     def _all_factors(self) -> None:
         self._say('"This is the administrator": the helpdesk does all that it can …')

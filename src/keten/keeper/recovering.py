@@ -97,19 +97,21 @@ class Recovering:
     async def stop(self, _connection: Connection, body: recovery.StopRecovery) -> said.Done:
         """Whoever says "this is not me": the case is over for good, and what its code gave is taken back.
 
-        Also on a disk that is nearly full. Raises `Refused` ("link-invalid") when the token is of nothing that could
-        be stopped.
+        Also on a disk that is nearly full, and from a network that is blocked: whoever guesses codes beside the person
+        keeps nobody from stopping them, and a token of 128 bits is not guessed. Raises `Refused` ("link-invalid") when
+        it is of nothing that could be stopped.
         """
-        people, network = self._people, network_at(body.address)
-        with people.answering_alike(network, body.address, "link"):
-            self._trusted.clock.now()
-            after, _batch = await self._trusted.writer.run(
-                lambda writing: service.veto(writing, body.token, self._limits), alone=True, essential=True
-            )
-            if isinstance(after, model.Refused):
-                raise Refused("link-invalid", after.reason)
-            if after.reduced_until_us:  # its code was used: whatever the person has open is over
-                people.close(people.sessions.of_person(after.person))
+        people = self._people
+        self._trusted.clock.now()
+        after, _batch = await self._trusted.writer.run(
+            lambda writing: service.veto(writing, body.token, self._limits), alone=True, essential=True
+        )
+        if isinstance(after, model.Refused):
+            error = Refused("link-invalid", after.reason)
+            people.refused(error, body.address, "link")
+            raise error
+        if after.reduced_until_us:  # its code was used: whatever the person has open is over
+            people.close(people.sessions.of_person(after.person))
         return said.Done()
 
     def _settle(self, person: str, before: int) -> None:
