@@ -43,7 +43,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         file = made.keten.folder / "voters.csv"
         file.write_text("name,street\na,b\n")
         made.keten.run("put", "voters", str(file))
-        made.everybody()
+        made.everybody("both", "other", "admin", "ciso", "dpo", "deputy3")
         yield made
     finally:
         made.close()

@@ -53,7 +53,7 @@ class Helpdesk:
         file = house.keten.folder / "voters.csv"
         file.write_text("name,street\n" + "".join(f"n{one},s{one}\n" for one in range(100)), encoding="utf-8")
         house.keten.run("put", "voters", str(file))
-        house.everybody()
+        house.everybody("both", "admin")
 
     # ---- the attacks ---------------------------------------------------------------------------------------------
 

@@ -114,12 +114,12 @@ class House:
             self.people[person] = visitor
         return self.people[person]
 
-    def everybody(self) -> None:
-        """Who takes part has a passkey, old enough for a case that is opened now."""
-        for person in ("desk", "both", "owner", "other", "admin", "ciso", "dpo"):
+    def everybody(self, *more: str) -> None:
+        """Who takes part has a passkey, old enough for a case that is opened now. more: whom not every case needs."""
+        for person in ("desk", "owner", *more):
             self.browser(person)
         for number in range(self.suppliers):
-            for person in ("contact", "deputy", "member"):
+            for person in ("contact", "member"):
                 self.browser(f"{person}{number}")
         time.sleep(2.5)
 
