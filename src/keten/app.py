@@ -174,8 +174,10 @@ def with_binds(
     from keten.cli.up.binds import OFF, binds
 
     where = binds(found, gateway, sftp, console, portal)
+    given = {"gateway": gateway, "sftp": sftp, "console": console, "portal": portal}
     return replace(
         found,
+        told=found.told | {f"{section}.bind": f"--{section}" for section, said in given.items() if said},
         gateway=replace(found.gateway, bind="" if where.gateway == OFF else where.gateway),
         sftp=replace(found.sftp, bind="" if where.sftp == OFF else where.sftp),
         console=replace(found.console, bind="" if where.console == OFF else where.console),

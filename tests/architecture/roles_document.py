@@ -23,13 +23,13 @@ END = "<!-- end of roles -->\n"
 def render(language: str) -> str:
     """A table for each side: an act a line, a role a column."""
     words = Words(language, room=ROOM)
-    yes, act = words.gettext("yes"), words.gettext("Act")
+    act = words.gettext("Act")
     parts = []
     for side in acts.SIDES:
         heads = " | ".join(wording.role(words, role) for role in side)
         rule = " | ".join(":-:" for _role in side)
         lines = [
-            f"| {text.replace(chr(0xAD), '')} | {' | '.join(yes if one else '' for one in held)} |"
+            f"| {text.replace(chr(0xAD), '')} | {' | '.join(held)} |"
             for text, held in acts.table(words, side)
         ]
         parts.append("\n".join([f"| {act} | {heads} |", f"| --- | {rule} |", *lines]) + "\n")

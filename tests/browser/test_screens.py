@@ -44,8 +44,8 @@ def paths(house: House, role: str = READER) -> list[str]:
     return found
 
 
-SKIPPED = ("/ledger/id/", "/ledger/{index}/proof", "/decision/{index}")
-"""What leads to another page, a file to hand over, and what needs an entry that decided something."""
+SKIPPED = ("/ledger/id/", "/ledger/{index}/proof", "/decision/{index}", "/estate/present")
+"""What leads to another page, files to take along, and what needs an entry that decided something."""
 
 
 @contextmanager
@@ -66,11 +66,14 @@ def opened(
 
 
 @pytest.mark.parametrize("width", [1280, 320])
-def test_what_only_a_data_owner_sees_is_accessible_and_fits(house: House, browser: Browser, width: int) -> None:
-    more = sorted(set(paths(house, "data-owner")) - set(paths(house)))
-    assert more == ["/requests", f"/requests/{house.asked}"]
+@pytest.mark.parametrize("role", ["data-owner", "administrator"])
+def test_what_only_another_role_sees_is_accessible_and_fits(
+    house: House, browser: Browser, role: str, width: int
+) -> None:
+    more = sorted(set(paths(house, role)) - set(paths(house)))
+    assert more == (["/estate"] if role == "administrator" else ["/requests", f"/requests/{house.asked}"])
     for path in more:
-        with opened(browser, house.browser("data-owner"), f"/nl{path}", width=width, scheme="dark") as page:
+        with opened(browser, house.browser(role), f"/nl{path}", width=width, scheme="dark") as page:
             assert Axe().run(page).violations_count == 0, path
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 

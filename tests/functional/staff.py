@@ -6,6 +6,8 @@ import json
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
 from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Key, Throwaway
 from keten.identity.roles import STAFF
@@ -14,6 +16,7 @@ from keten.keeper.client import KeeperClient
 from keten.keeper.protocol import Nothing, Status
 from keten.keeper.recovery_protocol import AskRecoveries, Recoveries
 from keten.keeper.watch_protocol import Raise
+from keten.pages.visits import browser_of
 from keten.watch.model import Raised, Seen, Signal
 from tests.visitor import Answer, Visitor
 
@@ -25,12 +28,13 @@ LETTERS = (
 _PEOPLE = "\n".join(f"  - {{id: {role}, email: {role}@example.org, roles: [{role}]}}" for role in STAFF)
 
 
-def estate(key: str, more: str = "") -> str:
-    """Somebody of each role, and a supplier that may fetch something. key: of its system account."""
+def estate(key: str, more: str = "", other: str = "") -> str:
+    """Somebody of each role, and a supplier that may fetch something. key: of its system account. other: grants."""
     return f"""
 organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: Europe/Amsterdam}}
 people:
 {_PEOPLE}
+  - {{id: other-owner, email: oo@example.org, roles: [data-owner]}}
   - {{id: leaver, email: leaver@example.org, roles: [auditor]}}
   - {{id: leaver-officer, email: l@example.org, roles: [security-officer]}}
 suppliers:
@@ -47,17 +51,18 @@ contracts:
   - {{id: vwo-2025-001, supplier: drukwerk, starts: 2025-01-01, ends: 2025-12-31, purposes: [print]}}
 datasets:
   - {{id: voters, owner: data-owner, classification: confidential, retention_days: 90}}
+  - {{id: elsewhere, owner: other-owner, classification: internal, retention_days: 0}}
 grants:
   - {{id: voters-for-print, dataset: voters, contract: vwo-2026-014, purpose: print, form: file,
      budget: {{records: 250, per: day}}}}
-"""
+{other}"""
 
 
 class House:
-    """The instance, running, with content, and with what its supplier did."""
+    """The instance, running, with content, and with what its supplier did. settings: further ones."""
 
-    def __init__(self, folder: Path) -> None:
-        self.instance = Throwaway(folder, settings=GEO + LETTERS)
+    def __init__(self, folder: Path, settings: str = "") -> None:
+        self.instance = Throwaway(folder, settings=GEO + LETTERS + settings)
         self.key = Key(folder / "batch")
         self.instance.up()
         self.instance.apply(self.estate())
@@ -73,9 +78,9 @@ class House:
         self.asked = self.more("the <b>second</b> round")
         self.seen = self.alert()
 
-    def estate(self, more: str = "") -> str:
-        """Its estate file. more: further suppliers."""
-        return estate(self.key.line, more)
+    def estate(self, more: str = "", other: str = "") -> str:
+        """Its estate file. more: further suppliers; other: further grants."""
+        return estate(self.key.line, more, other)
 
     @property
     def site(self) -> str:
@@ -106,6 +111,21 @@ class House:
             )
             (made,) = client.call("watch.raise", Raise((Seen(count - 1, signal),), count), Raised).new
         return made
+
+    def say(self, person: str, verb: str, body: msgspec.Struct) -> None:
+        """A verb by this person, as the console says it, without what its screens look at first."""
+        visitor = self.browser(person)
+        session = next(value for name, value in visitor.cookies.items() if name.endswith("session"))
+        mark = next(value for name, value in visitor.cookies.items() if name.endswith("browser"))
+        proof = said.PersonProof(session, browser_of(mark, "visitor"))
+        with KeeperClient(self.instance.paths.console_socket) as client:
+            client.call("people.origin", said.Origin(self.site), said.Done)
+            client.call("people.do", said.Do(proof, verb, msgspec.msgpack.encode(body)), object)
+
+    def refusals(self, person: str) -> int:
+        """How many refusals of this person the ledger has."""
+        lines = self.instance.command("ledger", "show", "--kind", "identity.person.refused", "--json").stdout
+        return sum(self.id("person", person) in line for line in lines.splitlines())
 
     def more(self, why: str) -> str:
         """The supplier's system account asks for 30 records more; the request's id."""

@@ -9,11 +9,18 @@ from urllib.parse import quote
 import pytest
 
 from keten.console.screens.table import SCREENS, Screen
+from keten.core.errors import NotFound
 from keten.identity.roles import ACTS, STAFF, acts_of, may
+from keten.keeper.budget_protocol import AnswerRequest, AskBudgets, AskRequests
+from keten.keeper.watch_protocol import AskAlerts, Handle
 from keten.ledger.notes import Verifier
 from keten.ledger.prooffile import parse_proof, verify_proof
 from tests.functional.staff import House
 from tests.visitor import Visitor
+
+OTHERS = """
+  - {id: others, dataset: elsewhere, contract: vwo-2026-014, purpose: print, form: file}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +142,6 @@ def test_an_alert_is_looked_at_and_access_given_back(house: House) -> None:
     assert officer.send(path, token=page.token, action="destroy", note="x").status == 400
     confirm = officer.send(path, token=page.token, action="fine", note="the yearly print")
     assert "has access again at once" in confirm.text
-    # A data owner handles alerts, and gives no access back.
-    owner = house.browser("data-owner")
-    page = owner.get(path)
-    assert "It was not fine" in page.text
-    assert ">It was fine<" not in page.text
-    for action in ("fine", "lift"):
-        assert owner.send(path, token=page.token, action=action, note="x").status == 403
     assert house.confirmed(officer, confirm, f"{path}/done", action="fine", note="other").status == 403
     confirm = officer.send(path, token=confirm.token, action="fine", note="the yearly print")
     done = house.confirmed(officer, confirm, f"{path}/done", action="fine", note="the yearly print")
@@ -152,6 +152,71 @@ def test_an_alert_is_looked_at_and_access_given_back(house: House) -> None:
     assert house.instance.run("ls", home=False)
     assert house.seen not in officer.get("/en/alerts").text
     assert house.seen in officer.get("/en/alerts?state=closed").text
+
+
+def test_a_data_owner_has_its_own_datasets_alone(house: House) -> None:
+    """In the lists, on the pages, and at the keeper; and gives back nothing that is another's."""
+    own, other = house.browser("data-owner"), house.browser("other-owner")
+    seen, asked = house.alert("supplier-volume"), house.asked
+    assert seen in own.get("/en/alerts").text
+    assert asked in own.get("/en/requests").text
+    for path in ("/en/alerts", "/en/alerts?state=closed", "/en/requests"):
+        text = other.get(path).text
+        for there in (seen, asked, house.seen, "drukwerk-batch"):
+            assert there not in text, path
+    assert "Of your own datasets only." in other.get("/en/alerts").text
+    token = other.get("/en/keys").token
+    absent = other.get("/en/there-is-no-such-page")
+    for path in (f"/en/alerts/{seen}", f"/en/requests/{asked}", f"/en/alerts/{'a' * 26}"):
+        assert other.get(path).text == absent.text
+        for action in ("acknowledge", "fine", "not-fine", "lift", "allow"):
+            assert other.send(path, token=token, action=action, note="x", records="1").status == 404
+    before = house.refusals("other-owner")
+    for verb, body in (
+        ("watch.handle", Handle(seen, "acknowledge", "")),
+        ("watch.handle", Handle(seen, "fine", "x")),
+        ("watch.alerts", AskAlerts(seen)),
+        ("watch.alerts", AskAlerts()),
+        ("budgets.requests", AskRequests(asked)),
+        ("budgets.requests", AskRequests()),
+        ("budgets.answer", AnswerRequest(asked, "refuse", 0, 0, "x")),
+        ("budgets.show", AskBudgets()),
+        ("budgets.show", AskBudgets(owner=house.id("person", "data-owner"))),
+    ):
+        with pytest.raises(NotFound, match=r"absent"):
+            house.say("other-owner", verb, body)
+    assert house.refusals("other-owner") == before + 9, "each refusal is recorded"
+    for verb, allowed in (
+        ("watch.alerts", AskAlerts(seen)),
+        ("budgets.show", AskBudgets(owner=house.id("person", "data-owner"))),
+        ("budgets.requests", AskRequests(asked)),
+    ):
+        house.say("data-owner", verb, allowed)
+
+
+def test_a_data_owner_says_that_its_own_was_fine(house: House) -> None:
+    """Who owns all that is given back says so with a passkey; where it is another's too, a security officer does."""
+    owner = house.browser("data-owner")
+    path = f"/en/alerts/{house.alert('rate')}"
+    page = owner.get(path)
+    confirm = owner.send(path, token=page.token, action="fine", note="the yearly print")
+    assert "It would give back" not in confirm.text
+    done = house.confirmed(owner, confirm, f"{path}/done", action="fine", note="the yearly print")
+    assert (done.status, done.place) == (303, path)
+    # Another's dataset is granted to the same supplier.
+    house.instance.apply(house.estate(other=OTHERS))
+    path = f"/en/alerts/{house.alert('adjacency')}"
+    page = owner.get(path)
+    assert "It was not fine" in page.text
+    for action in ("fine", "lift"):
+        told = owner.send(path, token=page.token, action=action, note="x")
+        assert told.status == 409, told.text
+        assert "only a security officer can do that" in told.text
+    assert owner.send(path, token=page.token, action="not-fine", note="x").status == 303
+    officer = house.browser("security-officer")
+    confirm = officer.send(path, token=officer.get(path).token, action="lift", note="x")
+    assert house.confirmed(officer, confirm, f"{path}/done", action="lift", note="x").status == 303
+    house.instance.apply(house.estate())
 
 
 def test_a_request_for_more_is_answered(house: House) -> None:
@@ -177,6 +242,19 @@ def test_a_request_for_more_is_answered(house: House) -> None:
     again = owner.send(path, token=page.token, action="allow", records="20")
     again = house.confirmed(owner, again, f"{path}/done", action="allow", records="20", why="")
     assert again.status == 409
+
+
+def test_who_is_how_far_in_which_budget(house: House) -> None:
+    officer = house.browser("security-officer")
+    page = officer.get("/en/budgets")
+    assert re.search("120 of 2[57]0 records, today", page.text), "with what was allowed on request"
+    assert "drukwerk-batch" in page.text
+    assert "120 of 2" in officer.get("/en/budgets?q=FOR-print").text
+    assert "No grant with a budget is called that" in officer.get("/en/budgets?q=%3Cb%3E").text
+    assert "120 of 2" in house.browser("data-owner").get("/en/budgets").text
+    other = house.browser("other-owner").get("/en/budgets").text
+    assert "drukwerk" not in other
+    assert "No grant has a budget yet" in other
 
 
 # ---- decisions ---------------------------------------------------------------------------------------------------
@@ -303,6 +381,29 @@ def test_a_link_is_made_for_whoever_has_no_passkey(house: House) -> None:
     assert house.confirmed(officer, confirm, f"{path}/end/done", reason="left").status == 200
     assert leaver.get("/en/suppliers").status == 303
     assert officer.send(f"{path}/end", token=asked.token, reason="left").status == 409
+
+
+def test_somebody_is_signed_out_everywhere(house: House) -> None:
+    officer, other = house.browser("security-officer"), house.browser("privacy-officer")
+    path = f"/en/people/{house.id('person', 'privacy-officer')}"
+    assert "Sign out everywhere" not in house.browser("auditor").get(path).text
+    page = officer.get(path)
+    assert "Where this person is signed in" in page.text
+    confirm = officer.send(f"{path}/sign-out", token=page.token)
+    assert "privacy-officer is signed out of 1 session at once" in confirm.text
+    # The passkey signed for this person, and nobody else.
+    elsewhere = f"/en/people/{house.id('person', 'auditor')}/sign-out/done"
+    assert house.confirmed(officer, confirm, elsewhere).status == 403
+    assert other.get("/en/keys").status == 200
+    confirm = officer.send(f"{path}/sign-out", token=page.token)
+    done = house.confirmed(officer, confirm, f"{path}/sign-out/done")
+    assert (done.status, done.place) == (303, path)
+    assert other.get("/en/keys").status == 303
+    assert "Not signed in anywhere" in officer.get(path).text
+    assert officer.send(f"{path}/sign-out", token=page.token).status == 409
+    assert other.sign_in("/keys").status == 303, "the passkey stays"
+    shown = house.instance.command("ledger", "show", "--kind", "identity.person.sessions_ended", "--json").stdout
+    assert f"person:{house.id('person', 'security-officer')}" in shown
 
 
 def test_only_the_organisations_own_people_are_ended_by_an_administrator(house: House) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keten.identity.roles import ACTS, STAFF, SUPPLIERS, may
+from keten.identity.roles import ACTS, STAFF, SUPPLIERS, may, only_own
 from keten.pages.words import N_, Words
 
 PHRASES: dict[str, str] = {
@@ -23,6 +23,7 @@ PHRASES: dict[str, str] = {
     "invite-staff": N_("Make one-time links for the organisation's own people"),
     "invite-contact": N_("Make one-time links for people of suppliers"),
     "end-person": N_("End access of the organisation's own people"),
+    "end-sessions": N_("See where somebody is signed in, and sign that person out everywhere"),
     "open-recovery": N_("Open the recovery of an account"),
     "approve-recovery": N_("Approve the recovery of a supplier's account, as owner of what it may reach"),
     "approve-staff-recovery": N_("Approve the recovery of an account of the organisation itself"),
@@ -47,10 +48,16 @@ def acts(words: Words, own: tuple[str, ...]) -> list[str]:
     return [words.gettext(PHRASES[act]) for act in own]
 
 
-def table(words: Words, roles: tuple[str, ...]) -> list[tuple[str, list[bool]]]:
-    """Each act that one of these roles holds, in words, and which of the roles hold it."""
+def table(words: Words, roles: tuple[str, ...]) -> list[tuple[str, list[str]]]:
+    """Each act that one of these roles holds, in words, and how each of the roles holds it; "" for not at all."""
+
+    def held(role: str, act: str) -> str:
+        if not may((role,), act):
+            return ""
+        return words.gettext("own datasets") if only_own((role,), act) else words.gettext("yes")
+
     return [
-        (words.gettext(PHRASES[act]), [may((role,), act) for role in roles])
+        (words.gettext(PHRASES[act]), [held(role, act) for role in roles])
         for act in ACTS
         if any(may((role,), act) for role in roles)
     ]

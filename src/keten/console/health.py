@@ -23,6 +23,13 @@ _SHOWN = 20
 _LOOPBACK = ("127.", "[::1]", "localhost")
 
 
+class Room(msgspec.Struct, frozen=True):
+    """A disk, in bytes."""
+
+    total: int
+    free: int
+
+
 class Seen(msgspec.Struct, frozen=True):
     """What the concerns are made from. restored_us: when it was restored, if nobody has looked at that yet; else 0."""
 
@@ -99,7 +106,7 @@ def _clock(seen: Seen) -> Iterator[Concern]:
 
 def _keeper(seen: Seen) -> Iterator[Concern]:
     facts = seen.history.facts
-    running = _running(seen.settings.paths.run / "keeper.pid")
+    running = alive(seen.settings.paths.run / "keeper.pid")
     if running is False or (running is None and facts.stopped_us > facts.started_us):
         yield Concern("keeper-stopped", grave=True)
     if facts.key_kind == "bare":
@@ -108,7 +115,7 @@ def _keeper(seen: Seen) -> Iterator[Concern]:
         yield Concern("key-unknown")
 
 
-def _running(path: Path) -> bool | None:
+def alive(path: Path) -> bool | None:
     """Whether the process that `keten up` noted there is alive; None when it noted none, or that cannot be seen."""
     try:
         os.kill(int(path.read_text(encoding="ascii")), 0)
@@ -121,14 +128,21 @@ def _running(path: Path) -> bool | None:
     return True
 
 
-def _disk(folder: Path) -> Iterator[Concern]:
+def usage(folder: Path) -> Room | None:
+    """How full the disk of a folder is; None where that can't be seen."""
     try:
-        usage = shutil.disk_usage(folder)
+        found = shutil.disk_usage(folder)
     except OSError:
+        return None
+    return Room(found.total, found.free)
+
+
+def _disk(folder: Path) -> Iterator[Concern]:
+    found = usage(folder)
+    if found is None:
         yield Concern("disk-unknown")
-        return
-    if usage.free < FREE_BYTES and usage.free < FREE_SHARE * usage.total:
-        yield Concern("disk-low", {"bytes": usage.free}, grave=True)
+    elif found.free < FREE_BYTES and found.free < FREE_SHARE * found.total:
+        yield Concern("disk-low", {"bytes": found.free}, grave=True)
 
 
 def _settings(seen: Seen) -> Iterator[Concern]:

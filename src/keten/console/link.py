@@ -17,7 +17,7 @@ import msgspec
 
 from keten.core.errors import Busy, KetenError, Unavailable, rebuild
 from keten.keeper.people_protocol import Done, Origin
-from keten.keeper.protocol import MAX_ANSWER_FRAME, Answer, Failure, Request
+from keten.keeper.protocol import MAX_OPERATOR_FRAME, Answer, Failure, Request
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class KeeperLink:
         try:
             while True:
                 (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-                if length > MAX_ANSWER_FRAME:
+                if length > MAX_OPERATOR_FRAME:
                     log.error("connection to the keeper ended: a frame of %d bytes", length)
                     return
                 self._heard(await reader.readexactly(length))

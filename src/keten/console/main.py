@@ -48,7 +48,7 @@ async def _serve(settings: Settings) -> None:
     history = History(engine)
     looking = Looking(settings, history)
     pages = Pages(Reader(settings, engine, history, looking).read)
-    desk = Desk(settings, engine, history)
+    desk = Desk(settings, engine, history, lambda: looking.latest)
     origin = origin_of(settings, listening.getsockname()[1])
     link = KeeperLink(settings.paths.console_socket, origin)
     looking.start()  # 2

@@ -20,11 +20,14 @@ MENU: tuple[tuple[str, str, str], ...] = (
     ("see-suppliers", "/suppliers", N_("Suppliers")),
     ("see-datasets", "/datasets", N_("Datasets")),
     ("see-alerts", "/alerts", N_("Alerts")),
+    ("see-alerts", "/budgets", N_("Budgets")),
     ("answer-requests", "/requests", N_("Requests for more")),
     ("see-ledger", "/ledger", N_("Ledger")),
     ("explain-decision", "/decision", N_("Why?")),
     ("see-people", "/people", N_("People and roles")),
     ("see-recoveries", "/recoveries", N_("Recoveries")),
+    ("apply-estate", "/estate", N_("Estate")),
+    ("see-settings", "/settings", N_("Settings and health")),
 )
 """Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""
 

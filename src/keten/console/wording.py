@@ -141,13 +141,64 @@ CONCERNS: dict[str, tuple[str, str, str]] = {
         N_("Set [geo] in keten.toml."),
         "",
     ),
+    "backup-none": (
+        N_("There is no backup of this instance: what its disk loses is lost."),
+        N_("Make one, on another disk, for whoever keeps the key to it:"),
+        "keten backup DIR --to RECIPIENT",
+    ),
+    "backup-old": (
+        N_("The newest backup is more than a week old, of %(since)s."),
+        N_("Make a new one:"),
+        "keten backup DIR",
+    ),
+    "backup-plain": (
+        N_("A backup is not encrypted: whoever has it reads everything."),
+        N_("Say who can open backups, with recipients under [backup] in keten.toml; destroy the plain one, and then:"),
+        "keten backup --forget ID",
+    ),
+    "gateway-none": (
+        N_("No gateway is connected to the keeper: suppliers reach nothing."),
+        N_("Start it, or look at why it does not come up:"),
+        "keten status",
+    ),
+    "worker-stopped": (
+        N_("The worker does not run: nobody watches, and nothing is sent to anybody."),
+        N_("Start it:"),
+        UP,
+    ),
+    "watch-behind": (
+        N_("The watch has yet to look at %(entries)s entries."),
+        N_("It catches up by itself; if the number grows, the machine is too slow:"),
+        "keten doctor",
+    ),
+    "keeper-notes": (N_("The keeper has something to say."), N_("Look at:"), "keten status"),
+    "outside-nobody": (
+        N_("Nobody outside is asked to sign the ledger, so whoever owns this machine could write another one."),
+        N_("Name witnesses or a time-stamping authority, under [witnesses] or [timestamps] in keten.toml."),
+        "",
+    ),
+    "export-failing": (
+        N_("Nothing reaches the destination %(name)s since %(since)s. What it misses is sent when it can be reached."),
+        N_("Look at what it says, and try it:"),
+        "keten export test",
+    ),
+    "export-gap": (
+        N_("%(left_out)s events were left out for the destination %(name)s, for it was too slow."),
+        N_("Send them after all:"),
+        "keten export replay",
+    ),
+    "export-not-seen": (
+        N_("How it stands with the destination %(name)s cannot be seen by the console's user."),
+        N_("Look as the user of the worker:"),
+        "keten export status",
+    ),
     "watch-off": (
         N_("The watch is switched off: nobody looks at what goes out."),
         N_("Set enabled = true under [watch] in keten.toml."),
         "",
     ),
     "console-open": (
-        N_("This page is open to the network at %(bind)s, without signing in."),
+        N_("The console can be reached over the network, at %(bind)s."),
         N_("Let only the organisation's own network reach it, or bind it to 127.0.0.1."),
         "",
     ),

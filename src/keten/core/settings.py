@@ -167,9 +167,13 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that can be set. `home` is the instance's folder."""
+    """Everything that can be set. `home` is the instance's folder.
+
+    told: "section.key" → where that was said: the file's name, a variable's or an option's; else it is as built in.
+    """
 
     home: str = ""
+    told: dict[str, str] = {}
     geo: Geo = Geo()
     gateway: Listener = Listener()
     sftp: Listener = Listener()
@@ -302,14 +306,18 @@ def load_settings(home: Path, environment: Mapping[str, str]) -> Settings:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
         except _NOT_TOML as error:
             raise Invalid("settings", f"{path} is not valid TOML: {error}") from error
+    branches = {section: branch for section, branch in tree.items() if isinstance(branch, dict)}
+    told = {f"{section}.{key}": path.name for section, branch in branches.items() for key in branch}
     variables = [name for name in environment if name.startswith("KETEN_") and "__" in name]
     for name in variables:
         section, _, key = name.removeprefix("KETEN_").lower().partition("__")
         branch = tree.setdefault(section, {})
         if isinstance(branch, dict):
             branch[key] = _parsed(environment[name])
+            told[f"{section}.{key}"] = name
     where = f"{path} with {', '.join(variables)}" if variables else str(path)
     tree["home"] = str(home)
+    tree["told"] = told
     try:
         settings = msgspec.convert(tree, Settings, strict=False)
     except (msgspec.ValidationError, UnicodeError) as error:

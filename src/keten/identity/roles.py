@@ -53,11 +53,12 @@ ACTS: dict[str, tuple[Role, ...]] = {
     "apply-estate": ("administrator", "supplier-manager"),
     "answer-requests": ("data-owner",),
     "handle-alerts": ("security-officer", "data-owner"),
-    "lift-restraint": ("security-officer",),
+    "lift-restraint": ("security-officer", "data-owner"),
     # People
     "invite-staff": ("administrator",),
     "invite-contact": ("administrator", "supplier-manager"),
     "end-person": ("administrator", "security-officer"),
+    "end-sessions": ("administrator", "security-officer"),
     # Recovery (research: a recovery that no caller can win)
     "open-recovery": ("helpdesk",),
     "approve-recovery": ("data-owner",),
@@ -89,6 +90,15 @@ REDUCED: frozenset[str] = frozenset(
     )
 )
 """What somebody may do who came back by a recovery, for a while: see, and nothing that leaves or changes anything."""
+
+
+OWN: frozenset[str] = frozenset(("see-alerts", "answer-requests", "handle-alerts", "lift-restraint"))
+"""Acts that a data owner does with its own datasets alone."""
+
+
+def only_own(roles: tuple[str, ...], act: str) -> bool:
+    """Whether somebody with these roles does this with its own datasets alone: nothing but owning data lets it."""
+    return act in OWN and {role for role in roles if role in ACTS[act]} == {"data-owner"}
 
 
 def may(roles: tuple[str, ...], act: str) -> bool:

@@ -67,10 +67,12 @@ def _approve(register: Register, body: ApproveRecovery) -> Act:
 
 
 CONSOLE: dict[str, Rule] = {
+    "keeper.status": _always("see-settings"),
     "revocation.revoke": _revoke,
     "suppliers.apply": _apply,
     "budgets.requests": _always("answer-requests"),
     "budgets.answer": _always("answer-requests", fresh=True),
+    "budgets.show": _always("see-alerts"),
     "watch.alerts": _always("see-alerts"),
     "watch.handle": _handle,
     "policy.decide": _always("explain-decision"),
@@ -80,6 +82,8 @@ CONSOLE: dict[str, Rule] = {
     "recovery.cases": _always("see-recoveries"),
     "recovery.open": _always("open-recovery", fresh=True),
     "recovery.approve": _approve,
+    "people.sessions": _always("end-sessions"),
+    "people.sign_out_all": _always("end-sessions", fresh=True),
 }
 """Verb → what it takes, at the console. What is not here, nobody may say there."""
 

@@ -79,9 +79,13 @@ class Requests(msgspec.Struct, frozen=True):
 
 
 class AskBudgets(msgspec.Struct, frozen=True):
-    """What clients may still receive, under one grant (name or id) or all that have a budget."""
+    """What clients may still receive, under one grant (name or id) or all that have a budget.
+
+    owner: only of datasets of this person (random id); "": of all.
+    """
 
     grant: str = ""
+    owner: str = ""
 
 
 class ClientBudget(msgspec.Struct, frozen=True):

@@ -136,14 +136,14 @@ class BudgetVerbs:
             if not isinstance(named, Grant):
                 raise Invalid("unknown-name", f"There is no grant {body.grant[:60]!r} in the register.")
             chosen = named
-        return await asyncio.to_thread(self._lines, chosen, zone)
+        return await asyncio.to_thread(self._lines, chosen, zone, body.owner)
 
-    def _lines(self, chosen: Grant | None, zone: str) -> Budgets:
+    def _lines(self, chosen: Grant | None, zone: str, owner: str) -> Budgets:
         now_us = self._trusted.clock.recording_time()
         found: list[ClientBudget] = []
         with translated(), self._trusted.reader.connect() as reading:
             for grant in [chosen] if chosen is not None else list(grants.each(reading)):
-                if grant.ended is not None or not grant.limits:
+                if grant.ended is not None or not grant.limits or (owner and not self._owns(owner, grant)):
                     continue
                 of_it = {"supplier": grant.supplier}
                 for client in (*clients.find(reading, **of_it), *people.find(reading, **of_it)):
@@ -154,6 +154,10 @@ class BudgetVerbs:
                     windows = left(reading, grant, client.id, now_us, zone)
                     found.append(ClientBudget(grant.name, client.name, tuple(line_of(one) for one in windows)))
         return Budgets(tuple(found))
+
+    def _owns(self, person: str, grant: Grant) -> bool:
+        dataset = self._trusted.register.dataset(grant.dataset)
+        return dataset is not None and dataset.owner == person
 
     # ---- as it is shown --------------------------------------------------------------------------------------
 

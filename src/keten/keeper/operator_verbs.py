@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from keten.core.clock import rfc3339, wall_us
+from keten.core.db import translated
 from keten.core.errors import Conflict, Denied, FsyncFailed, Invalid, NotFound, Unavailable
 from keten.core.files import stop_process
 from keten.core.ids import is_id
@@ -142,10 +143,7 @@ class OperatorVerbs:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise Invalid("estate", "The estate is malformed.", str(error)) from error
         if body.plan_only:
-            with trusted.reader.connect() as reading:
-                planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading))
-                base = suppliers.base(reading)
-            return said.Applied(summaries(planned.changes, planned.names), planned.ids, base=base)
+            return await asyncio.to_thread(self._planned, estate)
 
         def run(writing: Writing) -> AppliedEstate:
             if body.base:
@@ -156,6 +154,13 @@ class OperatorVerbs:
         for damaged in applied.damaged:
             log.critical("the retention of object %s is as it was: its row does not match the ledger", damaged)
         return said.Applied(applied.changes, applied.ids, await self._settled() if batch is not None else 0)
+
+    def _planned(self, estate: Estate) -> said.Applied:
+        """What an estate would change, and as of when: of one moment. Of a large one it takes its time."""
+        trusted = self._trusted
+        with translated(), trusted.reader.connect() as reading, reading.begin():
+            planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading))
+            return said.Applied(summaries(planned.changes, planned.names), planned.ids, base=suppliers.base(reading))
 
     async def revoke(self, connection: Connection, body: said.Revoke) -> said.Revoked:
         """End access now.

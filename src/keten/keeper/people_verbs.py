@@ -19,10 +19,11 @@ from keten.identity.errors import Refused
 from keten.identity.passkeys import Relying
 from keten.identity.people_model import PersonSession
 from keten.identity.person_sessions import PersonSessions
-from keten.identity.roles import Face
+from keten.identity.roles import Face, only_own
 from keten.keeper import people_protocol as said
 from keten.keeper.acting import CONSOLE, PORTAL, Act
 from keten.keeper.evenly import evenly
+from keten.keeper.owned import Owned
 from keten.keeper.people import People, SignedIn, network_at
 from keten.keeper.server import Connection, Reply, Verb, internal, waiting_verb
 from keten.keeper.trusted import Trusted
@@ -64,6 +65,7 @@ class PeopleVerbs:
         self._face: Face = face
         self._people = people
         self._operators = operators
+        self._owned = Owned(trusted)
         self._relying: WeakKeyDictionary[Connection, Relying] = WeakKeyDictionary()
 
     def verbs(self) -> dict[str, Verb]:
@@ -351,7 +353,20 @@ class PeopleVerbs:
         else:
             self._people.require(self._face, proof, "portal-people")  # before anything is said of who is there
             act = PORTAL[verb](register, person, value)
-        return self._people.require(self._face, proof, act.act), act, value
+        signed_in = self._people.require(self._face, proof, act.act)
+        if only_own(signed_in.roles, act.act):
+            self._require_own(signed_in, value)
+        return signed_in, act, value
+
+    def _require_own(self, signed_in: SignedIn, value: msgspec.Struct) -> None:
+        """A data owner's own alone. What is another's is refused, and recorded, though it looks absent."""
+        person = signed_in.person.id
+        try:
+            self._owned.require(person, value)
+        except NotFound as error:
+            refused = Refused("not-allowed", f"not of its own datasets: {error.reason}", client_id=person, proven=True)
+            self._people.refused(refused, "", "person-session")
+            raise
 
     async def _confirm(self, signed_in: SignedIn, body: said.Do) -> str:
         """Step 2 of `do`: recorded before the act is done, with the passkey (random id: the answer) and the act."""

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from keten.core.errors import Denied, Invalid
+from keten.pages import uploads
 from keten.pages.visits import Site, Visit
 
 MOST_BYTES = 262_144
@@ -18,8 +19,10 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9_-]+)+\Z")
 _TYPE = "application/x-www-form-urlencoded"
 
 
-async def form_of(site: Site, visit: Visit, request: Request) -> dict[str, str]:
-    """The fields of a form, each at most once.
+async def form_of(
+    site: Site, visit: Visit, request: Request, most: int = MOST_BYTES, *, files: bool = False
+) -> dict[str, str]:
+    """The fields of a form, each at most once. most: bytes of it, as it is sent. files: it may hold files, as text.
 
     1. The browser says where the form is from: `Sec-Fetch-Site` (Fetch Metadata) must be "same-origin" where it is
        said at all, and `Origin` (RFC 6454 §7) must be this site's. One without it is refused: browsers say it with
@@ -27,20 +30,25 @@ async def form_of(site: Site, visit: Visit, request: Request) -> dict[str, str]:
     2. It is a form of moderate size, with no field twice.
     3. Its token is the one that this browser's pages carry, with this session (`visits.py`): no other site can know it.
 
-    Raises `Denied` ("foreign-form"), `Invalid` ("form").
+    Raises `Denied` ("foreign-form"), `Invalid` ("form", "form-size").
     """
     fetched = request.headers.get("sec-fetch-site", "same-origin")  # 1
     if fetched != "same-origin" or request.headers.get("origin", "").lower() != site.origin.lower():
         raise Denied("foreign-form", "This form did not come from a page of this site.")
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _TYPE:  # 2
+    said = request.headers.get("content-type", "")  # 2
+    kind = said.partition(";")[0].strip().lower()
+    if kind != _TYPE and not (files and kind == uploads.TYPE):
         raise Invalid("form", "This is not a form.")
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
-            raise Invalid("form", "This form is too large.")
+        if len(body) > most:
+            raise Invalid("form-size", "This form is too large.")
     try:
-        pairs = parse_qsl(bytes(body).decode("ascii"), True, True, "utf-8", "strict", MOST_FIELDS)
+        if kind == uploads.TYPE:
+            pairs = uploads.fields(said, bytes(body), MOST_FIELDS)
+        else:
+            pairs = parse_qsl(bytes(body).decode("ascii"), True, True, "utf-8", "strict", MOST_FIELDS)
     except ValueError as error:  # UnicodeDecodeError is one
         raise Invalid("form", "This form cannot be read.", str(error)) from error
     fields = dict(pairs)

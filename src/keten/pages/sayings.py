@@ -10,6 +10,7 @@ SAYINGS: dict[str, str] = {
         "This form did not come from a page of this site, or is of an earlier visit. Open the page anew."
     ),
     "form": N_("The form could not be read."),
+    "form-size": N_("This is larger than a page of this site takes."),
     "not-found": N_("It is not there, or not for you to see."),
     "absent": N_("It is not there, or not for you to see."),
     "act": N_("None of your roles allows this. Ask an administrator if you need it."),
@@ -48,6 +49,7 @@ SAYINGS: dict[str, str] = {
     # Own keys and sessions; other people
     "last-key": N_("This is your only passkey. Add another one before you end it."),
     "too-many-passkeys": N_("You have as many passkeys as one person may have. End one first."),
+    "no-sessions": N_("This person is not signed in anywhere."),
     "has-passkey": N_("This person has a passkey already, and adds others without a link."),
     "own-self": N_("You cannot end yourself. Another contact of your organisation can, or whoever shares with you."),
     "end-reason": N_("Say in a few words why this person's access ends."),
@@ -77,6 +79,9 @@ SAYINGS: dict[str, str] = {
     "note": N_("Say why, in one line of at most 500 characters."),
     "action": N_("This cannot be done with it."),
     "kind": N_("This cannot be done with it."),
+    "others-data": N_(
+        "It would give back access to data of other owners as well, so only a security officer can do that."
+    ),
     "alert-closed": N_("This alert was closed already."),
     "until": N_("That moment cannot be: it is over, or too far away."),
     "request-closed": N_("The request was answered already, or has lapsed."),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -12,11 +13,38 @@ from starlette.routing import Route
 from keten.core.errors import Denied, KetenError, NotFound
 from keten.keeper.people_protocol import Authorised
 from keten.pages import asking
+from keten.pages.forms import MOST_BYTES
 from keten.pages.problems import problem
 from keten.pages.signing import frame, routed
 from keten.pages.visits import Site, Visit, frame_of
 
+H = TypeVar("H")
 Screen = Callable[[Site, Visit, Authorised, Request], Awaitable[Response]]
+
+
+class Line(msgspec.Struct, Generic[H], frozen=True):
+    """A line of a face's table of screens. path: below the language, as Starlette has it.
+
+    act: of `identity/roles.py`, that the keeper is asked. handler: what shows it, in the face's own form. refreshes: it
+    refreshes itself. most: bytes of a form; files: it may hold files.
+    """
+
+    method: str
+    path: str
+    act: str
+    handler: H
+    refreshes: bool = False
+    most: int = MOST_BYTES
+    files: bool = False
+
+
+def screens(site: Site, lines: Iterable[Line[H]], shown: Callable[[Line[H]], Screen]) -> list[Route]:
+    """The routes of a table, in every language. shown: a line as `screen` has it."""
+    return [
+        route
+        for one in lines
+        for route in screen(site, one.method, one.path, one.act, shown(one), refreshes=one.refreshes)
+    ]
 
 
 def screen(site: Site, method: str, path: str, act: str, handler: Screen, *, refreshes: bool = False) -> list[Route]:

@@ -114,10 +114,15 @@ def visit_of(site: Site, request: Request, language: str, path: str, zone: str =
         session=session,
         mark=mark,
         new=not known,
-        browser=_digest("keten browser", mark, agent).hex(),
+        browser=browser_of(mark, agent),
         token=base64.urlsafe_b64encode(_digest("keten form", mark, session)).decode().rstrip("="),
         address=site.address(request),
     )
+
+
+def browser_of(mark: str, agent: str) -> str:
+    """The digest by which the keeper knows a browser. agent: how it calls itself."""
+    return _digest("keten browser", mark, agent).hex()
 
 
 def frame_of(visit: Visit, *, enter: bool = True) -> Frame:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,12 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keten.core.errors import Denied, KetenError, Unavailable
 from keten.core.settings import Settings
-from keten.pages import recovering, signing, static
+from keten.pages import recovering, seen, signing, static
 from keten.pages.guard import Guard
 from keten.pages.languages import preferred
 from keten.pages.problems import SIGNED_OUT, problem
 from keten.pages.rendering import message
-from keten.pages.seen import Screen, absent, screen
+from keten.pages.seen import Line, Screen, absent
 from keten.pages.visits import Site, answered, frame_of, visit_of
 from keten.pages.words import LANGUAGES
 from keten.portal import recovery
@@ -37,17 +36,7 @@ log = logging.getLogger(__name__)
 __all__ = ["build", "origin_of", "screens"]
 
 
-class Line(msgspec.Struct, frozen=True):
-    """One screen: for whoever holds the act (`identity/roles.py`). path: below the language."""
-
-    method: str
-    path: str
-    act: str
-    handler: Screen
-    refreshes: bool = False
-
-
-def screens(door: Door) -> tuple[Line, ...]:
+def screens(door: Door) -> tuple[Line[Screen], ...]:
     """Every screen of the portal beside the sign-in pages and `objects`, with the act that it takes."""
     shares, log, people = SharesPages(door), LogPages(door), PeoplePages(door)
     return (
@@ -71,11 +60,7 @@ def build(settings: Settings, host: str, origin: str, door: Door) -> ASGIApp:
     portal = site(listener, origin, door)
     routes = [
         Route("/", signing.in_language(""), methods=["GET"]),
-        *(
-            route
-            for one in screens(door)
-            for route in screen(portal, one.method, one.path, one.act, one.handler, refreshes=one.refreshes)
-        ),
+        *seen.screens(portal, screens(door), lambda one: one.handler),
         *(Route(f"/{one}/objects/{{id}}", Download(portal, one, door), methods=["GET"]) for one in LANGUAGES),
         *signing.routes(portal),
         *recovering.routes(portal),

@@ -37,6 +37,8 @@ _LEFT_OUT = {
     "table": "files",
     "source": "the vault",
     "breaker": "no limit",
+    "networks": "not known",
+    "hosts": "not known",
 }
 _COUNTED = {DECLARED: "to declare", CHANGED: "to change", ENDED: "to end", KEPT_ENDED: "stay ended"}
 _DONE = {DECLARED: "declared", CHANGED: "changed", ENDED: "ended", KEPT_ENDED: "stay ended"}
@@ -158,7 +160,8 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
             return {"name": row.name, "country": row.country, "timezone": row.timezone}
         case Supplier():
             own = {"name": row.title, "country": row.country, "tier": row.tier}
-            return own | _given(budget=_limit(row.budget))
+            places = {"networks": list(row.networks) or None, "hosts": list(row.hosts) or None}
+            return own | _given(budget=_limit(row.budget), **places)
         case Person():
             of = {"supplier": names.get(row.supplier, row.supplier)} if row.supplier else {}
             return of | {"roles": list(row.roles)}

@@ -10,6 +10,9 @@ import msgspec
 
 from keten.core.errors import Invalid
 
+UNCHANGED = "unchanged"
+"""Instead of a person's address: as it is in the register, from which no address is ever written out."""
+
 
 class OrganisationSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`organisation:`."""

@@ -23,6 +23,7 @@ from keten.identity.keys import normalised
 from keten.identity.model import Addresses, Client, EndableRow, Person
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
 from keten.suppliers.estate import (
+    UNCHANGED,
     BudgetSpec,
     CaseloadSpec,
     ClientSpec,
@@ -117,6 +118,7 @@ class _Planner:
         self.changes: list[Change] = []
         self.ids: dict[str, dict[str, str]] = {}
         self.names: dict[str, str] = {}
+        self._resolved: dict[str, Addresses] = {}
 
     def run(self) -> None:
         estate = self._estate
@@ -187,7 +189,7 @@ class _Planner:
                 ids[name] = row_id = self._fresh()
                 self._remember(word, name, row_id)
                 after = build(spec, row_id, None)
-                self.changes.append(Change(word, name, row_id, DECLARED, None, after, _addresses(spec)))
+                self.changes.append(Change(word, name, row_id, DECLARED, None, after, self._resolved.get(row_id)))
         self.changes.extend(sorted(ends, key=lambda change: change.name))
         self.ids[word] = ids
 
@@ -209,7 +211,7 @@ class _Planner:
             if old != new:
                 told = f"{shown(self.names.get(old, old))} to {shown(self.names.get(new, new))}"
                 self._refuse(word, spec, f"its {field} can't change (from {told}); give it a new id")
-        addresses = _addresses(spec) if isinstance(after, Person) and not after.sealed else None
+        addresses = self._resolved.get(row.id) if isinstance(after, Person) and not after.sealed else None
         return Change(word, row.name, row.id, CHANGED, row, after, addresses)
 
     def _refuse(self, word: str, spec: _Spec, reason: str) -> None:
@@ -237,7 +239,8 @@ class _Planner:
     def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:
         """`sealed` stays as it is while the addresses do; "" asks for a new one."""
         roles = tuple(sorted(of.spec.roles)) if isinstance(of.spec, PersonSpec) else ()
-        sealed = before.sealed if before is not None and self._addresses_of(before) == _addresses(of) else ""
+        addresses = self._resolved[row_id] = self._addresses_for(of, before)
+        sealed = before.sealed if before is not None and addresses == self._addresses_of(before) else ""
         return Person(
             id=row_id,
             name=of.id,
@@ -314,6 +317,21 @@ class _Planner:
     def _supplier_id(self, name: str) -> str:
         return self.ids["supplier"][name] if name else ""
 
+    def _addresses_for(self, of: _Of, before: Person | None) -> Addresses:
+        """What a person's addresses become: `UNCHANGED` is as in the register; so is a second one beside it."""
+        email, second = (of.spec.email, of.spec.second_email) if isinstance(of.spec, PersonSpec) else ("", "")
+        if before is None:
+            if UNCHANGED in (email, second):
+                told = f"an e-mail address that is '{UNCHANGED}' needs one in the register; write it"
+                self._refuse("person", of, told)
+            return Addresses(email, second)
+        held = self._addresses_of(before)
+        kept = second == UNCHANGED or (email == UNCHANGED and not second)
+        found = Addresses(held.email if email == UNCHANGED else email, held.second if kept else second)
+        if found.second.lower() == found.email.lower():
+            self._refuse("person", of, "its second e-mail address would be the first again; write both")
+        return found
+
     def _addresses_of(self, row: Person) -> Addresses:
         try:
             return msgspec.json.decode(self._opener.open_for(row.id, row.sealed), type=Addresses)
@@ -339,9 +357,3 @@ def _limited(spec: BudgetSpec) -> Limit:
 
 class _Erased(Exception):
     """The key of a person's data was destroyed."""
-
-
-def _addresses(spec: Any) -> Addresses | None:
-    if not (isinstance(spec, _Of) and isinstance(spec.spec, PersonSpec)):
-        return None
-    return Addresses(spec.spec.email, spec.spec.second_email)

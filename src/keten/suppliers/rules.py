@@ -15,6 +15,7 @@ from keten.identity.keys import normalised
 from keten.identity.roles import STAFF, SUPPLIERS
 from keten.suppliers.countries import COUNTRIES, meant
 from keten.suppliers.estate import (
+    UNCHANGED,
     BudgetSpec,
     CaseloadSpec,
     ClientSpec,
@@ -144,11 +145,11 @@ class _Checker:
     def _person(self, person: PersonSpec, place: Place, roles: tuple[str, ...] = STAFF) -> None:
         self._own_id("person", person.id, place, self._people)
         # What was written instead of an address may be personal too, so it is never repeated.
-        if not _is_address(person.email):
+        if person.email != UNCHANGED and not _is_address(person.email):
             self._mistakes.add((*place, "email"), "this is not an e-mail address")
-        if person.second_email and not _is_address(person.second_email):
+        if person.second_email not in ("", UNCHANGED) and not _is_address(person.second_email):
             self._mistakes.add((*place, "second_email"), "this is not an e-mail address")
-        elif person.second_email.lower() == person.email.lower():
+        elif person.second_email != UNCHANGED and person.second_email.lower() == person.email.lower():
             self._mistakes.add((*place, "second_email"), "this is the first address again; it must be another mailbox")
         self._distinct(person.roles, (*place, "roles"))
         for at, role in enumerate(person.roles):

@@ -18,6 +18,7 @@ from keten.datasets.model import Dataset
 from keten.identity.model import Addresses, Client, EndableRow, Person
 from keten.identity.recovery import channels
 from keten.identity.rows import Rows
+from keten.ledger.model import Entry
 from keten.ledger.query import Filter, find
 from keten.ledger.writing import Writing
 from keten.suppliers import rules
@@ -25,6 +26,7 @@ from keten.suppliers.changes import CHANGED, DECLARED, ENDED, Change, summaries
 from keten.suppliers.estate import Estate
 from keten.suppliers.model import Organisation
 from keten.suppliers.plan import Plan, difference
+from keten.suppliers.present import Written, estate_of
 from keten.suppliers.rows import BY_WORD, organisation
 from keten.vault.sweeping import reschedule
 
@@ -103,6 +105,20 @@ def require_base(connection: Connection, seen: int) -> None:
     if base(connection) != seen:
         public = "The register was changed by somebody else since you looked: look at the difference again."
         raise Conflict("register-changed", public)
+
+
+def changed_since(connection: Connection, seen: int, most: int) -> list[Entry]:
+    """What estates and revocations changed since the register was as of `seen`, oldest first, at most so many."""
+    found: list[Entry] = []
+    for rows in (organisation, *BY_WORD.values()):
+        for kind in rows.kinds:
+            found.extend(find(connection, Filter(kind=kind.name, after=seen - 1, limit=most)))
+    return sorted(found, key=lambda entry: entry.index)[:most]
+
+
+def present(connection: Connection) -> Written:
+    """The register as an estate. Raises `Corrupt` ("register-mismatch")."""
+    return estate_of(_Rows(connection))
 
 
 def apply(

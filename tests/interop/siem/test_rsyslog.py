@@ -8,7 +8,7 @@ import pytest
 
 from keten.drills.neighbours import until
 from keten.keeper.follow_protocol import Follow, Following
-from keten.watch.export.outbox import STATE, load_state
+from keten.watch.export.state import STATE, load_state
 from tests.many import add_objects
 from tests.ocsf import faults
 from tests.receivers import Rsyslog, Trust

@@ -14,7 +14,7 @@ from keten.cli.doctor.findings import Case
 from keten.core.clock import SECOND, wall_us
 from keten.core.destinations import Destination
 from keten.core.settings import Export, Settings
-from keten.watch.export.outbox import STATE, State
+from keten.watch.export.state import STATE, State
 
 FILE: dict[str, Any] = {"name": "soc", "kind": "file", "url": "out/events.jsonl"}
 SPLUNK: dict[str, Any] = {"name": "soc", "kind": "splunk", "url": "https://splunk.example", "token_file": "token"}

@@ -16,7 +16,7 @@ from keten.pages.words import LANGUAGES, Words
 ROOT = Path(keten.__file__).parent
 BEHIND = (
     *("console/link.py", "keeper/server.py", "keeper/writer.py", "core/clock.py"),
-    *("keeper/people.py", "keeper/people_verbs.py", "keeper/person_verbs.py", "keeper/acting.py"),
+    *("keeper/people.py", "keeper/people_verbs.py", "keeper/person_verbs.py", "keeper/acting.py", "keeper/owned.py"),
     *("identity/links.py", "identity/passkeys.py", "identity/ceremonies.py", "identity/person_sessions.py"),
     *("identity/failures.py", "revocation/service.py", "watch/handling.py", "budgets/asking.py", "policy/sets.py"),
     *("keeper/portal_verbs.py", "keeper/own_log.py", "keeper/own_people.py", "keeper/own_standing.py"),

@@ -171,3 +171,25 @@ def test_what_is_no_second_address_is_refused(house: House, second: str) -> None
         house.apply(f"{ONE}, second_email: {second}")
     assert "address" in str(refused.value)
     assert second not in str(refused.value)
+
+
+def test_what_is_unchanged_is_as_in_the_register(house: House) -> None:
+    ids = house.apply(TWO)
+    size = house.instance.size()
+    for said in ("email: unchanged", "email: unchanged, second_email: unchanged", f"{ONE}, second_email: unchanged"):
+        house.apply(said)
+        assert house.instance.size() == size, said
+    house.apply("email: unchanged, second_email: m@other.example")
+    every = {("Member@example.org", True), ("member@home.example", False), ("m@other.example", True)}
+    assert house.addresses(ids["member"]) == every
+    house.apply("email: new@example.org, second_email: unchanged")
+    assert {one for one, there in house.addresses(ids["member"]) if there} == {"new@example.org", "m@other.example"}
+    with pytest.raises(Invalid, match="write both"):
+        house.apply("email: M@other.example, second_email: unchanged")
+    house.apply("email: new@example.org")
+    assert {one for one, there in house.addresses(ids["member"]) if there} == {"new@example.org"}
+
+
+def test_nothing_is_unchanged_of_somebody_new(house: House) -> None:
+    with pytest.raises(Invalid, match="needs one in the register"):
+        house.apply(f"{ONE}, second_email: unchanged")

@@ -20,7 +20,8 @@ from keten.keeper.client import KeeperClient
 from keten.keeper.follow_protocol import MOST_FOLLOWED, Follow, Followed, Following
 from keten.ledger.model import Payload
 from keten.watch.export.drivers.driver import Driver, Record
-from keten.watch.export.outbox import REPLAY, STATE, Outbox, State, ask_replay, load_state
+from keten.watch.export.outbox import REPLAY, Outbox, ask_replay
+from keten.watch.export.state import STATE, State, load_state
 from keten.worker.exporting import Board, Exporting
 
 TIME_US = 1_790_000_000_000_000

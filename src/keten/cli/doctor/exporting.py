@@ -10,7 +10,7 @@ from keten.core.clock import SECOND, rfc3339
 from keten.core.errors import KetenError
 from keten.core.settings import duration
 from keten.watch.export.drivers.choosing import driver_of
-from keten.watch.export.outbox import STATE, load_state
+from keten.watch.export.state import STATE, load_state
 
 
 def destinations(case: Case) -> Iterator[Finding]:

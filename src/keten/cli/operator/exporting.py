@@ -36,7 +36,7 @@ def status(ctx: typer.Context, home: Home = "", json: Json = False) -> None:
     Example: keten export status --home keten
     """
     from keten.core.clock import rfc3339
-    from keten.watch.export.outbox import STATE, load_state
+    from keten.watch.export.state import STATE, load_state
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -21,6 +22,8 @@ from keten.watch.explaining import Explanation, explain
 from keten.watch.row import Alert
 
 PAGE = 50
+MOST_LOOKED = 1500
+T = TypeVar("T", Alert, More)
 Chosen = Literal["open", "closed"]
 STATES: dict[str, tuple[str, ...]] = {"open": ("open", "acknowledged"), "closed": ("closed", "noted")}
 
@@ -43,11 +46,14 @@ class AlertLine(msgspec.Struct, frozen=True):
 
 
 class AlertLines(msgspec.Struct, frozen=True):
-    """Alerts, the newest first. unread: entries that the watch has yet to look at. requests: how many are open."""
+    """Alerts, the newest first. count: of all such; None where that is not known. requests: how many are open.
+
+    unread: entries that the watch has yet to look at.
+    """
 
     at_us: int
     lines: tuple[AlertLine, ...]
-    count: int
+    count: int | None
     broken: int
     older_us: int
     unread: int
@@ -81,30 +87,76 @@ class RequestLines(msgspec.Struct, frozen=True):
     broken: int
 
 
-def read(reading: Reading, chosen: str, before_us: int, language: str) -> AlertLines:
-    """A page of alerts in these states, the newest first. before_us: only those made before; 0 for all."""
+def read(reading: Reading, chosen: str, before_us: int, language: str, owner: str = "") -> AlertLines:
+    """A page of alerts in these states, the newest first. before_us: only those made before; 0 for all.
+
+    owner: only of datasets of this person; "": of all.
+    """
     states = STATES[chosen]
-    found = reading.rows.newest(Alert, "made_us", states, before_us, PAGE + 1)
-    ids = [row_id for row_id, _made in found[:PAGE]]
-    rows = {one.id: one for one in reading.rows.some(Alert, ids)}
-    lines = tuple(_line(reading, rows[one], language) for one in ids if one in rows)
+    found = _newest(reading, Alert, "made_us", states, before_us, owner)
+    lines = tuple(_line(reading, one, language) for one in found.rows)
     return AlertLines(
         at_us=reading.at_us,
         lines=lines,
-        count=reading.rows.count(Alert, states),
-        broken=len(ids) - len(lines),
-        older_us=found[PAGE - 1][1] if len(found) > PAGE else 0,
+        count=None if owner else reading.rows.count(Alert, states),
+        broken=found.broken,
+        older_us=found.older_us,
         unread=max(size(reading.connection) - load_cursor(reading.connection, CURSOR), 0),
-        requests=reading.rows.count(More, ("open",), "asked_us", reading.now_us - LAPSES_US),
+        requests=_waiting(reading, owner),
     )
 
 
-def one(reading: Reading, alert_id: str, language: str) -> AlertPage:
-    """The alert with this id. Raises `NotFound` where there is none, or its row does not hold."""
+def one(reading: Reading, alert_id: str, language: str, owner: str = "") -> AlertPage:
+    """The alert with this id. Raises `NotFound` where there is none that holds, and for another owner's."""
     row = reading.rows.one(Alert, alert_id)
-    if row is None:
+    if row is None or not _owned(reading, [row], owner):
         raise NotFound("not-found", "There is no such page.")
     return AlertPage(reading.at_us, _line(reading, row, language))
+
+
+class _Newest(msgspec.Struct, Generic[T], frozen=True):
+    """Rows, the newest first. broken: how many did not hold. older_us: from where to go on; 0: there are no more."""
+
+    rows: tuple[T, ...]
+    broken: int
+    older_us: int
+
+
+def _newest(
+    reading: Reading, kind: type[T], by: str, states: Sequence[str], before_us: int, owner: str
+) -> _Newest[T]:
+    """A page of rows. Those of one owner are looked for among so many, and the page says from where to go on."""
+    some: list[T] = []
+    broken, looked, last = 0, 0, before_us
+    while looked < (MOST_LOOKED if owner else 1):
+        found = reading.rows.newest(kind, by, states, last, PAGE + 1)
+        ids = [row_id for row_id, _when in found[:PAGE]]
+        rows = {row.id: row for row in reading.rows.some(kind, ids)}
+        broken += len(ids) - len(rows)
+        some.extend(_owned(reading, [rows[one] for one in ids if one in rows], owner))
+        looked += len(ids)
+        last = found[PAGE - 1][1] if len(found) > PAGE else 0
+        if not last or len(some) >= PAGE:
+            break
+    return _Newest(tuple(some), 0 if owner else broken, last)
+
+
+def _owned(reading: Reading, rows: Sequence[T], owner: str) -> list[T]:
+    """Those of a dataset that this person owns now; "": all."""
+    if not owner:
+        return list(rows)
+    wanted = {row.dataset for row in rows if row.dataset}
+    own = {one.id for one in reading.rows.some(Dataset, sorted(wanted)) if one.owner == owner}
+    return [row for row in rows if row.dataset in own]
+
+
+def _waiting(reading: Reading, owner: str) -> int:
+    """How many requests are open."""
+    since = reading.now_us - LAPSES_US
+    if not owner:
+        return reading.rows.count(More, ("open",), "asked_us", since)
+    found = _newest(reading, More, "asked_us", ("open",), 0, owner)
+    return sum(one.asked_us > since for one in found.rows)
 
 
 def _line(reading: Reading, row: Alert, language: str) -> AlertLine:
@@ -133,21 +185,19 @@ def _line(reading: Reading, row: Alert, language: str) -> AlertLine:
 # ---- requests for more ---------------------------------------------------------------------------------------------
 
 
-def requests(reading: Reading) -> RequestLines:
-    """The newest requests, open ones first."""
-    chosen = (reading.rows.newest(More, "asked_us", states, most=PAGE) for states in (("open",), ()))
-    ids = [row_id for some in chosen for row_id, _asked in some]
-    ids = list(dict.fromkeys(ids))
-    rows = {one.id: one for one in reading.rows.some(More, ids)}
-    lines = [request_line(reading, rows[one]) for one in ids if one in rows]
+def requests(reading: Reading, owner: str = "") -> RequestLines:
+    """The newest requests, open ones first. owner: only of datasets of this person; "": of all."""
+    waiting, newest = (_newest(reading, More, "asked_us", states, 0, owner) for states in (("open",), ()))
+    found = {one.id: one for one in (*waiting.rows, *newest.rows)}
+    lines = [request_line(reading, one) for one in found.values()]
     lines.sort(key=lambda line: (line.state != "open", -line.row.asked_us))
-    return RequestLines(reading.at_us, tuple(lines), len(ids) - len(lines))
+    return RequestLines(reading.at_us, tuple(lines), newest.broken)
 
 
-def request(reading: Reading, request_id: str) -> RequestLine:
-    """One request. Raises `NotFound`."""
+def request(reading: Reading, request_id: str, owner: str = "") -> RequestLine:
+    """One request. Raises `NotFound`, for one of another owner's dataset as well."""
     row = reading.rows.one(More, request_id)
-    if row is None:
+    if row is None or not _owned(reading, [row], owner):
         raise NotFound("not-found", "There is no such page.")
     return request_line(reading, row)
 

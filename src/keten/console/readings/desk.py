@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from keten.console.accesses import Names
 from keten.console.history import History
+from keten.console.model import Look
 from keten.console.rows import Rows
 from keten.console.sharing import Sharing
 from keten.core.clock import wall_us
@@ -27,7 +28,7 @@ T = TypeVar("T")
 class Reading(msgspec.Struct, frozen=True):
     """One moment of the database. at_us: the wall clock's; now_us: as the keeper has it, never before the newest entry.
 
-    history, sharing: only for what reads with `folded`.
+    history, sharing: only for what reads with `folded`. look: what the console's own verification found at last.
     """
 
     connection: Connection
@@ -38,15 +39,19 @@ class Reading(msgspec.Struct, frozen=True):
     settings: Settings
     at_us: int
     now_us: int
+    look: Look | None = None
 
 
 class Desk:
-    """Opens readings; any thread may ask."""
+    """Opens readings; any thread may ask. looked: what the console's own verification found at last."""
 
-    def __init__(self, settings: Settings, engine: Engine, history: History) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, history: History, looked: Callable[[], Look | None] = lambda: None
+    ) -> None:
         self.settings = settings
         self._engine = engine
         self._history = history
+        self._looked = looked
         self._sharing = Sharing(Policies())
 
     def read(self, take: Callable[[Reading], T], *, folded: bool = False) -> T:
@@ -60,7 +65,8 @@ class Desk:
             wall = wall_us()
             now = max(wall, last_time(connection))
             names = Names(rows)
-            return take(Reading(connection, rows, names, self._history, self._sharing, self.settings, wall, now))
+            look = self._looked()
+            return take(Reading(connection, rows, names, self._history, self._sharing, self.settings, wall, now, look))
 
     def zone(self) -> str:
         """The organisation's time zone, in which all moments are shown; UTC before there is one."""

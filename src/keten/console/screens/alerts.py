@@ -54,7 +54,8 @@ async def several(turn: Turn) -> Response:
     before = turn.asked("before")
     before_us = int(before) if before.isascii() and before.isdigit() and len(before) < 18 else 0
     language = turn.visit.language
-    found = await turn.read(lambda reading: alerts.read(reading, chosen, before_us, language))
+    owner = turn.owner("see-alerts")
+    found = await turn.read(lambda reading: alerts.read(reading, chosen, before_us, language, owner))
     state = "?state=closed" if chosen == "closed" else ""
     older = f"{state or '?state=open'}&before={found.older_us}" if found.older_us else ""
     return turn.page(
@@ -126,8 +127,8 @@ def _given_back(words: Words, found: AlertLine, action: str) -> tuple[str, ...]:
 
 
 async def _found(turn: Turn) -> AlertLine:
-    row, language = turn.id(), turn.visit.language
-    return (await turn.read(lambda reading: alerts.one(reading, row, language))).line
+    row, language, owner = turn.id(), turn.visit.language, turn.owner("see-alerts")
+    return (await turn.read(lambda reading: alerts.one(reading, row, language, owner))).line
 
 
 def _alert(turn: Turn, found: AlertLine, note: str, wrong: str, status: int = 200) -> Response:
@@ -156,7 +157,8 @@ def _words() -> dict[str, Any]:
 
 async def asked(turn: Turn) -> Response:
     """Who asks for more than a budget."""
-    found = await turn.read(alerts.requests)
+    owner = turn.owner("answer-requests")
+    found = await turn.read(lambda reading: alerts.requests(reading, owner))
     return turn.page("requests.html", found=found, asked=ASKED, per=PER)
 
 
@@ -208,8 +210,8 @@ async def answered(turn: Turn) -> Response:
 
 
 async def _line(turn: Turn) -> RequestLine:
-    row = turn.id()
-    return await turn.read(lambda reading: alerts.request(reading, row))
+    row, owner = turn.id(), turn.owner("answer-requests")
+    return await turn.read(lambda reading: alerts.request(reading, row, owner))
 
 
 async def _request(turn: Turn, wrong: str, status: int = 200) -> Response:

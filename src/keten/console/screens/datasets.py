@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
 from keten.console import page, wording
@@ -30,13 +28,13 @@ async def several(turn: Turn) -> Response:
     """A page of datasets, all of them or those whose name holds a word."""
     wanted, number = turn.asked("q"), turn.page_asked()
     found = await turn.read(lambda reading: datasets.read(reading, wanted, number))
-    query = _query(wanted, found.page)
+    query = turn.listed(wanted, found.page)
     return turn.page(
         "datasets.html",
         query=query,
         found=found,
         wanted=wanted,
-        link_to=lambda one: _query(wanted, one),
+        link_to=lambda one: turn.listed(wanted, one),
         classes=wording.CLASSES,
     )
 
@@ -56,9 +54,3 @@ async def one(turn: Turn) -> Response:
         classes=wording.CLASSES,
         categories=CATEGORIES,
     )
-
-
-def _query(wanted: str, number: int) -> str:
-    asked = {"q": wanted} if wanted else {}
-    asked |= {"page": str(number)} if number > 1 else {}
-    return f"?{urlencode(asked)}" if asked else ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
 from keten.console import acts, wording
@@ -12,10 +10,11 @@ from keten.console.readings import people
 from keten.console.readings.people import PersonPage
 from keten.console.screens.turn import Turn
 from keten.core.errors import Conflict, NotFound
-from keten.keeper.people_protocol import Invite, Invited
+from keten.keeper.people_protocol import Invite, Invited, OfPerson, PersonSessionList, SignedOut
 from keten.pages.stepping import Act
 
 VERB = "people.invite"
+SIGN_OUT = "people.sign_out_all"
 HOURS = (1, 24, 72, 168)
 USUAL_HOURS = 72
 
@@ -25,8 +24,13 @@ async def several(turn: Turn) -> Response:
     wanted = turn.asked("q")
     number = turn.page_asked()
     found = await turn.read(lambda reading: people.read(reading, wanted, number))
-    query = _query(wanted, found.page)
-    return turn.page("people.html", query=query, found=found, wanted=wanted, link_to=lambda one: _query(wanted, one))
+    return turn.page(
+        "people.html",
+        query=turn.listed(wanted, found.page),
+        found=found,
+        wanted=wanted,
+        link_to=lambda one: turn.listed(wanted, one),
+    )
 
 
 async def roles(turn: Turn) -> Response:
@@ -41,6 +45,8 @@ async def one(turn: Turn) -> Response:
     words = turn.words
     timeline = [(line, phrase(words, line.kind), wording.actor(words, line.who)) for line in found.timeline.lines]
     supplier = bool(found.line.supplier_id)
+    seen = turn.may("end-sessions") and found.line.acting.ended is None
+    sessions = (await _sessions(turn, found)).own.sessions if seen else None
     able = turn.may("invite-contact" if supplier else "invite-staff")
     standing = found.line.acting.ended is None
     return turn.page(
@@ -50,6 +56,7 @@ async def one(turn: Turn) -> Response:
         acts=acts.acts(words, found.acts),
         hours=HOURS,
         usual=USUAL_HOURS,
+        sessions=sessions,
         invite=_invite_path(found) if able and standing and not found.line.keys else "",
         recover=f"/people/{found.line.acting.id}/recovery" if standing and turn.may("open-recovery") else "",
         end=_end_path(found) if standing and turn.may("end-access" if supplier else "end-person") else "",
@@ -92,6 +99,46 @@ async def invited(turn: Turn) -> Response:
     return turn.page("invited.html", found=found, made=made, link=link)
 
 
+async def sign_out(turn: Turn) -> Response:
+    """Somebody is to be signed out everywhere: a passkey confirms it."""
+    found = await _found(turn)
+    words, about = turn.words, {"name": found.line.acting.name}
+    count = len((await _sessions(turn, found)).own.sessions)
+    if not count:
+        raise Conflict("no-sessions", "This person is not signed in anywhere.")
+    said = words.ngettext(
+        "%(name)s is signed out of %(count)s session at once; what is under way in it is cut.",
+        "%(name)s is signed out of %(count)s sessions at once; what is under way in them is cut.",
+        count,
+    )
+    effects = [
+        said % (about | {"count": words.number(count)}),
+        words.gettext("The passkeys stay, so %(name)s can sign in again. To prevent that, end all access.") % about,
+    ]
+    if found.line.acting.id == turn.found.person.id:
+        effects.append(words.gettext("That is you: this session ends as well."))
+    act = Act(
+        heading=words.gettext("Sign %(name)s out everywhere") % about,
+        effects=tuple(effects),
+        button=words.gettext("Sign out everywhere"),
+        action=f"/people/{found.line.acting.id}/sign-out/done",
+        back=f"/people/{found.line.acting.id}",
+        fields={},
+    )
+    return await turn.confirm(SIGN_OUT, OfPerson(found.line.acting.id), act)
+
+
+async def signed_out(turn: Turn) -> Response:
+    """It is confirmed."""
+    found = await _found(turn)
+    await turn.do(SIGN_OUT, OfPerson(found.line.acting.id), SignedOut, turn.finished)
+    return turn.moved(f"/people/{found.line.acting.id}")
+
+
+async def _sessions(turn: Turn, found: PersonPage) -> PersonSessionList:
+    return await turn.do("people.sessions", OfPerson(found.line.acting.id), PersonSessionList)
+
+
 async def _found(turn: Turn) -> PersonPage:
     row = turn.id()
     return await turn.read(lambda reading: people.one(reading, row))
@@ -119,9 +166,3 @@ def _invite_path(found: PersonPage) -> str:
 
 def _end_path(found: PersonPage) -> str:
     return f"{'/access/person' if found.line.supplier_id else '/people'}/{found.line.acting.id}/end"
-
-
-def _query(wanted: str, number: int) -> str:
-    asked = {"q": wanted} if wanted else {}
-    asked |= {"page": str(number)} if number > 1 else {}
-    return f"?{urlencode(asked)}" if asked else ""

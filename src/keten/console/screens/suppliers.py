@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from starlette.responses import Response
 
 from keten.console import page, wording
@@ -18,10 +16,10 @@ async def several(turn: Turn) -> Response:
     found = await turn.read(lambda reading: suppliers.read(reading, wanted, asked), folded=True)
     return turn.page(
         "suppliers.html",
-        query=_query(wanted, found.page),
+        query=turn.listed(wanted, found.page),
         found=found,
         wanted=wanted,
-        link_to=lambda number: _query(wanted, number),
+        link_to=lambda number: turn.listed(wanted, number),
         tiers=wording.TIERS,
     )
 
@@ -39,9 +37,3 @@ async def one(turn: Turn) -> Response:
         timeline=timeline,
         tier=words.gettext(wording.TIERS.get(found.row.tier, found.row.tier)),
     )
-
-
-def _query(wanted: str, number: int) -> str:
-    asked = {"q": wanted} if wanted else {}
-    asked |= {"page": str(number)} if number > 1 else {}
-    return f"?{urlencode(asked)}" if asked else ""

@@ -12,29 +12,31 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import alerts, datasets, decision, ending, ledger, people, recovery, suppliers
+from keten.console.screens import (
+    alerts,
+    budgets,
+    datasets,
+    decision,
+    ending,
+    estate,
+    ledger,
+    people,
+    recovery,
+    settings,
+    suppliers,
+)
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import form_of
+from keten.pages.seen import Line, screens
 from keten.pages.seen import Screen as Shown
-from keten.pages.seen import screen
 from keten.pages.visits import Site, Visit
 from keten.pages.words import Words
 
 Show = Callable[[Turn], Awaitable[Response]]
+"""How a screen answers. A POST tells the keeper something, which looks at the act of what it is told once more."""
 
-
-class Screen(msgspec.Struct, frozen=True):
-    """One route. path: below the language, as Starlette has it. act: of `identity/roles.py`, that the keeper is asked.
-
-    A POST tells the keeper something, which looks at the act of what it is told once more.
-    """
-
-    method: str
-    path: str
-    act: str
-    show: Show
-
+Screen = Line[Show]
 
 SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/suppliers", "see-suppliers", suppliers.several),
@@ -49,6 +51,8 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/people/{id}", "see-people", people.one),
     Screen("POST", "/people/{id}/invite", "invite-staff", people.invite),
     Screen("POST", "/people/{id}/invite/done", "invite-staff", people.invited),
+    Screen("POST", "/people/{id}/sign-out", "end-sessions", people.sign_out),
+    Screen("POST", "/people/{id}/sign-out/done", "end-sessions", people.signed_out),
     Screen("GET", "/people/{id}/end", "end-person", ending.ask),
     Screen("POST", "/people/{id}/end", "end-person", ending.confirm),
     Screen("POST", "/people/{id}/end/done", "end-person", ending.done),
@@ -72,10 +76,17 @@ SCREENS: tuple[Screen, ...] = (
     Screen("GET", "/alerts/{id}", "see-alerts", alerts.one),
     Screen("POST", "/alerts/{id}", "handle-alerts", alerts.handle),
     Screen("POST", "/alerts/{id}/done", "lift-restraint", alerts.handled),
+    Screen("GET", "/budgets", "see-alerts", budgets.several),
     Screen("GET", "/requests", "answer-requests", alerts.asked),
     Screen("GET", "/requests/{id}", "answer-requests", alerts.request),
     Screen("POST", "/requests/{id}", "answer-requests", alerts.answer),
     Screen("POST", "/requests/{id}/done", "answer-requests", alerts.answered),
+    Screen("GET", "/estate", "apply-estate", estate.show),
+    Screen("POST", "/estate", "apply-estate", estate.plan, most=estate.MOST_FORM, files=True),
+    Screen("POST", "/estate/confirm", "apply-estate", estate.confirm, most=estate.MOST_FORM),
+    Screen("POST", "/estate/done", "apply-estate", estate.done, most=estate.MOST_FORM),
+    Screen("GET", "/estate/present", "apply-estate", estate.present),
+    Screen("GET", "/settings", "see-settings", settings.show),
     Screen("GET", "/access/{kind}/{id}/end", "end-access", ending.ask),
     Screen("POST", "/access/{kind}/{id}/end", "end-access", ending.confirm),
     Screen("POST", "/access/{kind}/{id}/end/done", "end-access", ending.done),
@@ -85,16 +96,16 @@ SCREENS: tuple[Screen, ...] = (
 
 def routes(site: Site, desk: Desk) -> list[Route]:
     """The routes of all screens, in every language."""
-    return [route for one in SCREENS for route in screen(site, one.method, one.path, one.act, _shown(one, desk))]
+    return screens(site, SCREENS, lambda one: _shown(one, desk))
 
 
 def _shown(one: Screen, desk: Desk) -> Shown:
     """A screen as pages have it. Of a POST nothing is looked at before it is certain where it came from."""
 
     async def answer(site: Site, visit: Visit, found: Authorised, request: Request) -> Response:
-        form = await form_of(site, visit, request) if one.method == "POST" else {}
+        form = await form_of(site, visit, request, one.most, files=one.files) if one.method == "POST" else {}
         zoned = await _zoned(desk, visit)
-        return await one.show(Turn(desk=desk, site=site, visit=zoned, found=found, request=request, form=form))
+        return await one.handler(Turn(desk=desk, site=site, visit=zoned, found=found, request=request, form=form))
 
     return answer
 

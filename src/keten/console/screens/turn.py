@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +16,7 @@ from keten.console.page import ROOM
 from keten.console.readings.desk import Desk, Reading
 from keten.core.errors import NotFound
 from keten.core.ids import is_id
+from keten.identity.roles import only_own
 from keten.keeper.people_protocol import Authorised, Finished
 from keten.pages import asking
 from keten.pages.rendering import render
@@ -46,6 +48,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         """Whether this person may do this; what is only shown by it is still asked of the keeper when it is done."""
         return act in self.found.person.acts
 
+    def owner(self, act: str) -> str:
+        """Whose datasets this person does this with: its own alone (then its id), or "" for all of them."""
+        return self.found.person.id if only_own(self.found.person.roles, act) else ""
+
     def id(self, name: str = "id") -> str:
         """A random id in the path. Raises `NotFound` for what can't be one."""
         value = str(self.request.path_params.get(name, ""))
@@ -62,6 +68,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
         """Which page of a list is asked for; 1 for what is no number."""
         number = self.asked("page")
         return int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 1
+
+    @staticmethod
+    def listed(wanted: str, number: int) -> str:
+        """The query of a page of a list: those whose name holds a word, and which page of them."""
+        asked = {"q": wanted} if wanted else {}
+        asked |= {"page": str(number)} if number > 1 else {}
+        return f"?{urlencode(asked)}" if asked else ""
 
     async def read(self, take: Callable[[Reading], T], *, folded: bool = False) -> T:
         """One reading of the database, in a thread of its own."""

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from keten.core.clock import SECOND
 from keten.ledger.model import Entry
 from keten.watch.export.ocsf import STILL_OPEN
-from keten.watch.export.outbox import State
+from keten.watch.export.state import State
 
 SEVERITIES = ("low", "medium", "high")
 _MOST = 2**53

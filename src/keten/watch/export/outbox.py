@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
@@ -24,35 +23,14 @@ from keten.core.files import Files, stop_process
 from keten.watch.export.drivers.choosing import driver_of
 from keten.watch.export.drivers.driver import Driver, Record
 from keten.watch.export.ocsf import NOTICED, notice
+from keten.watch.export.state import STATE, Number, load_state
 
 log = logging.getLogger(__name__)
-STATE, REPLAY = "state.json", "replay.json"
+REPLAY = "replay.json"
 _GAP = "Keten: events were left out"
 SAVED_SECONDS = 1.0
-_LARGEST = 2**62
-Place = Annotated[int, msgspec.Meta(ge=-1, le=_LARGEST)]
-Number = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST)]
 _DAMAGED = (OSError, msgspec.DecodeError, UnicodeDecodeError)
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-
-
-class State(msgspec.Struct):
-    """What is remembered of a destination. cursor: index of the first entry that has not settled; -1 when it is new.
-
-    sent: that of the first that was not sent. anchor: id of the entry before the cursor. delivered, left_out: events,
-    since it is new. failing_since_us, error: what keeps it; 0 and "" when nothing does. moved_us: when the cursor
-    moved. size: of the ledger, as seen last.
-    """
-
-    cursor: Place = -1
-    sent: Place = 0
-    anchor: str = ""
-    delivered: Number = 0
-    left_out: Number = 0
-    failing_since_us: Number = 0
-    error: str = ""
-    moved_us: Number = 0
-    size: Number = 0
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -242,17 +220,6 @@ def gap(destination: Destination, first: int, last: int, counts: dict[str, int],
     facts = {"from": first, "to": last, "left_out": counts}
     said = notice(uid, _GAP, detail, last, time_us, facts, destination.version)
     return Record(uid, last, time_us, NOTICED, "findings", said)
-
-
-def load_state(path: Path) -> State:
-    """What is remembered; of a destination that is new, or whose file is damaged, nothing: all of it is sent again."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=State)
-    except FileNotFoundError:
-        return State()
-    except _DAMAGED as error:
-        log.warning("%s cannot be read, and everything is sent again: %s", path, error)
-        return State()
 
 
 def ask_replay(folder: Path, name: str, start: int, files: Files | None = None) -> None:

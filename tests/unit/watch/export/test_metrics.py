@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from keten.ledger.model import Entry, Payload
 from keten.watch.export.metrics import Metrics
-from keten.watch.export.outbox import State
+from keten.watch.export.state import State
 from tests.architecture.checkout import ROOT
 
 DASHBOARD = ROOT / "docs" / "grafana" / "keten.json"
