@@ -59,7 +59,7 @@ def _revoke(register: Register, body: Revoke) -> Act:
     return Act("end-person" if own else "end-access", fresh=True)
 
 
-def _approve(register: Register, body: ApproveRecovery) -> Act:
+def _approve_recovery(register: Register, body: ApproveRecovery) -> Act:
     """By whose account it is: owners of data approve for suppliers' people, officers for the organisation's own."""
     person = register.person(body.person)
     own = person is not None and not person.supplier
@@ -81,7 +81,7 @@ CONSOLE: dict[str, Rule] = {
     "people.invite": _invite,
     "recovery.cases": _always("see-recoveries"),
     "recovery.open": _always("open-recovery", fresh=True),
-    "recovery.approve": _approve,
+    "recovery.approve": _approve_recovery,
     "people.sessions": _always("end-sessions"),
     "people.sign_out_all": _always("end-sessions", fresh=True),
 }

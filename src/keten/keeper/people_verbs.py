@@ -17,7 +17,7 @@ from keten.identity import links, passkeys, people_entries
 from keten.identity.ceremonies import Ceremony, Of, act_of
 from keten.identity.errors import Refused
 from keten.identity.passkeys import Relying
-from keten.identity.people_model import PersonSession
+from keten.identity.people_model import PersonSession, Signed
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.roles import Face, only_own
 from keten.keeper import people_protocol as said
@@ -36,17 +36,15 @@ _MALFORMED = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, 
 
 
 class Acting:
-    """A connection as the handlers of operators' verbs see it, on which a person acts.
-
-    person: its random id. passkey: that of the one that confirmed the act; "" where none did.
-    """
+    """A connection as the handlers of operators' verbs see it, on which a person acts."""
 
     tells_reasons = False
 
-    def __init__(self, connection: Connection, person: str, passkey: str) -> None:
+    def __init__(self, connection: Connection, person: str, signed: Signed | None = None) -> None:
         self._connection = connection
-        self.person, self.passkey = person, passkey
         self.actor = f"person:{person}"
+        self.person = person
+        self.signed = signed
         self.tasks = connection.tasks
         self.loop = connection.loop
         self.number = connection.number
@@ -323,11 +321,11 @@ class PeopleVerbs:
     async def _do(self, connection: Connection, body: said.Do, reply: Reply) -> None:
         try:
             signed_in, act, value = self._allowed(body.proof, body.verb, body.body)  # 1
-            passkey = ""
+            signed = None
             if act.fresh:
-                passkey = await self._confirm(signed_in, body)  # 2
+                signed = await self._confirm(signed_in, body)  # 2
                 signed_in, act, value = self._allowed(body.proof, body.verb, body.body)  # 3
-            acting = cast("Connection", Acting(connection, signed_in.person.id, passkey))  # what handlers use of one
+            acting = cast("Connection", Acting(connection, signed_in.person.id, signed))  # what handlers use of one
             self._operators[body.verb].handle(acting, value, reply)  # 4
         except KetenError as error:
             reply.error(error)
@@ -368,8 +366,8 @@ class PeopleVerbs:
             self._people.refused(refused, "", "person-session")
             raise
 
-    async def _confirm(self, signed_in: SignedIn, body: said.Do) -> str:
-        """Step 2 of `do`: recorded before the act is done, with the passkey (random id: the answer) and the act."""
+    async def _confirm(self, signed_in: SignedIn, body: said.Do) -> Signed:
+        """Step 2 of `do`: recorded before the act is done, with the passkey and the act's hash; what was signed."""
         people, session = self._people, signed_in.session
         act = act_of(body.verb, body.body)
         if body.finished is None:
@@ -387,7 +385,7 @@ class PeopleVerbs:
             people.refused(error, body.finished.address, "passkey")
             raise
         people.sessions.touch(session, self._trusted.clock.now(), asserted=True)
-        return shown.passkey.id
+        return Signed(session.person, shown.passkey.id, act.hex())
 
     def _shown(self, session: PersonSession, act: bytes, finished: said.Finished) -> passkeys.Shown:
         ceremony = self._people.take(finished, self._face, "step-up")

@@ -16,6 +16,7 @@ from keten.core.db import translated
 from keten.core.errors import Conflict, Denied, KetenError, NotFound, Unavailable
 from keten.identity import passkeys
 from keten.identity.model import Person
+from keten.identity.people_model import Signed
 from keten.identity.recovery import rules, service
 from keten.identity.recovery.model import (
     APPROVERS,
@@ -75,7 +76,7 @@ class RecoveryVerbs:
 
         Raises `NotFound` ("absent"), `Unavailable` ("no-letters"), `Conflict` (`_ANSWERS`).
         """
-        acting = _person(connection)  # 1
+        signed = _signed(connection)  # 1
         if not self._recoveries.has_mail:  # 2
             raise Unavailable("no-letters", "Letters cannot be sent: set [mail] first. Without them nobody recovers.")
         trusted = self._trusted
@@ -84,10 +85,10 @@ class RecoveryVerbs:
         if not isinstance(person, Person) or person.ended is not None:
             raise NotFound("absent", "There is no such person.")
         reach = reach_of(trusted.register, person, trusted.clock.now())
-        since = self._key_since(acting)
+        since = self._key_since(signed)
         limits = self._recoveries.limits
         opened, _batch = await trusted.writer.run(  # 4
-            lambda writing: service.open_case(writing, person.id, acting.person, since, reach, acting.actor, limits),
+            lambda writing: service.open_case(writing, person.id, signed.person, since, reach, signed.actor, limits),
             alone=True,
         )
         if isinstance(opened, Refused):
@@ -103,17 +104,17 @@ class RecoveryVerbs:
 
         Raises `NotFound` ("absent"), `Conflict` (`_ANSWERS`).
         """
-        acting = _person(connection)  # 1
-        since = self._key_since(acting)
+        signed = _signed(connection)  # 1
+        since = self._key_since(signed)
         limits = self._recoveries.limits
         case = self._reading(lambda reading: service.case_of(reading, body.case))
-        own = self._trusted.register.person(acting.person)
+        own = self._trusted.register.person(signed.person)
         if case is None or own is None or case.person != body.person or own.supplier not in ("", case.supplier):
             raise NotFound("absent", "There is no such case.")
-        slot = self._slot(case, acting.person) or _named(case, own)  # 2: the rules refuse it then, and it is recorded
+        slot = self._slot(case, signed.person) or _named(case, own)  # 2: the rules refuse it then, and it is recorded
         after, _batch = await self._trusted.writer.run(  # 3
             lambda writing: service.approve(
-                writing, body.case, acting.person, slot, since, body.act, acting.actor, limits
+                writing, body.case, signed.person, slot, since, body.act, signed.actor, limits
             ),
             alone=True,
         )
@@ -188,9 +189,9 @@ class RecoveryVerbs:
                 return slot
         return None
 
-    def _key_since(self, acting: Acting) -> int:
-        passkey = self._reading(lambda reading: passkeys.get(reading, acting.passkey))
-        if passkey is None or passkey.person != acting.person:
+    def _key_since(self, signed: Signed) -> int:
+        passkey = self._reading(lambda reading: passkeys.get(reading, signed.passkey))
+        if passkey is None or passkey.person != signed.person:
             raise Denied("not-allowed", "Confirm this with your passkey.")
         return passkey.added_us
 
@@ -218,11 +219,11 @@ def _named(case: Case, who: Person) -> Slot:
     return "contact" if who.supplier else "owner"
 
 
-def _person(connection: Connection) -> Acting:
-    """A person at a face, whose passkey confirmed what is done. Raises `Denied` ("people-only")."""
-    if not isinstance(connection, Acting) or not connection.passkey:
+def _signed(connection: Connection) -> Signed:
+    """A person at a face, whose passkey signed for what is done. Raises `Denied` ("people-only")."""
+    if not isinstance(connection, Acting) or connection.signed is None:
         raise Denied("people-only", "People do this, signed in, with their passkeys; not at the command line.")
-    return connection
+    return connection.signed
 
 
 def _answer(refused: Refused) -> KetenError:
