@@ -17,7 +17,7 @@ from keten.identity import links, passkeys, people_entries
 from keten.identity.ceremonies import Ceremony, Of, act_of
 from keten.identity.errors import Refused
 from keten.identity.passkeys import Relying
-from keten.identity.people_model import PersonSession
+from keten.identity.people_model import PersonSession, Signed
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.roles import Face
 from keten.keeper import people_protocol as said
@@ -39,9 +39,11 @@ class Acting:
 
     tells_reasons = False
 
-    def __init__(self, connection: Connection, person: str) -> None:
+    def __init__(self, connection: Connection, person: str, signed: Signed | None = None) -> None:
         self._connection = connection
         self.actor = f"person:{person}"
+        self.person = person
+        self.signed = signed
         self.tasks = connection.tasks
         self.loop = connection.loop
         self.number = connection.number
@@ -312,10 +314,11 @@ class PeopleVerbs:
     async def _do(self, connection: Connection, body: said.Do, reply: Reply) -> None:
         try:
             signed_in, act, value = self._allowed(body.proof, body.verb, body.body)  # 1
+            signed = None
             if act.fresh:
-                await self._confirm(signed_in, body)  # 2
+                signed = await self._confirm(signed_in, body)  # 2
                 signed_in, act, value = self._allowed(body.proof, body.verb, body.body)  # 3
-            acting = cast("Connection", Acting(connection, signed_in.person.id))  # what handlers use of one
+            acting = cast("Connection", Acting(connection, signed_in.person.id, signed))  # what handlers use of one
             self._operators[body.verb].handle(acting, value, reply)  # 4
         except KetenError as error:
             reply.error(error)
@@ -343,8 +346,8 @@ class PeopleVerbs:
             act = PORTAL[verb](register, person, value)
         return self._people.require(self._face, proof, act.act), act, value
 
-    async def _confirm(self, signed_in: SignedIn, body: said.Do) -> None:
-        """Step 2 of `do`: recorded before the act is done, with the passkey and the act's hash."""
+    async def _confirm(self, signed_in: SignedIn, body: said.Do) -> Signed:
+        """Step 2 of `do`: recorded before the act is done, with the passkey and the act's hash; what was signed."""
         people, session = self._people, signed_in.session
         act = act_of(body.verb, body.body)
         if body.finished is None:
@@ -362,6 +365,7 @@ class PeopleVerbs:
             people.refused(error, body.finished.address, "passkey")
             raise
         people.sessions.touch(session, self._trusted.clock.now(), asserted=True)
+        return Signed(session.person, shown.passkey.id, act.hex())
 
     def _shown(self, session: PersonSession, act: bytes, finished: said.Finished) -> passkeys.Shown:
         ceremony = self._people.take(finished, self._face, "step-up")

@@ -50,17 +50,24 @@ class Erase(msgspec.Struct, frozen=True):
 
 
 class Approve(msgspec.Struct, frozen=True):
-    """Approve a request, which is then carried out. plan_only: say what it will do."""
+    """Approve a request, which is then carried out. plan_only: say what it will do.
+
+    what, act: what the request is and its hash, as `RequestInfo` has them. A person says both, and its passkey signs
+    for this body and so for them; users of the operating system need not.
+    """
 
     request: str
     plan_only: bool = False
+    what: str = ""
+    act: str = ""
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """Refuse a request, or take back one's own."""
+    """Refuse a request, or take back one's own. what: as of `Approve`, by a person."""
 
     request: str
     reason: str
+    what: str = ""
 
 
 class SetHold(msgspec.Struct, frozen=True):
@@ -107,10 +114,20 @@ class Plan(msgspec.Struct, frozen=True):
     already: bool = False
 
 
+class Signer(msgspec.Struct, frozen=True):
+    """Somebody who signed by a passkey. person: random id. at: RFC 3339."""
+
+    person: str
+    name: str
+    at: str
+
+
 class RequestInfo(msgspec.Struct, frozen=True):
     """A request. name: of what it is about, as the organisation calls it. Times are RFC 3339, "" for none.
 
     waits: why one that was approved is not carried out yet, and what becomes of it; "" when it does not wait.
+    asked_by, decided_by: a user's name, or a person's. act: hash of verb and body, in hex. signed: who signed. people:
+    how many more people have to sign at the console; 0 where it takes users of the operating system.
     """
 
     id: str
@@ -129,6 +146,9 @@ class RequestInfo(msgspec.Struct, frozen=True):
     decided: str = ""
     remark: str = ""
     waits: str = ""
+    act: str = ""
+    signed: list[Signer] = []
+    people: int = 0
 
 
 class Requests(msgspec.Struct, frozen=True):
