@@ -62,8 +62,11 @@ ACTS: dict[str, tuple[Role, ...]] = {
     "open-recovery": ("helpdesk",),
     "approve-recovery": ("data-owner",),
     # Law 14
+    "see-proposals": ("administrator", "security-officer", "privacy-officer", "auditor"),
     "ask-erasure": ("privacy-officer",),
     "approve-erasure": ("privacy-officer", "administrator"),
+    "ask-destruction": ("security-officer", "privacy-officer"),
+    "approve-destruction": ("administrator", "security-officer", "privacy-officer"),
     "set-hold": ("privacy-officer",),
     # One's own
     "own-keys": STAFF,

@@ -55,6 +55,13 @@ SAYINGS: dict[str, str] = {
     "unknown-name": N_("There is nothing of that name in the register."),
     "ended": N_("This has ended already."),
     "hours": N_("A link holds for 1 to 336 hours."),
+    # Two people
+    "second-person": N_("You have signed for this already. Another person has to sign too."),
+    "act-changed": N_("What was signed is not what would be done. Open the page anew, and look at it again."),
+    "request-over": N_("This does not wait any more: it was carried out, refused, or has lapsed."),
+    "held": N_("A legal hold keeps it. It can be done when that is released or over."),
+    "basis": N_("A legal basis is one line of at most 200 characters."),
+    "people-sign": N_("Two people sign for this here, each with a passkey."),
     # Acts
     "cut-unconfirmed": N_(
         "Access has ended. One gateway has not confirmed yet that it cut what was under way: do it again in a moment."

@@ -55,10 +55,10 @@ def propose(
     2. The person may open such a request now.
     3. What waits already is not asked for again, and not signed by it.
 
-    act: see `Request`. Raises `Invalid` ("act", "reason", "basis"), `Denied` ("not-allowed"), `Corrupt`.
+    act: see `Request`. Raises `Invalid` ("act-changed", "reason", "basis"), `Denied` ("not-allowed"), `Corrupt`.
     """
     if signed.act != act:  # 1
-        raise Invalid("act", "What was signed is not written as it is carried out.", f"{signed.act}, not {act}")
+        raise Invalid("act-changed", "What was signed is not written as it is carried out.", f"{signed.act}, not {act}")
     if not may_now(writing.connection, signed.person, RIGHTS[what][0], writing.time_us):  # 2
         raise Denied("not-allowed", "None of your roles allows this.", f"{signed.actor} may not {RIGHTS[what][0]}")
     found = waiting_for(writing, what, target)  # 3

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from keten.console.page import ROOM
 from keten.console.readings.desk import Desk
-from keten.console.screens import alerts, datasets, decision, ending, ledger, people, suppliers
+from keten.console.screens import alerts, datasets, decision, ending, ledger, people, proposals, proposing, suppliers
 from keten.console.screens.turn import Turn
 from keten.keeper.people_protocol import Authorised
 from keten.pages.forms import form_of
@@ -44,11 +44,21 @@ SCREENS: tuple[Screen, ...] = (
     Screen("POST", "/suppliers/{id}/end/done", "end-access", ending.done),
     Screen("GET", "/datasets", "see-datasets", datasets.several),
     Screen("GET", "/datasets/{id}", "see-datasets", datasets.one),
+    Screen("GET", "/datasets/{id}/destroy", "ask-destruction", proposing.ask),
+    Screen("POST", "/datasets/{id}/destroy", "ask-destruction", proposing.confirm),
+    Screen("POST", "/datasets/{id}/destroy/done", "ask-destruction", proposing.done),
+    Screen("GET", "/proposals", "see-proposals", proposals.several),
+    Screen("GET", "/proposals/{id}", "see-proposals", proposals.one),
+    Screen("POST", "/proposals/{id}", "see-proposals", proposals.answer),
+    Screen("POST", "/proposals/{id}/done", "see-proposals", proposals.signed),
     Screen("GET", "/people", "see-people", people.several),
     Screen("GET", "/people/roles", "see-people", people.roles),
     Screen("GET", "/people/{id}", "see-people", people.one),
     Screen("POST", "/people/{id}/invite", "invite-staff", people.invite),
     Screen("POST", "/people/{id}/invite/done", "invite-staff", people.invited),
+    Screen("GET", "/people/{id}/erase", "ask-erasure", proposing.ask),
+    Screen("POST", "/people/{id}/erase", "ask-erasure", proposing.confirm),
+    Screen("POST", "/people/{id}/erase/done", "ask-erasure", proposing.done),
     Screen("GET", "/people/{id}/end", "end-person", ending.ask),
     Screen("POST", "/people/{id}/end", "end-person", ending.confirm),
     Screen("POST", "/people/{id}/end/done", "end-person", ending.done),
