@@ -38,7 +38,7 @@ def paths(house: House, role: str = READER) -> list[str]:
         if screen.method != "GET" or not may((role,), screen.act) or screen.path.startswith(SKIPPED):
             continue
         first = screen.path.split("/")[1]
-        known = {"alerts": house.seen, "requests": house.asked}
+        known = {"alerts": house.seen, "requests": house.asked, "proposals": house.proposed}
         row = known.get(first) or (house.id(*rows[first]) if "{id}" in screen.path else "")
         found.append(screen.path.replace("{kind}", "contract").replace("{id}", row).replace("{index}", "15"))
     return found

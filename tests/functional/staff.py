@@ -11,6 +11,7 @@ from keten.identity.roles import STAFF
 from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.protocol import Nothing, Status
+from keten.keeper.subject_protocol import Erase, Outcome
 from keten.keeper.watch_protocol import Raise
 from keten.watch.model import Raised, Seen, Signal
 from tests.visitor import Answer, Visitor
@@ -66,6 +67,7 @@ class House:
         self.people: dict[str, Visitor] = {}
         self.asked = self.more("the <b>second</b> round")
         self.seen = self.alert()
+        self.proposed = self.proposal("drukster")
 
     def estate(self, more: str = "") -> str:
         """Its estate file. more: further suppliers."""
@@ -117,6 +119,13 @@ class House:
                 return str(answer.json()["request"]["id"])
             said = answer.body
         raise AssertionError(said)
+
+    def proposal(self, person: str) -> str:
+        """Somebody at the command line asks for the erasure of a person; the request's id."""
+        with KeeperClient(self.instance.paths.operator_socket) as client:
+            asked = client.call("subjects.erase", Erase(person, "a <i>letter</i>", "GDPR 17"), Outcome)
+        assert asked.request is not None
+        return asked.request.id
 
     def invite(self, person: str) -> str:
         """A one-time link's secret."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from keten.console.screens import plans
 from keten.console.screens.turn import Turn
 from keten.core.clock import from_rfc3339
-from keten.core.errors import Invalid, NotFound
+from keten.core.errors import Conflict, Denied, Invalid, NotFound
 from keten.keeper.subject_protocol import Approve, Everything, Outcome, Plan, Refuse, RequestInfo, Requests
 from keten.pages.stepping import Act
 from keten.pages.words import N_
@@ -65,6 +65,12 @@ async def answer(turn: Turn) -> Response:
         return turn.moved(f"/proposals/{found.id}")
     if turn.form.get("action") != "sign":
         raise Invalid("action", "There is no such answer.")
+    if found.state != "waiting":
+        raise Conflict("request-over", "This does not wait any more.")
+    if plan.holds and found.what != "release":
+        raise Conflict("held", "A legal hold keeps it.")
+    if _is_mine(turn, found):
+        raise Denied("second-person", "You have signed for this; another person has to.")
     words = turn.words
     effects = plans.effects(words, found.what, plan)
     last = (
@@ -104,10 +110,9 @@ async def _found(turn: Turn) -> tuple[RequestInfo, Plan]:
 
 
 async def _shown(turn: Turn, found: RequestInfo, plan: Plan, wrong: str = "", status: int = 200) -> Response:
-    person = turn.found.person
     waits = found.state == "waiting" and found.people > 0
     second = found.what in RIGHTS and turn.may(RIGHTS[found.what][1])
-    mine = any(one.person == person.id for one in found.signed)
+    mine = _is_mine(turn, found)
     return turn.page(
         "proposal.html",
         status=status,
@@ -115,13 +120,17 @@ async def _shown(turn: Turn, found: RequestInfo, plan: Plan, wrong: str = "", st
         row=found,
         plan=plan,
         effects=plans.effects(turn.words, found.what, plan),
-        signs=waits and second and not mine and not plan.holds,
+        signs=waits and second and not mine and (not plan.holds or found.what == "release"),
         mine=mine,
         refuses=found.state == "waiting" and second,
         wrong=wrong,
         most=MAX_REASON,
         states=STATES,
     )
+
+
+def _is_mine(turn: Turn, found: RequestInfo) -> bool:
+    return any(one.person == turn.found.person.id for one in found.signed)
 
 
 def _line(turn: Turn, info: RequestInfo) -> Line:
