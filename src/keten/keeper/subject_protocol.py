@@ -206,7 +206,8 @@ class Destroy(msgspec.Struct, frozen=True):
 class Destroyed(msgspec.Struct, frozen=True):
     """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan. `already`: it was destroyed before.
 
-    `request`: waits for a second person, "" when none is needed. `kept`: of a contract, what stays, and why.
+    `request`: waits for a second person, "" when none is needed. `kept`: of a contract, what stays, and why. `people`:
+    how many people have to sign at the console, as of `RequestInfo`.
     """
 
     id: str
@@ -217,6 +218,7 @@ class Destroyed(msgspec.Struct, frozen=True):
     already: bool = False
     request: str = ""
     kept: list[str] = []
+    people: int = 0
 
 
 SUBJECT_VERBS: dict[str, tuple[type, type]] = {

@@ -140,7 +140,9 @@ class SubjectVerbs:
         what: What = f"{_DESTROY}{body.kind}"  # type: ignore[assignment]  # the plan has looked at the kind
         if (connection.person or self._two_needed(what)) and not planned.already:
             outcome = await self._asked(connection, what, body.kind, planned.id, (body.reason, ""))
-            return msgspec.structs.replace(planned, request=outcome.request.id if outcome.request else "")
+            if outcome.request is None:
+                return planned
+            return msgspec.structs.replace(planned, request=outcome.request.id, people=outcome.request.people)
         if connection.person:
             return planned
         async with self._one:

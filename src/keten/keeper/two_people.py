@@ -34,15 +34,19 @@ class TwoPeople:
         Raises `Invalid` ("reason").
         """
         reason = check_reason(reason)
-        verb, body = "revocation.destroy", said.Destroy(target, reason, kind=what.removeprefix(_DESTROY))
-        if what == "destroy-object":
-            found = self._trusted.objects.get(target)
-            body = msgspec.structs.replace(body, target=found.dataset if found else "", file=target)
-        if what == "erase":
-            verb, body = "subjects.erase", told.Erase(target, reason, basis.strip())
-        elif what == "release":
-            verb, body = "subjects.release", told.ReleaseHold(target, reason)
+        verb, body = self._asked(what, target, reason, basis.strip())
         return act_of(verb, msgspec.msgpack.encode(body)).hex()
+
+    def _asked(self, what: What, target: str, reason: str, basis: str) -> tuple[str, msgspec.Struct]:
+        if what == "erase":
+            return "subjects.erase", told.Erase(target, reason, basis)
+        if what == "release":
+            return "subjects.release", told.ReleaseHold(target, reason)
+        kind = what.removeprefix(_DESTROY)
+        if kind != "object":
+            return "revocation.destroy", said.Destroy(target, reason, kind=kind)
+        found = self._trusted.objects.get(target)
+        return "revocation.destroy", said.Destroy(found.dataset if found else "", reason, kind=kind, file=target)
 
     def named(self) -> frozenset[int]:
         """The users of the operating system whom the settings name as operators."""
