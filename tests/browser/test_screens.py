@@ -75,6 +75,33 @@ def test_what_only_a_data_owner_sees_is_accessible_and_fits(house: House, browse
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
+@pytest.mark.parametrize("width", [1280, 320])
+def test_what_only_a_privacy_officer_sees_is_accessible_and_fits(house: House, browser: Browser, width: int) -> None:
+    visitor = house.browser("privacy-officer")
+    more = sorted(set(paths(house, "privacy-officer")) - set(paths(house)))
+    assert more == [f"/people/{house.id('person', 'leaver')}/erase"]
+    for path in (*more, f"/proposals/{house.proposed}"):
+        with opened(browser, visitor, f"/nl{path}", width=width) as page:
+            assert Axe().run(page).violations_count == 0, path
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_the_keyboard_alone_signs_for_what_takes_two(house: House, browser: Browser) -> None:
+    """A real browser's authenticator signs as the first of two; then it waits for another person."""
+    context = browser.new_context(locale="en-GB")
+    page = context.new_page()
+    Authenticators(page).add()
+    enrol(page, f"{house.site}/enrol#{house.invite('signer')}")
+    page.goto(f"{house.site}/en/proposals/{house.proposed}")
+    press(page, "Sign…")
+    page.wait_for_selector("[data-passkey]")
+    assert Axe().run(page).violations_count == 0
+    press(page, "Sign")
+    expect(page.get_by_role("main")).to_contain_text("You have signed. It waits for another person.")
+    assert Axe().run(page).violations_count == 0
+    context.close()
+
+
 @every_look
 def test_every_screen_is_accessible_and_fits(
     house: House, browser: Browser, language: str, scheme: Scheme, width: int

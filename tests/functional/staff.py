@@ -27,6 +27,7 @@ organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: Europe/Amsterda
 people:
 {_PEOPLE}
   - {{id: leaver, email: leaver@example.org, roles: [auditor]}}
+  - {{id: signer, email: signer@example.org, roles: [privacy-officer]}}
   - {{id: leaver-officer, email: l@example.org, roles: [security-officer]}}
 suppliers:
   - id: drukwerk
