@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from keten.core.errors import KetenError
 from keten.drills.throwaway import Throwaway
@@ -16,7 +18,17 @@ from keten.identity.ceremonies import act_of
 from keten.keeper import people_protocol as said
 from keten.keeper import protocol
 from keten.keeper.client import KeeperClient
-from keten.keeper.subject_protocol import Approve, Erase, Everything, Outcome, Refuse, RequestInfo, Requests
+from keten.keeper.subject_protocol import (
+    Addresses,
+    Approve,
+    Erase,
+    Everything,
+    OpenedAddresses,
+    Outcome,
+    Refuse,
+    RequestInfo,
+    Requests,
+)
 from tests.authenticator import Authenticator
 from tests.functional.test_people import ORIGIN, Face, invite, refusal
 
@@ -36,11 +48,15 @@ suppliers:
     country: NL
     tier: high
     people: [LEAVERS]
-    clients: []
+    clients: [{id: batch, keys: ["KEY"]}, {id: other, keys: ["OTHER"]}]
 contracts: []
 datasets:
   - {id: first, owner: dpo, classification: internal, retention_days: 90}
 """
+KEYS = [
+    Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    for _each in range(2)
+]
 LEAVERS = [f"leaver-{number}" for number in range(12)]
 SETS = [f"set-{number}" for number in range(12)]
 
@@ -50,7 +66,7 @@ def estate(*without: str) -> str:
     sets = "".join(
         f"  - {{id: {one}, owner: dpo, classification: internal, retention_days: 90}}\n" for one in SETS
     )
-    text = ESTATE.replace("LEAVERS", people) + sets
+    text = ESTATE.replace("LEAVERS", people).replace("KEY", KEYS[0]).replace("OTHER", KEYS[1]) + sets
     return "\n".join(line for line in text.splitlines() if not any(f"id: {one}," in line for one in without))
 
 
@@ -287,6 +303,23 @@ def test_a_keeper_that_is_killed_between_forgets_nothing(house: House) -> None:
     house.instance.up()
     assert house.dpo.request(request).people == 1
     assert house.admin.approves(request).steps
+
+
+def test_addresses_are_read_by_two_for_an_hour(house: House) -> None:
+    client = house.instance.ids["client"]["batch"]
+    ask = Addresses("batch", (0, 1))
+    assert refusal(lambda: house.operator("subjects.addresses", ask, OpenedAddresses)) == "people-sign"
+    assert house.instance.command("subject", "trace", "batch").returncode == 0, "without the addresses as before"
+    asked = house.instance.run("subject", "open", "batch", "--reason", "case 2026-31")["request"]
+    house.dpo.approves(asked["id"])
+    assert refusal(lambda: house.operator("subjects.addresses", ask, OpenedAddresses)) == "people-sign"
+    assert house.officer.approves(asked["id"]).entry
+    assert house.operator("subjects.addresses", ask, OpenedAddresses).entry
+    other = Addresses("other", (0, 1))
+    assert refusal(lambda: house.operator("subjects.addresses", other, OpenedAddresses)) == "people-sign"
+    (done,) = house.entries("subjects.reading.done")
+    assert done["details"]["signed_by"] == [f"person:{house.dpo.id}", f"person:{house.officer.id}"]
+    assert done["refs"]["client"] == client
 
 
 def test_people_go_on_signing_when_one_of_them_is_left(house: House) -> None:

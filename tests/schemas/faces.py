@@ -76,6 +76,10 @@ class Console:
         """What is not tried."""
         return _SKIPPED.get(operation.definition.raw["operationId"], "")
 
+    def last(self, operation: Any) -> bool:
+        """Ten failures block this machine's network from passkeys for a while."""
+        return bool(operation.definition.raw["operationId"] == "sign-in")
+
     def headers(self, case: Any, *, good: bool) -> dict[str, str]:
         """The token; and in a good request names of what is there, and the passkey's own signature."""
         verb = case.operation.definition.raw["operationId"]
@@ -111,6 +115,10 @@ class Gateway:
     def skipped(self, _operation: Any) -> str:
         """Nothing is left out."""
         return ""
+
+    def last(self, _operation: Any) -> bool:
+        """None."""
+        return False
 
     def headers(self, case: Any, *, good: bool) -> dict[str, str]:
         """A token that is new when the old one is over, and a proof for this very request."""

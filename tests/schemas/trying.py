@@ -42,6 +42,9 @@ class Face(Protocol):
     def skipped(self, operation: Operation) -> str:
         """Why an operation is not tried; "" for one that is."""
 
+    def last(self, operation: Operation) -> bool:
+        """Whether it is tried after the others, for those would suffer by it."""
+
 
 class Tried(msgspec.Struct):
     """What came of it. statuses: operation → status → how often. faults: in words."""
@@ -55,10 +58,8 @@ class Tried(msgspec.Struct):
 def operations(face: Face) -> Iterator[Operation]:
     """Those of its description that are tried."""
     schema: Any = schemathesis.openapi.from_dict(face.document)
-    for found in schema.get_all_operations():
-        operation = found.ok()
-        if not face.skipped(operation):
-            yield operation
+    found = [one.ok() for one in schema.get_all_operations()]
+    yield from sorted((one for one in found if not face.skipped(one)), key=face.last)
 
 
 def try_all(face: Face, examples: int, number: int) -> Tried:

@@ -22,8 +22,13 @@ _ITSELF = {
     "security": [],
     "responses": {
         "200": {"description": "The document", "content": {"application/json": {"schema": {"type": "object"}}}},
+        "421": {"$ref": "#/components/responses/OtherAddress"},
         "default": {"$ref": "#/components/responses/Problem"},
     },
+}
+_OTHER = {
+    "description": "This console is not called that (the Host header)",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
 }
 
 
@@ -47,7 +52,7 @@ def document() -> dict[str, Any]:
             "securitySchemes": {
                 "session": {"type": "http", "scheme": "bearer", "description": "The token of POST /api/sign-in"}
             },
-            "responses": {"Problem": problem},
+            "responses": {"Problem": problem, "OtherAddress": _OTHER},
             "schemas": components,
         },
     }
@@ -63,6 +68,7 @@ def _operation(one: Operation, by_type: dict[type, dict[str, Any]]) -> dict[str,
                 "description": "What came of it",
                 "content": {"application/json": {"schema": by_type[one.answered]}},
             },
+            "421": {"$ref": "#/components/responses/OtherAddress"},
             "default": {"$ref": "#/components/responses/Problem"},
         },
     }

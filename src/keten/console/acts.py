@@ -29,6 +29,7 @@ PHRASES: dict[str, str] = {
     "see-proposals": N_("See what waits for a second person"),
     "approve-erasure": N_("Sign for an erasure, or for the end of a legal hold, as the second person"),
     "ask-destruction": N_("Ask for the destruction of content"),
+    "approve-reading": N_("Sign for reading where a system account called from"),
     "approve-destruction": N_("Sign for the destruction of content as the second person"),
     "set-hold": N_("Set a legal hold"),
     "own-keys": N_("Look after one's own passkeys and sessions"),

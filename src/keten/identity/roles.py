@@ -67,6 +67,7 @@ ACTS: dict[str, tuple[Role, ...]] = {
     "approve-erasure": ("privacy-officer", "administrator"),
     "ask-destruction": ("security-officer", "privacy-officer"),
     "approve-destruction": ("administrator", "security-officer", "privacy-officer"),
+    "approve-reading": ("administrator", "security-officer", "privacy-officer"),
     "set-hold": ("privacy-officer",),
     # One's own
     "own-keys": STAFF,

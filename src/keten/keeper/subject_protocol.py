@@ -33,6 +33,13 @@ class Addresses(msgspec.Struct, frozen=True):
     indexes: tuple[int, ...]
 
 
+class OpenAddresses(msgspec.Struct, frozen=True):
+    """Ask that the addresses of a client may be read: from when two people signed, for an hour. Answer: `Outcome`."""
+
+    subject: str
+    reason: str
+
+
 class OpenedAddresses(msgspec.Struct, frozen=True):
     """Entry's index → address, of those that can still be opened."""
 
@@ -225,6 +232,7 @@ SUBJECT_VERBS: dict[str, tuple[type, type]] = {
     "revocation.destroy": (Destroy, Destroyed),
     "subjects.trace": (Trace, Traced),
     "subjects.addresses": (Addresses, OpenedAddresses),
+    "subjects.open": (OpenAddresses, Outcome),
     "subjects.erase": (Erase, Outcome),
     "subjects.requests": (Everything, Requests),
     "subjects.approve": (Approve, Outcome),

@@ -8,7 +8,7 @@ import logging
 import msgspec
 
 from keten.core.clock import rfc3339
-from keten.core.errors import Conflict, Invalid, KetenError
+from keten.core.errors import Conflict, Denied, Invalid, KetenError
 from keten.identity.model import Client, Person
 from keten.keeper import protocol as said
 from keten.keeper import subject_protocol as told
@@ -51,6 +51,7 @@ class SubjectVerbs:
             "revocation.destroy": waiting_verb(said.Destroy, self.destroy),
             "subjects.trace": waiting_verb(told.Trace, self.trace),
             "subjects.addresses": waiting_verb(told.Addresses, self.addresses),
+            "subjects.open": waiting_verb(told.OpenAddresses, self.open),
             "subjects.erase": waiting_verb(told.Erase, self.erase),
             "subjects.requests": waiting_verb(told.Everything, self.requests),
             "subjects.approve": waiting_verb(told.Approve, self.approve),
@@ -87,13 +88,20 @@ class SubjectVerbs:
         )
 
     async def addresses(self, connection: Connection, body: told.Addresses) -> told.OpenedAddresses:
-        """Where a client called from in some of its accesses; recorded before it is answered (law 7)."""
+        """Where a client called from in some of its accesses; recorded before it is answered (law 7).
+
+        Raises `Denied` ("people-sign") once people sign here, and two of them have not within the hour (law 14).
+        """
         trusted = self._trusted
         if len(body.indexes) > tracing.MOST_ADDRESSES:
             raise Invalid("too-many", f"At most {tracing.MOST_ADDRESSES} addresses are opened at once.")
         trusted.door.fresh()
         row = erasing.subject(trusted.register, body.subject)
         operator = who_of(connection)
+        with trusted.reader.connect() as reading:
+            if not signing.may_read(reading, row.id, trusted.clock.recording_time()):
+                public = "Two people sign before addresses are read: keten subject open ID --reason TEXT."
+                raise Denied("people-sign", public)
         index, batch = await trusted.writer.run(lambda writing: tracing.record(writing, row, ["addresses"], operator))
         size = trusted.writer.head.size
         wanted = [each for each in body.indexes if 0 <= each < size]
@@ -123,6 +131,12 @@ class SubjectVerbs:
             return told.Outcome(plan, already=plan.already)
         self._require_unheld_subject(row.id)
         return await self._asked(connection, "erase", word_of(row), row.id, (body.reason, body.basis))
+
+    async def open(self, connection: Connection, body: told.OpenAddresses) -> told.Outcome:
+        """Ask that a client's addresses may be read for an hour; as long as people do not sign, that needs nobody."""
+        self._trusted.door.fresh()
+        row = erasing.subject(self._trusted.register, body.subject)
+        return await self._asked(connection, "read", word_of(row), row.id, (body.reason, ""))
 
     async def release_hold(self, connection: Connection, body: told.ReleaseHold) -> told.Outcome:
         """Ask for the release of a hold."""
@@ -295,6 +309,10 @@ class SubjectVerbs:
             entry = batch.sealed[0].id if batch is not None else ""
             return [step("hold", "released", done=True)], entry
         actor = request.approver
+        if request.what == "read":
+            _done, batch = await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
+            entry = batch.sealed[0].id if batch is not None else ""
+            return [step("addresses", f"may be read for an hour, entry {entry}", done=True)], entry
         steps, entry = await self._destroying.destroy(request.kind, request.target, request.reason, actor)
         if is_done(steps):
             await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
@@ -354,6 +372,8 @@ class SubjectVerbs:
         if request.what == "erase":
             return self._erasure_plan(request.kind, request.target)
         name = self._name(request.kind, request.target)
+        if request.what == "read":
+            return told.Plan(request.kind, request.target, name, erased=[told.Line("addresses", 1, "may be read")])
         with self._trusted.reader.connect() as reading:
             if request.what == "release":
                 line = told.Line("hold", 1, holds.told(holds.get(reading, request.target)))
@@ -422,7 +442,7 @@ class SubjectVerbs:
                 found = holds.on_subject(reading, request.target, now)
                 if erasing.is_begun(reading, request):
                     part = " Its key and row are gone already; payloads that are left stay."
-            elif request.what != "release":
+            elif request.what not in ("release", "read"):
                 found = self._destroying.holds_against(reading, request.kind, request.target, now)
         if found:
             return f"a legal hold was set after the approval: {holds.told(found[0])}.{part} {_WHEN_RELEASED}"

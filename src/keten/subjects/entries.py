@@ -50,6 +50,7 @@ def _family(noun: str, of: str) -> dict[str, Kind]:
 
 _ERASURE = _family("erasure", "the erasure of a person or client")
 _RELEASE = _family("release", "the release of a legal hold")
+_READING = _family("reading", "reading where a client called from")
 _DESTRUCTION = _family("destruction", "the destruction of content")
 _WHO = {
     "asked_by": "who asked",
@@ -59,6 +60,9 @@ _WHO = {
     "basis": "by which law, in the asker's words",
 }
 RELEASE_DONE = kind("subjects.release.done", "A request to release a hold was carried out.", CHANGED | _WHO)
+READING_DONE = kind(
+    "subjects.reading.done", "The addresses of a client may be read for an hour: two people signed.", CHANGED | _WHO
+)
 DESTRUCTION_DONE = kind("subjects.destruction.done", "A request to destroy content was carried out.", CHANGED | _WHO)
 
 
@@ -66,6 +70,8 @@ def kinds_of(what: str) -> dict[str, Kind]:
     """The kinds of a request, by the state that it comes into."""
     if what == "erase":
         return _ERASURE | {"done": ERASED}
+    if what == "read":
+        return _READING | {"done": READING_DONE}
     if what == "release":
         return _RELEASE | {"done": RELEASE_DONE}
     return _DESTRUCTION | {"done": DESTRUCTION_DONE}

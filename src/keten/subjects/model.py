@@ -8,7 +8,7 @@ import msgspec
 
 from keten.ledger.bound import BoundRow
 
-What = Literal["erase", "release", "destroy-dataset", "destroy-object", "destroy-contract"]
+What = Literal["erase", "release", "destroy-dataset", "destroy-object", "destroy-contract", "read"]
 State = Literal["waiting", "approved", "refused", "lapsed", "done"]
 
 

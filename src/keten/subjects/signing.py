@@ -9,11 +9,13 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection
 
+from keten.core.clock import SECOND
 from keten.core.errors import Conflict, Denied, Invalid
 from keten.identity import passkeys
 from keten.identity.people_model import Signed
 from keten.identity.roles import may, roles_at
 from keten.identity.rows import people
+from keten.ledger import bound
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.subjects.entries import UNSIGNED, kinds_of
@@ -23,12 +25,15 @@ from keten.subjects.tables import requests as table
 
 ENOUGH = 2
 """So many different people sign."""
+READ_US = 3600 * SECOND
+"""So long after two people signed for it a client's addresses may be read."""
 RIGHTS: dict[str, tuple[str, str]] = {
     "erase": ("ask-erasure", "approve-erasure"),
     "release": ("set-hold", "approve-erasure"),
     "destroy-dataset": ("ask-destruction", "approve-destruction"),
     "destroy-object": ("ask-destruction", "approve-destruction"),
     "destroy-contract": ("ask-destruction", "approve-destruction"),
+    "read": ("approve-reading", "approve-reading"),
 }
 """What is asked for → the act of `identity/roles.py` of whoever opens it, and of whoever else signs."""
 
@@ -44,6 +49,17 @@ def may_now(connection: Connection, person_id: str, act: str, now_us: int) -> bo
     if person is None or person.supplier or person.ended is not None or person.suspended_at(now_us):
         return False
     return may(roles_at("", person.roles), act)
+
+
+def may_read(connection: Connection, subject: str, now_us: int) -> bool:
+    """Whether two people signed within the hour for reading where this client called from, or people do not sign here.
+
+    Raises `Corrupt` ("register-mismatch").
+    """
+    if not people_sign(connection):
+        return True
+    found = bound.find(connection, table, Request, target=subject)
+    return any(one.what == "read" and one.state == "done" and now_us < one.decided_us + READ_US for one in found)
 
 
 def propose(

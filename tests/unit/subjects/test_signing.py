@@ -191,6 +191,32 @@ def test_what_was_refused_is_not_signed(office: Office) -> None:
     assert entry.payload.actor == refused.approver
 
 
+def test_reading_is_open_for_an_hour(office: Office) -> None:
+    target = office.made.id()
+
+    def may() -> bool:
+        with office.made.reading() as connection:
+            return signing.may_read(connection, target, office.made.time_us)
+
+    assert may(), "as long as people do not sign"
+    office.passkey(office.dpo)
+    office.passkey(office.officer)
+    assert not may()
+    with office.made.writing() as writing:
+        asked = requests.ask(writing, "read", "client", target, ROOT, "a case", "", ACT)
+    office.sign(asked, office.officer, "read")
+    assert not may()
+    approved = office.sign(asked, office.dpo, "read")
+    assert not may(), "not before it is recorded that it is done"
+    with office.made.writing() as writing:
+        requests.done(writing, approved)
+    assert may()
+    office.made.time_us = approved.decided_us + signing.READ_US - 1
+    assert may()
+    office.made.time_us += 1
+    assert not may()
+
+
 def test_from_when_on_people_sign(office: Office) -> None:
     assert not office.people_sign()
     office.passkey(office.dpo)

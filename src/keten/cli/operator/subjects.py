@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     subject = typer.Typer(no_args_is_help=True, help="One person or client: what went where, and erasing it.")
     for command in (trace, record, erase, requests, approve, refuse):
         subject.command()(command)
+    subject.command("open")(open_)
     app.add_typer(subject, name="subject")
 
 
@@ -49,7 +50,8 @@ def trace(
 ) -> None:
     """What about one person or client is known, and what went where: its row's history, and every entry about it.
 
-    That you read it is itself an entry, made first. What Keten cannot know is said.
+    That you read it is itself an entry, made first. What Keten cannot know is said. Once people sign, --addresses takes
+    two of them within the hour before: see 'keten subject open'.
 
     Example: keten subject trace drukwerk-batch --csv > trace.csv
     """
@@ -72,6 +74,23 @@ def trace(
         return
     output.result(told.as_json())
     told.print(output)
+
+
+def open_(ctx: typer.Context, subject: Subject, reason: Reason, home: Home = "", json: Json = False) -> None:
+    """Ask that operators may read for an hour where a client called from; two people sign at the console.
+
+    Example: keten subject open drukwerk-batch --reason "case 2026-31"
+    """
+    from keten.cli.operator.keeping import keeper
+    from keten.keeper.subject_protocol import OpenAddresses
+    from keten.keeper.subject_protocol import Outcome as Asked
+
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    settings = surroundings.instance(home)
+    with keeper(settings) as client:
+        asked = client.call("subjects.open", OpenAddresses(subject, reason), Asked)
+    _show(settings, output, asked)
 
 
 def record(

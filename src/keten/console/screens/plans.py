@@ -12,6 +12,7 @@ from keten.pages.words import N_, Words
 HEADINGS = {
     "erase": N_("Erase what is known of %(name)s"),
     "release": N_("Release the legal hold %(name)s"),
+    "read": N_("Read where %(name)s called from"),
     "destroy-dataset": N_("Destroy the dataset %(name)s"),
     "destroy-object": N_("Destroy the file %(name)s"),
     "destroy-contract": N_("End the contract %(name)s and destroy what it alone covers"),
@@ -24,6 +25,7 @@ _PARTS = {
     "link": N_("One-time links"),
     "channel": N_("Ways to reach the person"),
     "hold": N_("The legal hold: from then on nothing keeps what it is on"),
+    "addresses": N_("For an hour, operators may read the network addresses from which it called, all of them"),
     "file": N_("The file: its key and its content"),
     "files": N_("Files with their keys and content"),
 }
