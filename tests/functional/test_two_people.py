@@ -319,7 +319,7 @@ def test_addresses_are_read_by_two_for_an_hour(house: House) -> None:
     assert refusal(lambda: house.operator("subjects.addresses", other, OpenedAddresses)) == "people-sign"
     (done,) = house.entries("subjects.reading.done")
     assert done["details"]["signed_by"] == [f"person:{house.dpo.id}", f"person:{house.officer.id}"]
-    assert done["refs"]["client"] == client
+    assert done["client"] == client
 
 
 def test_people_go_on_signing_when_one_of_them_is_left(house: House) -> None:
