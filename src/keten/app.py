@@ -98,7 +98,10 @@ def _gateway(found: Settings) -> int:
 def _console(found: Settings) -> int:
     from importlib import import_module
 
-    code: int = import_module("keten.console.main").run(found)  # an instance runs without it, too
+    api = import_module("keten.api.web")
+    code: int = import_module("keten.console.main").run(  # an instance runs without it, too
+        found, lambda keeper, address: {api.PREFIX: api.Api(keeper, address)}
+    )
     return code
 
 

@@ -15,6 +15,7 @@ from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.protocol import Nothing, Status
 from keten.keeper.recovery_protocol import AskRecoveries, Recoveries
+from keten.keeper.subject_protocol import Erase, Outcome
 from keten.keeper.watch_protocol import Raise
 from keten.pages.visits import browser_of
 from keten.watch.model import Raised, Seen, Signal
@@ -36,6 +37,7 @@ people:
 {_PEOPLE}
   - {{id: other-owner, email: oo@example.org, roles: [data-owner]}}
   - {{id: leaver, email: leaver@example.org, roles: [auditor]}}
+  - {{id: signer, email: signer@example.org, roles: [privacy-officer]}}
   - {{id: leaver-officer, email: l@example.org, roles: [security-officer]}}
 suppliers:
   - id: drukwerk
@@ -77,6 +79,7 @@ class House:
         self.people: dict[str, Visitor] = {}
         self.asked = self.more("the <b>second</b> round")
         self.seen = self.alert()
+        self.proposed = self.proposal("drukster")
 
     def estate(self, more: str = "", other: str = "") -> str:
         """Its estate file. more: further suppliers; other: further grants."""
@@ -152,6 +155,13 @@ class House:
         assert self.confirmed(desk, page, f"{path}/opened").status == 303
         with KeeperClient(self.instance.paths.operator_socket) as client:
             return client.call("recovery.cases", AskRecoveries(), Recoveries).cases[0].id
+
+    def proposal(self, person: str) -> str:
+        """Somebody at the command line asks for the erasure of a person; the request's id."""
+        with KeeperClient(self.instance.paths.operator_socket) as client:
+            asked = client.call("subjects.erase", Erase(person, "a <i>letter</i>", "GDPR 17"), Outcome)
+        assert asked.request is not None
+        return asked.request.id
 
     def invite(self, person: str) -> str:
         """A one-time link's secret."""

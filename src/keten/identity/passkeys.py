@@ -22,7 +22,7 @@ from webauthn.helpers.structs import (
 
 from keten.core.clock import rfc3339
 from keten.core.ids import decode_id, new_id
-from keten.identity import people_entries, people_tables
+from keten.identity import people_entries, people_tables, tables
 from keten.identity.errors import Refused
 from keten.identity.model import Ended
 from keten.identity.people_model import Passkey
@@ -242,6 +242,17 @@ def of_person(connection: Connection, person: str) -> tuple[Passkey, ...]:
 def ever_of_person(connection: Connection, person: str) -> tuple[Passkey, ...]:
     """All passkeys that a person ever had."""
     return tuple(bound.find(connection, people_tables.passkeys, Passkey, person=person))
+
+
+def staff_ever(connection: Connection, most: int) -> int:
+    """How many of the organisation's own people ever had a passkey, counted up to `most`.
+
+    It never becomes fewer: a row of a passkey or person stays when it ends or is erased. What does not hold counts too.
+    """
+    keys, rows = people_tables.passkeys, tables.people
+    joined = keys.join(rows, rows.c.id == keys.c.person)
+    statement = select(keys.c.person).select_from(joined).where(rows.c.supplier == "").distinct().limit(most)
+    return len(connection.execute(statement).all())
 
 
 def uses(connection: Connection, passkey_id: str) -> tuple[int, int]:

@@ -65,8 +65,12 @@ ACTS: dict[str, tuple[Role, ...]] = {
     "approve-staff-recovery": ("administrator", *_OFFICERS),
     "see-recoveries": ("administrator", *_OFFICERS, "data-owner", "helpdesk", "auditor"),
     # Law 14
+    "see-proposals": ("administrator", "security-officer", "privacy-officer", "auditor"),
     "ask-erasure": ("privacy-officer",),
     "approve-erasure": ("privacy-officer", "administrator"),
+    "ask-destruction": ("security-officer", "privacy-officer"),
+    "approve-destruction": ("administrator", "security-officer", "privacy-officer"),
+    "approve-reading": ("administrator", "security-officer", "privacy-officer"),
     "set-hold": ("privacy-officer",),
     # One's own
     "own-keys": STAFF,

@@ -71,6 +71,13 @@ SAYINGS: dict[str, str] = {
     "recovery-not-yours": N_("This is not yours to do: somebody else has to."),
     "no-letters": N_("Letters cannot be sent now, and without them nobody gets back in. Ask whoever runs this system."),
     "people-only": N_("People do this, signed in, with their passkeys."),
+    # Two people
+    "second-person": N_("You have signed for this already. Another person has to sign too."),
+    "act-changed": N_("What was signed is not what would be done. Open the page anew, and look at it again."),
+    "request-over": N_("This does not wait any more: it was carried out, refused, or has lapsed."),
+    "held": N_("A legal hold keeps it. It can be done when that is released or over."),
+    "basis": N_("A legal basis is one line of at most 200 characters."),
+    "people-sign": N_("Two people sign for this here, each with a passkey."),
     # Acts
     "cut-unconfirmed": N_(
         "Access has ended. One gateway has not confirmed yet that it cut what was under way: do it again in a moment."
