@@ -16,6 +16,7 @@ from keten.cli.operator import drilling
 from keten.core.errors import Unavailable
 from keten.drills import cluster
 from keten.drills.cluster import programs
+from keten.drills.helpdesk import Helpdesk
 from keten.drills.scoreboard import Line, Scoreboard
 
 
