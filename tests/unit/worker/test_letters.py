@@ -57,6 +57,7 @@ def test_each_letter_says_whose_account_it_is_and_that_nobody_asks_for_a_code(wh
         ("code", False, True, True),
         ("done", True, False, True),
         ("changed", False, False, False),
+        ("asked", True, False, False),
     ],
 )
 def test_only_the_letters_that_should_hold_a_link_or_a_part(
