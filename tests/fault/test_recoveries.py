@@ -140,11 +140,16 @@ def test_without_a_worker_nothing_is_told_and_no_secret_is_made_twice(stopped: T
         assert desk.made() == 1
         async with post:
             await desk.recoveries.go_on()
-            assert {letter.to for letter in post.letters} == {"lost@example.org", "lost@home.example"}
+            told = [letter for letter in post.letters if letter.what == "opened"]
+            assert {letter.to for letter in told} == {"lost@example.org", "lost@home.example"}
+            asked = {letter.to for letter in post.letters if letter.what == "asked"}
+            assert {"ciso@example.org", "po@example.org"} <= asked
+            assert not asked & {"lost@example.org", "desk@example.org"}
+            count = len(post.letters)
             assert desk.made() == 2
             assert set(desk.case(case).told) == set(case.noticed)
             await desk.recoveries.go_on()
-            assert len(post.letters) == 2
+            assert len(post.letters) == count
 
     with_desk(stopped, tmp_path, testing)
 

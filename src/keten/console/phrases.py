@@ -62,6 +62,7 @@ PHRASES: dict[str, str] = {
     "identity.person.signed_out": N_("Person signed out"),
     "identity.person.slowed": N_("Person slowed"),
     "identity.person.suspended": N_("Person suspended"),
+    "identity.recovery.asked": N_("Somebody who may approve a recovery told"),
     "identity.recovery.approved": N_("Recovery approved"),
     "identity.recovery.done": N_("Recovery completed"),
     "identity.recovery.frozen": N_("Recoveries frozen"),

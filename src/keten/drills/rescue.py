@@ -77,6 +77,7 @@ def estate(suppliers: int, **emails: str) -> str:
 PART = re.compile(r"^ {4}([a-z2-7]{26})$", re.MULTILINE)
 STOP = re.compile(r"http://localhost:\d+(/stop/[a-z2-7]{26})")
 OPENED, CODE, DONE, CHANGED = "without its passkey", "part of your code", "new passkey was made", "were changed"
+ASKED = "waits for your approval"
 
 
 class House:

@@ -22,6 +22,7 @@ OPENED = kind("identity.recovery.opened", "Somebody of the helpdesk opened a cas
 TOLD = kind(
     "identity.recovery.told", "A notice about a case was handed over for one of the person's channels.", CHANGED
 )
+ASKED = kind("identity.recovery.asked", "Somebody who may approve a case was told of it by letter.", CHANGED)
 APPROVED = kind("identity.recovery.approved", "Somebody approved a case, in a role.", CHANGED)
 SENT = kind("identity.recovery.sent", "The parts of a case's one-time code went out.", CHANGED)
 PASSED = kind("identity.recovery.passed", "A part of the code was handed over for one of the channels.", CHANGED)

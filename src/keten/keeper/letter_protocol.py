@@ -11,15 +11,16 @@ from typing import Literal
 import msgspec
 
 MAX_FRAME = 64 * 1024
-What = Literal["opened", "code", "done", "changed"]
+What = Literal["opened", "code", "done", "changed", "asked"]
 
 
 class Letter(msgspec.Struct, frozen=True):
     """One letter. uid: the same when the same is sent again. to: an address. person: as the organisation calls it.
 
-    what: a case was opened; a part of its code; a passkey was made with it; the person's addresses changed. link: where
-    one says "this is not me" (opened, done), or uses the code (code). part: of the code. moment_us: not before it
-    (opened), or until then (code, done). zone: of moments.
+    what: a case was opened; a part of its code; a passkey was made with it; the person's addresses changed; a case of
+    that person waits for whoever gets this letter. link: where one says "this is not me" (opened, done), uses the code
+    (code) or signs in (asked). part: of the code. moment_us: not before it (opened), or until then (code, done).
+    zone: of moments.
     """
 
     uid: str

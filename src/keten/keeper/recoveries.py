@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 from sqlalchemy import Connection as Reading
 
 from keten.core.clock import SECOND
@@ -20,11 +21,12 @@ from keten.core.errors import NotFound, Unavailable
 from keten.core.ids import new_id
 from keten.core.recovering import Recovery
 from keten.core.settings import duration
-from keten.identity.model import Person
+from keten.identity.model import Addresses, Person
 from keten.identity.recovery import channels, rules, service
-from keten.identity.recovery.model import APPROVERS, Case, Limits, Refused
+from keten.identity.recovery.model import APPROVERS, Case, Limits, Refused, Who
 from keten.identity.recovery.rows import ChannelRow
-from keten.identity.roles import face_of
+from keten.identity.roles import face_of, roles_at
+from keten.identity.rows import people as rows
 from keten.keeper.letter_protocol import MAX_FRAME, Handed, Letter, What
 from keten.keeper.people import People
 from keten.keeper.process_link import ProcessLink
@@ -70,6 +72,7 @@ class Recoveries:
             trusted.settings.paths.mail_socket, "the worker", users, MAX_FRAME, "no-letters", _PUBLIC
         )
         self._on_their_way: dict[tuple[str, str, What], tuple[str, str]] = {}
+        self._asked: set[str] = set()
         self._rest_until = 0.0
         self._said = ""
         self._looked = -1
@@ -90,7 +93,8 @@ class Recoveries:
         2. A notice over each channel of each pending case.
         3. The code of each case that may have it: made, and each part over its channel.
         4. That it was done, over each channel.
-        5. That addresses were changed, over those that were there before.
+        5. Who may approve, each by a letter to the first address. One that is refused holds up nothing.
+        6. That addresses were changed, over those that were there before.
 
         While the mail server takes nothing, it rests. Raises `KetenError`: the next round tries again.
         """
@@ -104,7 +108,9 @@ class Recoveries:
         try:
             for case in unfinished:
                 await self._one(case)
-            await self._changes()  # 5
+            for case in unfinished:
+                await self._ask(case)  # 5
+            await self._changes()  # 6
         except Unavailable as error:
             self._rest_until = asyncio.get_running_loop().time() + REST_SECONDS
             if str(error) != self._said:
@@ -145,6 +151,28 @@ class Recoveries:
             if channel not in case.told_done:
                 await self._letter(case, channel, "done", case.reduced_until_us)
                 await self._write(partial(_told_done, case=case, channel=channel))
+
+    async def _ask(self, case: Case) -> None:
+        if case.state != "open" or case.id in self._asked:
+            return
+        every = [who for who in self._reading(partial(_approvers, case=case)) if who.id not in case.asked]
+        for who in every:
+            origin = self._people.origins.get(face_of(who.supplier))
+            if origin is None:
+                return  # that face has not said yet what browsers call it
+            try:
+                address = self._first_address(who)
+                await self._hand(new_id(), "asked", address, case.person, link=origin)
+            except (Unavailable, NotFound) as error:
+                if isinstance(error, Unavailable) and error.code != "export-refused":
+                    raise
+                log.warning("somebody who may approve case %s has no mailbox that takes letters", case.id)
+            await self._write(partial(_marked_asked, case=case, person=who.id))
+        self._asked.add(case.id)
+
+    def _first_address(self, who: Person) -> str:
+        opened = self._reading(lambda reading: Seals(self._trusted.keys, reading).open_for(who.id, who.sealed))
+        return msgspec.json.decode(opened, type=Addresses).email
 
     async def _send(self, case: Case) -> Case:
         """The case with its code made, when it may be; a refusal is no entry, for it is asked each round."""
@@ -239,6 +267,25 @@ def _unfinished(reading: Reading) -> list[Case]:
 
 def _channel(reading: Reading, person: str, channel: str) -> ChannelRow | None:
     return next((row for row in service.channel_rows(reading, person) if row.id == channel and row.sealed), None)
+
+
+def _approvers(reading: Reading, case: Case) -> list[Person]:
+    """Who may be asked to approve, by who it is alone."""
+    found = {row.id: row for row in rows.find(reading, supplier=case.supplier)}
+    for owner in case.owners:
+        row = rows.get(reading, owner)
+        if row is not None:
+            found[row.id] = row
+    return [
+        row
+        for row in found.values()
+        if row.ended is None
+        and rules.approver(Who(row.id, row.supplier, roles_at(row.supplier, row.roles), 0), case)
+    ]
+
+
+def _marked_asked(writing: Writing, case: Case, person: str) -> None:
+    service.asked(writing, case.id, person, _KEEPER)
 
 
 def _told(writing: Writing, case: Case, channel: str, limits: Limits) -> None:

@@ -79,6 +79,27 @@ _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
             ),
         ),
     },
+    "asked": {
+        "en": (
+            "A recovery waits for your approval",
+            (
+                "Somebody said to have lost the passkey of {person}, and the helpdesk of {organisation} opened a "
+                "recovery. You are one of those who may approve it: sign in, and look under Recoveries.\n\n{link}\n\n"
+                "Approve only if you saw {person}, or called {person} yourself at a number that you knew already. "
+                "Did somebody call you to have it approved? Then do not."
+            ),
+        ),
+        "nl": (
+            "Een herstel wacht op uw goedkeuring",
+            (
+                "Iemand zei de passkey van {person} kwijt te zijn, en de helpdesk van {organisation} heeft een herstel "
+                "geopend. U bent een van degenen die het mogen goedkeuren: meld u aan, en kijk bij Herstel."
+                "\n\n{link}\n\n"
+                "Keur alleen goed als u {person} hebt gezien, of zelf hebt gebeld op een nummer dat u al kende. "
+                "Belde iemand u om het goed te keuren? Doe het dan niet."
+            ),
+        ),
+    },
     "changed": {
         "en": (
             "Your addresses were changed",

@@ -166,6 +166,15 @@ def passed(writing: Writing, case_id: str, channel: str, actor: str) -> Case | R
     return _changed(writing, case, after, entries.PASSED, actor)
 
 
+def asked(writing: Writing, case_id: str, person: str, actor: str) -> Case | Refused:
+    """Somebody who may approve was told of the case."""
+    case = case_of(writing.connection, case_id)
+    if case is None or case.state != "open" or person in case.asked:
+        return Refused("not-open")
+    after = msgspec.structs.replace(case, asked=(*case.asked, person))
+    return _changed(writing, case, after, entries.ASKED, actor)
+
+
 def told_done(writing: Writing, case_id: str, channel: str, actor: str) -> Case | Refused:
     """It was told over this channel that a passkey was made."""
     case = case_of(writing.connection, case_id)
