@@ -81,8 +81,8 @@ class Desk:
     def limits(self) -> Limits:
         return self.recoveries.limits
 
-    async def open(self) -> Case:
-        person, by = self.ids["lost"], self.ids["desk"]
+    async def open(self, name: str = "lost") -> Case:
+        person, by = self.ids[name], self.ids["desk"]
         made, _batch = await self.inside.trusted.writer.run(
             lambda writing: service.open_case(writing, person, by, 0, STAFF_REACH, f"person:{by}", self.limits),
             alone=True,
@@ -232,5 +232,32 @@ def test_only_the_workers_own_user_is_handed_a_letter(stopped: Town, tmp_path: P
             await desk.recoveries.go_on()
             await asyncio.sleep(0.1)
         assert post.letters == []
+
+    with_desk(stopped, tmp_path, testing)
+
+
+def test_a_mailbox_that_is_refused_holds_up_its_own_case_alone(stopped: Town, tmp_path: Path) -> None:
+    async def testing(desk: Desk, post: Post) -> None:
+        first = await desk.open()
+        second = await desk.open("po")
+
+        async def refuse(letter: Letter) -> None:
+            if letter.to == "lost@home.example":
+                raise Unavailable("export-deferred", "Not now.")
+            if letter.to == "ciso@example.org":
+                raise Unavailable("export-refused", "Never.")
+
+        post.meanwhile = refuse
+        async with post:
+            await desk.recoveries.go_on()
+            assert len(desk.case(first).told) == 1
+            assert len(desk.case(second).told) == 2
+            # Who may approve and can't be reached is not waited for.
+            assert desk.ids["ciso"] in desk.case(first).asked
+            post.meanwhile = None
+            again(desk)
+            await desk.recoveries.go_on()
+            assert len(desk.case(first).told) == 2
+            assert desk.made() == 4
 
     with_desk(stopped, tmp_path, testing)

@@ -40,6 +40,7 @@ T = TypeVar("T")
 LETTER_SECONDS = 90.0
 REST_SECONDS = 15.0
 _KEEPER = "keeper"
+_REFUSED, _DEFERRED = "export-refused", "export-deferred"
 _PUBLIC = "Letters to people cannot be sent now."
 
 
@@ -73,6 +74,7 @@ class Recoveries:
         )
         self._on_their_way: dict[tuple[str, str, What], tuple[str, str]] = {}
         self._asked: set[str] = set()
+        self._waiting: set[str] = set()
         self._rest_until = 0.0
         self._said = ""
         self._looked = -1
@@ -105,6 +107,7 @@ class Recoveries:
         unfinished = self._reading(_unfinished)
         live = {case.id for case in unfinished}
         self._on_their_way = {key: value for key, value in self._on_their_way.items() if key[0] in live}
+        self._asked &= live
         try:
             for case in unfinished:
                 await self._one(case)
@@ -124,10 +127,19 @@ class Recoveries:
         try:
             await self._case(case)
         except Unavailable as error:
-            if error.code != "export-refused":
-                raise
-            self._rest_until = asyncio.get_running_loop().time() + REST_SECONDS
-            log.warning("case %s waits: the mail server refuses an address of it", case.id)
+            self._only_this(error, f"case {case.id}")
+
+    def _only_this(self, error: Unavailable, what: str) -> None:
+        """Go on with others when the mail server refuses one mailbox alone, and rest afterwards. Raises anything else.
+
+        what: that waits for it, said once.
+        """
+        if error.code not in (_REFUSED, _DEFERRED):
+            raise error
+        self._rest_until = asyncio.get_running_loop().time() + REST_SECONDS
+        if what not in self._waiting:
+            log.warning("%s waits: %s", what, error.public)
+            self._waiting.add(what)
 
     async def _lapse(self) -> None:
         now = self._trusted.clock.recording_time()
@@ -156,19 +168,30 @@ class Recoveries:
         if case.state != "open" or case.id in self._asked:
             return
         every = [who for who in self._reading(partial(_approvers, case=case)) if who.id not in case.asked]
+        waits = False
         for who in every:
             origin = self._people.origins.get(face_of(who.supplier))
             if origin is None:
                 return  # that face has not said yet what browsers call it
-            try:
-                address = self._first_address(who)
-                await self._hand(new_id(), "asked", address, case.person, link=origin)
-            except (Unavailable, NotFound) as error:
-                if isinstance(error, Unavailable) and error.code != "export-refused":
-                    raise
-                log.warning("somebody who may approve case %s has no mailbox that takes letters", case.id)
-            await self._write(partial(_marked_asked, case=case, person=who.id))
-        self._asked.add(case.id)
+            if await self._told_apart("asked", partial(self._first_address, who), case.person, origin):
+                await self._write(partial(_marked_asked, case=case, person=who.id))
+            else:
+                waits = True
+        if not waits:
+            self._asked.add(case.id)
+
+    async def _told_apart(self, what: What, address: Callable[[], str], person: str, link: str = "") -> bool:
+        """A letter that nothing waits for; whether it is done with: handed over, or never to be taken."""
+        try:
+            to = address()
+            if to:
+                await self._hand(new_id(), what, to, person, link=link)
+        except NotFound:
+            return True  # erased
+        except Unavailable as error:
+            self._only_this(error, f"a letter about person {person}")
+            return error.code == _REFUSED
+        return True
 
     def _first_address(self, who: Person) -> str:
         opened = self._reading(lambda reading: Seals(self._trusted.keys, reading).open_for(who.id, who.sealed))
@@ -213,12 +236,14 @@ class Recoveries:
         if epoch == self._looked:
             return
         found = await asyncio.to_thread(self._reading, channels.all_to_be_told)
+        waits = False
         for row in found:
-            address = self._address(row)
-            if address:
-                await self._hand(new_id(), "changed", address, row.person)
-            await self._write(partial(service.told_of_change, channel=row, actor=_KEEPER))
-        self._looked = epoch
+            if await self._told_apart("changed", partial(self._address, row), row.person):
+                await self._write(partial(service.told_of_change, channel=row, actor=_KEEPER))
+            else:
+                waits = True
+        if not waits:
+            self._looked = epoch
 
     async def _hand(
         self, uid: str, what: What, to: str, person: str, *, link: str = "", part: str = "", moment_us: int = 0

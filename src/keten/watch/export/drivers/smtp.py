@@ -21,6 +21,9 @@ MAIL_SECONDS = 60.0
 """For a whole mail, from the server's greeting until it is taken."""
 
 
+_PERMANENT = 500
+
+
 class Server(msgspec.Struct, frozen=True):
     """Where mail goes. url: `smtps://HOST`, or `smtp://HOST` with STARTTLS. password "": none is asked for."""
 
@@ -45,8 +48,8 @@ class _Session(smtplib.SMTP):
 def give(server: Server, message: EmailMessage, sender: str, to: Sequence[str]) -> dict[str, tuple[int, bytes]]:
     """Hand a mail over, within `MAIL_SECONDS`; whom the server would not take it for. Its 250 is the acknowledgement.
 
-    Raises `Unavailable`: it can't be reached, would not speak TLS ("export-unreachable"), or refused every receiver
-    ("export-refused").
+    Raises `Unavailable`: it can't be reached, would not speak TLS ("export-unreachable"), refused every receiver
+    ("export-refused"), or refused all of them, some for now only ("export-deferred": RFC 5321 §4.2.1, 4yz).
     """
     try:
         refused = _given(server, message, sender, to)
@@ -55,6 +58,8 @@ def give(server: Server, message: EmailMessage, sender: str, to: Sequence[str]) 
     except (OSError, smtplib.SMTPException, ValueError) as error:
         why = plain(f"{type(error).__name__}: {error}")[:500]
         raise Unavailable("export-unreachable", f"{server.url} takes no mail.", why) from error
+    if len(refused) == len(to) and any(code < _PERMANENT for code, _said in refused.values()):
+        raise Unavailable("export-deferred", f"{server.url} takes no mail for these receivers now.")
     if len(refused) == len(to):
         raise Unavailable("export-refused", f"{server.url} refused every receiver.")
     return refused
