@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault slow test-postgres campaigns searcher fuzz mutants world world-report bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault slow test-postgres campaigns searcher fuzz schemas mutants world world-report bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -40,6 +40,9 @@ searcher: dev ## what is left of erased people, for whoever has every file, back
 
 fuzz: dev ## hostile bytes for every parser that faces outside, a minute each; `python -m tests.fuzz --help` for one
 	@.venv/bin/python -m tests.fuzz all --seconds 60
+
+schemas: dev ## requests made from the descriptions of /api and /v1, and what is answered: EXAMPLES=300 SEED=1
+	@.venv/bin/python -m tests.schemas --examples $(or $(EXAMPLES),300) --seed $(or $(SEED),1)
 
 mutants: dev ## would the tests notice broken rules? hours; `python -m tests.mutants --help` for one room or module
 	@for room in budgets policy ledger; do .venv/bin/python -m tests.mutants $$room || exit 1; done

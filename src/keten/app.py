@@ -104,9 +104,10 @@ def _gateway(found: Settings) -> int:
 def _console(found: Settings) -> int:
     from importlib import import_module
 
+    api = import_module("keten.api.web")
     run = import_module("keten.console.main").run  # an instance runs without it, too
     _loaded()
-    code: int = run(found)
+    code: int = run(found, lambda keeper, address: {api.PREFIX: api.Api(keeper, address)})
     return code
 
 

@@ -38,7 +38,7 @@ def paths(house: House, role: str = READER) -> list[str]:
         if screen.method != "GET" or not may((role,), screen.act) or screen.path.startswith(SKIPPED):
             continue
         first = screen.path.split("/")[1]
-        known = {"alerts": house.seen, "requests": house.asked}
+        known = {"alerts": house.seen, "requests": house.asked, "proposals": house.proposed}
         row = known.get(first) or (house.id(*rows[first]) if "{id}" in screen.path else "")
         found.append(screen.path.replace("{kind}", "contract").replace("{id}", row).replace("{index}", "15"))
     return found
@@ -76,6 +76,33 @@ def test_what_only_another_role_sees_is_accessible_and_fits(
         with opened(browser, house.browser(role), f"/nl{path}", width=width, scheme="dark") as page:
             assert Axe().run(page).violations_count == 0, path
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+@pytest.mark.parametrize("width", [1280, 320])
+def test_what_only_a_privacy_officer_sees_is_accessible_and_fits(house: House, browser: Browser, width: int) -> None:
+    visitor = house.browser("privacy-officer")
+    more = sorted(set(paths(house, "privacy-officer")) - set(paths(house)))
+    assert more == [f"/people/{house.id('person', 'leaver')}/erase"]
+    for path in (*more, f"/proposals/{house.proposed}"):
+        with opened(browser, visitor, f"/nl{path}", width=width) as page:
+            assert Axe().run(page).violations_count == 0, path
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_the_keyboard_alone_signs_for_what_takes_two(house: House, browser: Browser) -> None:
+    """A real browser's authenticator signs as the first of two; then it waits for another person."""
+    context = browser.new_context(locale="en-GB")
+    page = context.new_page()
+    Authenticators(page).add()
+    enrol(page, f"{house.site}/enrol#{house.invite('signer')}")
+    page.goto(f"{house.site}/en/proposals/{house.proposed}")
+    press(page, "Sign…")
+    page.wait_for_selector("[data-passkey]")
+    assert Axe().run(page).violations_count == 0
+    press(page, "Sign")
+    expect(page.get_by_role("main")).to_contain_text("You have signed. It waits for another person.")
+    assert Axe().run(page).violations_count == 0
+    context.close()
 
 
 @every_look

@@ -18,6 +18,7 @@ from keten.core.errors import KetenError, Unavailable
 from keten.keeper import protocol as said
 from keten.keeper.chores import Chores
 from keten.keeper.people import People
+from keten.keeper.recoveries import Recoveries
 from keten.vault import sweeping
 from keten.vault.rules import digest_text
 from keten.vault.tables import puts
@@ -156,7 +157,9 @@ def test_nothing_is_destroyed_by_a_clock_that_was_far_ahead(stopped: Town, tmp_p
 
     async def testing(inside: Inside) -> None:
         clock = inside.trusted.clock
-        chores = Chores(inside.trusted, inside.gateways, inside.operators, People(inside.trusted))
+        people = People(inside.trusted)
+        recoveries = Recoveries(inside.trusted, people)
+        chores = Chores(inside.trusted, inside.gateways, inside.operators, people, recoveries)
         begun: said.PutReady = await inside.operator.ask("exchange.put_begin", BEGIN)
 
         async def accepted(us: int) -> None:

@@ -229,8 +229,11 @@ def test_what_is_held_outlives_its_retention(stopped: Town, tmp_path: Path) -> N
     async def testing(inside: Inside) -> None:
         from keten.keeper.chores import Chores
         from keten.keeper.people import People
+        from keten.keeper.recoveries import Recoveries
 
-        chores = Chores(inside.trusted, inside.gateways, inside.operators, People(inside.trusted))
+        people = People(inside.trusted)
+        recoveries = Recoveries(inside.trusted, people)
+        chores = Chores(inside.trusted, inside.gateways, inside.operators, people, recoveries)
         hold = await inside.operator.ask("subjects.hold", SetHold("dataset", "clients-in-care", "a case"))
         inside.move(40 * 86_400 * 1_000_000)
         inside.trusted.clock.now = inside.trusted.clock._wall  # type: ignore[method-assign]  # forty days later

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -14,12 +15,18 @@ from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.follow_protocol import Follow, Following
 from keten.keeper.protocol import Nothing, Status
+from keten.keeper.recovery_protocol import AskRecoveries, Recoveries
+from keten.keeper.subject_protocol import Erase, Outcome
 from keten.keeper.watch_protocol import Raise
 from keten.pages.visits import browser_of
 from keten.watch.model import Raised, Seen, Signal
 from tests.visitor import Answer, Visitor
 
 GEO = '[geo]\nnetworks = {"127.0.0.0/8" = "NL"}\n'
+LETTERS = (
+    '[mail]\nurl = "smtps://localhost:1"\nsender = "keten@example.org"\n'  # nobody listens there: they wait
+    '[recovery]\nseasoned = "1s"\n'
+)
 _PEOPLE = "\n".join(f"  - {{id: {role}, email: {role}@example.org, roles: [{role}]}}" for role in STAFF)
 
 
@@ -31,13 +38,14 @@ people:
 {_PEOPLE}
   - {{id: other-owner, email: oo@example.org, roles: [data-owner]}}
   - {{id: leaver, email: leaver@example.org, roles: [auditor]}}
+  - {{id: signer, email: signer@example.org, roles: [privacy-officer]}}
   - {{id: leaver-officer, email: l@example.org, roles: [security-officer]}}
 suppliers:
   - id: drukwerk
     name: Drukkerij De Pers
     country: NL
     tier: high
-    people: [{{id: drukster, email: d@example.org, roles: [contact]}}]
+    people: [{{id: drukster, email: d@example.org, second_email: d@home.example, roles: [contact]}}]
     clients: [{{id: drukwerk-batch, keys: ["{key}"]}}]
   - {{id: leeg, name: Adviesbureau Leeg, country: BE, tier: low}}
 {more}
@@ -57,7 +65,7 @@ class House:
     """The instance, running, with content, and with what its supplier did. settings: further ones."""
 
     def __init__(self, folder: Path, settings: str = "") -> None:
-        self.instance = Throwaway(folder, settings=GEO + settings)
+        self.instance = Throwaway(folder, settings=GEO + LETTERS + settings)
         self.key = Key(folder / "batch")
         self.instance.up()
         self.instance.apply(self.estate())
@@ -72,6 +80,7 @@ class House:
         self.people: dict[str, Visitor] = {}
         self.asked = self.more("the <b>second</b> round")
         self.seen = self.alert()
+        self.proposed = self.proposal("drukster")
 
     def estate(self, more: str = "", other: str = "") -> str:
         """Its estate file. more: further suppliers; other: further grants."""
@@ -146,6 +155,22 @@ class House:
                 return str(answer.json()["request"]["id"])
             said = answer.body
         raise AssertionError(said)
+
+    @cached_property
+    def case(self) -> str:
+        """A recovery of the supplier's contact, opened by the helpdesk; its id."""
+        desk, path = self.browser("helpdesk"), f"/en/people/{self.id('person', 'drukster')}/recovery"
+        page = desk.send(path, token=desk.get("/en/people").token)
+        assert self.confirmed(desk, page, f"{path}/opened").status == 303
+        with KeeperClient(self.instance.paths.operator_socket) as client:
+            return client.call("recovery.cases", AskRecoveries(), Recoveries).cases[0].id
+
+    def proposal(self, person: str) -> str:
+        """Somebody at the command line asks for the erasure of a person; the request's id."""
+        with KeeperClient(self.instance.paths.operator_socket) as client:
+            asked = client.call("subjects.erase", Erase(person, "a <i>letter</i>", "GDPR 17"), Outcome)
+        assert asked.request is not None
+        return asked.request.id
 
     def invite(self, person: str) -> str:
         """A one-time link's secret."""

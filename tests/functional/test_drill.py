@@ -16,6 +16,7 @@ from keten.cli.operator import drilling
 from keten.core.errors import Unavailable
 from keten.drills import cluster
 from keten.drills.cluster import programs
+from keten.drills.helpdesk import Helpdesk
 from keten.drills.scoreboard import Line, Scoreboard
 
 
@@ -60,3 +61,12 @@ def test_where_no_server_is_installed_the_drill_says_so(monkeypatch: pytest.Monk
     with pytest.raises(typer.Exit) as left:
         drilling.drill(called, "restore")
     assert left.value.exit_code == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_nobody_wins_a_key_at_the_helpdesk(tmp_path: Path) -> None:
+    board = Helpdesk(lambda _text: None, tmp_path).run()
+    assert board.held, [line for line in board.lines if not line.held]
+    assert len(board.lines) == 6
+    assert not any(line.figures.get("keys") or line.figures.get("codes") for line in board.lines)

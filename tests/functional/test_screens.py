@@ -40,11 +40,12 @@ def path_of(house: House, screen: Screen, language: str = "en") -> str:
         "datasets": ("dataset", "voters"),
     }
     path = screen.path.replace("{kind}", "contract").replace("{index}", "3")
-    known = {"alerts": house.seen, "requests": house.asked}
+    known = {"alerts": house.seen, "requests": house.asked, "proposals": house.proposed}
     if path.startswith("/access/person"):
         rows["access"] = ("person", "drukster")
     if "{id}" in path:
         known |= {"ledger": entry(house)} if first == "ledger" else {}
+        known |= {"recoveries": house.case} if first == "recoveries" else {}
         path = path.replace("{id}", known.get(first) or house.id(*rows[first]))
     return f"/{language}{path}"
 

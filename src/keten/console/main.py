@@ -8,6 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable, Mapping
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from keten import serving
 from keten.console.history import History
@@ -16,11 +20,12 @@ from keten.console.overview import Reader
 from keten.console.page import Pages
 from keten.console.proof import Looking
 from keten.console.readings.desk import Desk
-from keten.console.site import origin_of, site
+from keten.console.site import addresses, origin_of, site
 from keten.console.web import build
 from keten.core.db import reading_engine
 from keten.core.listening import join_host, listen
 from keten.core.settings import Settings
+from keten.pages.visits import Keeper
 
 LIMITS = serving.Limits(connections=200, keep_alive_seconds=10, stop_seconds=2)
 BACKLOG = 128
@@ -29,13 +34,17 @@ DEFAULT_BIND = "127.0.0.1:8080"
 _HERE = ("", "0.0.0.0", "::", "127.0.0.1", "::1", "localhost")  # noqa: S104 - compared, not bound
 
 
-def run(settings: Settings) -> int:
+Beside = Callable[[Keeper, Callable[[Request], str]], Mapping[str, ASGIApp]]
+"""Makes what is served beside the screens, of a way to the keeper and where a request came from: path → application."""
+
+
+def run(settings: Settings, beside: Beside = lambda _keeper, _address: {}) -> int:
     """Run until SIGTERM or SIGINT; prints one JSON line when it listens. Returns the exit code."""
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, beside))
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, beside: Beside) -> None:
     """Serve until told to stop.
 
     1. Listen: an address that can't be had is said before anything else.
@@ -60,7 +69,8 @@ async def _serve(settings: Settings) -> None:
         sys.stdout.write(json.dumps({"console": _url(settings, host, origin)}) + "\n")  # 3
         sys.stdout.flush()
 
-    application = build(settings, host, pages, site(settings, origin, link), desk)
+    others = beside(link, addresses(settings))
+    application = build(settings, host, pages, site(settings, origin, link), desk, others)
     await serving.serve(application, listening, LIMITS, ready, listener.certificate, listener.certificate_key)  # 4
     await link.close()
     looking.stop()

@@ -22,9 +22,11 @@ MENU: tuple[tuple[str, str, str], ...] = (
     ("see-alerts", "/alerts", N_("Alerts")),
     ("see-alerts", "/budgets", N_("Budgets")),
     ("answer-requests", "/requests", N_("Requests for more")),
+    ("see-proposals", "/proposals", N_("Second person")),
     ("see-ledger", "/ledger", N_("Ledger")),
     ("explain-decision", "/decision", N_("Why?")),
     ("see-people", "/people", N_("People and roles")),
+    ("see-recoveries", "/recoveries", N_("Recoveries")),
     ("apply-estate", "/estate", N_("Estate")),
     ("see-settings", "/settings", N_("Settings and health")),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from keten.console.page import REFRESH_SECONDS, Pages
@@ -21,7 +21,7 @@ from keten.console.readings.desk import Desk
 from keten.console.screens import table
 from keten.core.settings import Settings
 from keten.keeper.people_protocol import Authorised
-from keten.pages import signing, static
+from keten.pages import recovering, signing, static
 from keten.pages.guard import Guard
 from keten.pages.languages import preferred
 from keten.pages.seen import Screen, absent, screen
@@ -32,14 +32,18 @@ OVERVIEW = "see-overview"
 METHODS = ["GET"]  # Starlette answers HEAD where it answers GET
 
 
-def build(settings: Settings, host: str, pages: Pages, site: Site, desk: Desk) -> ASGIApp:
-    """The application. `host`: what the console is bound to."""
+def build(
+    settings: Settings, host: str, pages: Pages, site: Site, desk: Desk, beside: Mapping[str, ASGIApp] | None = None
+) -> ASGIApp:
+    """The application. `host`: what the console is bound to. beside: other applications, by the path they are below."""
     routes = [
         Route("/", signing.in_language(""), methods=METHODS),
         *screen(site, "GET", "", site.act, _overview(pages), refreshes=True),
         *table.routes(site, desk),
         *signing.routes(site),
+        *recovering.routes(site),
         *static.routes(Path(settings.home) if settings.home else None),
+        *(Mount(path, app=app) for path, app in (beside or {}).items()),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _errors(site)})
     app.router.redirect_slashes = False  # a redirect would be built from the Host header

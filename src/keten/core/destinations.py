@@ -115,7 +115,7 @@ def _rest(one: Destination) -> str:
         return "token_file is missing"
     if one.kind == "mail" and not (one.sender and one.to):
         return "sender and to are missing"
-    if one.kind == "mail" and any(not _is_mail(each) for each in (one.sender, *one.to)):
+    if one.kind == "mail" and any(not is_mail(each) for each in (one.sender, *one.to)):
         return "sender and to are addresses such as soc@example.org"
     if bool(one.user) != bool(one.token_file) and one.kind == "mail":
         return "user and token_file (its password) go together"
@@ -149,6 +149,17 @@ def _is_here(host: str) -> bool:
         return host == "localhost"
 
 
-def _is_mail(text: str) -> bool:
+def is_mail(text: str) -> bool:
+    """Whether this is an address that mail can go to."""
     local, at, host = text.rpartition("@")
     return bool(at and local and host) and text.isascii() and text.isprintable() and not set(text) & set(' <>,;:"\\')
+
+
+def mail_place(url: str, sender: str, user: str, token_file: str) -> str:
+    """What is wrong with a server that mail goes to, of `[mail]`; "" for nothing."""
+    parts = _split(url)
+    if parts is None or parts.scheme not in _SCHEMES["mail"]:
+        return "url is not an address such as smtps://HOST or smtp://HOST"
+    if not is_mail(sender):
+        return "sender is an address such as keten@example.org"
+    return "user and token_file (its password) go together" if bool(user) != bool(token_file) else ""

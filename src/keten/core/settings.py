@@ -16,6 +16,7 @@ from keten.core.destinations import Destination, check_destinations
 from keten.core.errors import Invalid, Unavailable
 from keten.core.listening import split_bind
 from keten.core.places import Place, has_password, place_of
+from keten.core.recovering import Mail, Recovery, check_mail, check_recovery
 from keten.core.sources import SystemPlace, check_systems
 
 _WEB = ("https", "http")
@@ -189,6 +190,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: Metrics = Metrics()
     watch: Watch = Watch()
     systems: dict[str, SystemPlace] = {}
+    mail: Mail = Mail()
+    recovery: Recovery = Recovery()
 
     @property
     def paths(self) -> Paths:
@@ -198,7 +201,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def has_work(self) -> bool:
         """Whether there is anything for the worker to do."""
-        return self.has_outside or self.watch.enabled or bool(self.export.destinations) or bool(self.metrics.bind)
+        return self.has_outside or self.watch.enabled or self._sends
+
+    @property
+    def _sends(self) -> bool:
+        return bool(self.export.destinations or self.metrics.bind or self.mail.url)
 
     @property
     def has_outside(self) -> bool:
@@ -208,7 +215,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def kept_files(self) -> tuple[str, ...]:
         """The files that are named here and hold no secret, as named; a backup takes those in the home along."""
-        named = (self.witnesses.policy, self.witnesses.ca, self.timestamps.ca)
+        named = (self.witnesses.policy, self.witnesses.ca, self.timestamps.ca, self.mail.ca)
         return tuple(name for name in (*named, *self.watch.bad_networks, *self.watch.rules) if name)
 
     @property
@@ -223,6 +230,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             portal.certificate,
             portal.certificate_key,
             keeper.passphrase_file,
+            self.mail.token_file,
         )
         return (*self.kept_files, *(name for name in others if name))
 
@@ -282,6 +290,7 @@ class Paths:
         self.operator_socket = self.run / "operator" / "keeper.sock"
         self.gateway_socket = self.run / "gateway" / "keeper.sock"
         self.connector_socket = self.run / "connector" / "connector.sock"
+        self.mail_socket = self.run / "mail" / "worker.sock"  # the worker's: the keeper hands it letters
         self.console_socket = self.run / "console.sock"
         self.keeper_lock = self.run / "keeper.lock"
         self.standby = self.run / "standby"  # there while the keeper stands by
@@ -362,6 +371,8 @@ def _check(settings: Settings, path: str) -> None:
     _check_outside(settings, path)
     _check_export(settings, path)
     _check_watch(settings.watch, path)
+    check_mail(settings.mail, path)
+    check_recovery(settings.recovery, path, duration)
     check_systems(settings.systems, path)
     if settings.erasure.approvers not in (1, 2):
         raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")

@@ -35,16 +35,7 @@ class Siem:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        authority = create_authority("siem")
-        issued = issue(authority, ("localhost", "127.0.0.1"))
-        self.ca, certificate, key = (folder / name for name in ("ca.pem", "server.pem", "server.key"))
-        self.ca.write_bytes(authority.certificate)
-        certificate.write_bytes(issued.certificate)
-        key.touch(0o600)
-        key.write_bytes(issued.key)
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(certificate, key)
+        self.ca, self._context = certified(folder, "siem")
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._lock = threading.Lock()
         self._first: dict[str, Arrived] = {}
@@ -120,6 +111,21 @@ class Siem:
         for one in still:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+def certified(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
+    """What a receiver of a drill speaks TLS with, in `folder`: the authority to be trusted, and its own side."""
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = create_authority(name)
+    issued = issue(authority, ("localhost", "127.0.0.1"))
+    ca, certificate, key = (folder / name for name in ("ca.pem", "server.pem", "server.key"))
+    ca.write_bytes(authority.certificate)
+    certificate.write_bytes(issued.certificate)
+    key.touch(0o600)
+    key.write_bytes(issued.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return ca, context
 
 
 def frame(stream: BinaryIO) -> dict[str, Any] | None:

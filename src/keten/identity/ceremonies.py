@@ -18,16 +18,20 @@ from keten.identity.roles import Face
 LASTS_US = 300 * SECOND
 MAX_CEREMONIES = 20_000
 MAX_OF_NETWORK = 500
-What = Literal["sign-in", "enrol", "add-key", "step-up"]
+What = Literal["sign-in", "enrol", "recover", "add-key", "step-up"]
 
 
 class Of(msgspec.Struct, frozen=True):
-    """What a ceremony belongs to: a link (random id), a session (its hash), a person (random id), an act (`act_of`)."""
+    """What a ceremony belongs to: a link (random id), a session (its hash), a person (random id), an act (`act_of`).
+
+    parts: of the code of a recovery, in memory for as long as the ceremony.
+    """
 
     link: str = ""
     session: str = ""
     person: str = ""
     act: bytes = b""
+    parts: tuple[str, ...] = ()
 
 
 NOTHING = Of()

@@ -16,6 +16,7 @@ PUBLIC: dict[str, str] = {
     "proof-invalid": "The proof of who is asking is not valid.",
     "proof-replayed": "The proof was used before. Make a new one for every request.",
     "session-ended": "This session is over. Sign in again.",
+    "recovered-lately": "You came back with a code lately. For a while you may see, and change or fetch nothing.",
     "sign-in-failed": "Signing in did not work. Try again, or ask whoever invited you.",
     "sign-in-again": "What was signed in with is over. Sign in again.",
     "slowed": "This client may make fewer requests a minute for a while. Try again later.",

@@ -58,10 +58,22 @@ class PrincipalRow(EndableRow, frozen=True, kw_only=True):
         return self.restraint.anew_us if self.restraint is not None else 0
 
 
+class Addresses(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What `Person.sealed` holds, as JSON. second "": there is none."""
+
+    email: str
+    second: str = ""
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Each of them."""
+        return (self.email, self.second) if self.second else (self.email,)
+
+
 class Person(PrincipalRow, frozen=True, kw_only=True):
     """A human of the organisation (`supplier` "") or of a supplier (its random id).
 
-    sealed: base64 of the JSON object {"email"}, sealed under the person's own subject key (law 7).
+    sealed: base64 of the JSON of `Addresses`, sealed under the person's own subject key (law 7).
     erased: once erased, a keyed hash of the name, so that no estate file brings it back; the name is then the id.
     """
 

@@ -22,7 +22,7 @@ from webauthn.helpers.structs import (
 
 from keten.core.clock import rfc3339
 from keten.core.ids import decode_id, new_id
-from keten.identity import people_entries, people_tables
+from keten.identity import people_entries, people_tables, tables
 from keten.identity.errors import Refused
 from keten.identity.model import Ended
 from keten.identity.people_model import Passkey
@@ -224,6 +224,11 @@ def is_kept(connection: Connection) -> bool:
     return inspect(connection).has_table(people_tables.passkeys.name)
 
 
+def any_there(connection: Connection) -> bool:
+    """Whether anybody ever made one. Not checked against the ledger."""
+    return connection.execute(select(people_tables.passkeys.c.id).limit(1)).first() is not None
+
+
 def get(connection: Connection, passkey_id: str) -> Passkey | None:
     """The passkey with this random id, ended or not."""
     return bound.get(connection, people_tables.passkeys, Passkey, passkey_id)
@@ -237,6 +242,17 @@ def of_person(connection: Connection, person: str) -> tuple[Passkey, ...]:
 def ever_of_person(connection: Connection, person: str) -> tuple[Passkey, ...]:
     """All passkeys that a person ever had."""
     return tuple(bound.find(connection, people_tables.passkeys, Passkey, person=person))
+
+
+def staff_ever(connection: Connection, most: int) -> int:
+    """How many of the organisation's own people ever had a passkey, counted up to `most`.
+
+    It never becomes fewer: a row of a passkey or person stays when it ends or is erased. What does not hold counts too.
+    """
+    keys, rows = people_tables.passkeys, tables.people
+    joined = keys.join(rows, rows.c.id == keys.c.person)
+    statement = select(keys.c.person).select_from(joined).where(rows.c.supplier == "").distinct().limit(most)
+    return len(connection.execute(statement).all())
 
 
 def uses(connection: Connection, passkey_id: str) -> tuple[int, int]:

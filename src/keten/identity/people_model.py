@@ -41,6 +41,22 @@ class Link(BoundRow, frozen=True, kw_only=True):
     used_us: int = 0
 
 
+class Signed(msgspec.Struct, frozen=True, gc=False):
+    """What a person signed for with a passkey, once the keeper has verified it.
+
+    person, passkey: random ids. act: SHA-256 (hex) of the verb, a zero byte and its body (`ceremonies.act_of`).
+    """
+
+    person: str
+    passkey: str
+    act: str
+
+    @property
+    def actor(self) -> str:
+        """As entries name it."""
+        return f"person:{self.person}"
+
+
 class PersonSession(msgspec.Struct, frozen=True, gc=False):
     """An open session. hash: SHA-256 (hex) of its secret; id: its public name; idle_us: how long it may lie still.
 

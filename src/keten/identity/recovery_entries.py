@@ -15,12 +15,17 @@ CHANNEL_ERASED = kind(
     "The address of a way to reach a person was erased.",
     CHANGED | {"before": "null: it is not said any more", "after": "the row that is left: random ids"},
 )
+CHANNEL_TOLD = kind(
+    "identity.channel.told", "A letter that the person's addresses had changed was handed over for a channel.", CHANGED
+)
 OPENED = kind("identity.recovery.opened", "Somebody of the helpdesk opened a case for a person.", DECLARED)
 TOLD = kind(
     "identity.recovery.told", "A notice about a case was handed over for one of the person's channels.", CHANGED
 )
+ASKED = kind("identity.recovery.asked", "Somebody who may approve a case was told of it by letter.", CHANGED)
 APPROVED = kind("identity.recovery.approved", "Somebody approved a case, in a role.", CHANGED)
 SENT = kind("identity.recovery.sent", "The parts of a case's one-time code went out.", CHANGED)
+PASSED = kind("identity.recovery.passed", "A part of the code was handed over for one of the channels.", CHANGED)
 DONE = kind("identity.recovery.done", "A person made a new passkey with the code of a case.", CHANGED)
 VETOED = kind("identity.recovery.vetoed", "Somebody said of a case: this is not me. It is over.", CHANGED)
 LAPSED = kind("identity.recovery.lapsed", "A case took too long, or its instance was restored: it is over.", CHANGED)

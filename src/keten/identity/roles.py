@@ -62,14 +62,21 @@ ACTS: dict[str, tuple[Role, ...]] = {
     # Recovery (research: a recovery that no caller can win)
     "open-recovery": ("helpdesk",),
     "approve-recovery": ("data-owner",),
+    "approve-staff-recovery": ("administrator", *_OFFICERS),
+    "see-recoveries": ("administrator", *_OFFICERS, "data-owner", "helpdesk", "auditor"),
     # Law 14
+    "see-proposals": ("administrator", "security-officer", "privacy-officer", "auditor"),
     "ask-erasure": ("privacy-officer",),
     "approve-erasure": ("privacy-officer", "administrator"),
+    "ask-destruction": ("security-officer", "privacy-officer"),
+    "approve-destruction": ("administrator", "security-officer", "privacy-officer"),
+    "approve-reading": ("administrator", "security-officer", "privacy-officer"),
     "set-hold": ("privacy-officer",),
     # One's own
     "own-keys": STAFF,
     # The supplier's side
     "portal-shares": SUPPLIERS,
+    "portal-fetch": SUPPLIERS,
     "portal-log": SUPPLIERS,
     "portal-keys": SUPPLIERS,
     "portal-people": ("contact",),
@@ -78,6 +85,15 @@ ACTS: dict[str, tuple[Role, ...]] = {
     "portal-approve-recovery": ("contact",),
 }
 """Act → roles that hold it."""
+
+
+REDUCED: frozenset[str] = frozenset(
+    (
+        *(act for act in ACTS if act.startswith("see-")),
+        *("explain-decision", "own-keys", "portal-shares", "portal-log", "portal-keys", "portal-people"),
+    )
+)
+"""What somebody may do who came back by a recovery, for a while: see, and nothing that leaves or changes anything."""
 
 
 OWN: frozenset[str] = frozenset(("see-alerts", "answer-requests", "handle-alerts", "lift-restraint"))

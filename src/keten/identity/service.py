@@ -248,7 +248,7 @@ class SignIn:
 
     # ---- every request afterwards ----------------------------------------------------------------------------------
 
-    def check_caller(self, caller: Caller, now_us: int, act: str = "portal-shares") -> Principal:
+    def check_caller(self, caller: Caller, now_us: int, act: str) -> Principal:
         """Whoever shows exactly one kind of proof. act: what a person must hold; clients have no roles.
 
         Raises what `check_http`, `check_session` and `check_person` raise.

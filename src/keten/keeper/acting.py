@@ -10,8 +10,11 @@ import msgspec
 from keten.core.errors import Conflict, Invalid, NotFound
 from keten.identity.model import Person
 from keten.keeper import people_protocol as people
+from keten.keeper import subject_protocol as told
 from keten.keeper.protocol import Apply, Revoke
+from keten.keeper.recovery_protocol import ApproveRecovery
 from keten.keeper.watch_protocol import Handle
+from keten.subjects.signing import RIGHTS
 from keten.suppliers.register import Register
 
 
@@ -58,6 +61,37 @@ def _revoke(register: Register, body: Revoke) -> Act:
     return Act("end-person" if own else "end-access", fresh=True)
 
 
+def _approve_recovery(register: Register, body: ApproveRecovery) -> Act:
+    """By whose account it is: owners of data approve for suppliers' people, officers for the organisation's own."""
+    person = register.person(body.person)
+    own = person is not None and not person.supplier
+    return Act("approve-staff-recovery" if own else "approve-recovery", fresh=True)
+
+
+def _asks(act: str) -> Rule:
+    """Asking for what takes two people: the passkey is the first signature. To see what it would do takes none."""
+    return lambda _register, body: Act(act, fresh=not body.plan_only)
+
+
+def _approve(_register: Register, body: told.Approve) -> Act:
+    """The second signature, by what is asked for. To see what it would do, for whoever may see what waits."""
+    if body.plan_only:
+        return Act("see-proposals", fresh=False)
+    return Act(_second(body.what), fresh=True)
+
+
+def _refuse(_register: Register, body: told.Refuse) -> Act:
+    """Whoever might have signed may refuse it, and needs no passkey to stop something."""
+    return Act(_second(body.what), fresh=False)
+
+
+def _second(what: str) -> str:
+    """The act of the second person. Raises `Invalid` ("kind")."""
+    if what not in RIGHTS:
+        raise Invalid("kind", f"What takes two people: {', '.join(RIGHTS)}.", what[:60])
+    return RIGHTS[what][1]
+
+
 CONSOLE: dict[str, Rule] = {
     "keeper.status": _always("see-settings"),
     "revocation.revoke": _revoke,
@@ -71,8 +105,16 @@ CONSOLE: dict[str, Rule] = {
     "policy.replay": _always("explain-decision"),
     "ledger.locate": _always("prove-entry"),
     "people.invite": _invite,
+    "recovery.cases": _always("see-recoveries"),
+    "recovery.open": _always("open-recovery", fresh=True),
+    "recovery.approve": _approve_recovery,
     "people.sessions": _always("end-sessions"),
     "people.sign_out_all": _always("end-sessions", fresh=True),
+    "subjects.requests": _always("see-proposals"),
+    "subjects.erase": _asks("ask-erasure"),
+    "revocation.destroy": _asks("ask-destruction"),
+    "subjects.approve": _approve,
+    "subjects.refuse": _refuse,
 }
 """Verb → what it takes, at the console. What is not here, nobody may say there."""
 
@@ -99,7 +141,14 @@ def _end_colleague(register: Register, person: Person, body: Revoke) -> Act:
     return Act("portal-end-person", fresh=True)
 
 
+def _own(*, fresh: bool) -> OwnRule:
+    """Cases of one's own supplier; whose a case is, its handler looks at."""
+    return lambda _register, _person, _body: Act("portal-approve-recovery", fresh)
+
+
 PORTAL: dict[str, OwnRule] = {
+    "recovery.cases": _own(fresh=False),
+    "recovery.approve": _own(fresh=True),
     "people.invite": _invite_colleague,
     "revocation.revoke": _end_colleague,
 }

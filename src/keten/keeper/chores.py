@@ -12,6 +12,7 @@ from keten.keeper import entries
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.people import People
+from keten.keeper.recoveries import Recoveries
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
@@ -27,16 +28,25 @@ REQUESTS_SECONDS = 30.0
 CARRY_SECONDS = 60.0
 NETWORKS_SECONDS = 30.0
 SESSIONS_SECONDS = 10.0
+RECOVERY_SECONDS = 2.0
 
 
 class Chores:
     """Repeating work of the keeper, each on its own rhythm; a failure is logged and tried again."""
 
-    def __init__(self, trusted: Trusted, gateways: GatewayVerbs, operators: OperatorVerbs, people: People) -> None:
+    def __init__(
+        self,
+        trusted: Trusted,
+        gateways: GatewayVerbs,
+        operators: OperatorVerbs,
+        people: People,
+        recoveries: Recoveries,
+    ) -> None:
         self._trusted = trusted
         self._gateways = gateways
         self._operators = operators
         self._people = people
+        self._recoveries = recoveries
         self._tasks: list[asyncio.Task[None]] = []
         self._soon: set[asyncio.Task[None]] = set()
         self._jump_told = ""
@@ -53,6 +63,7 @@ class Chores:
             (CARRY_SECONDS, self.carry),
             (NETWORKS_SECONDS, self.read_networks),
             (SESSIONS_SECONDS, self.end_sessions),
+            (RECOVERY_SECONDS, self._recoveries.go_on),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
 

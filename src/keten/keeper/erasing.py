@@ -90,8 +90,7 @@ class Erasing:
 
         def run(writing: Writing) -> revocation.Ended:
             erasing.require_free(writing.connection, request.target, writing.time_us)
-            actor = f"operator:{request.decided_by}"
-            return revocation.end(writing, request.kind, request.target, "to be erased", actor)
+            return revocation.end(writing, request.kind, request.target, "to be erased", request.approver)
 
         ended, batch = await trusted.writer.run(run, alone=True, essential=True)
         if ended.index is None:

@@ -294,7 +294,7 @@ class GatewayVerbs:
         self._sessions.pop(session, None)
         self._trusted.sign_in.sessions.end(session)
 
-    def _who(self, caller: said.Caller, act: str = "portal-shares") -> tuple[Principal, str]:
+    def _who(self, caller: said.Caller, act: str) -> tuple[Principal, str]:
         """Step 1: verify the caller's own proof; it is not held back. Raises `Denied`, counted (law 4), and `Busy`."""
         trusted = self._trusted
         trusted.door.fresh()
@@ -324,7 +324,7 @@ class GatewayVerbs:
 
     async def shares(self, _connection: Connection, body: said.ShareQuery) -> said.Shares:
         """A page of what the caller may see: decided, recorded, told."""
-        return await self._listings.answer(body, *self._asking(body.caller))
+        return await self._listings.answer(body, *self._asking(body.caller, "portal-shares"))
 
     async def lookup(self, _connection: Connection, body: said.LookUp) -> said.LookedUp:
         """Records of a table by their keys: decided, charged, recorded, told."""
@@ -334,11 +334,11 @@ class GatewayVerbs:
         """What is left of a budget, and a request for more: decided, recorded, told."""
         return await self._more.answer(body, *self._asking(body.caller))
 
-    def _asking(self, caller: said.Caller) -> tuple[Principal, str, Callable[[], None]]:
+    def _asking(self, caller: said.Caller, act: str = "portal-fetch") -> tuple[Principal, str, Callable[[], None]]:
         """Who asks, from which country, and what raises `Denied` once it may no longer."""
         now = self._trusted.clock.now  # raises once it has jumped
         now()
-        one, country = self._who(caller)
+        one, country = self._who(caller, act)
         session = caller.session.session if caller.session else ""
         return one, country, lambda: self._still(one.client_id, one.key, one.began_us, session, now())
 
@@ -352,7 +352,7 @@ class GatewayVerbs:
         7. Answer: entry, key, layout, and until when it holds.
         """
         self._trusted.clock.now()  # raises once it has jumped
-        principal, country = self._who(body.caller)  # 1
+        principal, country = self._who(body.caller, "portal-fetch")  # 1
         request = Request(
             principal.client_id,
             body.object,

@@ -30,10 +30,12 @@ from keten.keeper.chores import Chores
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.people import People
-from keten.keeper.people_verbs import PeopleVerbs
 from keten.keeper.person_callers import PortalCallers
 from keten.keeper.person_verbs import PersonVerbs
 from keten.keeper.protocol import MAX_ANSWER_FRAME, MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
+from keten.keeper.recoveries import Recoveries
+from keten.keeper.recovering import face_verbs
+from keten.keeper.recovery_verbs import RecoveryVerbs
 from keten.keeper.rootkey import RootKey, load_root_key
 from keten.keeper.server import Endpoint, user_ids
 from keten.keeper.trusted import Trusted, read_origin
@@ -130,18 +132,19 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     await trusted.writer.run(lambda writing: writing.record(trusted.started()), essential=True)
     left = [running.opening for running in trusted.accesses]
     loop.call_later(GATEWAY_RETURN_SECONDS, gateways.settle, left)
-    chores = Chores(trusted, gateways, operators, people)
+    recoveries = Recoveries(trusted, people)
+    chores = Chores(trusted, gateways, operators, people, recoveries)
     trusted.on_change = chores.changed
     chores.start()
 
     paths = settings.paths
-    doing = operators.verbs() | persons.verbs()
-    console = PeopleVerbs(trusted, "console", people, doing)
-    portal = PeopleVerbs(trusted, "portal", people, doing)
+    said = persons.verbs() | RecoveryVerbs(trusted, recoveries).verbs()
+    doing = operators.verbs() | said
+    portal = face_verbs(trusted, "portal", people, doing, recoveries)
     outward = Endpoint(
         paths.gateway_socket,
         user_ids(settings.keeper.gateway_users),
-        gateways.verbs() | {name: gateways.after_hello(known) for name, known in portal.verbs().items()},
+        gateways.verbs() | {name: gateways.after_hello(known) for name, known in portal.items()},
         max_frame=MAX_GATEWAY_FRAME,
         max_answer=MAX_ANSWER_FRAME,
         tells_reasons=False,
@@ -151,7 +154,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     inward = Endpoint(
         paths.operator_socket,
         user_ids(settings.keeper.operator_users),
-        operators.verbs() | BackupVerbs(trusted).verbs() | persons.verbs(),
+        operators.verbs() | BackupVerbs(trusted).verbs() | said,
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=True,
@@ -160,7 +163,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     inside = Endpoint(
         paths.console_socket,
         user_ids(settings.keeper.console_users),
-        console.verbs(),
+        face_verbs(trusted, "console", people, doing, recoveries),
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=False,
@@ -187,6 +190,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     await inside.stop()
     await inward.stop()
     await trusted.connector.close()
+    await recoveries.close()
     await asyncio.to_thread(trusted.stop)
 
 

@@ -25,7 +25,8 @@ from keten.identity.model import Person
 from keten.identity.passkeys import Relying, Shown
 from keten.identity.people_model import Link, PersonSession
 from keten.identity.person_sessions import MAX_OF_PERSON, PersonSessions, limits_of
-from keten.identity.roles import Face, acts_of, face_of, may, roles_at
+from keten.identity.recovery import service as recovery
+from keten.identity.roles import REDUCED, Face, acts_of, face_of, may, roles_at
 from keten.identity.rows import people as rows
 from keten.identity.signin_entries import Method
 from keten.identity.strangers import network_of
@@ -58,10 +59,16 @@ class People:
         self._failures = Failures()
         self.on_over: Callable[[frozenset[str]], object] = lambda _sessions: None
         """Told of sessions that are over, by their public ids: what was begun in them is cut."""
+        self.origins: dict[Face, str] = {}
+        """What browsers call each face, as it said last: letters lead there."""
+        self.reduced: dict[str, int] = {}
+        """Who came back by a recovery (random id), and until when it may do less."""
         self.in_use: Callable[[], frozenset[str]] = frozenset
         """The sessions, by their public ids, in which something is under way: they do not lie still."""
         with translated(), trusted.reader.connect() as reading:
             self.sessions.load(reading, trusted.clock.recording_time())
+            for case in recovery.cases_of(reading, state="done"):
+                self.reduced[case.person] = max(case.reduced_until_us, self.reduced.get(case.person, 0))
 
     # ---- who is there --------------------------------------------------------------------------------------------
 
@@ -71,10 +78,10 @@ class People:
         1. Serving at all: the clock has not jumped.
         2. The session is there, of this face and browser, and not over, also not by the limits of today's roles.
         3. The person still stands. (A passkey that ends takes its sessions along.)
-        4. A role of it holds the act.
+        4. A role of it holds the act; and of whoever came back by a recovery lately, it is one of `REDUCED`.
         5. The session was used now, unless a page asks that refreshes itself (`quiet`).
 
-        Raises `Refused` ("session-ended", "not-allowed"), recorded; `Unavailable`.
+        Raises `Refused` ("session-ended", "not-allowed", "recovered-lately"), recorded; `Unavailable`.
         """
         now = self._trusted.clock.now()  # 1
         try:
@@ -96,7 +103,21 @@ class People:
             raise Refused("session-ended", "it is over", client_id=person.id, proven=True)
         if act and not may(roles, act):  # 4
             raise Refused("not-allowed", f"no role of it holds {act[:60]}", client_id=person.id, proven=True)
+        if act and act not in REDUCED:
+            self._require_whole(person.id, now)
         return SignedIn(person, roles, session)
+
+    def _require_whole(self, person: str, now: int) -> None:
+        if now < self.reduced.get(person, 0):
+            raise Refused("recovered-lately", "it came back by a recovery", client_id=person, proven=True)
+
+    def require_whole(self, person: str) -> None:
+        """Whoever came back by a recovery lately changes nothing. Raises `Refused` ("recovered-lately"), recorded."""
+        try:
+            self._require_whole(person, self._trusted.clock.now())
+        except Refused as error:
+            self.refused(error, "", "person-session")
+            raise
 
     def _touch(self, session: PersonSession, now: int) -> None:
         if self.sessions.touch(session, now):
@@ -145,6 +166,9 @@ class People:
         register = self._trusted.register
         supplier = register.supplier(person.supplier) if person.supplier else None
         roles = roles_at(person.supplier, person.roles)
+        acts = acts_of(roles)
+        if self._trusted.clock.recording_time() < self.reduced.get(person.id, 0):
+            acts = tuple(act for act in acts if act in REDUCED)
         return said.PersonView(
             person.id,
             person.name,
@@ -152,7 +176,7 @@ class People:
             supplier.title if supplier else "",
             self.organisation(),
             roles,
-            acts_of(roles),
+            acts,
         )
 
     def organisation(self) -> str:

@@ -17,7 +17,7 @@ from keten.identity import links, passkeys, people_entries
 from keten.identity.ceremonies import Ceremony, Of, act_of
 from keten.identity.errors import Refused
 from keten.identity.passkeys import Relying
-from keten.identity.people_model import PersonSession
+from keten.identity.people_model import PersonSession, Signed
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.roles import Face, only_outside, only_own
 from keten.keeper import people_protocol as said
@@ -40,10 +40,12 @@ class Acting:
 
     tells_reasons = False
 
-    def __init__(self, connection: Connection, signed_in: SignedIn) -> None:
+    def __init__(self, connection: Connection, signed_in: SignedIn, signed: Signed | None = None) -> None:
         self._connection = connection
         self.actor = f"person:{signed_in.person.id}"
         self.outside_only = only_outside(signed_in.roles)
+        self.person = signed_in.person.id
+        self.signed = signed
         self.tasks = connection.tasks
         self.loop = connection.loop
         self.number = connection.number
@@ -96,10 +98,12 @@ class PeopleVerbs:
             what = f"Passkeys need a host name: set [{self._face}] public_url to the https:// address browsers use."
             raise Invalid("origin", what, origin[:200])
         host = urlsplit(origin).hostname or ""
+        self._people.origins[self._face] = origin
         self._relying[connection] = Relying(host, origin, self._people.organisation())
         return said.Done()
 
-    def _relying_of(self, connection: Connection) -> Relying:
+    def relying_of(self, connection: Connection) -> Relying:
+        """Whom passkeys are for at this face. Raises `Denied` ("no-origin")."""
         found = self._relying.get(connection)
         if found is None:
             raise Denied("no-origin", "Say people.origin first.")
@@ -109,10 +113,10 @@ class PeopleVerbs:
 
     async def sign_in_begin(self, connection: Connection, body: said.SignInBegin) -> said.Ceremony:
         """Somebody wants to sign in. Raises `Blocked`, `Busy`."""
-        relying = self._relying_of(connection)
+        relying = self.relying_of(connection)
         self._trusted.clock.now()
         begun = self._people.begin("sign-in", self._face, relying, body.browser, network_at(body.address))
-        return self._said(begun, passkeys.request_options(relying, begun.challenge))
+        return self.ceremony_said(begun, passkeys.request_options(relying, begun.challenge))
 
     async def sign_in(self, _connection: Connection, body: said.Finished) -> said.SessionOpened:
         """A person signs in.
@@ -138,7 +142,7 @@ class PeopleVerbs:
 
     async def enrol_begin(self, connection: Connection, body: said.EnrolBegin) -> said.Enrolment:
         """A link was opened: for whom it is. Opening it does not use it up. Raises `Refused` ("link-invalid")."""
-        relying, people, network = self._relying_of(connection), self._people, network_at(body.address)
+        relying, people, network = self.relying_of(connection), self._people, network_at(body.address)
         with people.answering_alike(network, body.address, "link"):
             link = people.link(body.token)
             now = self._trusted.clock.now()
@@ -148,7 +152,7 @@ class PeopleVerbs:
             )
             held = people.reading(lambda reading: passkeys.of_person(reading, person.id))
         options = passkeys.creation_options(relying, person.id, person.name, begun.challenge, held)
-        return said.Enrolment(person.name, people.organisation(), self._said(begun, options))
+        return said.Enrolment(person.name, people.organisation(), self.ceremony_said(begun, options))
 
     async def enrol(self, _connection: Connection, body: said.Finished) -> said.SessionOpened:
         """The passkey that a link makes, and with it a session.
@@ -211,16 +215,18 @@ class PeopleVerbs:
 
     async def add_key_begin(self, connection: Connection, body: said.AddKeyBegin) -> said.Ceremony:
         """One more passkey. Raises `Refused` ("step-up") when the last assertion was too long ago."""
-        relying = self._relying_of(connection)
+        relying = self.relying_of(connection)
         signed_in = self._people.require(self._face, body.proof, "")
         session, person = signed_in.session, signed_in.person
+        self._people.require_whole(person.id)
         if self._trusted.clock.now() - session.asserted_us > RECENT_US:
             raise Refused("step-up", "the last assertion is too old", client_id=person.id, proven=True)
         begun = self._people.begin(
             "add-key", self._face, relying, session.browser, session.network, Of(session=session.hash, person=person.id)
         )
         held = self._people.reading(lambda reading: passkeys.of_person(reading, person.id))
-        return self._said(begun, passkeys.creation_options(relying, person.id, person.name, begun.challenge, held))
+        options = passkeys.creation_options(relying, person.id, person.name, begun.challenge, held)
+        return self.ceremony_said(begun, options)
 
     async def add_key(self, _connection: Connection, body: said.Finished) -> said.Done:
         """One more passkey was made.
@@ -259,6 +265,7 @@ class PeopleVerbs:
         """End one of one's own passkeys, and what was signed in with it. Raises `NotFound`, `Conflict` ("last-key")."""
         signed_in = self._people.require(self._face, body.proof, "")
         person = signed_in.person.id
+        self._people.require_whole(person)
         actor = f"person:{person}"
 
         def run(writing: Writing) -> int:
@@ -284,7 +291,7 @@ class PeopleVerbs:
 
     async def step_up_begin(self, connection: Connection, body: said.StepUpBegin) -> said.Ceremony:
         """A ceremony for one act: the challenge is of its verb and body. Raises `Refused`, `Invalid`."""
-        relying = self._relying_of(connection)
+        relying = self.relying_of(connection)
         signed_in, _act, _value = self._allowed(body.proof, body.verb, body.body)
         session, person = signed_in.session, signed_in.person
         begun = self._people.begin(
@@ -296,7 +303,7 @@ class PeopleVerbs:
             Of(session=session.hash, person=person.id, act=act_of(body.verb, body.body)),
         )
         held = self._people.reading(lambda reading: passkeys.of_person(reading, person.id))
-        return self._said(begun, passkeys.request_options(relying, begun.challenge, held))
+        return self.ceremony_said(begun, passkeys.request_options(relying, begun.challenge, held))
 
     def do(self, connection: Connection, body: said.Do, reply: Reply) -> None:
         """A person says an operator's verb.
@@ -315,10 +322,11 @@ class PeopleVerbs:
     async def _do(self, connection: Connection, body: said.Do, reply: Reply) -> None:
         try:
             signed_in, act, value = self._allowed(body.proof, body.verb, body.body)  # 1
+            signed = None
             if act.fresh:
-                await self._confirm(signed_in, body)  # 2
+                signed = await self._confirm(signed_in, body)  # 2
                 signed_in, act, value = self._allowed(body.proof, body.verb, body.body)  # 3
-            acting = cast("Connection", Acting(connection, signed_in))  # what handlers use of one
+            acting = cast("Connection", Acting(connection, signed_in, signed))  # what handlers use of one
             self._operators[body.verb].handle(acting, value, reply)  # 4
         except KetenError as error:
             reply.error(error)
@@ -359,8 +367,8 @@ class PeopleVerbs:
             self._people.refused(refused, "", "person-session")
             raise
 
-    async def _confirm(self, signed_in: SignedIn, body: said.Do) -> None:
-        """Step 2 of `do`: recorded before the act is done, with the passkey and the act's hash."""
+    async def _confirm(self, signed_in: SignedIn, body: said.Do) -> Signed:
+        """Step 2 of `do`: recorded before the act is done, with the passkey and the act's hash; what was signed."""
         people, session = self._people, signed_in.session
         act = act_of(body.verb, body.body)
         if body.finished is None:
@@ -378,6 +386,7 @@ class PeopleVerbs:
             people.refused(error, body.finished.address, "passkey")
             raise
         people.sessions.touch(session, self._trusted.clock.now(), asserted=True)
+        return Signed(session.person, shown.passkey.id, act.hex())
 
     def _shown(self, session: PersonSession, act: bytes, finished: said.Finished) -> passkeys.Shown:
         ceremony = self._people.take(finished, self._face, "step-up")
@@ -388,7 +397,9 @@ class PeopleVerbs:
             raise Refused("passkey-invalid", "it is of another person", client_id=session.person)
         return shown
 
-    def _said(self, begun: Ceremony, options: str) -> said.Ceremony:
+    @staticmethod
+    def ceremony_said(begun: Ceremony, options: str) -> said.Ceremony:
+        """A ceremony as faces have it."""
         return said.Ceremony(begun.id, options, begun.expires_us)
 
 

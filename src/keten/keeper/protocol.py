@@ -25,6 +25,7 @@ from keten.keeper.put_protocol import PutCommit as PutCommit  # noqa: PLC0414  #
 from keten.keeper.put_protocol import PutReady as PutReady  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import TableShape as TableShape  # noqa: PLC0414  # as above
 from keten.keeper.record_protocol import RECORD_VERBS
+from keten.keeper.recovery_protocol import RECOVERY_FACE_VERBS, RECOVERY_VERBS
 from keten.keeper.subject_protocol import SUBJECT_VERBS
 from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # as above
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
@@ -456,6 +457,7 @@ GATEWAY_VERBS: dict[str, tuple[type, type]] = {
     "exchange.progress": (Progress, Nothing),
     "exchange.delivered": (Delivered, Recorded),
     **FACE_VERBS,
+    **RECOVERY_FACE_VERBS,
     "keeper.acknowledge": (Acknowledge, Nothing),
 }
 
@@ -479,8 +481,9 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     **WATCH_VERBS,
     **BUDGET_VERBS,
     **PERSON_VERBS,
+    **RECOVERY_VERBS,
 }
 
-CONSOLE_VERBS = FACE_VERBS
+CONSOLE_VERBS = FACE_VERBS | RECOVERY_FACE_VERBS
 
 PUSHES: dict[str, type] = {"cut": Cut}

@@ -16,6 +16,7 @@ from typing import Any, cast
 import msgspec
 
 from keten.core.errors import Denied, Invalid, KetenError
+from keten.identity.people_model import Signed
 from keten.keeper.protocol import Failure, Push, Request
 
 log = logging.getLogger(__name__)
@@ -219,6 +220,16 @@ class Connection(asyncio.Protocol):
     def actor(self) -> str:
         """Who acts here, as entries name it."""
         return f"operator:{self.peer.name}"
+
+    @property
+    def person(self) -> str:
+        """The person who acts here, by random id; "" for a user of the operating system."""
+        return ""
+
+    @property
+    def signed(self) -> Signed | None:
+        """What a person's passkey signed for, for this very act; None where it signed for nothing."""
+        return None
 
     @property
     def alive(self) -> bool:

@@ -33,6 +33,13 @@ class Addresses(msgspec.Struct, frozen=True):
     indexes: tuple[int, ...]
 
 
+class OpenAddresses(msgspec.Struct, frozen=True):
+    """Ask that the addresses of a client may be read: from when two people signed, for an hour. Answer: `Outcome`."""
+
+    subject: str
+    reason: str
+
+
 class OpenedAddresses(msgspec.Struct, frozen=True):
     """Entry's index → address, of those that can still be opened."""
 
@@ -50,17 +57,24 @@ class Erase(msgspec.Struct, frozen=True):
 
 
 class Approve(msgspec.Struct, frozen=True):
-    """Approve a request, which is then carried out. plan_only: say what it will do."""
+    """Approve a request, which is then carried out. plan_only: say what it will do.
+
+    what, act: what the request is and its hash, as `RequestInfo` has them. A person says both, and its passkey signs
+    for this body and so for them; users of the operating system need not.
+    """
 
     request: str
     plan_only: bool = False
+    what: str = ""
+    act: str = ""
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """Refuse a request, or take back one's own."""
+    """Refuse a request, or take back one's own. what: as of `Approve`, by a person."""
 
     request: str
     reason: str
+    what: str = ""
 
 
 class SetHold(msgspec.Struct, frozen=True):
@@ -107,10 +121,20 @@ class Plan(msgspec.Struct, frozen=True):
     already: bool = False
 
 
+class Signer(msgspec.Struct, frozen=True):
+    """Somebody who signed by a passkey. person: random id. at: RFC 3339."""
+
+    person: str
+    name: str
+    at: str
+
+
 class RequestInfo(msgspec.Struct, frozen=True):
     """A request. name: of what it is about, as the organisation calls it. Times are RFC 3339, "" for none.
 
     waits: why one that was approved is not carried out yet, and what becomes of it; "" when it does not wait.
+    asked_by, decided_by: a user's name, or a person's. act: hash of verb and body, in hex. signed: who signed. people:
+    how many more people have to sign at the console; 0 where it takes users of the operating system.
     """
 
     id: str
@@ -129,6 +153,9 @@ class RequestInfo(msgspec.Struct, frozen=True):
     decided: str = ""
     remark: str = ""
     waits: str = ""
+    act: str = ""
+    signed: list[Signer] = []
+    people: int = 0
 
 
 class Requests(msgspec.Struct, frozen=True):
@@ -186,7 +213,8 @@ class Destroy(msgspec.Struct, frozen=True):
 class Destroyed(msgspec.Struct, frozen=True):
     """`objects`: files that it held. `steps` as in `Revoked`, empty for a plan. `already`: it was destroyed before.
 
-    `request`: waits for a second person, "" when none is needed. `kept`: of a contract, what stays, and why.
+    `request`: waits for a second person, "" when none is needed. `kept`: of a contract, what stays, and why. `people`:
+    how many people have to sign at the console, as of `RequestInfo`.
     """
 
     id: str
@@ -197,12 +225,14 @@ class Destroyed(msgspec.Struct, frozen=True):
     already: bool = False
     request: str = ""
     kept: list[str] = []
+    people: int = 0
 
 
 SUBJECT_VERBS: dict[str, tuple[type, type]] = {
     "revocation.destroy": (Destroy, Destroyed),
     "subjects.trace": (Trace, Traced),
     "subjects.addresses": (Addresses, OpenedAddresses),
+    "subjects.open": (OpenAddresses, Outcome),
     "subjects.erase": (Erase, Outcome),
     "subjects.requests": (Everything, Requests),
     "subjects.approve": (Approve, Outcome),

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 
 import msgspec
 
 from keten.core.clock import rfc3339
-from keten.core.errors import Conflict, Invalid, KetenError
+from keten.core.errors import Conflict, Denied, Invalid, KetenError
 from keten.identity.model import Client, Person
 from keten.keeper import protocol as said
 from keten.keeper import subject_protocol as told
 from keten.keeper.destroying import Destroying
 from keten.keeper.erasing import Erasing
 from keten.keeper.gateway_verbs import GatewayVerbs
-from keten.keeper.server import Connection, Verb, named_ids, user_ids, waiting_verb
+from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.steps import Content, Step, is_done, not_done, step
 from keten.keeper.trusted import Trusted
+from keten.keeper.two_people import TwoPeople, required, who_of
 from keten.keeper.writer import sealed_in
 from keten.ledger.writing import Writing
-from keten.subjects import erasing, holds, requests, tracing
+from keten.subjects import erasing, holds, requests, signing, tracing
 from keten.subjects.erasing import word_of
 from keten.subjects.model import Hold, Operator, Request, State, What
 from keten.vault import service as vault
 
 log = logging.getLogger(__name__)
-_DESTROY = "destroy-"
+_DESTROY = "destroy-"  # before the kind
 _SUBJECT = "subject"
 _WHEN_RELEASED = "It goes on by itself when the hold is over (keten hold release)."
 
@@ -39,6 +39,7 @@ class SubjectVerbs:
         self._trusted = trusted
         self._destroying = Destroying(trusted, gateways, content)
         self.erasing = Erasing(trusted, gateways, content)
+        self._two = TwoPeople(trusted)
         self._one = asyncio.Lock()
         self._begun: set[str] = set()  # requests that this process approved: nothing of them was done before
         self._under_way = ""
@@ -50,6 +51,7 @@ class SubjectVerbs:
             "revocation.destroy": waiting_verb(said.Destroy, self.destroy),
             "subjects.trace": waiting_verb(told.Trace, self.trace),
             "subjects.addresses": waiting_verb(told.Addresses, self.addresses),
+            "subjects.open": waiting_verb(told.OpenAddresses, self.open),
             "subjects.erase": waiting_verb(told.Erase, self.erase),
             "subjects.requests": waiting_verb(told.Everything, self.requests),
             "subjects.approve": waiting_verb(told.Approve, self.approve),
@@ -69,7 +71,7 @@ class SubjectVerbs:
         with trusted.reader.connect() as reading:
             email = tracing.email(reading, trusted.keys, row)
         opened = ["email"] if email else []
-        operator = operator_of(connection)
+        operator = who_of(connection)
         index, batch = await trusted.writer.run(lambda writing: tracing.record(writing, row, opened, operator))
         supplier = trusted.register.supplier(row.supplier) if row.supplier else None
         return told.Traced(
@@ -86,13 +88,20 @@ class SubjectVerbs:
         )
 
     async def addresses(self, connection: Connection, body: told.Addresses) -> told.OpenedAddresses:
-        """Where a client called from in some of its accesses; recorded before it is answered (law 7)."""
+        """Where a client called from in some of its accesses; recorded before it is answered (law 7).
+
+        Raises `Denied` ("people-sign") once people sign here, and two of them have not within the hour (law 14).
+        """
         trusted = self._trusted
         if len(body.indexes) > tracing.MOST_ADDRESSES:
             raise Invalid("too-many", f"At most {tracing.MOST_ADDRESSES} addresses are opened at once.")
         trusted.door.fresh()
         row = erasing.subject(trusted.register, body.subject)
-        operator = operator_of(connection)
+        operator = who_of(connection)
+        with trusted.reader.connect() as reading:
+            if not signing.may_read(reading, row.id, trusted.clock.recording_time()):
+                public = "Two people sign before addresses are read: keten subject open ID --reason TEXT."
+                raise Denied("people-sign", public)
         index, batch = await trusted.writer.run(lambda writing: tracing.record(writing, row, ["addresses"], operator))
         size = trusted.writer.head.size
         wanted = [each for each in body.indexes if 0 <= each < size]
@@ -123,6 +132,12 @@ class SubjectVerbs:
         self._require_unheld_subject(row.id)
         return await self._asked(connection, "erase", word_of(row), row.id, (body.reason, body.basis))
 
+    async def open(self, connection: Connection, body: told.OpenAddresses) -> told.Outcome:
+        """Ask that a client's addresses may be read for an hour; as long as people do not sign, that needs nobody."""
+        self._trusted.door.fresh()
+        row = erasing.subject(self._trusted.register, body.subject)
+        return await self._asked(connection, "read", word_of(row), row.id, (body.reason, ""))
+
     async def release_hold(self, connection: Connection, body: told.ReleaseHold) -> told.Outcome:
         """Ask for the release of a hold."""
         with self._trusted.reader.connect() as reading:
@@ -132,66 +147,104 @@ class SubjectVerbs:
         return await self._asked(connection, "release", "hold", hold.id, (body.reason, ""))
 
     async def destroy(self, connection: Connection, body: said.Destroy) -> said.Destroyed:
-        """Destroy content; where there are two operators, ask for it, and another one approves."""
+        """Destroy content; where people sign, or there are two operators, ask for it, and another one approves."""
         planned = self._destroying.plan(body)
         if body.plan_only:
             return planned
         what: What = f"{_DESTROY}{body.kind}"  # type: ignore[assignment]  # the plan has looked at the kind
-        if self._two_needed(what) and not planned.already:
+        if (connection.person or self._two_needed(what)) and not planned.already:
             outcome = await self._asked(connection, what, body.kind, planned.id, (body.reason, ""))
-            return msgspec.structs.replace(planned, request=outcome.request.id if outcome.request else "")
+            if outcome.request is None:
+                return planned
+            return msgspec.structs.replace(planned, request=outcome.request.id, people=outcome.request.people)
+        if connection.person:
+            return planned
         async with self._one:
-            operator = operator_of(connection)
-            steps, entry = await self._destroying.destroy(body.kind, planned.id, body.reason, operator.actor)
+            if not planned.already:
+                refs = {body.kind: planned.id}
+                await self._trusted.writer.run(
+                    lambda writing: signing.note_unsigned(writing, what, refs, connection.actor), alone=True
+                )
+            steps, entry = await self._destroying.destroy(body.kind, planned.id, body.reason, connection.actor)
         return msgspec.structs.replace(planned, steps=steps, entry=entry)
 
     async def _asked(
         self, connection: Connection, what: What, kind: str, target: str, said_of_it: tuple[str, str]
     ) -> told.Outcome:
-        operator = operator_of(connection)
+        operator, signed = who_of(connection), connection.signed
         reason, basis = said_of_it
-        request, batch = await self._trusted.writer.run(
-            lambda writing: requests.ask(writing, what, kind, target, operator, reason, basis), alone=True
-        )
-        if self._two_needed(what):
+        act = self._two.act(what, target, reason, basis)
+
+        def run(writing: Writing) -> Request:
+            if connection.person:
+                return signing.propose(writing, what, kind, target, required(signed), act, reason, basis)
+            return requests.ask(writing, what, kind, target, operator, reason, basis, act)
+
+        request, batch = await self._trusted.writer.run(run, alone=True)
+        if connection.person or self._two_needed(what):
             entry = batch.sealed[0].id if batch is not None else ""
             return told.Outcome(self._plan(request), self._info(request), entry=entry, already=batch is None)
         return await self._approved(request.id, operator)
 
     async def approve(self, connection: Connection, body: told.Approve) -> told.Outcome:
-        """Approve a request, and carry it out; or say what that would do."""
+        """Approve a request, and carry it out; or say what that would do. A person signs, and it may take another."""
         with self._trusted.reader.connect() as reading:
             request = requests.get(reading, body.request)
+            if not connection.person and not body.plan_only and signing.people_sign(reading):
+                raise signing.people_have_to()
         if body.plan_only:
             return told.Outcome(self._plan(request), self._info(request))
-        operator = operator_of(connection)
-        approvers = self._approvers(request.what)
-        now = self._trusted.clock.recording_time()
-        requests.require_approvable(request, operator, approvers, self._named(), now)
+        operator = who_of(connection)
+        if connection.person:
+            requests.require_open(request, self._trusted.clock.recording_time())
+        else:
+            approvers = self._two.approvers(request.what)
+            now = self._trusted.clock.recording_time()
+            requests.require_approvable(request, operator, approvers, self._two.named(), now)
         plan = self._plan(request)
         if plan.holds and request.what != "release":
             raise Conflict("held", f"A legal hold keeps it: {plan.holds[0]}.", f"{len(plan.holds)} holds")
-        return await self._approved(request.id, operator)
+        if not connection.person:
+            return await self._approved(request.id, operator)
+        signed = required(connection.signed)
+        request, batch = await self._trusted.writer.run(
+            lambda writing: signing.sign(writing, body.request, body.what, body.act, signed), alone=True
+        )
+        if request.state == "approved":
+            return await self._begin(request)
+        return told.Outcome(plan, self._info(request), entry=batch.sealed[0].id if batch is not None else "")
 
     async def _approved(self, request_id: str, operator: Operator) -> told.Outcome:
+        """By users of the operating system. Raises `Denied` ("people-sign") once people do."""
+
         def run(writing: Writing) -> Request:
             request = requests.get(writing.connection, request_id)
-            return requests.approve(writing, request_id, operator, self._approvers(request.what), self._named())
+            signing.note_unsigned(writing, request.what, request.refs, operator.actor)
+            approvers = self._two.approvers(request.what)
+            return requests.approve(writing, request_id, operator, approvers, self._two.named())
 
         request, _batch = await self._trusted.writer.run(run, alone=True)
+        return await self._begin(request)
+
+    async def _begin(self, request: Request) -> told.Outcome:
+        """Carry out what was approved just now."""
         self._begun.add(request.id)
         plan = self._plan(request)
         steps, entry = await self._carry_out(request)
         with self._trusted.reader.connect() as reading:
-            request = requests.get(reading, request_id)
+            request = requests.get(reading, request.id)
         return told.Outcome(plan, self._info(request), steps, entry)
 
     async def refuse(self, connection: Connection, body: told.Refuse) -> told.RequestInfo:
         """Refuse a request, or take back one's own."""
-        operator = operator_of(connection)
-        refused, _batch = await self._trusted.writer.run(
-            lambda writing: requests.refuse(writing, body.request, operator, body.reason), alone=True
-        )
+        operator = who_of(connection)
+
+        def run(writing: Writing) -> Request:
+            if connection.person and requests.get(writing.connection, body.request).what != body.what:
+                raise Conflict("act-changed", "This is not what waits there; look at it again.")
+            return requests.refuse(writing, body.request, operator, body.reason)
+
+        refused, _batch = await self._trusted.writer.run(run, alone=True)
         return self._info(refused)
 
     async def requests(self, _connection: Connection, body: told.Everything) -> told.Requests:
@@ -255,28 +308,18 @@ class SubjectVerbs:
             )
             entry = batch.sealed[0].id if batch is not None else ""
             return [step("hold", "released", done=True)], entry
-        actor = f"operator:{request.decided_by}"
+        actor = request.approver
+        if request.what == "read":
+            _done, batch = await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
+            entry = batch.sealed[0].id if batch is not None else ""
+            return [step("addresses", f"may be read for an hour, entry {entry}", done=True)], entry
         steps, entry = await self._destroying.destroy(request.kind, request.target, request.reason, actor)
         if is_done(steps):
             await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
         return steps, entry
 
     def _two_needed(self, what: str) -> bool:
-        return self._approvers(what) > 1
-
-    def _named(self) -> frozenset[int]:
-        return named_ids(self._trusted.settings.keeper.operator_users)
-
-    def _approvers(self, what: str) -> int:
-        """How many people it takes. To destroy content one does as long as there is only one operator."""
-        settings = self._trusted.settings
-        if settings.erasure.approvers == 1:
-            return 1
-        if not what.startswith(_DESTROY):
-            return 2
-        own = os.getuid()
-        operators = {uid for uid in user_ids(settings.keeper.operator_users) if uid or not own}
-        return min(2, len(operators))
+        return self._two.approvers(what) > 1
 
     # ---- holds -----------------------------------------------------------------------------------------------
 
@@ -294,7 +337,7 @@ class SubjectVerbs:
             if found is None:
                 raise Invalid("unknown-name", f"There is no {body.kind} {body.target!r} in the register.")
             kind, target = body.kind, found.id
-        operator = operator_of(connection)
+        operator = who_of(connection)
         hold, _batch = await trusted.writer.run(
             lambda writing: holds.put(writing, kind, target, operator, body.reason, body.until_us), alone=True
         )
@@ -329,6 +372,8 @@ class SubjectVerbs:
         if request.what == "erase":
             return self._erasure_plan(request.kind, request.target)
         name = self._name(request.kind, request.target)
+        if request.what == "read":
+            return told.Plan(request.kind, request.target, name, erased=[told.Line("addresses", 1, "may be read")])
         with self._trusted.reader.connect() as reading:
             if request.what == "release":
                 line = told.Line("hold", 1, holds.told(holds.get(reading, request.target)))
@@ -371,15 +416,18 @@ class SubjectVerbs:
             name,
             request.reason,
             request.basis,
-            request.asked_by,
+            self._two.name(request.asked_by),
             rfc3339(request.asked_us),
             rfc3339(request.lapses_us),
             request.state,
-            self._approvers(request.what) if request.state == "waiting" else request.approvers,
-            request.decided_by,
+            self._two.approvers(request.what) if request.state == "waiting" else request.approvers,
+            self._two.name(request.decided_by),
             rfc3339(request.decided_us) if request.decided_us else "",
             request.remark,
             self._waits(request),
+            request.act,
+            self._two.signers(request),
+            self._two.missing(request),
         )
 
     def _waits(self, request: Request) -> str:
@@ -394,7 +442,7 @@ class SubjectVerbs:
                 found = holds.on_subject(reading, request.target, now)
                 if erasing.is_begun(reading, request):
                     part = " Its key and row are gone already; payloads that are left stay."
-            elif request.what != "release":
+            elif request.what not in ("release", "read"):
                 found = self._destroying.holds_against(reading, request.kind, request.target, now)
         if found:
             return f"a legal hold was set after the approval: {holds.told(found[0])}.{part} {_WHEN_RELEASED}"
@@ -420,6 +468,3 @@ class SubjectVerbs:
         )
 
 
-def operator_of(connection: Connection) -> Operator:
-    """Who is on the other side, by the operating system's word."""
-    return Operator(connection.peer.name, connection.peer.uid)

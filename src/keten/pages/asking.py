@@ -27,6 +27,7 @@ from keten.keeper.people_protocol import (
     SignOut,
     StepUpBegin,
 )
+from keten.keeper.recovery_protocol import RecoverBegin, StopRecovery
 from keten.pages.visits import Site, Visit
 
 T = TypeVar("T")
@@ -50,6 +51,22 @@ async def begin_enrolment(site: Site, visit: Visit, token: str) -> Enrolment:
 async def finish_enrolment(site: Site, finished: Finished) -> SessionOpened:
     """The passkey was made: its first session."""
     return await site.keeper.call("people.enrol", finished, SessionOpened)
+
+
+async def begin_recovery(site: Site, visit: Visit, parts: tuple[str, ...]) -> Enrolment:
+    """The parts of a code were typed in: for whom they are, and the ceremony that makes the passkey."""
+    said = RecoverBegin(parts, visit.address, visit.browser)
+    return await site.keeper.call("people.recover_begin", said, Enrolment)
+
+
+async def finish_recovery(site: Site, finished: Finished) -> SessionOpened:
+    """The passkey was made with a code: its first session."""
+    return await site.keeper.call("people.recover", finished, SessionOpened)
+
+
+async def stop_recovery(site: Site, visit: Visit, token: str) -> None:
+    """Somebody says "this is not me"."""
+    await site.keeper.call("people.stop_recovery", StopRecovery(token, visit.address), Done)
 
 
 async def authorise(site: Site, visit: Visit, act: str, *, quiet: bool = False) -> Authorised:

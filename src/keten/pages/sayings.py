@@ -61,6 +61,27 @@ SAYINGS: dict[str, str] = {
     "unknown-name": N_("There is nothing of that name in the register."),
     "ended": N_("This has ended already."),
     "hours": N_("A link holds for 1 to 336 hours."),
+    # Getting back in
+    "recovered-lately": N_("You came back with a code lately. For a while you may look, and change or fetch nothing."),
+    "recovery-open": N_("A recovery of this person is under way already."),
+    "recovery-frozen": N_("Recoveries there are frozen for a while: there were too many at once."),
+    "recovery-channels": N_(
+        "This person has no two addresses that were there a month ago. End the account and enter it anew, with "
+        "everything proven as at first."
+    ),
+    "recovery-no-owner": N_("Nobody who may approve owns what this person may reach."),
+    "recovery-over": N_("This case is not open any more."),
+    "recovery-new": N_("Your role or passkey was not there a month before this case. Somebody else has to approve."),
+    "recovery-not-yours": N_("This is not yours to do: somebody else has to."),
+    "no-letters": N_("Letters cannot be sent now, and without them nobody gets back in. Ask whoever runs this system."),
+    "people-only": N_("People do this, signed in, with their passkeys."),
+    # Two people
+    "second-person": N_("You have signed for this already. Another person has to sign too."),
+    "act-changed": N_("What was signed is not what would be done. Open the page anew, and look at it again."),
+    "request-over": N_("This does not wait any more: it was carried out, refused, or has lapsed."),
+    "held": N_("A legal hold keeps it. It can be done when that is released or over."),
+    "basis": N_("A legal basis is one line of at most 200 characters."),
+    "people-sign": N_("Two people sign for this here, each with a passkey."),
     # Acts
     "cut-unconfirmed": N_(
         "Access has ended. One gateway has not confirmed yet that it cut what was under way: do it again in a moment."

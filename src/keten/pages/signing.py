@@ -128,7 +128,7 @@ async def sign_in(site: Site, visit: Visit, request: Request) -> Response:
             raise
         ceremony = await asking.begin_sign_in(site, visit)
         return answered(site, visit, _sign_in_page(visit, ceremony, wanted, said(visit.words, error)), 403)
-    return _begun(site, visit, session, wanted, form)
+    return begun(site, visit, session, wanted, form)
 
 
 async def show_enrol(site: Site, visit: Visit, _request: Request) -> Response:
@@ -141,17 +141,18 @@ async def enrol(site: Site, visit: Visit, request: Request) -> Response:
     form = await form_of(site, visit, request)
     found = await asking.begin_enrolment(site, visit, form.get("secret", "").strip())
     values = ceremony_values(found.ceremony) | {"name": found.name, "organisation": found.organisation}
-    return answered(site, visit, render("enrol.html", visit.words, frame_of(visit, enter=False), **values))
+    body = render("enrol.html", visit.words, frame_of(visit, enter=False), action="/enrol/key", **values)
+    return answered(site, visit, body)
 
 
 async def enrol_key(site: Site, visit: Visit, request: Request) -> Response:
     """The passkey was made: whoever made it is signed in."""
     form = await form_of(site, visit, request)
     session = await asking.finish_enrolment(site, asking.finished(visit, form))
-    return _begun(site, visit, session, site.start, form)
+    return begun(site, visit, session, site.start, form)
 
 
-def _begun(site: Site, visit: Visit, session: SessionOpened, path: str, form: dict[str, str]) -> Response:
+def begun(site: Site, visit: Visit, session: SessionOpened, path: str, form: dict[str, str]) -> Response:
     """Signed in: the cookies, and on to where the person wanted to go."""
     response = opened(site, moved(site, visit, path), session.session)
     return zoned(site, response, form.get("zone", ""))

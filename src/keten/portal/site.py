@@ -24,6 +24,7 @@ MENU: tuple[tuple[str, str, str], ...] = (
     ("portal-shares", "", N_("Shared with me")),
     ("portal-log", "/log", N_("Log")),
     ("portal-people", "/people", N_("People")),
+    ("portal-approve-recovery", "/recoveries", N_("Recoveries")),
     ("portal-keys", "/keys", N_("Keys and sessions")),
 )
 """Act of `identity/roles.py`, path below the language, text: the pages of whoever may do that."""

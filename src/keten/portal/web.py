@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keten.core.errors import Denied, KetenError, Unavailable
 from keten.core.settings import Settings
-from keten.pages import seen, signing, static
+from keten.pages import recovering, seen, signing, static
 from keten.pages.guard import Guard
 from keten.pages.languages import preferred
 from keten.pages.problems import SIGNED_OUT, problem
@@ -25,6 +25,7 @@ from keten.pages.rendering import message
 from keten.pages.seen import Line, Screen, absent
 from keten.pages.visits import Site, answered, frame_of, visit_of
 from keten.pages.words import LANGUAGES
+from keten.portal import recovery
 from keten.portal.log import LogPages
 from keten.portal.people import PeoplePages
 from keten.portal.shares import SharesPages
@@ -43,6 +44,9 @@ def screens(door: Door) -> tuple[Line[Screen], ...]:
         Line("GET", "/shares/{share}", "portal-shares", shares.share),
         Line("GET", "/log", "portal-log", log.show),
         Line("GET", "/people", "portal-people", people.show),
+        Line("GET", "/recoveries", "portal-approve-recovery", recovery.show),
+        Line("POST", "/recoveries/{case}/approve", "portal-approve-recovery", recovery.ask),
+        Line("POST", "/recoveries/{case}/approved", "portal-approve-recovery", recovery.approve),
         Line("POST", "/people/invite", "portal-invite", people.invite),
         Line("POST", "/people/invited", "portal-invite", people.invited),
         Line("POST", "/people/end", "portal-end-person", people.end),
@@ -59,6 +63,7 @@ def build(settings: Settings, host: str, origin: str, door: Door) -> ASGIApp:
         *seen.screens(portal, screens(door), lambda one: one.handler),
         *(Route(f"/{one}/objects/{{id}}", Download(portal, one, door), methods=["GET"]) for one in LANGUAGES),
         *signing.routes(portal),
+        *recovering.routes(portal),
         *static.routes(Path(settings.home) if settings.home else None),
     ]
     failing = _errors(portal)

@@ -236,7 +236,7 @@ def forget(writing: Writing, keys: Keys, request: Request, traces: Traces) -> bo
         raise Conflict("not-ended", "What has not ended is not erased.", row.id)
     traces.needles.extend(forgetting.rare(signs_in))
     if isinstance(row, Person):
-        forgetting.forget(writing, row.id, f"operator:{request.decided_by}")
+        forgetting.forget(writing, row.id, request.approver)
     if row.erased:
         return False
     wrapped = personal.subject_key(writing.connection, row.id)
@@ -244,7 +244,7 @@ def forget(writing: Writing, keys: Keys, request: Request, traces: Traces) -> bo
         traces.needles.append(wrapped)
     traces.needles.extend(_rare(row))
     personal.destroy_subject_key(writing, keys, row.id)
-    identity.erase(writing, row, keys.fingerprint(request.kind, row.name), f"operator:{request.decided_by}")
+    identity.erase(writing, row, keys.fingerprint(request.kind, row.name), request.approver)
     return True
 
 
@@ -260,7 +260,7 @@ def erase_some(writing: Writing, request: Request, traces: Traces) -> int:
         require_free(connection, row.id, writing.time_us)  # each time: a hold may be set between two
     traces.needles.extend(erasing.salts(connection, some))
     why = f"{request.kind} erased by request {request.id}"
-    return len(erasing.erase(writing, some, f"operator:{request.decided_by}", request.refs, why))
+    return len(erasing.erase(writing, some, request.approver, request.refs, why))
 
 
 def finish(writing: Writing, request: Request, stays: dict[str, int], unreached: Sequence[str]) -> Request:

@@ -67,7 +67,7 @@ def release(writing: Writing, request: Request) -> Hold:
     if hold.state == "set":
         after = msgspec.structs.replace(hold, state="released")
         refs = {hold.kind: hold.target, "hold": hold.id}
-        writing.write(holds, hold, after, HOLD_RELEASED, f"operator:{request.decided_by}", (), refs)
+        writing.write(holds, hold, after, HOLD_RELEASED, request.approver, (), refs)
         hold = after
     done(writing, request)
     return hold

@@ -8,12 +8,12 @@ import msgspec
 
 from keten.ledger.bound import BoundRow
 
-What = Literal["erase", "release", "destroy-dataset", "destroy-object", "destroy-contract"]
+What = Literal["erase", "release", "destroy-dataset", "destroy-object", "destroy-contract", "read"]
 State = Literal["waiting", "approved", "refused", "lapsed", "done"]
 
 
 class Operator(msgspec.Struct, frozen=True):
-    """Who is at the command line, by the operating system's word: user name and number."""
+    """Who acts. name, uid: at the command line, by the operating system's word; else `person:<random id>`, and -1."""
 
     name: str
     uid: int
@@ -21,15 +21,30 @@ class Operator(msgspec.Struct, frozen=True):
     @property
     def actor(self) -> str:
         """As entries name it."""
-        return f"operator:{self.name}"
+        return f"operator:{self.name}" if self.uid >= 0 else self.name
+
+
+class Signature(msgspec.Struct, frozen=True, gc=False):
+    """One person's, by a passkey. person, passkey: random ids. at_us: microseconds since 1970 UTC.
+
+    act: SHA-256 (hex) of the verb and body that the passkey signed for: the request's own of whoever opened it, else
+    of an approval whose body holds the request's.
+    """
+
+    person: str
+    passkey: str
+    at_us: int
+    act: str
 
 
 class Request(BoundRow, frozen=True, kw_only=True):
     """Something that cannot be undone, and that one person asked for. `name` is the id: nothing of it is anybody's.
 
     kind, target: what it is about, by word and random id. reason, basis: why, and by which law, in the asker's words.
-    asked_uid, decided_uid: numbers of operating-system users. Times are microseconds since 1970 UTC.
-    lapses_us: from then on nobody can approve it. approvers: how many people it took. remark: why it was refused.
+    asked_by, decided_by: an operating-system user with its number (asked_uid, decided_uid), or `person:<random id>` and
+    -1. Times are microseconds since 1970 UTC. lapses_us: from then on nobody can approve it. approvers: how many people
+    it took. remark: why it was refused. act: SHA-256 (hex) of the verb and body that were asked for; "" of one from
+    before. signatures: of people, in their order.
     """
 
     what: What
@@ -47,6 +62,13 @@ class Request(BoundRow, frozen=True, kw_only=True):
     decided_uid: int = -1
     decided_us: int = 0
     remark: str = ""
+    act: str = ""
+    signatures: tuple[Signature, ...] = ()
+
+    @property
+    def approver(self) -> str:
+        """Who decided, as entries name whoever acts."""
+        return self.decided_by if self.decided_by.startswith("person:") else f"operator:{self.decided_by}"
 
     @property
     def refs(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Two people for what cannot be undone (law 14): one asks, another one approves. They run in the writer's transaction.
 
-Who they are is the operating system's word. One user that acts twice is one person, root too.
+Who they are is the operating system's word. One user that acts twice is one person, root too. Once people have
+passkeys, two of them sign instead (`signing.py`).
 """
 
 from __future__ import annotations
@@ -43,19 +44,38 @@ def in_state(connection: Connection, state: State) -> list[Request]:
     return bound.find(connection, requests, Request, state=state)
 
 
-def ask(writing: Writing, what: What, kind: str, target: str, operator: Operator, reason: str, basis: str) -> Request:
-    """Ask for something; what waits for approval already is not asked for again.
+def ask(
+    writing: Writing, what: What, kind: str, target: str, operator: Operator, reason: str, basis: str, act: str = ""
+) -> Request:
+    """Ask for something; what waits for approval already is not asked for again. act: see `Request`.
 
     Raises `Invalid` ("reason", "basis"), `Corrupt` ("register-mismatch").
     """
-    reason = check_reason(reason)
-    if len(basis) > MAX_BASIS or (basis and not basis.isprintable()):
-        raise Invalid("basis", f"A basis is one line of at most {MAX_BASIS} characters.")
+    asked = made(writing, what, kind, target, operator, act, reason, basis)
+    found = waiting_for(writing, what, target)
+    if found is not None:
+        return found
+    writing.write(requests, None, asked, kinds_of(what)["waiting"], operator.actor, (), asked.refs)
+    return asked
+
+
+def waiting_for(writing: Writing, what: What, target: str) -> Request | None:
+    """The request for this that waits already. Raises `Corrupt` ("register-mismatch")."""
     for found in bound.find(writing.connection, requests, Request, target=target):
         if found.what == what and _is_open(found, writing.time_us):
             return found
+    return None
+
+
+def made(
+    writing: Writing, what: What, kind: str, target: str, operator: Operator, act: str, reason: str, basis: str
+) -> Request:
+    """A request as it would be asked now. Raises `Invalid` ("reason", "basis")."""
+    reason = check_reason(reason)
+    if len(basis) > MAX_BASIS or (basis and not basis.isprintable()):
+        raise Invalid("basis", f"A basis is one line of at most {MAX_BASIS} characters.")
     request_id = new_id()
-    asked = Request(
+    return Request(
         id=request_id,
         name=request_id,
         what=what,
@@ -67,9 +87,8 @@ def ask(writing: Writing, what: What, kind: str, target: str, operator: Operator
         asked_uid=operator.uid,
         asked_us=writing.time_us,
         lapses_us=writing.time_us + LAPSE_US,
+        act=act,
     )
-    writing.write(requests, None, asked, kinds_of(what)["waiting"], operator.actor, (), asked.refs)
-    return asked
 
 
 def require_approvable(
@@ -83,9 +102,7 @@ def require_approvable(
 
     Raises `Conflict` ("request-over"), `Denied` ("second-person").
     """
-    if not _is_open(request, now_us):  # 1
-        state = "lapsed" if request.state == "waiting" else request.state
-        raise Conflict("request-over", f"This request {_STATED[state]}.", request.id)
+    require_open(request, now_us)  # 1
     if approvers > 1 and operator.uid == request.asked_uid:  # 2
         raise Denied(
             "second-person",
@@ -101,6 +118,13 @@ def require_approvable(
         )
 
 
+def require_open(request: Request, now_us: int) -> None:
+    """That it waits, and has not lapsed. Raises `Conflict` ("request-over")."""
+    if not _is_open(request, now_us):
+        state = "lapsed" if request.state == "waiting" else request.state
+        raise Conflict("request-over", f"This request {_STATED[state]}.", request.id)
+
+
 def approve(writing: Writing, request_id: str, operator: Operator, approvers: int, named: Container[int]) -> Request:
     """Approve a request; from here on it is carried out, whatever happens. Raises as `require_approvable` and `get`."""
     request = get(writing.connection, request_id)
@@ -112,8 +136,7 @@ def refuse(writing: Writing, request_id: str, operator: Operator, remark: str) -
     """Refuse a request, or take back one's own. Raises `Invalid` ("reason"), `Conflict` ("request-over"), as `get`."""
     remark = check_reason(remark)
     request = get(writing.connection, request_id)
-    if not _is_open(request, writing.time_us):
-        raise Conflict("request-over", f"This request {_STATED.get(request.state, 'lapsed')}.", request.id)
+    require_open(request, writing.time_us)
     return _decided(writing, request, "refused", operator, remark=remark)
 
 
@@ -130,7 +153,8 @@ def done(writing: Writing, request: Request, details: dict[str, Any] | None = No
     """What was asked for is done, all of it. The entry names who asked and who approved."""
     after = msgspec.structs.replace(request, state="done")
     said = {"asked_by": request.asked_by, "approved_by": request.decided_by, "approvers": request.approvers}
-    said |= {"basis": request.basis} | (details or {})
+    said |= {"basis": request.basis, "signed_by": [f"person:{one.person}" for one in request.signatures]}
+    said |= details or {}
     writing.write(requests, request, after, kinds_of(request.what)["done"], "keeper", (), request.refs, said)
     return after
 

@@ -11,7 +11,7 @@ from keten.budgets.model import Limit
 from keten.core.clock import SECOND, rfc3339
 from keten.datasets.model import Dataset
 from keten.identity.keys import parse_line
-from keten.identity.model import Client, EndableRow, Person
+from keten.identity.model import Addresses, Client, EndableRow, Person
 from keten.ledger.bound import BoundRow
 from keten.suppliers.mistakes import plain
 from keten.suppliers.model import Caseload, Contract, Grant, Organisation, Supplier
@@ -49,7 +49,7 @@ class Change(msgspec.Struct, frozen=True):
 
     kind: organisation, supplier, person, client, contract, system, dataset or grant; name: the estate's id.
     change: `DECLARED`, `CHANGED`, `ENDED` (no longer in the estate) or `KEPT_ENDED` (in it, but over for ever).
-    email: the address to be sealed with the row, when it is new; never shown.
+    addresses: those to be sealed with the row, when one of them is new; never shown.
     """
 
     kind: str
@@ -58,7 +58,7 @@ class Change(msgspec.Struct, frozen=True):
     change: str
     before: BoundRow | None = None
     after: BoundRow | None = None
-    email: str = ""
+    addresses: Addresses | None = None
 
 
 def is_inside(change: Change) -> bool:
@@ -145,7 +145,7 @@ def _fields(change: Change, names: Mapping[str, str]) -> dict[str, list[Any]]:
         for name in {**new, **old}
         if before is None or old.get(name) != new.get(name)
     }
-    if change.email:
+    if change.addresses is not None:
         fields["email"] = [_HIDDEN if before is not None else None, _HIDDEN]
     if isinstance(before, Contract) and isinstance(after, Contract):
         _add_moments(fields, before, after)

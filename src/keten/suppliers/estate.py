@@ -24,10 +24,11 @@ class OrganisationSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class PersonSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An item of `people:`. A supplier's person without roles is a member."""
+    """An item of `people:`. A supplier's person without roles is a member. second_email "": not given."""
 
     id: str
     email: str
+    second_email: str = ""
     roles: tuple[str, ...] = ()
     line: int = 0
 

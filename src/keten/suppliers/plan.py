@@ -20,7 +20,7 @@ from keten.core.settings import duration
 from keten.datasets.model import Column, Dataset, Source
 from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
-from keten.identity.model import Client, EndableRow, Person
+from keten.identity.model import Addresses, Client, EndableRow, Person
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
 from keten.suppliers.estate import (
     UNCHANGED,
@@ -63,12 +63,6 @@ class Opener(Protocol):
 
     def fingerprint(self, word: str, name: str) -> str:
         """What is kept of the name of an erased row of a kind."""
-
-
-class Email(msgspec.Struct, frozen=True):
-    """What `Person.sealed` holds, as JSON."""
-
-    email: str
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -124,6 +118,7 @@ class _Planner:
         self.changes: list[Change] = []
         self.ids: dict[str, dict[str, str]] = {}
         self.names: dict[str, str] = {}
+        self._resolved: dict[str, Addresses] = {}
 
     def run(self) -> None:
         estate = self._estate
@@ -194,7 +189,7 @@ class _Planner:
                 ids[name] = row_id = self._fresh()
                 self._remember(word, name, row_id)
                 after = build(spec, row_id, None)
-                self.changes.append(Change(word, name, row_id, DECLARED, None, after, _email(spec)))
+                self.changes.append(Change(word, name, row_id, DECLARED, None, after, self._resolved.get(row_id)))
         self.changes.extend(sorted(ends, key=lambda change: change.name))
         self.ids[word] = ids
 
@@ -216,8 +211,8 @@ class _Planner:
             if old != new:
                 told = f"{shown(self.names.get(old, old))} to {shown(self.names.get(new, new))}"
                 self._refuse(word, spec, f"its {field} can't change (from {told}); give it a new id")
-        email = _email(spec) if isinstance(after, Person) and not after.sealed else ""
-        return Change(word, row.name, row.id, CHANGED, row, after, email)
+        addresses = self._resolved.get(row.id) if isinstance(after, Person) and not after.sealed else None
+        return Change(word, row.name, row.id, CHANGED, row, after, addresses)
 
     def _refuse(self, word: str, spec: _Spec, reason: str) -> None:
         self._refused.add_line(spec.line, f"{word} {shown(spec.id)}: {reason}")
@@ -242,14 +237,10 @@ class _Planner:
         )
 
     def _person(self, of: _Of, row_id: str, before: Person | None) -> Person:
-        """`sealed` stays as it is while the address does; "" asks for a new one."""
+        """`sealed` stays as it is while the addresses do; "" asks for a new one."""
         roles = tuple(sorted(of.spec.roles)) if isinstance(of.spec, PersonSpec) else ()
-        if before is None and _email(of) == UNCHANGED:
-            self._refuse("person", of, f"an e-mail address that is '{UNCHANGED}' needs one in the register; write it")
-        sealed = ""
-        if before is not None:
-            address = self._email_of(before)
-            sealed = before.sealed if _email(of) in (address, UNCHANGED) else ""
+        addresses = self._resolved[row_id] = self._addresses_for(of, before)
+        sealed = before.sealed if before is not None and addresses == self._addresses_of(before) else ""
         return Person(
             id=row_id,
             name=of.id,
@@ -326,9 +317,24 @@ class _Planner:
     def _supplier_id(self, name: str) -> str:
         return self.ids["supplier"][name] if name else ""
 
-    def _email_of(self, row: Person) -> str:
+    def _addresses_for(self, of: _Of, before: Person | None) -> Addresses:
+        """What a person's addresses become: `UNCHANGED` is as in the register; so is a second one beside it."""
+        email, second = (of.spec.email, of.spec.second_email) if isinstance(of.spec, PersonSpec) else ("", "")
+        if before is None:
+            if UNCHANGED in (email, second):
+                told = f"an e-mail address that is '{UNCHANGED}' needs one in the register; write it"
+                self._refuse("person", of, told)
+            return Addresses(email, second)
+        held = self._addresses_of(before)
+        kept = second == UNCHANGED or (email == UNCHANGED and not second)
+        found = Addresses(held.email if email == UNCHANGED else email, held.second if kept else second)
+        if found.second.lower() == found.email.lower():
+            self._refuse("person", of, "its second e-mail address would be the first again; write both")
+        return found
+
+    def _addresses_of(self, row: Person) -> Addresses:
         try:
-            return msgspec.json.decode(self._opener.open_for(row.id, row.sealed), type=Email).email
+            return msgspec.json.decode(self._opener.open_for(row.id, row.sealed), type=Addresses)
         except NotFound as error:
             raise _Erased from error
         except msgspec.MsgspecError as error:
@@ -351,7 +357,3 @@ def _limited(spec: BudgetSpec) -> Limit:
 
 class _Erased(Exception):
     """The key of a person's data was destroyed."""
-
-
-def _email(spec: Any) -> str:
-    return spec.spec.email if isinstance(spec, _Of) and isinstance(spec.spec, PersonSpec) else ""

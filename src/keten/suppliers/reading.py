@@ -43,7 +43,7 @@ _ESTATE = {
     "grants": False,
 }
 _ORGANISATION = {"name": True, "country": True, "timezone": True}
-_PERSON = {"id": True, "email": True, "roles": False}
+_PERSON = {"id": True, "email": True, "second_email": False, "roles": False}
 _CLIENT = {"id": True, "keys": True}
 _SUPPLIER = {
     "id": True,
@@ -263,7 +263,13 @@ class _Reader:
 
 
 def _person(item: _Item) -> PersonSpec:
-    return PersonSpec(id=item.text("id"), email=item.text("email"), roles=item.texts("roles") or (), line=item.line)
+    return PersonSpec(
+        id=item.text("id"),
+        email=item.text("email"),
+        second_email=item.text("second_email"),
+        roles=item.texts("roles") or (),
+        line=item.line,
+    )
 
 
 def _client(item: _Item) -> ClientSpec:

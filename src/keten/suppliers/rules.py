@@ -145,8 +145,12 @@ class _Checker:
     def _person(self, person: PersonSpec, place: Place, roles: tuple[str, ...] = STAFF) -> None:
         self._own_id("person", person.id, place, self._people)
         # What was written instead of an address may be personal too, so it is never repeated.
-        if person.email != UNCHANGED and (len(person.email) > 254 or not _EMAIL.match(person.email)):
+        if person.email != UNCHANGED and not _is_address(person.email):
             self._mistakes.add((*place, "email"), "this is not an e-mail address")
+        if person.second_email not in ("", UNCHANGED) and not _is_address(person.second_email):
+            self._mistakes.add((*place, "second_email"), "this is not an e-mail address")
+        elif person.second_email != UNCHANGED and person.second_email.lower() == person.email.lower():
+            self._mistakes.add((*place, "second_email"), "this is the first address again; it must be another mailbox")
         self._distinct(person.roles, (*place, "roles"))
         for at, role in enumerate(person.roles):
             self._one_of(role, roles, (*place, "roles", at), "role")
@@ -463,3 +467,7 @@ class _Checker:
             if value and value in seen:
                 self._mistakes.add((*place, at), f"{shown(value)} is in the list twice")
             seen.setdefault(value, at)
+
+
+def _is_address(text: str) -> bool:
+    return len(text) <= 254 and bool(_EMAIL.match(text))

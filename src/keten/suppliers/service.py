@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from keten.core.errors import Conflict, Corrupt, Denied, Invalid, NotFound
 from keten.datasets.model import Dataset
-from keten.identity.model import Client, EndableRow, Person
+from keten.identity.model import Addresses, Client, EndableRow, Person
+from keten.identity.recovery import channels
 from keten.identity.rows import Rows
 from keten.ledger.model import Entry
 from keten.ledger.query import Filter, find
@@ -24,7 +25,7 @@ from keten.suppliers import rules
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, Change, is_inside, summaries
 from keten.suppliers.estate import Estate
 from keten.suppliers.model import Organisation
-from keten.suppliers.plan import Email, Plan, difference
+from keten.suppliers.plan import Plan, difference
 from keten.suppliers.present import Written, estate_of
 from keten.suppliers.rows import BY_WORD, organisation
 from keten.vault.sweeping import reschedule
@@ -219,9 +220,11 @@ def _made(row_id: str) -> str:
 def _write(writing: Writing, change: Change, actor: str, seals: SubjectSeals) -> None:
     rows: Rows[Any] = organisation if change.kind == "organisation" else BY_WORD[change.kind]
     before, after = change.before, change.after
-    if isinstance(after, Person) and change.email:
-        sealed = seals.seal_for(after.id, msgspec.json.encode(Email(change.email)))
+    if isinstance(after, Person) and change.addresses is not None:
+        sealed = seals.seal_for(after.id, msgspec.json.encode(change.addresses))
         after = msgspec.structs.replace(after, sealed=sealed)
+        former = _addresses(before, seals) if isinstance(before, Person) else None
+        channels.follow(writing, after.id, former, change.addresses, actor, seals)
     if change.change == ENDED:
         BY_WORD[change.kind].end(writing, before, NOT_IN_ESTATE, actor)
     elif change.change == DECLARED:
@@ -230,3 +233,7 @@ def _write(writing: Writing, change: Change, actor: str, seals: SubjectSeals) ->
             seals.make_key(after.id)  # before any backup has the row in it
     else:
         rows.change(writing, before, after, actor)
+
+
+def _addresses(row: Person, seals: SubjectSeals) -> Addresses:
+    return msgspec.json.decode(seals.open_for(row.id, row.sealed), type=Addresses)

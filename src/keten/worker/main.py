@@ -15,6 +15,7 @@ from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
 from keten.worker.exporting import exporting
 from keten.worker.flowing import Flowing
+from keten.worker.mailing import Mailing
 from keten.worker.measuring import Measuring
 from keten.worker.rounds import Rounds
 from keten.worker.watching import watching
@@ -41,7 +42,8 @@ def duties(settings: Settings) -> list[Duty]:
     flows: list[Duty] = [Flowing(settings)] if settings.watch.enabled and settings.watch.flows else []
     exports = exporting(settings)
     metrics: list[Duty] = [Measuring(settings, exports)] if settings.metrics.bind else []
-    return [*watched, *flows, *outside, *exports, *metrics]
+    letters: list[Duty] = [Mailing(settings)] if settings.mail.url else []
+    return [*watched, *flows, *outside, *exports, *metrics, *letters]
 
 
 def run(settings: Settings) -> int:

@@ -19,8 +19,7 @@ import msgspec
 
 from keten.keeper import people_protocol as people
 from keten.keeper import protocol as said
-from keten.keeper.people_protocol import FACE_VERBS
-from keten.keeper.protocol import GATEWAY_VERBS, OPERATOR_VERBS, Answer, Nothing, Request
+from keten.keeper.protocol import CONSOLE_VERBS, GATEWAY_VERBS, OPERATOR_VERBS, Answer, Nothing, Request
 from keten.keeper.server import Connection, Endpoint, Reply, verb
 from tests.fuzz.target import Target
 
@@ -177,7 +176,7 @@ OPERATOR = Target(
     calls=(200, 200_000),
 )
 CONSOLE = Target(
-    "console-frames", functools.partial(check, FACE_VERBS), console_seeds, WORDS, longest=4096, calls=(200, 200_000)
+    "console-frames", functools.partial(check, CONSOLE_VERBS), console_seeds, WORDS, longest=4096, calls=(200, 200_000)
 )
 GATEWAY = Target(
     "gateway-frames", functools.partial(check, GATEWAY_VERBS), gateway_seeds, WORDS, longest=4096, calls=(200, 200_000)

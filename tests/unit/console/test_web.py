@@ -26,7 +26,7 @@ from keten.console.web import build
 from keten.core.errors import Unavailable
 from keten.core.settings import Listener, Settings
 from keten.identity.roles import ACTS
-from keten.pages import signing
+from keten.pages import recovering, signing
 from keten.pages.guard import HEADERS
 from keten.pages.languages import preferred
 from keten.pages.words import LANGUAGES
@@ -234,10 +234,11 @@ def test_no_route_is_missing_from_the_table_of_screens() -> None:
         if method != "HEAD" and not route.path.startswith("/static/")
     }
     assert all(isinstance(route, Route) for route in app.routes), "no mount hides routes"
-    known = {("GET", "/"), ("GET", "/enrol")}
+    known = {("GET", "/"), ("GET", "/enrol"), *(("GET", path) for path in recovering.LETTERS)}
     for language in LANGUAGES:
         known.add(("GET", f"/{language}"))
-        known |= {(method, f"/{language}{path}") for method, path, _name in (*signing.OPEN, *signing.OWN)}
+        open_ = (*signing.OPEN, *signing.OWN, *recovering.OPEN)
+        known |= {(method, f"/{language}{path}") for method, path, _name in open_}
         known |= {(one.method, f"/{language}{one.path}") for one in SCREENS}
     assert served == known
 

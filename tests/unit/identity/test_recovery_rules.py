@@ -238,4 +238,5 @@ def test_no_secret_and_no_address_is_in_a_case() -> None:
     assert names == {
         "id", "name", "person", "supplier", "opened_by", "opened_us", "lapses_us", "cool_us", "channels", "noticed",
         "owners", "told", "told_us", "approvals", "state", "sent_us", "ended_us", "reduced_until_us",
+        "passed", "told_done", "asked",
     }  # fmt: skip

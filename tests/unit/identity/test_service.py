@@ -356,10 +356,10 @@ def test_a_caller_shows_exactly_one_proof(keeper: Keeper) -> None:
     signed_in = keeper.sign_in.check_ssh(ssh_sign_in(KEY, client.id), client, NOW)
     session = SessionProof(keeper.sign_in.open_session(signed_in, NOW).id)
     check = keeper.sign_in.check_caller
-    assert refusal(lambda: check(Caller("192.0.2.7"), NOW)).code == "proof-invalid"
-    assert refusal(lambda: check(Caller("192.0.2.7", shown, session), NOW)).code == "proof-invalid"
-    assert check(Caller("192.0.2.7", http=shown), NOW).via == "https"
-    assert check(Caller("192.0.2.7", session=session), NOW).via == "sftp"
+    assert refusal(lambda: check(Caller("192.0.2.7"), NOW, "")).code == "proof-invalid"
+    assert refusal(lambda: check(Caller("192.0.2.7", shown, session), NOW, "")).code == "proof-invalid"
+    assert check(Caller("192.0.2.7", http=shown), NOW, "").via == "https"
+    assert check(Caller("192.0.2.7", session=session), NOW, "").via == "sftp"
 
 
 def test_strangers_are_counted_and_clients_recorded(keeper: Keeper) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from keten.keeper import protocol
+from keten.keeper.letter_protocol import LETTER_VERBS
 from keten.keeper.people_protocol import FACE_VERBS, PERSON_VERBS
 
 KEPT = Path(__file__).with_name("frames.json")
@@ -22,7 +23,7 @@ KEPT = Path(__file__).with_name("frames.json")
 def bodies() -> dict[str, type[msgspec.Struct]]:
     """Every body that is said, by "<verb> asked", "<verb> answered" and "<push> pushed"."""
     found: dict[str, type[msgspec.Struct]] = {"failure": protocol.Failure}
-    for verbs in (protocol.GATEWAY_VERBS, protocol.OPERATOR_VERBS, FACE_VERBS, PERSON_VERBS):
+    for verbs in (protocol.GATEWAY_VERBS, protocol.OPERATOR_VERBS, FACE_VERBS, PERSON_VERBS, LETTER_VERBS):
         for verb, (asked, answered) in verbs.items():
             found |= {f"{verb} asked": asked, f"{verb} answered": answered}
     return found | {f"{name} pushed": body for name, body in protocol.PUSHES.items()}

@@ -26,7 +26,7 @@ from keten.keeper import protocol as said
 from keten.keeper.client import KeeperClient
 from keten.keeper.instance import create_instance
 from keten.keeper.people_protocol import FACE_VERBS, PERSON_VERBS
-from keten.keeper.protocol import GATEWAY_VERBS, OPERATOR_VERBS, Nothing, Request, Status
+from keten.keeper.protocol import CONSOLE_VERBS, GATEWAY_VERBS, OPERATOR_VERBS, Nothing, Request, Status
 
 WORDS = ("", "x", "a" * 26, new_id(), "\0", "x.y.z", "voters", "client", "127.0.0.1", "https://a/b", "\u202e", "é" * 99)
 ROUNDS = 300
@@ -145,7 +145,7 @@ def test_it_never_dies(keeper: Process, seed: int) -> None:
     sockets = (
         (keeper.paths.gateway_socket, GATEWAY_VERBS | FACE_VERBS),
         (keeper.paths.operator_socket, OPERATOR_VERBS | PERSON_VERBS),
-        (keeper.paths.console_socket, FACE_VERBS),
+        (keeper.paths.console_socket, CONSOLE_VERBS),
     )
     for number in range(1, ROUNDS):
         path, verbs = chance.choice(sockets)

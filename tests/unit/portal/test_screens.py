@@ -20,6 +20,7 @@ from keten.keeper.budget_protocol import BudgetLine
 from keten.keeper.people_protocol import Authorised, Ceremony, PersonProof, PersonView
 from keten.keeper.portal_protocol import Colleague, Colleagues, OwnLogLine, OwnLogPage, Standing, StandingLine
 from keten.keeper.protocol import ObjectInfo, Share, Shares
+from keten.keeper.recovery_protocol import ApprovalLine, FreezeLine, Recoveries, RecoveryLine
 from keten.pages.guard import Guard
 from keten.pages.words import LANGUAGES
 from keten.portal.kept import MOST, MOST_SECONDS, Kept
@@ -33,6 +34,36 @@ SECRET = "s" * 26
 ID = "p" * 26
 SETTINGS = Settings(portal=Listener(bind="127.0.0.1:0", public_url=ORIGIN))
 SIGNED_IN = {"__Host-keten-8444-session": SECRET, "__Host-keten-8444-browser": "b" * 22}
+
+
+def recoveries(name: str, now: int) -> Recoveries:
+    """A case in each state, and a freeze."""
+    approved = (ApprovalLine(name, "contact", now), ApprovalLine(name, "owner", now))
+    line = RecoveryLine(
+        id=ID,
+        person=ID,
+        person_name=name,
+        supplier=ID,
+        supplier_name=name,
+        opened_by=name,
+        opened_us=now,
+        lapses_us=now,
+        state="open",
+        told=1,
+        noticed=2,
+        cool_us=1,
+        ready_us=0,
+        sent_us=now,
+        ended_us=now,
+        reduced_until_us=now,
+        approvals=approved,
+        act="a" * 64,
+        able="contact",
+    )
+    states = ("open", "sent", "done", "vetoed", "lapsed")
+    lines = tuple(msgspec.structs.replace(line, state=state) for state in states)
+    waiting = msgspec.structs.replace(line, ready_us=now, able="")
+    return Recoveries((*lines, waiting), (FreezeLine(name, now),), cut=True)
 
 
 class Told:
@@ -75,6 +106,7 @@ class Told:
             OwnLogPage: OwnLogPage("e" * 26, 1, (entry, other), 5, whole=True),
             Colleagues: Colleagues("e" * 26, 1, people, cut=True),
             Ceremony: Ceremony("c" * 26, "{}", now + 300_000_000),
+            Recoveries: recoveries(name, now),
         }
         return answers[answer]  # type: ignore[return-value]  # by its own type
 
@@ -110,12 +142,12 @@ def routes() -> list[Route]:
 
 def test_every_route_is_in_a_table() -> None:
     """A new route has to be given its act in the table of screens, or its reason here."""
-    from keten.pages import signing, static
+    from keten.pages import recovering, signing, static
 
     own = {(one.method, one.path) for one in screens(Told())} | {("GET", "/objects/{id}")}
-    own |= {(method, path) for method, path, _handler in (*signing.OPEN, *signing.OWN)}
+    own |= {(method, path) for method, path, _handler in (*signing.OPEN, *signing.OWN, *recovering.OPEN)}
     expected = {(method, f"/{language}{path}") for method, path in own for language in LANGUAGES}
-    expected |= {("GET", "/"), ("GET", "/enrol")}
+    expected |= {("GET", "/"), ("GET", "/enrol"), *(("GET", path) for path in recovering.LETTERS)}
     expected |= {("GET", f"/static/{name}") for name in (*static.TYPES, static.THEME)}
     found = {(method, one.path) for one in routes() for method in (one.methods or set()) - {"HEAD"}}
     assert found == expected
@@ -142,7 +174,7 @@ def test_each_role_gets_the_screens_of_its_acts_alone(role: str) -> None:
             assert set(door.asked[len(asked) :]) <= {"people.authorise"}
 
 
-@pytest.mark.parametrize("path", ["", f"/shares/{ID}", "/log", "/people"])
+@pytest.mark.parametrize("path", ["", f"/shares/{ID}", "/log", "/people", "/recoveries"])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_hostile_names_are_only_names(language: str, path: str) -> None:
     page = browser(Told(HOSTILE)).get(f"/{language}{path}")

@@ -87,6 +87,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         ledger,
         network,
         people,
+        recovering,
         systems,
         watching,
     )
@@ -131,6 +132,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         systems.tables,
         people.staff,
         people.links,
+        recovering.recovery,
         watching.on,
         watching.rules,
         watching.flows,

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from keten.cli.doctor.findings import Case, Finding, note, weak, wrong
 from keten.core.clock import moment
 from keten.core.db import translated
+from keten.identity import passkeys
 from keten.ledger.reading import last_time
-from keten.subjects import holds, requests
+from keten.subjects import holds, requests, signing
 
 SOON_US = 7 * 86_400 * 1_000_000
 
 
 def approvers(case: Case) -> Iterator[Finding]:
     """Law 14: two people for what cannot be undone."""
-    if case.settings.erasure.approvers == 1:
+    with translated(), case.engine.connect() as connection:
+        people = passkeys.is_kept(connection) and signing.people_sign(connection)
+    if case.settings.erasure.approvers == 1 and not people:
         yield weak(
             "one-approver",
             "One person erases and destroys alone here ([erasure] approvers = 1); every entry of it says so.",
@@ -32,7 +35,7 @@ def waiting(case: Case) -> Iterator[Finding]:
     for one in asked:
         if one.lapses_us > now:
             what = f"A request ({one.what}) of {one.asked_by} waits for a second person until {moment(one.lapses_us)}."
-            todo = f"keten subject approve {one.id}, or refuse"
+            todo = f"at the console /en/proposals/{one.id}, or: keten subject approve {one.id}, or refuse"
             yield (weak if one.lapses_us - now < SOON_US else note)("request-waits", what, todo)
     for one in begun:
         what = f"A request ({one.what}) was approved at {moment(one.decided_us)} and is not carried out whole."

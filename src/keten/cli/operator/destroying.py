@@ -51,14 +51,16 @@ def destroy(
     Nothing brings it back: no estate file, no restart. Downloads of it are cut before the command returns. Copies that
     suppliers fetched are theirs, and a backup from before holds content and key as they were. A contract is ended, and
     datasets that another one still uses stay. What a legal hold is on is not destroyed. On a terminal it asks for the
-    name first. Where there are two operators, this only asks for it, and another one approves ('keten subject
-    approve'). Prints each step; exit code 3 when one is not done.
+    name first. Once two of the organisation's own people have a passkey, this only asks for it, and two of them sign at
+    the console. Before that, where there are two operators, another one approves ('keten subject approve'). Prints each
+    step; exit code 3 when one is not done.
 
     Example: keten destroy dataset voters --reason "the election is over"
 
     Example: keten destroy object voters list.csv --reason "wrong file"
     """
     from keten.cli.operator.keeping import keeper
+    from keten.cli.operator.signing import waits
     from keten.keeper.protocol import Destroy, Destroyed
 
     if bool(file) != (kind is Kind.OBJECT):
@@ -82,11 +84,12 @@ def destroy(
             "entry": destroyed.entry,
             "already": destroyed.already,
             "request": destroyed.request,
+            "people": destroyed.people,
         }
     )
     if destroyed.request:
-        output.line("Asked for. Nothing is destroyed until another operator says:")
-        output.line(f"keten subject approve {destroyed.request}")
+        for line in waits(settings, destroyed.request, destroyed.people, "Asked for. Nothing is destroyed"):
+            output.line(line)
     output.steps(destroyed.steps)
 
 

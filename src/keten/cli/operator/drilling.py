@@ -17,7 +17,7 @@ from keten.core.errors import Invalid
 if TYPE_CHECKING:
     from keten.drills.scoreboard import Scoreboard
 
-DRILLS = ("contract-end", "fork", "france-travail", "restore", "webex")
+DRILLS = ("contract-end", "fork", "france-travail", "helpdesk", "restore", "webex")
 TOLD = ("france-travail", "webex")
 """Those whose scoreboard is there in both languages."""
 MILLION, FULL = 1_000_000, 37_000_000
@@ -58,7 +58,8 @@ def drill(
     contract-end: a contract ends during downloads; then a gateway in the attacker's hands, and a row changed in the
     database. fork: three institutions witness each other, and one rewrites its ledger with its own key. france-travail:
     one stolen login, then ten, then a patient thief, against a register of a million people; what the watch and a
-    syslog server see of it, and what peers' published thresholds would. restore: a disk is lost under load; a backup is
+    syslog server see of it, and what peers' published thresholds would. helpdesk: callers, an insider at the helpdesk
+    and a thief of a mailbox want a key for somebody else's account. restore: a disk is lost under load; a backup is
     restored, and then moved to PostgreSQL. webex: ids and keys are guessed, with the same comparison. Your own
     instances are not touched. Each takes a minute or a few (--full: half an hour, and 6 GB). Exit code 1 when
     something did not hold or somebody did not notice, 3 when a part was skipped.
@@ -90,11 +91,14 @@ def _board(name: str, language: str, *, full: bool) -> Scoreboard:
     """Run the drill of this name."""
     from keten.drills.contract_end import ContractEnd
     from keten.drills.france_travail import FranceTravail
+    from keten.drills.helpdesk import Helpdesk
     from keten.drills.restore import Restore
     from keten.drills.webex import Webex
 
     if name == "contract-end":
         return ContractEnd(say).run()
+    if name == "helpdesk":
+        return Helpdesk(say).run()
     if name == "restore":
         return Restore(say).run()
     if name == "france-travail":

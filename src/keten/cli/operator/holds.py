@@ -73,20 +73,23 @@ def release(
     home: Home = "",
     json: Json = False,
 ) -> None:
-    """Ask for the release of a hold; another operator approves it ('keten subject approve').
+    """Ask for the release of a hold; two people sign at the console, or another operator ('keten subject approve').
 
     Example: keten hold release mfrggzdfmztwq2lknnwg23tpoa --reason "case closed"
     """
     from keten.cli.operator.keeping import keeper
+    from keten.cli.operator.signing import waits
     from keten.keeper.subject_protocol import Outcome, ReleaseHold
 
     surroundings: Surroundings = ctx.obj
     output = Output(json=json)
-    with keeper(surroundings.instance(home)) as client:
+    settings = surroundings.instance(home)
+    with keeper(settings) as client:
         asked = client.call("subjects.release", ReleaseHold(hold, reason), Outcome)
     output.result({"request": asked.request, "steps": asked.steps, "entry": asked.entry, "already": asked.already})
     if asked.request is not None and asked.request.state == "waiting":
-        output.line(f"It stays in force until another operator says: keten subject approve {asked.request.id}")
+        for line in waits(settings, asked.request.id, asked.request.people, "It stays in force"):
+            output.line(line)
     output.steps(asked.steps)
 
 

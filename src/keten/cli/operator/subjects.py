@@ -15,6 +15,7 @@ from keten.core.errors import Invalid
 
 if TYPE_CHECKING:
     from keten.cli.operator.register import Names
+    from keten.core.settings import Settings
     from keten.keeper.subject_protocol import Outcome, Plan, RequestInfo, Traced
     from keten.subjects.tracing import Received
 
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     subject = typer.Typer(no_args_is_help=True, help="One person or client: what went where, and erasing it.")
     for command in (trace, record, erase, requests, approve, refuse):
         subject.command()(command)
+    subject.command("open")(open_)
     app.add_typer(subject, name="subject")
 
 
@@ -48,7 +50,8 @@ def trace(
 ) -> None:
     """What about one person or client is known, and what went where: its row's history, and every entry about it.
 
-    That you read it is itself an entry, made first. What Keten cannot know is said.
+    That you read it is itself an entry, made first. What Keten cannot know is said. Once people sign, --addresses takes
+    two of them within the hour before: see 'keten subject open'.
 
     Example: keten subject trace drukwerk-batch --csv > trace.csv
     """
@@ -71,6 +74,23 @@ def trace(
         return
     output.result(told.as_json())
     told.print(output)
+
+
+def open_(ctx: typer.Context, subject: Subject, reason: Reason, home: Home = "", json: Json = False) -> None:
+    """Ask that operators may read for an hour where a client called from; two people sign at the console.
+
+    Example: keten subject open drukwerk-batch --reason "case 2026-31"
+    """
+    from keten.cli.operator.keeping import keeper
+    from keten.keeper.subject_protocol import OpenAddresses
+    from keten.keeper.subject_protocol import Outcome as Asked
+
+    surroundings: Surroundings = ctx.obj
+    output = Output(json=json)
+    settings = surroundings.instance(home)
+    with keeper(settings) as client:
+        asked = client.call("subjects.open", OpenAddresses(subject, reason), Asked)
+    _show(settings, output, asked)
 
 
 def record(
@@ -216,10 +236,11 @@ def erase(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Ask for the erasure of a person or client; another operator approves it, and it is carried out.
+    """Ask for the erasure of a person or client; two people sign at the console, and it is carried out.
 
     Its key, what its row says, and payloads about it are destroyed in the database's files; every proof still holds.
-    Shows exactly what goes, what stays and why. Where [erasure] approvers = 1, it is carried out at once.
+    Shows exactly what goes, what stays and why. Until two of the organisation's own people have a passkey, another
+    operator approves it, and where [erasure] approvers = 1, it is carried out at once.
 
     Example: keten subject erase ops-jansen --reason "asked by letter 2026-114" --basis "GDPR 17(1)(b)"
     """
@@ -244,7 +265,7 @@ def erase(
             return
         _confirm(planned.plan, yes=yes)
         asked = client.call("subjects.erase", Erase(planned.plan.id, reason, basis), Asked)
-    _show(output, asked)
+    _show(settings, output, asked)
 
 
 def requests(
@@ -275,6 +296,8 @@ def requests(
 def approve(ctx: typer.Context, request: RequestId, home: Home = "", yes: Yes = False, json: Json = False) -> None:
     """Approve what another operator asked for; it is carried out at once. First it shows exactly what goes.
 
+    Only until two of the organisation's own people have a passkey: from then on people sign at the console.
+
     Whoever asked cannot approve: it takes another operating-system user. Exit code 1 when that is refused, 3 when a
     step is not done: the keeper then goes on by itself.
 
@@ -293,7 +316,7 @@ def approve(ctx: typer.Context, request: RequestId, home: Home = "", yes: Yes = 
             say(_request(planned.request))
         _confirm(planned.plan, yes=yes)
         approved = client.call("subjects.approve", Approve(request), Approved)
-    _show(output, approved)
+    _show(settings, output, approved)
 
 
 def refuse(ctx: typer.Context, request: RequestId, reason: Reason, home: Home = "", json: Json = False) -> None:
@@ -348,8 +371,10 @@ def _show_plan(plan: Plan, line: Any) -> None:
         line(f"A legal hold forbids it now: {each}")
 
 
-def _show(output: Output, outcome: Outcome) -> None:
+def _show(settings: Settings, output: Output, outcome: Outcome) -> None:
     """What came of it: it waits, or its steps."""
+    from keten.cli.operator.signing import waits
+
     output.result(
         {
             "request": outcome.request,
@@ -362,9 +387,10 @@ def _show(output: Output, outcome: Outcome) -> None:
     request = outcome.request
     if request is not None and request.state == "waiting":
         again = "It was asked for before. " if outcome.already else ""
-        output.line(f"{again}Nothing is done until another operator says: keten subject approve {request.id}")
+        for line in waits(settings, request.id, request.people, f"{again}Nothing is done"):
+            output.line(line)
         output.line(f"It lapses at {request.lapses}.")
-        if request.approvers > 1:
+        if request.approvers > 1 and not request.people:
             output.line("Who is alone sets [erasure] approvers = 1; every entry then says so.")
     output.steps(outcome.steps, "the keeper goes on by itself: see 'keten subject requests' and 'keten backup --list'")
 
@@ -372,6 +398,7 @@ def _show(output: Output, outcome: Outcome) -> None:
 def _request(one: RequestInfo) -> str:
     parts = [one.id, one.state, f"{one.what} {one.kind} {one.name}", f"asked by {one.asked_by} at {one.asked}"]
     parts += [f"({one.reason})"]
+    parts += [f"signed by {', '.join(each.name for each in one.signed)}"] if one.signed else []
     parts += [f"lapses {one.lapses}"] if one.state == "waiting" else [f"{one.decided_by} at {one.decided}"]
     parts += [f"({one.remark})"] if one.remark else []
     waits = f"\n  not done yet: {one.waits}" if one.waits else ""

@@ -58,6 +58,7 @@ async def one(turn: Turn) -> Response:
         usual=USUAL_HOURS,
         sessions=sessions,
         invite=_invite_path(found) if able and standing and not found.line.keys else "",
+        recover=f"/people/{found.line.acting.id}/recovery" if standing and turn.may("open-recovery") else "",
         end=_end_path(found) if standing and turn.may("end-access" if supplier else "end-person") else "",
     )
 

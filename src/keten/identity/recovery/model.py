@@ -90,7 +90,9 @@ class Case(BoundRow, frozen=True, kw_only=True):
 
     owners: who owns what the person may reach, when it was opened. channels: of the code. noticed: of the notices, when
     it was opened. told: those over which a notice went. told_us: when the last did. cool_us: how long after that
-    nothing is sent. sent_us: when the code went. ended_us: when it was done, vetoed or lapsed.
+    nothing is sent. sent_us: when the code went. passed: the channels of the code over which its part went.
+    ended_us: when it was done, vetoed or lapsed. told_done: over which it was told that it was done. asked: who may
+    approve and was told of it.
     """
 
     person: str
@@ -109,6 +111,9 @@ class Case(BoundRow, frozen=True, kw_only=True):
     sent_us: int = 0
     ended_us: int = 0
     reduced_until_us: int = 0
+    passed: tuple[str, ...] = ()
+    told_done: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def pending(self) -> bool:

@@ -13,13 +13,15 @@ Purpose = Literal["veto", "part"]
 class ChannelRow(BoundRow, frozen=True, kw_only=True):
     """A way to reach a person. sealed: base64 of the address under the person's own key (law 7). Times: microseconds.
 
-    A changed address is another channel: the old one ends, and is told of what happens all the same.
+    A changed address is another channel: the old one ends, and is told of what happens all the same. told_us: when it
+    was told last that the person's addresses had changed.
     """
 
     person: str
     sealed: str
     since_us: int
     ended_us: int = 0
+    told_us: int = 0
 
     @property
     def channel(self) -> Channel:

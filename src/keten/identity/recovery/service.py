@@ -50,6 +50,13 @@ class Reach(msgspec.Struct, frozen=True):
     owners: tuple[str, ...]
 
 
+class Recovered(msgspec.Struct, frozen=True):
+    """A case that is done, and the passkey (random id) that was made."""
+
+    case: Case
+    passkey: str
+
+
 class Sent(msgspec.Struct, frozen=True):
     """A case whose code goes out: by channel the part that goes over it, said nowhere else."""
 
@@ -100,9 +107,7 @@ def open_case(
 
 def notice(writing: Writing, case: Case, channel: str, limits: Limits) -> str:
     """The secret with which whoever reads a channel says "this is not me"; an older one of it is of no use any more."""
-    for older in _secrets(writing.connection, case.id):
-        if (older.channel, older.purpose) == (channel, "veto") and not older.used_us:
-            _spend(writing, older, case.person)
+    _spend_former(writing, case, channel, "veto")
     until = case.lapses_us + limits.code_us + limits.reduced_us
     return _secret(writing, case, channel, "veto", until)
 
@@ -144,7 +149,55 @@ def send(writing: Writing, case_id: str, actor: str, limits: Limits) -> Sent | R
     return Sent(changed, {channel: _secret(writing, changed, channel, "part", until) for channel in changed.channels})
 
 
-def use(writing: Writing, parts: Sequence[str], made: passkeys.Made, rp: str, limits: Limits) -> Case | Refused:
+def part(writing: Writing, case: Case, channel: str, limits: Limits) -> str:
+    """A part of the code once more, for one that may not have gone out; the older one is of no use any more."""
+    _spend_former(writing, case, channel, "part")
+    return _secret(writing, case, channel, "part", case.sent_us + limits.code_us)
+
+
+def passed(writing: Writing, case_id: str, channel: str, actor: str) -> Case | Refused:
+    """A part of the code was handed over for this channel."""
+    case = case_of(writing.connection, case_id)
+    if case is None or case.state != "sent" or channel not in case.channels:
+        return Refused("not-sent")
+    if channel in case.passed:
+        return case
+    after = msgspec.structs.replace(case, passed=(*case.passed, channel))
+    return _changed(writing, case, after, entries.PASSED, actor)
+
+
+def asked(writing: Writing, case_id: str, person: str, actor: str) -> Case | Refused:
+    """Somebody who may approve was told of the case."""
+    case = case_of(writing.connection, case_id)
+    if case is None or case.state != "open" or person in case.asked:
+        return Refused("not-open")
+    after = msgspec.structs.replace(case, asked=(*case.asked, person))
+    return _changed(writing, case, after, entries.ASKED, actor)
+
+
+def told_done(writing: Writing, case_id: str, channel: str, actor: str) -> Case | Refused:
+    """It was told over this channel that a passkey was made."""
+    case = case_of(writing.connection, case_id)
+    if case is None or case.state != "done" or channel not in case.noticed:
+        return Refused("not-done")
+    if channel in case.told_done:
+        return case
+    after = msgspec.structs.replace(case, told_done=(*case.told_done, channel))
+    return _changed(writing, case, after, entries.TOLD, actor)
+
+
+def shown(connection: Connection, parts: Sequence[str], now_us: int, limits: Limits) -> Case | None:
+    """The case whose whole code this is, when it could be used now. Nothing is used up."""
+    found = [_find(connection, token, "part", now_us) for token in set(parts)]
+    named = {one.case for one in found if one is not None}
+    case = case_of(connection, named.pop()) if len(named) == 1 else None
+    if case is None or len(found) != len(parts):
+        return None
+    event = Use(tuple(one.channel for one in found if one is not None))
+    return case if isinstance(rules.step(case, event, now_us, limits), Case) else None
+
+
+def use(writing: Writing, parts: Sequence[str], made: passkeys.Made, rp: str, limits: Limits) -> Recovered | Refused:
     """The code is shown, and a passkey made.
 
     1. The parts are there, of one case, not used and not over.
@@ -167,8 +220,8 @@ def use(writing: Writing, parts: Sequence[str], made: passkeys.Made, rp: str, li
         return _refused(writing, "use", after, actor, case.person, case)
     for one in found:
         _spend(writing, one, case.person)
-    passkeys.add(writing, case.person, made, rp, actor)
-    return _changed(writing, case, after, entries.DONE, actor)
+    passkey, _index = passkeys.add(writing, case.person, made, rp, actor)
+    return Recovered(_changed(writing, case, after, entries.DONE, actor), passkey.id)
 
 
 def veto(writing: Writing, token: str, limits: Limits) -> Case | Refused:
@@ -182,7 +235,10 @@ def veto(writing: Writing, token: str, limits: Limits) -> Case | Refused:
     if secret is None or case is None:
         return Refused("absent")
     actor = f"channel:{secret.channel}"
-    after = rules.step(case, Veto(secret.channel), writing.time_us, limits)
+    # Whoever shows the secret was told, though the keeper may not have heard yet that the letter was taken.
+    heard = rules.step(case, Told(secret.channel), writing.time_us, limits)
+    known = heard if isinstance(heard, Case) else case
+    after = rules.step(known, Veto(secret.channel), writing.time_us, limits)
     if isinstance(after, Refused):
         return _refused(writing, "veto", after, actor, case.person, case)
     _spend(writing, secret, case.person)
@@ -216,9 +272,13 @@ def abandon(writing: Writing, actor: str) -> list[Case]:
 # ---- channels ----------------------------------------------------------------------------------------------------
 
 
-def add_channel(writing: Writing, person: str, sealed: str, actor: str) -> ChannelRow:
-    """A way to reach a person, from now on. sealed: base64 of the address under the person's own key."""
-    made = ChannelRow(id=(at := new_id()), name=at, person=person, sealed=sealed, since_us=writing.time_us)
+def add_channel(writing: Writing, person: str, sealed: str, actor: str, *, ended_us: int = 0) -> ChannelRow:
+    """A way to reach a person, from now on. sealed: base64 of the address under the person's own key.
+
+    ended_us: of one that is only told of what happens.
+    """
+    since = writing.time_us
+    made = ChannelRow(id=(at := new_id()), name=at, person=person, sealed=sealed, since_us=since, ended_us=ended_us)
     writing.write(tables.channels, None, made, entries.CHANNEL_ADDED, actor, (person,), {"person": person})
     return made
 
@@ -228,6 +288,13 @@ def end_channel(writing: Writing, channel: ChannelRow, actor: str) -> None:
     after = msgspec.structs.replace(channel, ended_us=writing.time_us)
     refs = {"person": channel.person}
     writing.write(tables.channels, channel, after, entries.CHANNEL_ENDED, actor, (channel.person,), refs)
+
+
+def told_of_change(writing: Writing, channel: ChannelRow, actor: str) -> None:
+    """It was told over this channel that the person's addresses changed."""
+    after = msgspec.structs.replace(channel, told_us=writing.time_us)
+    refs = {"person": channel.person}
+    writing.write(tables.channels, channel, after, entries.CHANNEL_TOLD, actor, (channel.person,), refs)
 
 
 def channel_rows(connection: Connection, person: str) -> list[ChannelRow]:
@@ -246,6 +313,15 @@ def channels_of(connection: Connection, person: str) -> tuple[Channel, ...]:
 def case_of(connection: Connection, case_id: str) -> Case | None:
     """A case by its random id."""
     return bound.get(connection, tables.cases, Case, case_id) if is_id(case_id) else None
+
+
+def frozen_until(connection: Connection, now_us: int) -> dict[str, int]:
+    """Where no recovery goes on at this moment ("": for the organisation's own people), and until when."""
+    found: dict[str, int] = {}
+    for one in bound.find(connection, tables.freezes, Freeze):
+        if one.until_us > now_us:
+            found[one.supplier] = max(one.until_us, found.get(one.supplier, 0))
+    return found
 
 
 def cases_of(connection: Connection, **equal: str) -> list[Case]:
@@ -298,6 +374,12 @@ def _secret(writing: Writing, case: Case, channel: str, purpose: Purpose, until_
     )
     writing.write(tables.secrets, None, made, entries.SECRET_MADE, "keeper", (case.person,), case.refs)
     return token
+
+
+def _spend_former(writing: Writing, case: Case, channel: str, purpose: Purpose) -> None:
+    for older in _secrets(writing.connection, case.id):
+        if (older.channel, older.purpose) == (channel, purpose) and not older.used_us:
+            _spend(writing, older, case.person)
 
 
 def _spend(writing: Writing, secret: Secret, person: str) -> None:

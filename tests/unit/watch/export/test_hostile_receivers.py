@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP
 from keten.core.errors import KetenError, Unavailable
 from keten.drills.neighbours import until
 from keten.watch.export.drivers import bounded
-from keten.watch.export.drivers import mail as mail_module
+from keten.watch.export.drivers import smtp as mail_module
 from keten.watch.export.drivers import web as web_module
 from keten.watch.export.drivers.choosing import driver_of
 from tests.unit.watch.export.conftest import records
