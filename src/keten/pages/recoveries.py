@@ -16,6 +16,7 @@ from keten.pages.words import N_, Words
 
 VERB = "recovery.approve"
 APPROVALS = 2
+"""As many as a case needs (`identity/recovery/model.py`, which no face loads)."""
 STATES: dict[str, tuple[str, str]] = {
     "open": (N_("waits for approval"), "warn"),
     "approved": (N_("approved, and waits"), "warn"),
@@ -37,7 +38,9 @@ async def show(site: Site, visit: Visit, found: Authorised) -> Response:
     """Every case that is pending or ended lately."""
     told = await _cases(site, visit)
     around, own = frame(site, visit, found), site.room == "portal"
-    body = render("recoveries.html", visit.words, around, told=told, states=STATES, slots=SLOTS, own=own, needed=APPROVALS)
+    body = render(
+        "recoveries.html", visit.words, around, told=told, states=STATES, slots=SLOTS, own=own, needed=APPROVALS
+    )
     return answered(site, visit, body)
 
 
