@@ -6,8 +6,13 @@ import html
 import re
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
+from keten.core.errors import Denied
+from keten.keeper.protocol import Apply
+from keten.suppliers.estate import encode
+from keten.suppliers.reading import parse
 from tests.functional.staff import House
 from tests.visitor import Answer, Visitor
 
@@ -95,7 +100,7 @@ def test_exactly_what_was_confirmed_is_applied(house: House) -> None:
 def test_of_two_who_change_it_the_second_sees_what_the_first_did(house: House) -> None:
     administrator, manager = house.browser("administrator"), house.browser("supplier-manager")
     present = administrator.get(f"{PATH}/present").text
-    first = looked(administrator, present.replace("retention_days: 90", "retention_days: 60"))
+    first = looked(administrator, present.replace("countries:\n    - NL\n", "countries:\n    - NL\n    - BE\n"))
     second = looked(manager, present.replace("tier: high", "tier: critical"))
     confirm = manager.send(f"{PATH}/confirm", token=second.token, **hidden(second))
     assert applied(house, administrator, first).status == 200
@@ -107,18 +112,66 @@ def test_of_two_who_change_it_the_second_sees_what_the_first_did(house: House) -
         assert told.status == 409
         assert "somebody else changed the register" in told.text
         meanwhile, _, now = told.text.partition("Below is what your file would do now")
-        assert "Dataset changed" in now
+        assert "Contract changed" in now
         assert "administrator" in now
-        assert "kept for: was 60 days, becomes 90 days" in now, "it would take that back, and says so"
+        assert "countries: no longer BE" in now, "it would take that back, and says so"
         assert meanwhile
     assert house.entries() - before <= 2, "that it was confirmed, and nothing else"
     # With the present estate at hand both changes hold.
     now = manager.get(f"{PATH}/present").text
-    assert "retention_days: 60" in now
+    assert "- BE" in now
     shown = looked(manager, now.replace("tier: high", "tier: critical"))
     assert "importance: was high importance, becomes critical" in shown.text
-    assert "kept for" not in shown.text
+    assert "countries: no" not in shown.text
     assert applied(house, manager, shown).status == 200
+
+
+def test_who_may_not_take_the_others_change_back_is_told_what_it_was(house: House) -> None:
+    administrator, manager = house.browser("administrator"), house.browser("supplier-manager")
+    present = administrator.get(f"{PATH}/present").text
+    second = looked(manager, present.replace("tier: low", "tier: medium"))
+    assert applied(house, administrator, looked(administrator, present.replace("days: 90", "days: 60"))).status == 200
+    told = manager.send(f"{PATH}/confirm", token=second.token, **hidden(second))
+    assert told.status == 409
+    assert "somebody else changed the register" in told.text
+    assert "Dataset changed" in told.text
+    assert "which an administrator does" in told.text
+    assert "Apply it" not in told.text
+
+
+def test_who_manages_suppliers_gives_nobody_of_the_organisation_a_role(house: House) -> None:
+    """Not by a file at the screen, and not by the keeper's verb itself; nor takes a dataset from its owner."""
+    manager = house.browser("supplier-manager")
+    present = manager.get(f"{PATH}/present").text
+    itself = "  - id: supplier-manager\n    email: unchanged\n    roles:\n    - supplier-manager\n"
+    assert itself in present
+    for own in (
+        present.replace(itself, itself + "    - administrator\n"),
+        present.replace(itself, ""),
+        present.replace("people:\n", "people:\n  - {id: friend, email: f@example.org, roles: [administrator]}\n", 1),
+        present.replace("owner: data-owner", "owner: supplier-manager"),
+        present.replace("name: Gemeente Voorbeeld", "name: Other"),
+    ):
+        assert own != present
+        before = house.entries()
+        told = looked(manager, own)
+        assert told.status == 403
+        assert "which an administrator does" in told.text
+        assert looked(house.browser("administrator"), own).status == 200
+        estate = msgspec.Raw(encode(parse(own.encode(), "estate")))
+        for body in (Apply(estate, plan_only=True), Apply(estate, base=1)):
+            with pytest.raises(Denied, match=r"estate-inside|step-up"):
+                house.say("supplier-manager", "suppliers.apply", body)
+        assert house.entries() - before <= 1, "a refusal alone"
+    own = present.replace("roles:\n      - contact", "roles:\n      - member")
+    assert own != present
+    shown = looked(manager, own)
+    assert shown.status == 200
+    assert "no longer contact" in shown.text
+    # What is confirmed is looked at again in the transaction.
+    confirm = manager.send(f"{PATH}/confirm", token=shown.token, **hidden(shown))
+    assert house.confirmed(manager, confirm, f"{PATH}/done", **hidden(confirm)).status == 200
+    assert applied(house, manager, looked(manager, present)).status == 200
 
 
 def test_the_present_estate_is_a_file_without_addresses(house: House) -> None:

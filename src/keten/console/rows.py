@@ -66,9 +66,9 @@ class Rows:
                 return
             last = ids[-1]
 
-    def some(self, kind: type[T], ids: list[str]) -> Iterator[T]:
+    def some(self, kind: type[T], ids: Sequence[str]) -> Iterator[T]:
         """The rows with these ids, by id; those that are not there or do not hold are left out. At most a page."""
-        return self._page(_table(kind), kind, ids[:PAGE])
+        return self._page(_table(kind), kind, list(ids[:PAGE]))
 
     def called(self, kind: type[BoundRow], most: int, also: str = "body") -> Iterator[tuple[str, str, Any]]:
         """Id, name and one more column of every row of this type, by name, at most so many; as stored, not checked.

@@ -132,6 +132,13 @@ def _driver_of(name: str) -> Driver:
     return postgres
 
 
+def version_of(connection: Connection) -> str:
+    """What keeps the state, and in which version, for people: "SQLite 3.40.1"."""
+    found = connection.dialect
+    name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(found.name, found.name)
+    return f"{name} {'.'.join(str(part) for part in found.server_version_info or ())}"
+
+
 def driver(where: Place | Connection | Engine) -> Driver:
     """The engine's own file."""
     if isinstance(where, Connection | Engine):

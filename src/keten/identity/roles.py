@@ -105,6 +105,14 @@ def only_own(roles: tuple[str, ...], act: str) -> bool:
     return act in OWN and {role for role in roles if role in ACTS[act]} == {"data-owner"}
 
 
+def only_outside(roles: tuple[str, ...]) -> bool:
+    """Whether an estate that somebody with these roles applies may change suppliers and what they have, alone.
+
+    Whoever manages suppliers gives nobody of the organisation a role, and takes no dataset from its owner.
+    """
+    return {role for role in roles if role in ACTS["apply-estate"]} == {"supplier-manager"}
+
+
 def may(roles: tuple[str, ...], act: str) -> bool:
     """Whether somebody with these roles may do this. An act that is not in the table may be done by nobody."""
     return any(role in ACTS.get(act, ()) for role in roles)

@@ -143,23 +143,26 @@ class OperatorVerbs:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise Invalid("estate", "The estate is malformed.", str(error)) from error
         if body.plan_only:
-            return await asyncio.to_thread(self._planned, estate)
+            return await asyncio.to_thread(self._planned, estate, outside_only=connection.outside_only)
 
         def run(writing: Writing) -> AppliedEstate:
             if body.base:
                 suppliers.require_base(writing.connection, body.base)
-            return suppliers.apply(writing, estate, connection.actor, Seals.of(trusted.keys, writing))
+            seals = Seals.of(trusted.keys, writing)
+            return suppliers.apply(
+                writing, estate, connection.actor, seals, outside_only=connection.outside_only
+            )
 
         applied, batch = await trusted.writer.run(run, alone=True)
         for damaged in applied.damaged:
             log.critical("the retention of object %s is as it was: its row does not match the ledger", damaged)
         return said.Applied(applied.changes, applied.ids, await self._settled() if batch is not None else 0)
 
-    def _planned(self, estate: Estate) -> said.Applied:
+    def _planned(self, estate: Estate, *, outside_only: bool) -> said.Applied:
         """What an estate would change, and as of when: of one moment. Of a large one it takes its time."""
         trusted = self._trusted
         with translated(), trusted.reader.connect() as reading, reading.begin():
-            planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading))
+            planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading), outside_only=outside_only)
             return said.Applied(summaries(planned.changes, planned.names), planned.ids, base=suppliers.base(reading))
 
     async def revoke(self, connection: Connection, body: said.Revoke) -> said.Revoked:

@@ -19,7 +19,7 @@ from keten.identity.errors import Refused
 from keten.identity.passkeys import Relying
 from keten.identity.people_model import PersonSession, Signed
 from keten.identity.person_sessions import PersonSessions
-from keten.identity.roles import Face, only_own
+from keten.identity.roles import Face, only_outside, only_own
 from keten.keeper import people_protocol as said
 from keten.keeper.acting import CONSOLE, PORTAL, Act
 from keten.keeper.evenly import evenly
@@ -40,10 +40,11 @@ class Acting:
 
     tells_reasons = False
 
-    def __init__(self, connection: Connection, person: str, signed: Signed | None = None) -> None:
+    def __init__(self, connection: Connection, signed_in: SignedIn, signed: Signed | None = None) -> None:
         self._connection = connection
-        self.actor = f"person:{person}"
-        self.person = person
+        self.actor = f"person:{signed_in.person.id}"
+        self.outside_only = only_outside(signed_in.roles)
+        self.person = signed_in.person.id
         self.signed = signed
         self.tasks = connection.tasks
         self.loop = connection.loop
@@ -325,7 +326,7 @@ class PeopleVerbs:
             if act.fresh:
                 signed = await self._confirm(signed_in, body)  # 2
                 signed_in, act, value = self._allowed(body.proof, body.verb, body.body)  # 3
-            acting = cast("Connection", Acting(connection, signed_in.person.id, signed))  # what handlers use of one
+            acting = cast("Connection", Acting(connection, signed_in, signed))  # what handlers use of one
             self._operators[body.verb].handle(acting, value, reply)  # 4
         except KetenError as error:
             reply.error(error)

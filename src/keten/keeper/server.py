@@ -114,7 +114,9 @@ def internal() -> KetenError:
 
 
 class Connection(asyncio.Protocol):
-    """One connection to a socket of the keeper."""
+    """One connection to a socket of the keeper. outside_only: who acts changes nothing of the organisation's own."""
+
+    outside_only = False
 
     def __init__(self, endpoint: Endpoint, number: int) -> None:
         self._endpoint = endpoint

@@ -26,6 +26,10 @@ SAYINGS: dict[str, str] = {
     "too-many-at-once": N_("Too much is asked at once. Try again in a moment."),
     "too-many-ceremonies": N_("Too much is asked at once. Try again in a moment."),
     "register-changed": N_("Somebody else changed something meanwhile. Look at the difference again."),
+    "estate-inside": N_(
+        "Some of this changes the organisation's own people, systems or datasets, which an administrator does. Nothing "
+        "was changed."
+    ),
     "no-base": N_("Somebody else changed something meanwhile. Look at the difference again."),
     "register-changing": N_("Too much is asked at once. Try again in a moment."),
     "stopping": N_("The keeper is stopping. Try again in a moment."),

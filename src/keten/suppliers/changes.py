@@ -61,6 +61,13 @@ class Change(msgspec.Struct, frozen=True):
     addresses: Addresses | None = None
 
 
+def is_inside(change: Change) -> bool:
+    """Whether this changes something of the organisation's own: itself, its people, systems or datasets."""
+    row = change.after or change.before
+    own = change.kind in ("organisation", "system", "dataset") or (isinstance(row, Person) and not row.supplier)
+    return own and change.change != KEPT_ENDED
+
+
 def summary(change: Change, names: Mapping[str, str], *, fields: bool = True) -> dict[str, Any]:
     """A change as the keeper answers it: kind, name, id, change, fields {name: [before, after]}."""
     return {

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from sqlalchemy import Connection
 
-from keten.core.errors import Conflict, Corrupt, Invalid, NotFound
+from keten.core.errors import Conflict, Corrupt, Denied, Invalid, NotFound
 from keten.datasets.model import Dataset
 from keten.identity.model import Addresses, Client, EndableRow, Person
 from keten.identity.recovery import channels
@@ -22,7 +22,7 @@ from keten.ledger.model import Entry
 from keten.ledger.query import Filter, find
 from keten.ledger.writing import Writing
 from keten.suppliers import rules
-from keten.suppliers.changes import CHANGED, DECLARED, ENDED, Change, summaries
+from keten.suppliers.changes import CHANGED, DECLARED, ENDED, Change, is_inside, summaries
 from keten.suppliers.estate import Estate
 from keten.suppliers.model import Organisation
 from keten.suppliers.plan import Plan, difference
@@ -32,6 +32,7 @@ from keten.vault.sweeping import reschedule
 
 NOT_IN_ESTATE = "no longer in the estate"
 MAX_REASON = 500
+MOST_INSIDE = 20
 _NEW = "new-"  # no random id has a dash
 
 
@@ -72,10 +73,12 @@ class Ending(msgspec.Struct, frozen=True):
     index: int | None = None
 
 
-def plan(connection: Connection, estate: Estate, seals: SubjectSeals) -> Plan:
+def plan(connection: Connection, estate: Estate, seals: SubjectSeals, *, outside_only: bool = False) -> Plan:
     """What `apply` would do; the id of what is not there yet is "". Raises what `apply` raises; writes nothing."""
     rules.checked(estate)
     made = difference(estate, _Rows(connection), seals, _unmade())
+    if outside_only:
+        _require_outside(made.changes)
     changes = [msgspec.structs.replace(change, id=_made(change.id)) for change in made.changes]
     ids = {kind: {name: _made(row_id) for name, row_id in named.items()} for kind, named in made.ids.items()}
     return Plan(changes, ids, made.names)
@@ -121,8 +124,22 @@ def present(connection: Connection) -> Written:
     return estate_of(_Rows(connection))
 
 
+def _require_outside(changes: Iterable[Change]) -> None:
+    """Raises `Denied` ("estate-inside"); its public text has a line for each change of the organisation's own."""
+    inside = [f"{change.kind} {change.name}" for change in changes if is_inside(change)]
+    if inside:
+        shown = [*inside[:MOST_INSIDE], *(["…"] if len(inside) > MOST_INSIDE else [])]
+        raise Denied("estate-inside", "\n".join(shown), f"{len(inside)} changes of the organisation's own")
+
+
 def apply(
-    writing: Writing, estate: Estate, actor: str, seals: SubjectSeals, prepared: Plan | None = None
+    writing: Writing,
+    estate: Estate,
+    actor: str,
+    seals: SubjectSeals,
+    prepared: Plan | None = None,
+    *,
+    outside_only: bool = False,
 ) -> AppliedEstate:
     """Make the register match `estate`, all or nothing.
 
@@ -131,6 +148,7 @@ def apply(
     3. Write what is new, then what changed, then what ends; each with its entry.
     4. Where a dataset's retention changed, change the end of what it holds.
 
+    outside_only: refuse what changes the organisation's own (`changes.is_inside`), as `Denied` ("estate-inside").
     prepared: what `prepare` gave for this estate, when the caller knows (by its epoch) that the register has not
     changed since; then 1 and 2 are done. Applying twice changes nothing and records nothing. Raises `Invalid`
     ("estate") with every mistake or change that can't be made, `Corrupt` ("register-mismatch"), `Conflict`
@@ -139,6 +157,8 @@ def apply(
     if writing.changed:
         raise Conflict("transaction-shared", "An estate must be applied in a transaction of its own.")
     made = prepare(writing.connection, estate, seals) if prepared is None else prepared  # 1, 2
+    if outside_only:
+        _require_outside(made.changes)
     for wanted in (DECLARED, CHANGED, ENDED):  # 3
         for change in made.changes:
             if change.change == wanted:

@@ -18,6 +18,7 @@ from tests.fuzz.targets import (
     entry_line,
     estate,
     flow_lines,
+    form_files,
     forwarded,
     frames,
     http_requests,
@@ -72,6 +73,7 @@ TARGETS: dict[str, Target] = {
         # The gateway
         http_requests.TARGET,
         http_texts.FORM,
+        form_files.TARGET,
         http_texts.QUERY,
         bind.TARGET,
         ranges.TARGET,

@@ -1,4 +1,4 @@
-"""What a file would change, in sentences: every kind of row and of change, in both languages, and nothing left in code."""
+"""What a file would change, in sentences: every kind of row and of change, in both languages."""
 
 from __future__ import annotations
 
@@ -72,6 +72,18 @@ def test_what_changes(instance: Instance) -> None:
     assert "end: was 2026-12-31, becomes 2027-12-31" in said
     assert "another e-mail address, which is not shown" in said
     assert told(instance, ESTATE).nothing
+
+
+def test_where_a_suppliers_systems_are(instance: Instance) -> None:
+    instance.apply(ESTATE)
+    with_places = ESTATE.replace(
+        "    tier: high\n", "    tier: high\n    networks: [192.0.2.0/24]\n    hosts: [f.example.org]\n"
+    )
+    (line,) = told(instance, with_places).changes.lines
+    assert line.details == (
+        "networks: was not known, becomes 192.0.2.0/24",
+        "hosts: was not known, becomes f.example.org",
+    )
 
 
 def test_lists_say_what_comes_and_goes() -> None:

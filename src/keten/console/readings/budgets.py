@@ -9,6 +9,7 @@ import msgspec
 from keten.budgets.model import Left, Limit
 from keten.budgets.service import left
 from keten.console.readings.desk import Reading
+from keten.console.readings.paging import chosen
 from keten.datasets.model import Dataset
 from keten.identity.model import Client, Ended, Person
 from keten.ledger.reading import UNREADABLE
@@ -69,18 +70,16 @@ def read(reading: Reading, wanted: str, page: int, owner: str = "") -> BudgetLin
     3. Whoever may use each, and what that has received in the windows that run.
     """
     own = set(_own(reading, owner)) if owner else None
-    called = [row_id_name for row_id_name, dataset in _called(reading) if own is None or dataset in own]  # 1
-    sought = wanted.casefold()
-    matching = [row_id for name, row_id in sorted(called) if sought in name]
-    pages = max(1, -(-len(matching) // PAGE))
-    page = min(max(page, 1), pages)
-    ids = matching[(page - 1) * PAGE : page * PAGE]
+    called = (named for named, dataset in _called(reading) if own is None or dataset in own)
+    on = chosen(called, wanted, page, PAGE)  # 1
+    ids = on.ids
     found = {one.id: one for one in reading.rows.some(Grant, ids)}  # 2
     organisation = next(reading.rows.all(Organisation), None)
     zone = organisation.timezone if organisation else "UTC"
-    lines = tuple(_line(reading, found[one], zone) for one in ids if one in found)  # 3
+    able = _able(reading, tuple(found.values()))  # 3
+    lines = tuple(_line(reading, found[one], able.get(found[one].supplier, []), zone) for one in ids if one in found)
     broken = len(ids) - len(lines)
-    return BudgetLines(reading.at_us, lines, len(matching), len(called), page, pages, broken, bool(owner))
+    return BudgetLines(reading.at_us, lines, on.count, on.all, on.page, on.pages, broken, bool(owner))
 
 
 def _called(reading: Reading) -> Iterator[tuple[tuple[str, str], str]]:
@@ -106,14 +105,25 @@ def _own(reading: Reading, owner: str) -> Iterator[str]:
             continue
 
 
-def _line(reading: Reading, grant: Grant, zone: str) -> BudgetLine:
-    names, rows = reading.names, reading.rows
-    principals: list[Client | Person] = [*rows.all(Client, supplier=grant.supplier)]
-    principals += rows.all(Person, supplier=grant.supplier)
-    able = [one for one in principals if one.ended is None and (not grant.to or one.id in grant.to)]
-    able.sort(key=lambda one: one.name)
+def _able(reading: Reading, grants: tuple[Grant, ...]) -> dict[str, list[Client | Person]]:
+    """Whoever may act of each supplier, by name; and what the page calls suppliers and datasets, read together."""
+    suppliers = sorted({one.supplier for one in grants})
+    reading.names.load(Supplier, suppliers)
+    reading.names.load(Dataset, (one.dataset for one in grants))
+    rows: list[Client | Person] = [*reading.rows.among(Client, "supplier", suppliers)]
+    rows += reading.rows.among(Person, "supplier", suppliers)
+    able: dict[str, list[Client | Person]] = {}
+    for one in rows:
+        if one.ended is None:
+            able.setdefault(one.supplier, []).append(one)
+    return {supplier: sorted(some, key=lambda one: one.name) for supplier, some in able.items()}
+
+
+def _line(reading: Reading, grant: Grant, able: list[Client | Person], zone: str) -> BudgetLine:
+    names = reading.names
+    named = [one for one in able if not grant.to or one.id in grant.to]
     spent = tuple(
-        Spent(one.name, left(reading.connection, grant, one.id, reading.now_us, zone)) for one in able[:MOST_OF_GRANT]
+        Spent(one.name, left(reading.connection, grant, one.id, reading.now_us, zone)) for one in named[:MOST_OF_GRANT]
     )
     supplier, dataset = names.of(Supplier, grant.supplier), names.of(Dataset, grant.dataset)
-    return BudgetLine(grant, supplier, dataset, spent, max(len(able) - MOST_OF_GRANT, 0))
+    return BudgetLine(grant, supplier, dataset, spent, max(len(named) - MOST_OF_GRANT, 0))

@@ -7,6 +7,7 @@ import msgspec
 from keten.console.model import Share
 from keten.console.readings.desk import Reading
 from keten.console.readings.lines import Lines, lines
+from keten.console.readings.paging import chosen
 from keten.core.errors import NotFound
 from keten.datasets.model import Dataset
 from keten.identity.model import Person
@@ -63,15 +64,11 @@ class DatasetPage(msgspec.Struct, frozen=True):
 
 def read(reading: Reading, wanted: str, page: int) -> DatasetLines:
     """One page, by name."""
-    called = [(name.casefold(), row_id) for row_id, name, _body in reading.rows.called(Dataset, MOST, "id")]
-    sought = wanted.casefold()
-    matching = [row_id for name, row_id in sorted(called) if sought in name]
-    pages = max(1, -(-len(matching) // PAGE))
-    page = min(max(page, 1), pages)
-    ids = matching[(page - 1) * PAGE : page * PAGE]
-    found = {one.id: one for one in reading.rows.some(Dataset, ids)}
-    made = tuple(_line(reading, found[one]) for one in ids if one in found)
-    return DatasetLines(reading.at_us, made, len(matching), len(called), page, pages, len(ids) - len(made))
+    called = ((name.casefold(), row_id) for row_id, name, _body in reading.rows.called(Dataset, MOST, "id"))
+    on = chosen(called, wanted, page, PAGE)
+    found = {one.id: one for one in reading.rows.some(Dataset, on.ids)}
+    made = tuple(_line(reading, found[one]) for one in on.ids if one in found)
+    return DatasetLines(reading.at_us, made, on.count, on.all, on.page, on.pages, len(on.ids) - len(made))
 
 
 def one(reading: Reading, dataset_id: str) -> DatasetPage:

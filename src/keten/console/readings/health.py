@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection
 
 from keten.backup import service as backups
 from keten.console import health
@@ -15,7 +13,7 @@ from keten.console.model import Concern, Proof
 from keten.console.proof import read_proof
 from keten.console.readings.desk import Reading
 from keten.core.clock import SECOND, rfc3339
-from keten.core.db import own_folder
+from keten.core.db import own_folder, version_of
 from keten.core.destinations import Destination
 from keten.core.settings import Settings, duration
 from keten.keeper.protocol import Status
@@ -91,7 +89,7 @@ def read(reading: Reading, status: Status) -> Health:
         worker=health.alive(settings.paths.run / "worker.pid"),
         behind=max(entries - load_cursor(connection, CURSOR), 0) if settings.watch.enabled else 0,
         signed_us=max(proof.witnessed_us, proof.stamped_us),
-        database=_database(connection),
+        database=version_of(connection),
         reached=tuple(_reached(settings, one, entries) for one in settings.export.destinations),
         status=status,
     )
@@ -99,13 +97,6 @@ def read(reading: Reading, status: Status) -> Health:
     more = (*_backups(found, plain), *_processes(settings, found), *_outside(found), *_exports(settings, found))
     concerns = sorted((*health.concerns(seen), *more), key=lambda one: not one.grave)
     return msgspec.structs.replace(found, concerns=tuple(concerns))
-
-
-def _database(connection: Connection) -> str:
-    if connection.dialect.name == "sqlite":
-        return f"SQLite {sqlite3.sqlite_version}"
-    version = connection.dialect.server_version_info or ()
-    return f"PostgreSQL {'.'.join(map(str, version))}"
 
 
 def _backups(found: Health, plain: int) -> Iterator[Concern]:

@@ -6,6 +6,7 @@ import msgspec
 
 from keten.console.readings.desk import Reading
 from keten.console.readings.lines import Lines, lines
+from keten.console.readings.paging import chosen
 from keten.console.readings.supplier import Acting, acting
 from keten.core.errors import NotFound
 from keten.identity import passkeys
@@ -71,15 +72,12 @@ def read(reading: Reading, wanted: str, page: int) -> PeopleLines:
     1. Names as stored choose which rows are shown.
     2. The rows of the page, each checked against the ledger; what does not hold is counted.
     """
-    called = [  # 1
-        (bool(supplier), name.casefold(), row_id)
-        for row_id, name, supplier in reading.rows.called(Person, MOST, "supplier")
-    ]
-    sought = wanted.casefold()
-    matching = [row_id for _of, name, row_id in sorted(called) if sought in name]
-    pages = max(1, -(-len(matching) // PAGE))
-    page = min(max(page, 1), pages)
-    ids = matching[(page - 1) * PAGE : page * PAGE]
+    named = list(reading.rows.called(Person, MOST, "supplier"))  # 1
+    outside = {row_id for row_id, _name, supplier in named if supplier}
+    on = chosen(
+        ((name.casefold(), row_id) for row_id, name, _supplier in named), wanted, page, PAGE, lambda one: one in outside
+    )
+    ids = on.ids
     found = {one.id: one for one in reading.rows.some(Person, ids)}  # 2
     keys: dict[str, list[Passkey]] = {}
     for key in reading.rows.among(Passkey, "person", ids):
@@ -88,7 +86,7 @@ def read(reading: Reading, wanted: str, page: int) -> PeopleLines:
     for link in reading.rows.among(Link, "person", ids):
         links.setdefault(link.person, []).append(link)
     made = tuple(_line(reading, found[one], keys.get(one, []), links.get(one, [])) for one in ids if one in found)
-    return PeopleLines(reading.at_us, made, len(matching), len(called), page, pages, len(ids) - len(made))
+    return PeopleLines(reading.at_us, made, on.count, on.all, on.page, on.pages, len(ids) - len(made))
 
 
 def one(reading: Reading, person_id: str) -> PersonPage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from keten.console.readings.desk import Reading
+from keten.console.readings.paging import chosen
 from keten.identity.model import Client, Ended
 from keten.ledger.reading import UNREADABLE
 from keten.suppliers.model import Contract, Supplier
@@ -57,12 +58,8 @@ def read(reading: Reading, wanted: str, page: int) -> SupplierLines:
     1. The names of all, as stored: they only choose which rows are shown.
     2. The rows of the page, each checked against the ledger; what does not hold is counted.
     """
-    called = _called(reading)  # 1
-    sought = wanted.casefold()
-    matching = [row_id for title, name, row_id in called if sought in title or sought in name]
-    pages = max(1, -(-len(matching) // PAGE))
-    page = min(max(page, 1), pages)
-    ids = matching[(page - 1) * PAGE : page * PAGE]
+    on = chosen(_called(reading), wanted, page, PAGE)  # 1
+    ids = on.ids
     last = _last_received(reading)
     found = {one.id: one for one in reading.rows.some(Supplier, ids)}  # 2
     contracts: dict[str, list[Contract]] = {}
@@ -79,17 +76,17 @@ def read(reading: Reading, wanted: str, page: int) -> SupplierLines:
     return SupplierLines(
         reading.at_us,
         lines,
-        len(matching),
-        len(called),
-        page,
-        pages,
+        on.count,
+        on.all,
+        on.page,
+        on.pages,
         len(ids) - len(lines),
         reading.history.read >= reading.history.entries,
     )
 
 
 def _called(reading: Reading) -> list[tuple[str, str, str]]:
-    """Title, name and id of every supplier, in the order of their titles."""
+    """Title, name and id of every supplier."""
     decode = msgspec.json.Decoder(_Called).decode
     found: list[tuple[str, str, str]] = []
     for row_id, shown, body in reading.rows.called(Supplier, MOST):
@@ -98,7 +95,7 @@ def _called(reading: Reading) -> list[tuple[str, str, str]]:
         except (*UNREADABLE, msgspec.MsgspecError):
             title = shown
         found.append((title.casefold(), shown.casefold(), row_id))
-    return sorted(found)
+    return found
 
 
 def _last_received(reading: Reading) -> dict[str, int]:

@@ -18,8 +18,9 @@ from keten.console.phrases import phrase
 from keten.console.readings import estate as readings
 from keten.console.screens.turn import Turn
 from keten.core.clock import rfc3339, wall_us
-from keten.core.errors import Invalid, KetenError
+from keten.core.errors import Denied, Invalid, KetenError
 from keten.keeper.protocol import Applied, Apply
+from keten.pages.problems import said
 from keten.pages.stepping import Act
 from keten.pages.uploads import ESCAPED
 from keten.pages.visits import marked
@@ -78,7 +79,9 @@ async def confirm(turn: Turn) -> Response:
     try:
         body = await _body(turn, text, base)
         planned = await turn.do(VERB, msgspec.structs.replace(body, plan_only=True, base=0), Applied)
-    except Invalid as error:
+    except (Denied, Invalid) as error:
+        if error.code == "estate-inside":  # it was not, when it was looked at: then the register has changed
+            return await _planned(turn, text, seen=base)
         return _refused(turn, text, error)
     if planned.base != base:
         return await _planned(turn, text, seen=base)
@@ -104,7 +107,7 @@ async def done(turn: Turn) -> Response:
     except Invalid as error:
         return _refused(turn, text, error)
     except KetenError as error:
-        if error.code == "register-changed":
+        if error.code in ("register-changed", "estate-inside"):
             return await _planned(turn, text, seen=base)
         if error.code != "cut-unconfirmed":
             raise
@@ -130,19 +133,23 @@ def _encoded(text: str) -> bytes:
 
 async def _planned(turn: Turn, text: str, seen: int = 0) -> Response:
     """The difference. seen: as of when the register was that somebody looked at before it changed; 0: nobody did."""
+    words, told, inside, base = turn.words, None, "", 0
     try:
         body = await _body(turn, text, 0)
         planned = await turn.do(VERB, msgspec.structs.replace(body, plan_only=True), Applied)
-    except Invalid as error:
-        return _refused(turn, text, error)
-    words = turn.words
+        told, base = difference(words, planned.changes), planned.base
+    except (Denied, Invalid) as error:
+        if not seen or error.code != "estate-inside":
+            return _refused(turn, text, error)
+        inside = said(words, error)  # what changed meanwhile may be what this person may not take back
     meanwhile = await turn.read(lambda reading: readings.meanwhile(reading, seen)) if seen else None
     return turn.page(
         "plan.html",
         status=409 if seen else 200,
         text=text,
-        base=planned.base,
-        told=difference(words, planned.changes),
+        base=base,
+        told=told,
+        inside=inside,
         meanwhile=[(one, phrase(words, one.kind), wording.actor(words, one.who)) for one in meanwhile.lines]
         if meanwhile
         else None,
@@ -151,16 +158,18 @@ async def _planned(turn: Turn, text: str, seen: int = 0) -> Response:
 
 
 def _base(turn: Turn) -> int:
-    said = turn.form.get("base", "")
-    if not (said.isascii() and said.isdigit() and len(said) < 16 and int(said) > 0):
+    base = turn.form.get("base", "")
+    if not (base.isascii() and base.isdigit() and len(base) < 16 and int(base) > 0):
         raise Invalid("form", "The form could not be read.")
-    return int(said)
+    return int(base)
 
 
-def _refused(turn: Turn, text: str, error: Invalid) -> Response:
-    """The form again, with what is wrong with the file."""
+def _refused(turn: Turn, text: str, error: KetenError) -> Response:
+    """The form again, with what is wrong with the file, or not for this person to change."""
     if error.code == "form-size":
         return _form(turn, wrong=too_large(turn.words), status=413)
+    if error.code == "estate-inside":
+        return _form(turn, text, wrong=said(turn.words, error), inside=tuple(error.public.splitlines()), status=403)
     if error.code != "estate":
         raise error
     found = [_MISTAKE.match(line) for line in error.public.splitlines()]
@@ -170,15 +179,21 @@ def _refused(turn: Turn, text: str, error: Invalid) -> Response:
 
 def too_large(words: Words) -> str:
     """What is said of a file that the console does not take."""
-    said = words.gettext("The file is larger than %(size)s. Apply it at the command line: keten apply FILE --plan")
-    return said % {"size": words.size(MOST_BYTES)}
+    text = words.gettext("The file is larger than %(size)s. Apply it at the command line: keten apply FILE --plan")
+    return text % {"size": words.size(MOST_BYTES)}
 
 
 def _form(
-    turn: Turn, text: str = "", *, wrong: str = "", mistakes: tuple[Mistake, ...] = (), status: int = 200
+    turn: Turn,
+    text: str = "",
+    *,
+    wrong: str = "",
+    mistakes: tuple[Mistake, ...] = (),
+    inside: tuple[str, ...] = (),
+    status: int = 200,
 ) -> Response:
     legible = text if len(text) <= MOST_ECHOED and _is_text(text) else ""
-    return turn.page("estate.html", status=status, text=legible, wrong=wrong, mistakes=mistakes)
+    return turn.page("estate.html", status=status, text=legible, wrong=wrong, mistakes=mistakes, inside=inside)
 
 
 def _is_text(text: str) -> bool:
@@ -191,17 +206,17 @@ def _is_text(text: str) -> bool:
 
 def _effects(words: Words, told: Difference) -> list[str]:
     """What will happen, what ends by name and first."""
-    said = [line.text for line in told.ends.lines[:MOST_NAMED]]
-    rest = told.ends.count - len(said)
+    effects = [line.text for line in told.ends.lines[:MOST_NAMED]]
+    rest = told.ends.count - len(effects)
     if rest > 0:
-        said.append(
+        effects.append(
             words.ngettext("%(count)s thing more ends.", "%(count)s things more end.", rest)
             % {"count": words.number(rest)}
         )
     if told.ends.count:
-        said.append(words.gettext("What ends, ends for good, and what is under way by it is cut at once."))
+        effects.append(words.gettext("What ends, ends for good, and what is under way by it is cut at once."))
     if told.changes.count:
-        said.append(
+        effects.append(
             words.ngettext(
                 "%(count)s thing changes, as was shown.",
                 "%(count)s things change, as was shown.",
@@ -210,10 +225,10 @@ def _effects(words: Words, told: Difference) -> list[str]:
             % {"count": words.number(told.changes.count)}
         )
     if told.comes.count:
-        said.append(
+        effects.append(
             words.ngettext(
                 "%(count)s thing comes in, as was shown.", "%(count)s things come in, as was shown.", told.comes.count
             )
             % {"count": words.number(told.comes.count)}
         )
-    return said
+    return effects
