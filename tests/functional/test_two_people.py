@@ -155,7 +155,7 @@ def first_days(house: House) -> None:
     assert (unsigned["actor"].startswith("operator:"), unsigned["details"]["people"]) == (True, 0)
     assert unsigned["index"] < house.entries("datasets.dataset.ended")[-1]["index"]
     assert house.dpo.says("subjects.requests", Everything(), Requests).requests == []
-    assert house.admin.request  # from here on two have one
+    assert house.admin.session, "from here on two have one"
 
 
 def test_the_command_line_opens_it_and_two_people_sign(house: House) -> None:
