@@ -119,9 +119,25 @@ def test_every_screen_is_accessible_and_fits(
             assert page.locator("h1").count() == 1
 
 
+@pytest.mark.parametrize("width", [1280, 320])
+def test_where_somebody_is_signed_in_is_accessible_and_fits(house: House, browser: Browser, width: int) -> None:
+    """And the page on which it is confirmed that the person is signed out."""
+    house.browser("auditor")
+    path = f"/nl/people/{house.id('person', 'auditor')}"
+    with opened(browser, house.browser(READER), path, width=width, scheme="dark") as page:
+        for step in ("the person", "what it does"):
+            results = Axe().run(page)
+            assert results.violations_count == 0, (step, results.generate_report())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, step
+            if step == "the person":
+                page.locator("form[action$='/sign-out'] button", has_text="Overal afmelden").click()
+                page.wait_for_selector("[data-passkey]")
+
+
 def test_every_screen_is_light_and_takes_few_requests(house: House, browser: Browser) -> None:
-    reader = house.browser(READER)
-    for path in paths(house):
+    readers = {path: role for role in ("administrator", "data-owner", READER) for path in paths(house, role)}
+    for path, role in readers.items():
+        reader = house.browser(role)
         context = browser.new_context(user_agent="visitor")
         cookies = reader.cookies.items()
         context.add_cookies([{"name": name, "value": one, "url": reader.origin} for name, one in cookies])

@@ -12,7 +12,7 @@ from keten.identity.roles import STAFF
 from keten.keeper import people_protocol as said
 from keten.keeper.client import KeeperClient
 from tests.functional.api_client import Program
-from tests.office import Office
+from tests.office import ROWS, Office, key
 from tests.visitor import Visitor
 
 _SKIPPED = {"sign-out": "it would end what the others are tried with; tests/functional/test_api.py has it"}
@@ -109,8 +109,14 @@ class Gateway:
         self.base = self._system.url
         self.verify: str | bool = str(instance.keten.paths.ca)
         self.document: dict[str, Any] = json.loads(self._system.ask("GET", "/openapi.json").body)
-        self._known = [one["id"] for one in self._system.shares()]
-        self._known += [each["id"] for one in self._system.shares() for each in one["objects"]]
+        shares = self._system.shares()
+        lookups = [one["id"] for one in shares if one["form"] == "lookup"]
+        self._known = {
+            "/v1/shares/{id}": [one["id"] for one in shares],
+            "/v1/shares/{id}/more": lookups,
+            "/v1/lookups/{id}": lookups,
+            "/v1/objects/{id}": [each["id"] for one in shares for each in one["objects"]],
+        }
 
     def skipped(self, _operation: Any) -> str:
         """Nothing is left out."""
@@ -121,11 +127,18 @@ class Gateway:
         return False
 
     def headers(self, case: Any, *, good: bool) -> dict[str, str]:
-        """A token that is new when the old one is over, and a proof for this very request."""
-        if good and "id" in (case.path_parameters or {}) and len(self._known) > 0:
-            number = len(str(case.path_parameters["id"])) % (len(self._known) + 1)
-            if number < len(self._known):
-                case.path_parameters["id"] = self._known[number]
+        """A token that is new when the old one is over, and a proof for this very request.
+
+        Most good requests are about something that is there, and half of the lookups ask for a record that is there.
+        """
+        known = self._known.get(case.operation.path, [])
+        if good and known:
+            number = len(str((case.path_parameters, case.query, case.body))) % (len(known) + 1)
+            if number < len(known):
+                case.path_parameters["id"] = known[number]
+            if isinstance(case.body, dict) and "keys" in case.body and number % 2:
+                case.body |= {"keys": [key(len(str(case.body)) % ROWS)], "case": "a case"}
+                case.body.pop("columns", None)
         if self._system.get("/v1/shares", method="HEAD").status == 401:
             assert self._system.sign_in().status == 200
         path = urlsplit(case.as_transport_kwargs(base_url=self.base)["url"]).path

@@ -102,10 +102,12 @@ class Recovering:
         it is of nothing that could be stopped.
         """
         people = self._people
-        self._trusted.clock.now()
-        after, _batch = await self._trusted.writer.run(
-            lambda writing: service.veto(writing, body.token, self._limits), alone=True, essential=True
-        )
+        now = self._trusted.clock.now()
+        after: model.Case | model.Refused = model.Refused("absent")
+        if people.reading(lambda reading: service.stoppable(reading, body.token, now)):
+            after, _batch = await self._trusted.writer.run(
+                lambda writing: service.veto(writing, body.token, self._limits), alone=True, essential=True
+            )
         if isinstance(after, model.Refused):
             error = Refused("link-invalid", after.reason)
             people.refused(error, body.address, "link")

@@ -15,6 +15,7 @@ from keten.keeper import subject_protocol as told
 from keten.keeper.destroying import Destroying
 from keten.keeper.erasing import Erasing
 from keten.keeper.gateway_verbs import GatewayVerbs
+from keten.keeper.going_on import GoingOn
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.steps import Content, Step, is_done, not_done, step
 from keten.keeper.trusted import Trusted
@@ -27,6 +28,8 @@ from keten.subjects.model import Hold, Operator, Request, State, What
 from keten.vault import service as vault
 
 log = logging.getLogger(__name__)
+PATIENCE_SECONDS = 20.0
+"""So long a person at a screen waits for what was signed to be carried out; it goes on all the same."""
 _DESTROY = "destroy-"  # before the kind
 _SUBJECT = "subject"
 _WHEN_RELEASED = "It goes on by itself when the hold is over (keten hold release)."
@@ -40,6 +43,7 @@ class SubjectVerbs:
         self._destroying = Destroying(trusted, gateways, content)
         self.erasing = Erasing(trusted, gateways, content)
         self._two = TwoPeople(trusted)
+        self._going_on = GoingOn()
         self._one = asyncio.Lock()
         self._begun: set[str] = set()  # requests that this process approved: nothing of them was done before
         self._under_way = ""
@@ -211,7 +215,8 @@ class SubjectVerbs:
             lambda writing: signing.sign(writing, body.request, body.what, body.act, signed), alone=True
         )
         if request.state == "approved":
-            return await self._begin(request)
+            begun = await self._going_on.within(PATIENCE_SECONDS, self._begin(request))
+            return begun or told.Outcome(plan, self._info(request))
         return told.Outcome(plan, self._info(request), entry=batch.sealed[0].id if batch is not None else "")
 
     async def _approved(self, request_id: str, operator: Operator) -> told.Outcome:

@@ -15,8 +15,11 @@ from keten.pages.visits import Site, Visit, answered, moved
 from keten.pages.words import N_, Words
 
 VERB = "recovery.approve"
+APPROVALS = 2
+"""As many as a case needs (`identity/recovery/model.py`, which no face loads)."""
 STATES: dict[str, tuple[str, str]] = {
     "open": (N_("waits for approval"), "warn"),
+    "approved": (N_("approved, and waits"), "warn"),
     "sent": (N_("the code is out"), "warn"),
     "done": (N_("done"), "calm"),
     "vetoed": (N_("stopped: not me"), "grave"),
@@ -35,7 +38,9 @@ async def show(site: Site, visit: Visit, found: Authorised) -> Response:
     """Every case that is pending or ended lately."""
     told = await _cases(site, visit)
     around, own = frame(site, visit, found), site.room == "portal"
-    body = render("recoveries.html", visit.words, around, told=told, states=STATES, slots=SLOTS, own=own)
+    body = render(
+        "recoveries.html", visit.words, around, told=told, states=STATES, slots=SLOTS, own=own, needed=APPROVALS
+    )
     return answered(site, visit, body)
 
 

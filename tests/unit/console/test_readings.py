@@ -10,11 +10,17 @@ import msgspec
 import pytest
 from sqlalchemy import event, text
 
-from keten.console.readings import alerts, datasets, ending, ledger, people, supplier, suppliers
+from keten.console.readings import alerts, budgets, datasets, ending, ledger, people, supplier, suppliers
 from keten.console.readings.desk import Desk, Reading
 from keten.console.readings.ledger import Asked
 from keten.core.errors import NotFound
-from tests.unit.console.house import CLIENT, DATASET, SUPPLIER, House
+from keten.core.ids import new_id
+from keten.ledger.writing import Writing
+from keten.watch import tables
+from keten.watch.alerts import said
+from keten.watch.entries import ALERT_RAISED
+from keten.watch.row import Alert
+from tests.unit.console.house import CLIENT, DATASET, GRANT, SUPPLIER, House
 
 T = TypeVar("T")
 
@@ -152,6 +158,8 @@ def test_everything_is_found_by_an_index(house: House, desk: Desk) -> None:
         lambda reading: ledger.one(reading, 3),
         lambda reading: alerts.read(reading, "open", 0, "nl"),
         alerts.requests,
+        lambda reading: alerts.read(reading, "closed", 0, "nl", house.id("person", "dpo")),
+        lambda reading: alerts.requests(reading, house.id("person", "dpo")),
     )
     for take in takes:
         read(house, desk, take)
@@ -167,6 +175,72 @@ def test_everything_is_found_by_an_index(house: House, desk: Desk) -> None:
             walked = [line for line in plan if line.startswith("SCAN") and "USING" not in line]
             tables = {line.split()[1] for line in walked if "CONSTANT" not in line and "(subquery" not in line}
             assert tables <= small, (statement, plan)
+
+
+def test_an_owner_finds_its_own_alerts_among_very_many(
+    house: House, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within what one page looks at; where that is not enough it says from where to go on, and nothing is left out."""
+    owner, dataset = house.id("person", "dpo"), house.id("dataset", DATASET)
+    monkeypatch.setattr(alerts, "PAGE", 10)
+    monkeypatch.setattr(alerts, "MOST_LOOKED", 40)
+
+    def run(writing: Writing) -> list[str]:
+        made = []
+        for at in range(200):
+            row = Alert(
+                id=(row_id := new_id()),
+                name=row_id,
+                topic=row_id,
+                detector="volume",
+                severity="low",
+                dataset=dataset if at % 30 == 0 else new_id(),
+                made_us=writing.time_us + at,
+                last_us=writing.time_us + at,
+            )
+            writing.write(tables.alerts, None, row, ALERT_RAISED, "keeper", (), row.refs, said(row))
+            if row.dataset == dataset:
+                made.append(row_id)
+        return made
+
+    wanted = house.write(run)
+    found: list[str] = []
+    before, pages = 0, 0
+    while True:
+        page = read(house, desk, partial(alerts.read, chosen="open", before_us=before, language="nl", owner=owner))
+        assert page.count is None
+        found += [line.row.id for line in page.lines]
+        pages += 1
+        if not page.older_us:
+            break
+        before = page.older_us
+    assert found == wanted[::-1]
+    assert pages == 5
+    everybodys = read(house, desk, lambda reading: alerts.read(reading, "open", 0, "nl"))
+    assert (everybodys.count, len(everybodys.lines)) == (200, 10)
+    nobodys = read(house, desk, lambda reading: alerts.read(reading, "open", 0, "nl", new_id()))
+    assert not nobodys.lines
+    line = wanted[0]
+    read(house, desk, lambda reading: alerts.one(reading, line, "nl", owner))
+    with pytest.raises(NotFound):
+        read(house, desk, lambda reading: alerts.one(reading, line, "nl", new_id()))
+
+
+def test_budgets_are_those_of_whoever_may_act(house: House, desk: Desk) -> None:
+    found = read(house, desk, lambda reading: budgets.read(reading, "", 1))
+    (line,) = found.lines
+    assert (line.row.name, line.supplier, line.dataset, found.broken) == (GRANT, "Drukwerk BV", DATASET, 0)
+    assert [one.who for one in line.spent] == ["drukwerk-batch"]
+    owner = house.id("person", "dpo")
+    assert read(house, desk, lambda reading: budgets.read(reading, "", 1, owner)).count == 1
+    assert read(house, desk, lambda reading: budgets.read(reading, "", 1, new_id())).all == 0
+    assert read(house, desk, lambda reading: budgets.read(reading, "no such", 1)).count == 0
+    house.end("client", house.id("client", CLIENT))
+    assert not read(house, desk, lambda reading: budgets.read(reading, "", 1)).lines[0].spent
+    change = "UPDATE grants SET body = CAST(replace(CAST(body AS TEXT), '250000', '250001') AS BLOB) WHERE name = :name"
+    assert house.tamper(change, name=GRANT)
+    broken = read(house, desk, lambda reading: budgets.read(reading, "", 1))
+    assert (broken.lines, broken.broken) == ((), 1)
 
 
 def test_nothing_is_written(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from keten.core.errors import Conflict, Denied, Invalid, KetenError
 from keten.identity import passkeys
 from keten.identity.model import Ended, Person, Restraint
 from keten.identity.passkeys import Made
-from keten.identity.people_model import Signed
+from keten.identity.people_model import Passkey, Signed
 from keten.identity.rows import people
 from keten.ledger.query import Filter, find
 from keten.subjects import requests, signing
@@ -45,7 +45,7 @@ class Office:
             assert before is not None
             people.change(writing, before, msgspec.structs.replace(before, **fields), "operator:test")
 
-    def passkey(self, row: Person) -> passkeys.Passkey:
+    def passkey(self, row: Person) -> Passkey:
         self.keys += 1
         made = Made(credential=f"{self.keys:04d}", public_key="AAAA", counter=0, synced=False)
         with self.made.writing() as writing:

@@ -10,6 +10,6 @@ def waits(settings: Settings, request: str, people: int, otherwise: str) -> list
     if not people:
         return [f"{otherwise} until another operator says: keten subject approve {request}"]
     who = "two people have signed it, each with a passkey," if people > 1 else "another person has signed it"
-    console = settings.console.public_url.rstrip("/") or "at the console"
-    joint = f"{console}/en/proposals/{request}" if "://" in console else f"{console}: /en/proposals/{request}"
-    return [f"{otherwise} until {who} {joint}"]
+    console = settings.console.public_url.rstrip("/")
+    where = f"at {console}/en/proposals/{request}" if console else f"at the console: /en/proposals/{request}"
+    return [f"{otherwise} until {who} {where}"]

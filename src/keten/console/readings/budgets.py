@@ -76,7 +76,8 @@ def read(reading: Reading, wanted: str, page: int, owner: str = "") -> BudgetLin
     found = {one.id: one for one in reading.rows.some(Grant, ids)}  # 2
     organisation = next(reading.rows.all(Organisation), None)
     zone = organisation.timezone if organisation else "UTC"
-    lines = tuple(_line(reading, found[one], zone) for one in ids if one in found)  # 3
+    able = _able(reading, tuple(found.values()))  # 3
+    lines = tuple(_line(reading, found[one], able.get(found[one].supplier, []), zone) for one in ids if one in found)
     broken = len(ids) - len(lines)
     return BudgetLines(reading.at_us, lines, on.count, on.all, on.page, on.pages, broken, bool(owner))
 
@@ -104,14 +105,25 @@ def _own(reading: Reading, owner: str) -> Iterator[str]:
             continue
 
 
-def _line(reading: Reading, grant: Grant, zone: str) -> BudgetLine:
-    names, rows = reading.names, reading.rows
-    principals: list[Client | Person] = [*rows.all(Client, supplier=grant.supplier)]
-    principals += rows.all(Person, supplier=grant.supplier)
-    able = [one for one in principals if one.ended is None and (not grant.to or one.id in grant.to)]
-    able.sort(key=lambda one: one.name)
+def _able(reading: Reading, grants: tuple[Grant, ...]) -> dict[str, list[Client | Person]]:
+    """Whoever may act of each supplier, by name; and what the page calls suppliers and datasets, read together."""
+    suppliers = sorted({one.supplier for one in grants})
+    reading.names.load(Supplier, suppliers)
+    reading.names.load(Dataset, (one.dataset for one in grants))
+    rows: list[Client | Person] = [*reading.rows.among(Client, "supplier", suppliers)]
+    rows += reading.rows.among(Person, "supplier", suppliers)
+    able: dict[str, list[Client | Person]] = {}
+    for one in rows:
+        if one.ended is None:
+            able.setdefault(one.supplier, []).append(one)
+    return {supplier: sorted(some, key=lambda one: one.name) for supplier, some in able.items()}
+
+
+def _line(reading: Reading, grant: Grant, able: list[Client | Person], zone: str) -> BudgetLine:
+    names = reading.names
+    named = [one for one in able if not grant.to or one.id in grant.to]
     spent = tuple(
-        Spent(one.name, left(reading.connection, grant, one.id, reading.now_us, zone)) for one in able[:MOST_OF_GRANT]
+        Spent(one.name, left(reading.connection, grant, one.id, reading.now_us, zone)) for one in named[:MOST_OF_GRANT]
     )
     supplier, dataset = names.of(Supplier, grant.supplier), names.of(Dataset, grant.dataset)
-    return BudgetLine(grant, supplier, dataset, spent, max(len(able) - MOST_OF_GRANT, 0))
+    return BudgetLine(grant, supplier, dataset, spent, max(len(named) - MOST_OF_GRANT, 0))

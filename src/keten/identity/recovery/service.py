@@ -224,6 +224,11 @@ def use(writing: Writing, parts: Sequence[str], made: passkeys.Made, rp: str, li
     return Recovered(_changed(writing, case, after, entries.DONE, actor), passkey.id)
 
 
+def stoppable(connection: Connection, token: str, now_us: int) -> bool:
+    """Whether this is a secret with which something might be stopped: strangers' guesses need no transaction."""
+    return _find(connection, token, "veto", now_us) is not None
+
+
 def veto(writing: Writing, token: str, limits: Limits) -> Case | Refused:
     """Whoever reads one of the channels says "this is not me".
 
