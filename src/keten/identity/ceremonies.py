@@ -18,16 +18,20 @@ from keten.identity.roles import Face
 LASTS_US = 300 * SECOND
 MAX_CEREMONIES = 20_000
 MAX_OF_NETWORK = 500
-What = Literal["sign-in", "enrol", "add-key", "step-up"]
+What = Literal["sign-in", "enrol", "add-key", "step-up", "provider"]
 
 
 class Of(msgspec.Struct, frozen=True):
-    """What a ceremony belongs to: a link (random id), a session (its hash), a person (random id), an act (`act_of`)."""
+    """What a ceremony belongs to: a link (random id), a session (its hash), a person (random id), an act (`act_of`).
+
+    then: the page where one wanted to go, for a sign-in that leads through another site.
+    """
 
     link: str = ""
     session: str = ""
     person: str = ""
     act: bytes = b""
+    then: str = ""
 
 
 NOTHING = Of()
@@ -45,6 +49,11 @@ class Ceremony(msgspec.Struct, frozen=True):
     expires_us: int
     nonce: bytes
     of: Of = NOTHING
+
+    @property
+    def began_us(self) -> int:
+        """When it was begun."""
+        return self.expires_us - LASTS_US
 
     @property
     def challenge(self) -> bytes:

@@ -92,6 +92,7 @@ def make_folders(paths: Paths, files: Files) -> None:
         (paths.run, 0o755),
         (paths.operator_socket.parent, 0o750),
         (paths.gateway_socket.parent, 0o755),
+        (paths.provider_socket.parent, 0o711),
         (paths.connector_socket.parent, 0o711),  # nobody lists it; who is let in, its socket says
     ):
         files.make_folder(folder, mode)

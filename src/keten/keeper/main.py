@@ -34,6 +34,7 @@ from keten.keeper.people_verbs import PeopleVerbs
 from keten.keeper.person_callers import PortalCallers
 from keten.keeper.person_verbs import PersonVerbs
 from keten.keeper.protocol import MAX_ANSWER_FRAME, MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
+from keten.keeper.provider_verbs import ProviderVerbs
 from keten.keeper.rootkey import RootKey, load_root_key
 from keten.keeper.server import Endpoint, user_ids
 from keten.keeper.trusted import Trusted, read_origin
@@ -138,6 +139,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     doing = operators.verbs() | persons.verbs()
     console = PeopleVerbs(trusted, "console", people, doing)
     portal = PeopleVerbs(trusted, "portal", people, doing)
+    provider = ProviderVerbs(trusted, people, console)
     outward = Endpoint(
         paths.gateway_socket,
         user_ids(settings.keeper.gateway_users),
@@ -151,7 +153,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     inward = Endpoint(
         paths.operator_socket,
         user_ids(settings.keeper.operator_users),
-        operators.verbs() | BackupVerbs(trusted).verbs() | persons.verbs(),
+        operators.verbs() | BackupVerbs(trusted).verbs() | persons.verbs() | provider.operators(),
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=True,
@@ -160,7 +162,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     inside = Endpoint(
         paths.console_socket,
         user_ids(settings.keeper.console_users),
-        console.verbs(),
+        console.verbs() | provider.verbs(),
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=False,
@@ -187,6 +189,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     await inside.stop()
     await inward.stop()
     await trusted.connector.close()
+    await provider.close()
     await asyncio.to_thread(trusted.stop)
 
 

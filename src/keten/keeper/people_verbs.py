@@ -96,17 +96,24 @@ class PeopleVerbs:
         self._relying[connection] = Relying(host, origin, self._people.organisation())
         return said.Done()
 
-    def _relying_of(self, connection: Connection) -> Relying:
+    def relying_of(self, connection: Connection) -> Relying:
+        """Whom passkeys are for at this face. Raises `Denied` ("no-origin")."""
         found = self._relying.get(connection)
         if found is None:
             raise Denied("no-origin", "Say people.origin first.")
         return found
 
+    def origins(self) -> tuple[str, ...]:
+        """What browsers call the face, as those who are connected said."""
+        return tuple(sorted({relying.origin for relying in self._relying.values()}))
+
     # ---- signing in ------------------------------------------------------------------------------------------------
 
     async def sign_in_begin(self, connection: Connection, body: said.SignInBegin) -> said.Ceremony:
-        """Somebody wants to sign in. Raises `Blocked`, `Busy`."""
-        relying = self._relying_of(connection)
+        """Somebody wants to sign in. Raises `Blocked`, `Busy`, `Refused` ("not-allowed": by the provider only)."""
+        relying = self.relying_of(connection)
+        if self._face == "console" and self._trusted.settings.oidc.only:
+            raise Refused("not-allowed", "the settings say that staff sign in through the provider only")
         self._trusted.clock.now()
         begun = self._people.begin("sign-in", self._face, relying, body.browser, network_at(body.address))
         return self._said(begun, passkeys.request_options(relying, begun.challenge))
@@ -135,7 +142,7 @@ class PeopleVerbs:
 
     async def enrol_begin(self, connection: Connection, body: said.EnrolBegin) -> said.Enrolment:
         """A link was opened: for whom it is. Opening it does not use it up. Raises `Refused` ("link-invalid")."""
-        relying, people, network = self._relying_of(connection), self._people, network_at(body.address)
+        relying, people, network = self.relying_of(connection), self._people, network_at(body.address)
         with people.answering_alike(network, body.address, "link"):
             link = people.link(body.token)
             now = self._trusted.clock.now()
@@ -208,7 +215,7 @@ class PeopleVerbs:
 
     async def add_key_begin(self, connection: Connection, body: said.AddKeyBegin) -> said.Ceremony:
         """One more passkey. Raises `Refused` ("step-up") when the last assertion was too long ago."""
-        relying = self._relying_of(connection)
+        relying = self.relying_of(connection)
         signed_in = self._people.require(self._face, body.proof, "")
         session, person = signed_in.session, signed_in.person
         if self._trusted.clock.now() - session.asserted_us > RECENT_US:
@@ -281,7 +288,7 @@ class PeopleVerbs:
 
     async def step_up_begin(self, connection: Connection, body: said.StepUpBegin) -> said.Ceremony:
         """A ceremony for one act: the challenge is of its verb and body. Raises `Refused`, `Invalid`."""
-        relying = self._relying_of(connection)
+        relying = self.relying_of(connection)
         signed_in, _act, _value = self._allowed(body.proof, body.verb, body.body)
         session, person = signed_in.session, signed_in.person
         begun = self._people.begin(

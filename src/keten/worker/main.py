@@ -14,6 +14,7 @@ from keten.core.errors import KetenError
 from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
 from keten.worker.exporting import exporting
+from keten.worker.fetching import Fetching
 from keten.worker.flowing import Flowing
 from keten.worker.measuring import Measuring
 from keten.worker.rounds import Rounds
@@ -41,7 +42,8 @@ def duties(settings: Settings) -> list[Duty]:
     flows: list[Duty] = [Flowing(settings)] if settings.watch.enabled and settings.watch.flows else []
     exports = exporting(settings)
     metrics: list[Duty] = [Measuring(settings, exports)] if settings.metrics.bind else []
-    return [*watched, *flows, *outside, *exports, *metrics]
+    provider: list[Duty] = [Fetching(settings)] if settings.oidc.issuer else []
+    return [*watched, *flows, *outside, *exports, *metrics, *provider]
 
 
 def run(settings: Settings) -> int:
