@@ -21,7 +21,7 @@ from keten.console.readings.desk import Desk
 from keten.console.screens import table
 from keten.core.settings import Settings
 from keten.keeper.people_protocol import Authorised
-from keten.pages import signing, static
+from keten.pages import providing, signing, static
 from keten.pages.guard import Guard
 from keten.pages.languages import preferred
 from keten.pages.seen import Screen, absent, screen
@@ -39,6 +39,7 @@ def build(settings: Settings, host: str, pages: Pages, site: Site, desk: Desk) -
         *screen(site, "GET", "", site.act, _overview(pages), refreshes=True),
         *table.routes(site, desk),
         *signing.routes(site),
+        *providing.routes(site),
         *static.routes(Path(settings.home) if settings.home else None),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _errors(site)})

@@ -1,4 +1,4 @@
-"""The organisation's OpenID Connect provider as the keeper knows it: what it says of itself, its keys, who it vouches for.
+"""The organisation's OpenID Connect provider as the keeper knows it: what it says, its keys, whom it vouches for.
 
 The keeper opens no connection outwards: the worker asks for it (`keeper/fetch_protocol.py`), and what comes back is
 verified here.
@@ -39,6 +39,8 @@ FRESH_SECONDS = 3600.0
 """So long what it says of itself and its keys count, unless an ID token names a key that is not among them."""
 AGAIN_SECONDS = 60.0
 """No more often are its keys fetched for a token that names another one: anybody can make one up."""
+REST_SECONDS = 5.0
+"""So long after it could not be asked for them, nobody waits for that again."""
 GRACE_SECONDS = 2.0  # over what the worker itself takes: then it is the worker that hangs
 _PUBLIC = "The organisation's sign-in service cannot be reached now. Try again in a moment."
 _CODE = re.compile(r"[a-z_]{1,40}\Z")
@@ -65,9 +67,15 @@ class OpenIdProvider:
         )
         self._kept: _Kept | None = None
         self._again_at = 0.0
+        self._failed_at = -REST_SECONDS
+        self._failure: KetenError | None = None
         self._one = asyncio.Lock()
         self._seen: frozenset[str] = frozenset()
         self._key = trusted.provider_key()
+
+    async def ready(self) -> None:
+        """See that it can be asked, before anything is begun. Raises as `url`."""
+        await self._known()
 
     async def url(self, ceremony: Ceremony) -> str:
         """Where a browser is sent to sign in. Raises `Unavailable` ("provider-unreachable", "provider-wrong")."""
@@ -123,17 +131,27 @@ class OpenIdProvider:
                 return kept
             if kept is not None and again and now < self._again_at:
                 return kept
+            if self._failure is not None and now - self._failed_at < REST_SECONDS:
+                raise self._failure
             self._again_at = now + AGAIN_SECONDS
-            metadata = read_metadata(await self._document(address_of(self.settings.issuer)), self.settings.issuer)
-            raw = await self._document(metadata.jwks_uri) if not self.settings.keys_file else self._file()
-            keys = read_keys(raw)
-            thumbprints = frozenset(key.thumbprint for key in keys)
-            if thumbprints != self._seen:
-                draft = people_entries.provider_keys(self.settings.issuer, tuple(thumbprints))
-                await self._trusted.writer.run(lambda writing: writing.record(draft))
-                self._seen = thumbprints
-            self._kept = _Kept(metadata, keys, now)
+            try:
+                self._kept = await self._asked()
+            except KetenError as error:
+                self._failed_at, self._failure = time.monotonic(), error
+                raise
+            self._failure = None
             return self._kept
+
+    async def _asked(self) -> _Kept:
+        metadata = read_metadata(await self._document(address_of(self.settings.issuer)), self.settings.issuer)
+        raw = await self._document(metadata.jwks_uri) if not self.settings.keys_file else self._file()
+        keys = read_keys(raw)
+        thumbprints = frozenset(key.thumbprint for key in keys)
+        if thumbprints != self._seen:
+            draft = people_entries.provider_keys(self.settings.issuer, tuple(thumbprints))
+            await self._trusted.writer.run(lambda writing: writing.record(draft))
+            self._seen = thumbprints
+        return _Kept(metadata, keys, time.monotonic())
 
     def _file(self) -> bytes:
         path = self._home / self.settings.keys_file
@@ -180,7 +198,7 @@ class OpenIdProvider:
         return token, access_token
 
     def _proof(self) -> jwk.ECKey | str:
-        """Keten's own key, or the secret. Raises `Unavailable` ("provider-wrong"): the file is not the keeper's alone."""
+        """Keten's own key, or the secret. Raises `Unavailable` ("provider-wrong"): its file is not its alone."""
         if not self.settings.secret_file:
             return self._key
         path = self._home / self.settings.secret_file
@@ -209,7 +227,7 @@ class OpenIdProvider:
             url = address_of(self.settings.issuer)
             fetched = await self._fetch(Fetch(url))
             found += self._clocks(fetched)
-            self._kept = None
+            self._kept = self._failure = None
             known = await self._known()
         except KetenError as error:
             return (*found, error.reason or error.public)

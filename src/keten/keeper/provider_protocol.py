@@ -32,7 +32,7 @@ class ProviderBegun(msgspec.Struct, frozen=True):
 
 
 class ProviderAnswer(msgspec.Struct, frozen=True):
-    """What the browser came back with: `state`, `code` or `error` (RFC 6749 §4.1.2), `iss` (RFC 9207); "" for nothing."""
+    """What the browser came back with (RFC 6749 §4.1.2): `state`, `code` or `error`, `iss` (RFC 9207); "": nothing."""
 
     state: str
     code: str

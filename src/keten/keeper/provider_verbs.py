@@ -62,8 +62,9 @@ class ProviderVerbs:
             raise unset()
         self._trusted.clock.now()
         of = Of(then=body.then if len(body.then) <= said.MOST_THEN else "")
-        begun = self._people.begin("provider", FACE, relying, body.browser, network_at(body.address), of)
         try:
+            await self._provider.ready()
+            begun = self._people.begin("provider", FACE, relying, body.browser, network_at(body.address), of)
             return said.ProviderBegun(await self._provider.url(begun), begun.expires_us)
         except KetenError as error:
             log.warning("sign-in through the provider: %s", error)
