@@ -1,7 +1,7 @@
 """A real OpenID Connect provider (Canaille, from its Python package) as a process of its own, with people in it.
 
 It is installed from its own lock at first use, into a folder under `.cache`: its wheel brings a package `tests`, which
-would hide this one. It keeps its people in memory; each one's password is `PASSWORD`.
+would hide this one. Each one's password is `PASSWORD`.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ from pathlib import Path
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
+from joserfc.jwk import RSAKey
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery staple"
 CLIENT = "keten-at-work"
-SECRET = "a secret of the tests alone"
+SECRET = "of the tests: alone & 100%"
 _CSRF = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
 
 class Setup(msgspec.Struct, frozen=True):
     """What it is started with. people: user name → e-mail address. jwks: Keten's key set, "" for a client secret.
 
-    keys: private JWKs as JSON that it signs with; none: it makes its own.
+    keys: private JWKs as JSON; none: a new RSA key. It signs by PS256. (By RS256 two access tokens of one second would
+    be the same, which its database refuses.)
     """
 
     redirect_uri: str
     people: dict[str, str]
     jwks: str = ""
     keys: tuple[str, ...] = ()
+    database: str = ""
     client: str = CLIENT
     secret: str = SECRET
     password: str = PASSWORD
@@ -63,6 +66,10 @@ class Provider:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        keys = setup.keys or (json.dumps(RSAKey.generate_key(2048, auto_kid=True).as_dict(private=True)),)
+        setup = msgspec.structs.replace(
+            setup, keys=keys, database=str(log.with_name(f"{self.port}-{log.stat().st_size}.db"))
+        )
         self._process.stdin.write(msgspec.json.encode(setup).decode() + "\n")
         self._process.stdin.flush()
         assert json.loads(self._process.stdout.readline() or "{}") == {"ready": True}, log.read_text()

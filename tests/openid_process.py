@@ -14,16 +14,17 @@ from werkzeug.serving import make_server
 
 def serve(port: int, setup: dict[str, Any]) -> None:
     """Run it until the process is killed. setup: `tests.openid.Setup`."""
-    keys = {"ACTIVE_JWKS": [json.loads(key) for key in setup["keys"]]} if setup["keys"] else {}
     config = {
         "SECRET_KEY": "of a provider for tests",
         "SERVER_NAME": f"localhost:{port}",
         "PREFERRED_URL_SCHEME": "http",
         "SESSION_COOKIE_SECURE": False,
-        "CANAILLE": {"DATABASE": "memory", "PASSWORD_COMPROMISSION_CHECK": False},
-        "CANAILLE_OIDC": keys,
+        # Not in memory: there it takes one code for another when two are open.
+        "CANAILLE_SQL": {"DATABASE_URI": f"sqlite:///{setup['database']}"},
+        "CANAILLE": {"DATABASE": "sql", "PASSWORD_COMPROMISSION_CHECK": False},
+        "CANAILLE_OIDC": {"ACTIVE_JWKS": [json.loads(key) for key in setup["keys"]]},
     }
-    app = create_app(config)
+    app = create_app(config, init_backend=True)
     with app.app_context():
         for name, address in setup["people"].items():
             user = models.User(user_name=name, family_name=name, formatted_name=name, emails=[address])
@@ -40,6 +41,7 @@ def serve(port: int, setup: dict[str, Any]) -> None:
             scope=["openid", "profile", "email"],
             token_endpoint_auth_method="private_key_jwt" if setup["jwks"] else "client_secret_basic",
             jwks=setup["jwks"] or None,
+            id_token_signed_response_alg="PS256",
         )
         Backend.instance.save(client)
         client.audience = [client]

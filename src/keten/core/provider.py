@@ -44,7 +44,7 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acr: tuple[str, ...] = ()
     amr: tuple[str, ...] = ()
     max_age: str = "12h"
-    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
+    algorithms: tuple[str, ...] = ALGORITHMS
     keys_file: str = ""
     ca: str = ""
     only: bool = False

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 FRESH_SECONDS = 3600.0
 """So long what it says of itself and its keys count, unless an ID token names a key that is not among them."""
 AGAIN_SECONDS = 60.0
-"""No more often are its keys fetched for a token that names another one: anybody can make one up."""
+"""No more often are its keys fetched anew for a token that names one that is not known."""
 REST_SECONDS = 5.0
 """So long after it could not be asked for them, nobody waits for that again."""
 GRACE_SECONDS = 2.0  # over what the worker itself takes: then it is the worker that hangs
@@ -133,7 +133,8 @@ class OpenIdProvider:
                 return kept
             if self._failure is not None and now - self._failed_at < REST_SECONDS:
                 raise self._failure
-            self._again_at = now + AGAIN_SECONDS
+            if again:
+                self._again_at = now + AGAIN_SECONDS
             try:
                 self._kept = await self._asked()
             except KetenError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from hashlib import sha256
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, urlencode
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwk, jwt
@@ -111,7 +111,8 @@ def token_request(
         fields |= {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion(provider, proof, now_us)}
         return urlencode(fields), ""
     if "client_secret_basic" in metadata.methods:
-        pair = f"{quote_plus(provider.client_id)}:{quote_plus(proof)}"  # RFC 6749 §2.3.1
+        # RFC 6749 §2.3.1; a space as %20, which decoders of forms and of addresses read alike.
+        pair = f"{quote(provider.client_id, safe='')}:{quote(proof, safe='')}"
         return urlencode(fields), f"Basic {base64.b64encode(pair.encode()).decode()}"
     if "client_secret_post" in metadata.methods:
         return urlencode(fields | {"client_secret": proof}), ""
