@@ -20,6 +20,7 @@ import sys
 from http.client import HTTPConnection, HTTPResponse
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
@@ -80,7 +81,7 @@ class Provider:
         self._process.communicate()
         self._log.close()
 
-    def __enter__(self) -> Provider:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:

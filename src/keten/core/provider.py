@@ -11,7 +11,7 @@ import msgspec
 
 from keten.core.errors import Invalid
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 """What an ID token may be signed with at all: by a key of which Keten has the public half only."""
 MOST_NAME = 60
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

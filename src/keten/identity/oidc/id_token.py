@@ -86,7 +86,7 @@ def verify(
 
 def at_hash(access_token: str, alg: str) -> str:
     """The left half of the access token's hash, by the algorithm's own (§3.1.3.6); Ed25519 hashes with SHA-512."""
-    digest = _HASHES["512" if alg == "EdDSA" else alg[-3:]](access_token.encode()).digest()
+    digest = _HASHES["512" if alg.startswith("Ed") else alg[-3:]](access_token.encode()).digest()
     return encode_base64url(digest[: len(digest) // 2])
 
 

@@ -9,6 +9,8 @@ from joserfc import jwk
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 
+from keten.identity.errors import Refused
+from keten.identity.jws import decode_base64url, text_claim
 from keten.identity.oidc.metadata import object_of, wrong
 
 MOST_KEYS = 100
@@ -16,7 +18,8 @@ MOST_KID = 256
 LEAST_RSA_BITS = 2048  # RFC 7518 §3.3
 MOST_RSA_BITS = 8192  # verifying with a larger one takes long, and nobody has it
 _KINDS = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
-_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "Ed25519": "Ed25519"}
+_SAME = {"EdDSA": "Ed25519"}  # RFC 9864 §2.2
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 PublicKey = jwk.RSAKey | jwk.ECKey | jwk.OKPKey
 
@@ -36,14 +39,16 @@ class ProviderKey(msgspec.Struct, frozen=True):
 
     def fits(self, alg: str) -> bool:
         """Whether a signature by this algorithm may be by this key: by its kind, never by what the token says."""
-        if self.kind != _KINDS.get(alg[:2]) or (self.alg and self.alg != alg):
+        name = _SAME.get(alg, alg)
+        if self.kind != _KINDS.get(alg[:2]) or (self.alg and _SAME.get(self.alg, self.alg) != name):
             return False
-        return self.curve == _CURVES.get(alg, "")
+        return self.curve == _CURVES.get(name, "")
 
     def verifies(self, alg: str, signed: bytes, signature: bytes) -> bool:
         """Whether the signature holds. `alg` was looked at: `fits`."""
+        name = _SAME.get(alg, alg)
         try:
-            return JWSRegistry(algorithms=[alg]).get_alg(alg).verify(signed, signature, self.key)
+            return JWSRegistry(algorithms=[name]).get_alg(name).verify(signed, signature, self.key)
         except (JoseError, ValueError):
             return False
 
@@ -80,7 +85,7 @@ def _key(one: object) -> ProviderKey | None:
     kind = str(one["kty"])
     try:
         key = _made({name: one[name] for name in ("kty", "n", "e", "crv", "x", "y") if name in one})
-    except (JoseError, ValueError, KeyError, TypeError):
+    except (JoseError, Refused, ValueError, KeyError, TypeError):
         return None
     if key is None:
         return None
@@ -90,8 +95,9 @@ def _key(one: object) -> ProviderKey | None:
 def _made(members: dict[str, Any]) -> PublicKey | None:
     kind = members["kty"]
     if kind == "RSA":
-        made = jwk.RSAKey.import_key(members)
-        return made if LEAST_RSA_BITS <= made.public_key.key_size <= MOST_RSA_BITS else None  # 4
+        modulus = decode_base64url(text_claim(members, "n", "key", MOST_RSA_BITS), "key")
+        bits = int.from_bytes(modulus, "big").bit_length()
+        return jwk.RSAKey.import_key(members) if LEAST_RSA_BITS <= bits <= MOST_RSA_BITS else None  # 4
     if kind == "EC":
         return jwk.ECKey.import_key(members)
     return jwk.OKPKey.import_key(members)
