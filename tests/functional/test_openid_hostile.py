@@ -175,7 +175,7 @@ def test_its_token_endpoint_gives_no_token(work: Work, tell: Any) -> None:
 
 
 def test_what_it_says_of_itself_is_no_use_and_then_is_again(work: Work) -> None:
-    """Keys without an end, another issuer, a redirect, a clock: the keeper goes on, and says to operators what it is."""
+    """Keys without an end, another issuer, a redirect, a clock: the keeper goes on, and tells operators what it is."""
     elsewhere = told(b"", 301, Location=f"{work.rogue.issuer}/keys")
     false = told(json.dumps({"issuer": "https://evil.example"}).encode())
     for path, tell, says in (
@@ -184,16 +184,19 @@ def test_what_it_says_of_itself_is_no_use_and_then_is_again(work: Work) -> None:
         ("/.well-known/openid-configuration", false, "calls itself"),
     ):
         work.rogue.said[path] = tell
-        (problem,) = at.state(work.instance).problems
+        (problem,) = work.instance.run("provider", expect=1)["problems"]
         assert says in problem
         page = work.visitor().get("/en/sign-in")
         assert page.status == 200
         del work.rogue.said[path]
     work.rogue.date = "Sun, 29 Nov 2020 12:00:00 GMT"
+    findings = {one["code"]: one["what"] for one in work.instance.run("doctor", expect=1)["findings"]}
+    assert "its clock says 2020-11-29T12:00:00Z" in findings["provider"]
+    assert {"provider-plain"} == {code for code in findings if code.startswith("provider-")}
     (problem,) = at.state(work.instance).problems
     assert problem.startswith("its clock says 2020-11-29T12:00:00Z")
     work.rogue.date = ""
-    assert at.state(work.instance).problems == ()
+    assert work.instance.run("provider")["problems"] == []
     assert work.come_back(work.visitor(), acr="loa3").status == 200
 
 

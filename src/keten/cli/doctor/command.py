@@ -87,6 +87,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         ledger,
         network,
         people,
+        provider,
         systems,
         watching,
     )
@@ -131,6 +132,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         systems.tables,
         people.staff,
         people.links,
+        provider.provider,
         watching.on,
         watching.rules,
         watching.flows,
