@@ -129,18 +129,29 @@ def test_a_code_of_another_sign_in_is_of_no_use(work: Work) -> None:
 
 
 def test_a_dangerous_act_takes_a_passkey_all_the_same(work: Work) -> None:
-    """No passkey is made out of the provider's word, and nothing is ended by it."""
+    """Nothing is ended by the provider's word, and no passkey is made by it; with a passkey both go on as ever."""
     visitor = work.enter("bert")
-    page = visitor.get("/en/keys")
-    added = visitor.send("/en/keys/add", token=page.token)
-    assert added.status == 403
-    assert "fresh confirmation" in added.text
+    keys = visitor.get("/en/keys")
+    assert "You have no passkey here." in keys.text
+    added = visitor.send("/en/keys/add", token=keys.token)
+    assert (added.status, "fresh confirmation" in added.text) == (403, True)
+    path = f"/en/suppliers/{work.instance.ids['supplier']['drukker']}/end"
+    reason = {"reason": "the contract was ended"}
+    asked = visitor.send(path, token=visitor.get(path).token, **reason)
+    assert (asked.status, "you have none" in asked.text) == (403, True)
+    bert = work.instance.ids["person"]["bert"]
+    refusals = at.entries(work.instance, "identity.person.refused")
+    assert ["no-passkey"] in [one["reasons"] for one in refusals if bert in one["subjects"]]
+
     with_key = Visitor(visitor.origin)
-    link = work.instance.run("person", "invite", "bert")["link"]
-    assert with_key.enrol(link).status == 303
-    supplier = work.instance.ids["supplier"]["drukker"]
-    asked = visitor.get(f"/en/suppliers/{supplier}/end")
-    assert 'data-passkey="get"' in asked.text or asked.status in (200, 404)
+    assert with_key.enrol(work.instance.run("person", "invite", "bert")["link"]).status == 303
+    asked = visitor.send(path, token=visitor.get(path).token, **reason)
+    name, options = asked.ceremony
+    shown = {"token": asked.token, "ceremony": name, "response": with_key.key.get(options)}
+    assert visitor.send(f"{path}/done", **shown, **reason).status in (200, 303)
+    (acted,) = at.entries(work.instance, "identity.person.acted")
+    assert (acted["verb"], acted["subjects"]) == ("revocation.revoke", [bert])
+    assert visitor.send("/en/keys/add", token=visitor.get("/en/keys").token).status == 200
 
 
 def test_it_says_where_and_with_which_key_it_is_set_up(work: Work) -> None:

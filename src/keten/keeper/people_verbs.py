@@ -287,10 +287,15 @@ class PeopleVerbs:
     # ---- acts ------------------------------------------------------------------------------------------------------
 
     async def step_up_begin(self, connection: Connection, body: said.StepUpBegin) -> said.Ceremony:
-        """A ceremony for one act: the challenge is of its verb and body. Raises `Refused`, `Invalid`."""
+        """A ceremony for one act: the challenge is of its verb and body. Raises `Refused` ("no-passkey"), `Invalid`."""
         relying = self.relying_of(connection)
         signed_in, _act, _value = self._allowed(body.proof, body.verb, body.body)
         session, person = signed_in.session, signed_in.person
+        held = self._people.reading(lambda reading: passkeys.of_person(reading, person.id))
+        if not held:  # the provider vouched for it: that confirms nothing
+            error = Refused("no-passkey", "there is none", client_id=person.id, proven=True)
+            self._people.refused(error, "", "person-session")
+            raise error
         begun = self._people.begin(
             "step-up",
             self._face,
@@ -299,7 +304,6 @@ class PeopleVerbs:
             session.network,
             Of(session=session.hash, person=person.id, act=act_of(body.verb, body.body)),
         )
-        held = self._people.reading(lambda reading: passkeys.of_person(reading, person.id))
         return self._said(begun, passkeys.request_options(relying, begun.challenge, held))
 
     def do(self, connection: Connection, body: said.Do, reply: Reply) -> None:

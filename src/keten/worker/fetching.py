@@ -64,7 +64,8 @@ class Fetching:
     async def _serve(self) -> None:
         paths = self._settings.paths
         paths.provider_socket.parent.mkdir(mode=0o711, exist_ok=True)
-        keeper = paths.keeper.stat().st_uid  # whose the root key is
+        # Whose the operators' socket is: a service manager may hide the keeper's folder from the worker.
+        keeper = paths.operator_socket.stat().st_uid
         endpoint = Endpoint(
             paths.provider_socket,
             frozenset({keeper}),
