@@ -228,8 +228,9 @@ class OpenIdProvider:
             url = address_of(self.settings.issuer)
             fetched = await self._fetch(Fetch(url))
             found += self._clocks(fetched)
-            self._kept = self._failure = None
-            known = await self._known()
+            async with self._one:  # what was heard before goes on counting when this fails
+                known = self._kept = await self._asked()
+                self._failure = None
         except KetenError as error:
             return (*found, error.reason or error.public)
         metadata, provider = known.metadata, self.settings
