@@ -36,14 +36,16 @@ _CSRF = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 class Setup(msgspec.Struct, frozen=True):
     """What it is started with. people: user name → e-mail address. jwks: Keten's key set, "" for a client secret.
 
-    keys: private JWKs as JSON; none: a new RSA key. It signs by PS256. (By RS256 two access tokens of one second would
-    be the same, which its database refuses.)
+    host: by which it is called; browsers take 127.0.0.1 for another site than localhost. keys: private JWKs as JSON;
+    none: a new RSA key. It signs by PS256. (By RS256 two access tokens of one second would be the same, which its
+    database refuses.)
     """
 
     redirect_uri: str
     people: dict[str, str]
     jwks: str = ""
     keys: tuple[str, ...] = ()
+    host: str = "localhost"
     database: str = ""
     client: str = CLIENT
     secret: str = SECRET
@@ -51,11 +53,11 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Provider:
-    """One, running, at `http://localhost:PORT`. As a context manager."""
+    """One, running, at `http://HOST:PORT`. As a context manager."""
 
     def __init__(self, setup: Setup, log: Path, port: int = 0) -> None:
         self.port = port or free_port()
-        self.issuer = f"http://localhost:{self.port}"
+        self.issuer = f"http://{setup.host}:{self.port}"
         self._log = log.open("a", encoding="utf-8")
         self._process = subprocess.Popen(
             ["env", "--default-signal", sys.executable, "-P", str(ROOT / "tests/openid_process.py"), str(self.port)],

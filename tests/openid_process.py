@@ -16,7 +16,7 @@ def serve(port: int, setup: dict[str, Any]) -> None:
     """Run it until the process is killed. setup: `tests.openid.Setup`."""
     config = {
         "SECRET_KEY": "of a provider for tests",
-        "SERVER_NAME": f"localhost:{port}",
+        "SERVER_NAME": f"{setup['host']}:{port}",
         "PREFERRED_URL_SCHEME": "http",
         "SESSION_COOKIE_SECURE": False,
         # Not in memory: there it takes one code for another when two are open.
