@@ -50,7 +50,7 @@ def test_only_there_with_its_own_keys_and_then_no_more(tmp_path: Path) -> None:
             assert refusal(made, "people.sign_in_begin", begin, said.Ceremony) == "not-allowed"
             assert come_back(rogue, visitor).status == 200
             assert at.signed_in(visitor)
-            known, rogue.key = rogue.key, ECKey.generate_key("P-256", {"kid": rogue.key.kid})
+            known, rogue.key = rogue.key, ECKey.generate_key("P-256", {"kid": str(rogue.key.kid)})
             assert come_back(rogue, Visitor(made.ready["console"])).status == 403
             rogue.key = known
             assert "/keys" not in rogue.asked
