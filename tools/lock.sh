@@ -12,4 +12,5 @@ compile() {
 
 compile pyproject.toml --group build -o requirements/keten.lock "$@"
 compile pyproject.toml --group build --group dev -c requirements/keten.lock -o requirements/dev.lock "$@"
+compile --group provider -c requirements/dev.lock -o requirements/provider.lock "$@"
 echo uv | compile --no-annotate -c requirements/keten.lock -o requirements/installer.lock - "$@"

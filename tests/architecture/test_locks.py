@@ -9,7 +9,7 @@ from tests.architecture.checkout import ROOT
 
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>\S+)(?: ; (?P<marker>[^\\]+?))? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}(?: \\)?$")
-LOCKS = ["keten.lock", "dev.lock", "installer.lock"]
+LOCKS = ["keten.lock", "dev.lock", "provider.lock", "installer.lock"]
 
 
 def pins(lock: str) -> dict[tuple[str, str], str]:
@@ -54,3 +54,4 @@ def test_what_is_asked_for_is_locked() -> None:
     development = {normal(r) for r in groups["dev"]}
     assert runtime <= {name for name, _ in pins("keten.lock")}
     assert development <= {name for name, _ in pins("dev.lock")}
+    assert {normal(r) for r in groups["provider"]} <= {name for name, _ in pins("provider.lock")}

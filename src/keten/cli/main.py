@@ -39,6 +39,7 @@ COMMANDS = (
     "keten.cli.operator.witnessing",
     "keten.cli.operator.exporting",
     "keten.cli.operator.systems",
+    "keten.cli.operator.provider",
     "keten.cli.doctor.command",
     "keten.cli.supplier.commands",
     "keten.cli.supplier.looking_up",

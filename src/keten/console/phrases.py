@@ -58,6 +58,7 @@ PHRASES: dict[str, str] = {
     "identity.person.refused": N_("Person refused"),
     "identity.person.released": N_("Person released"),
     "identity.person.sessions_ended": N_("Sessions of a person ended"),
+    "identity.provider.keys_taken": N_("Keys of the sign-in provider taken"),
     "identity.person.signed_in": N_("Person signed in"),
     "identity.person.signed_out": N_("Person signed out"),
     "identity.person.slowed": N_("Person slowed"),

@@ -44,6 +44,8 @@ def site(settings: Settings, origin: str, keeper: Keeper) -> Site:
         address=addresses(settings),
         named=bool(settings.console.public_url),
         behind_proxy=bool(settings.console.proxy),
+        passkeys=not settings.oidc.only,
+        provider=settings.oidc.name if settings.oidc.issuer else None,
     )
 
 

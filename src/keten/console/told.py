@@ -43,6 +43,10 @@ PLAIN: dict[str, tuple[str, ...]] = {
     ),
     "SystemPlace": ("password_file", "timeout", "connections"),
     "Mail": ("ca", "token_file", "language"),
+    "Provider": (
+        *("issuer", "client_id", "name", "secret_file", "audience", "claim", "match", "trust_email", "acr", "amr"),
+        *("max_age", "algorithms", "keys_file", "ca", "only"),
+    ),
     "Recovery": ("seasoned", "cool_down", "code", "lapse", "reduced"),
 }
 """Type → its settings that are shown as they are. A file that holds a secret is shown by its name."""

@@ -21,7 +21,7 @@ from keten.console.readings.desk import Desk
 from keten.console.screens import table
 from keten.core.settings import Settings
 from keten.keeper.people_protocol import Authorised
-from keten.pages import recovering, signing, static
+from keten.pages import providing, recovering, signing, static
 from keten.pages.guard import Guard
 from keten.pages.languages import preferred
 from keten.pages.seen import Screen, absent, screen
@@ -42,6 +42,7 @@ def build(
         *table.routes(site, desk),
         *signing.routes(site),
         *recovering.routes(site),
+        *providing.routes(site),
         *static.routes(Path(settings.home) if settings.home else None),
         *(Mount(path, app=app) for path, app in (beside or {}).items()),
     ]

@@ -16,6 +16,7 @@ from keten.core.destinations import Destination, check_destinations
 from keten.core.errors import Invalid, Unavailable
 from keten.core.listening import split_bind
 from keten.core.places import Place, has_password, place_of
+from keten.core.provider import Provider, check_provider
 from keten.core.recovering import Mail, Recovery, check_mail, check_recovery
 from keten.core.sources import SystemPlace, check_systems
 
@@ -190,6 +191,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: Metrics = Metrics()
     watch: Watch = Watch()
     systems: dict[str, SystemPlace] = {}
+    oidc: Provider = Provider()
     mail: Mail = Mail()
     recovery: Recovery = Recovery()
 
@@ -205,7 +207,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def _sends(self) -> bool:
-        return bool(self.export.destinations or self.metrics.bind or self.mail.url)
+        return bool(self.export.destinations or self.metrics.bind or self.mail.url or self.oidc.issuer)
 
     @property
     def has_outside(self) -> bool:
@@ -215,7 +217,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def kept_files(self) -> tuple[str, ...]:
         """The files that are named here and hold no secret, as named; a backup takes those in the home along."""
-        named = (self.witnesses.policy, self.witnesses.ca, self.timestamps.ca, self.mail.ca)
+        outside = (self.witnesses.policy, self.witnesses.ca, self.timestamps.ca, self.mail.ca)
+        named = (*outside, self.oidc.ca, self.oidc.keys_file)
         return tuple(name for name in (*named, *self.watch.bad_networks, *self.watch.rules) if name)
 
     @property
@@ -231,6 +234,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             portal.certificate_key,
             keeper.passphrase_file,
             self.mail.token_file,
+            self.oidc.secret_file,
         )
         return (*self.kept_files, *(name for name in others if name))
 
@@ -291,6 +295,7 @@ class Paths:
         self.gateway_socket = self.run / "gateway" / "keeper.sock"
         self.connector_socket = self.run / "connector" / "connector.sock"
         self.mail_socket = self.run / "mail" / "worker.sock"  # the worker's: the keeper hands it letters
+        self.provider_socket = self.run / "provider" / "worker.sock"  # the worker's: the keeper has it ask the provider
         self.console_socket = self.run / "console.sock"
         self.keeper_lock = self.run / "keeper.lock"
         self.standby = self.run / "standby"  # there while the keeper stands by
@@ -374,6 +379,7 @@ def _check(settings: Settings, path: str) -> None:
     check_mail(settings.mail, path)
     check_recovery(settings.recovery, path, duration)
     check_systems(settings.systems, path)
+    check_provider(settings.oidc, path, duration)
     if settings.erasure.approvers not in (1, 2):
         raise Invalid("settings", f"{path}: [erasure] approvers is 1 or 2, not {settings.erasure.approvers}.")
     require_database(settings.database, path)

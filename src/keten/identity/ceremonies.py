@@ -18,13 +18,14 @@ from keten.identity.roles import Face
 LASTS_US = 300 * SECOND
 MAX_CEREMONIES = 20_000
 MAX_OF_NETWORK = 500
-What = Literal["sign-in", "enrol", "recover", "add-key", "step-up"]
+What = Literal["sign-in", "enrol", "recover", "add-key", "step-up", "provider"]
 
 
 class Of(msgspec.Struct, frozen=True):
     """What a ceremony belongs to: a link (random id), a session (its hash), a person (random id), an act (`act_of`).
 
     parts: of the code of a recovery, in memory for as long as the ceremony.
+    then: the page where one wanted to go, for a sign-in that leads through another site.
     """
 
     link: str = ""
@@ -32,6 +33,7 @@ class Of(msgspec.Struct, frozen=True):
     person: str = ""
     act: bytes = b""
     parts: tuple[str, ...] = ()
+    then: str = ""
 
 
 NOTHING = Of()
@@ -49,6 +51,11 @@ class Ceremony(msgspec.Struct, frozen=True):
     expires_us: int
     nonce: bytes
     of: Of = NOTHING
+
+    @property
+    def began_us(self) -> int:
+        """When it was begun."""
+        return self.expires_us - LASTS_US
 
     @property
     def challenge(self) -> bytes:

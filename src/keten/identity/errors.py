@@ -10,6 +10,7 @@ PUBLIC: dict[str, str] = {
     "client-ended": "This client's access has ended.",
     "key-unknown": "The proof was not made with a key of this client.",
     "link-invalid": "This link does not work: it was used before, has expired, or is not whole. Ask for a new one.",
+    "no-passkey": "This takes a passkey, and you have none. Ask for a one-time link.",
     "not-allowed": "You may not do that.",
     "passkey-invalid": "The passkey could not be verified. Try again.",
     "proof-expired": "The proof is too old, or from the future. Check the clock of this machine.",

@@ -25,13 +25,21 @@ LINK_ERASED = kind("identity.link.erased", "What the register said of a one-time
 _SESSION = {"session": "the session's public id", "face": "console or portal"}
 PERSON_SIGNED_IN = kind(
     "identity.person.signed_in",
-    "A person signed in with a passkey.",
-    _SESSION | {"passkey": "the passkey's random id"} | PLACE,
+    "A person signed in with a passkey, or through the organisation's own OpenID Connect provider.",
+    _SESSION
+    | {"method": "passkey or provider", "passkey": 'the passkey\'s random id; "" for the provider'}
+    | PLACE,
 )
 PERSON_SESSIONS_ENDED = kind(
     "identity.person.sessions_ended",
     "Sessions of a person were ended, by the person or by an operator.",
     {"sessions": "their public ids"},
+)
+PROVIDER_KEYS = kind(
+    "identity.provider.keys_taken",
+    "The OpenID Connect provider's keys were taken: the first ones since the keeper started, or other ones. Whoever "
+    "signs in through it is believed by them.",
+    {"issuer": "the provider", "keys": "their thumbprints (RFC 7638, SHA-256, base64url)"},
 )
 PERSON_ACTED = kind(
     "identity.person.acted",
@@ -47,9 +55,10 @@ PERSON_REFUSED = kind(
     "identity.person.refused",
     "A sign-in, session or act of a known person was refused.",
     {
-        "method": "passkey, link or person-session",
+        "method": "passkey, link, person-session or provider",
         "reasons": "why, as docs/formats/reasons.md lists",
-        "proven": "true when the person's own passkey stood behind it; false when anyone may have sent it",
+        "proven": "true when the person's own passkey, or the provider, stood behind it; false when anyone may have "
+        "sent it",
         "count": "how many there were; above 1, further ones of the same person, method and reason in one minute",
         "minute": "start of that minute (RFC 3339)",
     }
@@ -64,8 +73,19 @@ def person_signed_in(session: PersonSession, supplier: str, place: Mapping[str, 
         f"person:{session.person}",
         (session.person,),
         {"supplier": supplier} if supplier else {},
-        {"session": session.id, "face": session.face, "passkey": session.passkey, **place},
+        {
+            "session": session.id,
+            "face": session.face,
+            "method": "passkey" if session.passkey else "provider",
+            "passkey": session.passkey,
+            **place,
+        },
     )
+
+
+def provider_keys(issuer: str, thumbprints: Sequence[str]) -> Draft:
+    """The provider's keys are these from now on."""
+    return Draft(PROVIDER_KEYS, "keeper", (), {}, {"issuer": issuer, "keys": sorted(thumbprints)})
 
 
 def person_signed_out(person: str, sessions: Sequence[str], actor: str) -> Draft:

@@ -60,8 +60,8 @@ class Signed(msgspec.Struct, frozen=True, gc=False):
 class PersonSession(msgspec.Struct, frozen=True, gc=False):
     """An open session. hash: SHA-256 (hex) of its secret; id: its public name; idle_us: how long it may lie still.
 
-    browser: hash of what tells browsers apart. network: as `strangers.network_of` writes it. asserted_us: when the
-    passkey was last shown.
+    passkey: random id; "": the organisation's provider vouched. browser: hash of what tells browsers apart. network: as
+    `strangers.network_of` writes it. asserted_us: when a passkey was last shown; 0: none was.
     """
 
     hash: str

@@ -82,7 +82,7 @@ class PersonSessions:
     def make(
         person: str, passkey: str, face: Face, browser: str, network: str, roles: tuple[str, ...], now_us: int
     ) -> tuple[str, PersonSession]:
-        """A new session that is not open yet: its secret, and itself."""
+        """A new session that is not open yet: its secret, and itself. passkey "": the provider vouched."""
         secret = new_id()
         idle, most = limits_of(roles)
         return secret, PersonSession(
@@ -94,7 +94,7 @@ class PersonSessions:
             browser=browser,
             network=network,
             began_us=now_us,
-            asserted_us=now_us,
+            asserted_us=now_us if passkey else 0,
             used_us=now_us,
             idle_us=idle,
             expires_us=now_us + most,

@@ -8,7 +8,7 @@ from typing import Literal
 from keten.ledger.kinds import kind
 from keten.ledger.model import Draft
 
-Method = Literal["private_key_jwt", "ssh", "token", "session", "passkey", "link", "person-session"]
+Method = Literal["private_key_jwt", "ssh", "token", "session", "passkey", "link", "person-session", "provider"]
 PLACE = {
     "network": "pseudonym of the caller's network (its /24 or /48); absent when it is not known",
     "listed": "true when it is on the organisation's list of bad networks; else absent",

@@ -93,6 +93,7 @@ def make_folders(paths: Paths, files: Files) -> None:
         (paths.operator_socket.parent, 0o750),
         (paths.gateway_socket.parent, 0o755),
         (paths.mail_socket.parent, 0o711),
+        (paths.provider_socket.parent, 0o711),
         (paths.connector_socket.parent, 0o711),  # nobody lists it; who is let in, its socket says
     ):
         files.make_folder(folder, mode)

@@ -33,6 +33,7 @@ from keten.keeper.people import People
 from keten.keeper.person_callers import PortalCallers
 from keten.keeper.person_verbs import PersonVerbs
 from keten.keeper.protocol import MAX_ANSWER_FRAME, MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
+from keten.keeper.provider_verbs import ProviderVerbs
 from keten.keeper.recoveries import Recoveries
 from keten.keeper.recovering import face_verbs
 from keten.keeper.recovery_verbs import RecoveryVerbs
@@ -141,6 +142,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     said = persons.verbs() | RecoveryVerbs(trusted, recoveries).verbs()
     doing = operators.verbs() | said
     portal = face_verbs(trusted, "portal", people, doing, recoveries)
+    provider = ProviderVerbs(trusted, people, PeopleVerbs(trusted, "console", people, doing))
     outward = Endpoint(
         paths.gateway_socket,
         user_ids(settings.keeper.gateway_users),
@@ -154,7 +156,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     inward = Endpoint(
         paths.operator_socket,
         user_ids(settings.keeper.operator_users),
-        operators.verbs() | BackupVerbs(trusted).verbs() | said,
+        operators.verbs() | BackupVerbs(trusted).verbs() | said | provider.operators(),
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=True,
@@ -163,7 +165,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     inside = Endpoint(
         paths.console_socket,
         user_ids(settings.keeper.console_users),
-        face_verbs(trusted, "console", people, doing, recoveries),
+        face_verbs(trusted, "console", people, doing, recoveries) | provider.verbs(),
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=False,
@@ -191,6 +193,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     await inward.stop()
     await trusted.connector.close()
     await recoveries.close()
+    await provider.close()
     await asyncio.to_thread(trusted.stop)
 
 

@@ -96,6 +96,8 @@ class People:
 
     def _holds(self, face: Face, proof: said.PersonProof, act: str, now: int) -> SignedIn:
         session = self.sessions.get(proof.session, face, proof.browser, now)  # 2
+        if not self._still_vouched(session):
+            raise _gone("session-ended", session.person)
         person = self.standing(session.person, face, session.began_us)  # 3
         roles = roles_at(person.supplier, person.roles)
         idle, most = limits_of(roles)
@@ -242,7 +244,7 @@ class People:
            session of too many ends.
         3. It stands still; the session is open.
 
-        passkey: writes what belongs to it, and says which it is. Raises `Refused`.
+        passkey: writes what belongs to it, and says which it is; "": the provider vouched. Raises `Refused`.
         """
         trusted = self._trusted
         now = trusted.clock.now()
@@ -323,7 +325,13 @@ class People:
             )
         return gone
 
+    def _still_vouched(self, session: PersonSession) -> bool:
+        """Whether what it was opened by is still a way in: a provider that was taken out of the settings is none."""
+        return bool(session.passkey or self._trusted.settings.oidc.issuer)
+
     def _stands(self, session: PersonSession) -> bool:
+        if not self._still_vouched(session):
+            return False
         try:
             self.standing(session.person, session.face, session.began_us)
         except Refused as error:

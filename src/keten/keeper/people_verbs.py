@@ -109,11 +109,17 @@ class PeopleVerbs:
             raise Denied("no-origin", "Say people.origin first.")
         return found
 
+    def origins(self) -> tuple[str, ...]:
+        """What browsers call the face, as those who are connected said."""
+        return tuple(sorted({relying.origin for relying in self._relying.values()}))
+
     # ---- signing in ------------------------------------------------------------------------------------------------
 
     async def sign_in_begin(self, connection: Connection, body: said.SignInBegin) -> said.Ceremony:
-        """Somebody wants to sign in. Raises `Blocked`, `Busy`."""
+        """Somebody wants to sign in. Raises `Blocked`, `Busy`, `Refused` ("not-allowed": by the provider only)."""
         relying = self.relying_of(connection)
+        if self._face == "console" and self._trusted.settings.oidc.only:
+            raise Refused("not-allowed", "the settings say that staff sign in through the provider only")
         self._trusted.clock.now()
         begun = self._people.begin("sign-in", self._face, relying, body.browser, network_at(body.address))
         return self.ceremony_said(begun, passkeys.request_options(relying, begun.challenge))
@@ -290,10 +296,15 @@ class PeopleVerbs:
     # ---- acts ------------------------------------------------------------------------------------------------------
 
     async def step_up_begin(self, connection: Connection, body: said.StepUpBegin) -> said.Ceremony:
-        """A ceremony for one act: the challenge is of its verb and body. Raises `Refused`, `Invalid`."""
+        """A ceremony for one act: the challenge is of its verb and body. Raises `Refused` ("no-passkey"), `Invalid`."""
         relying = self.relying_of(connection)
         signed_in, _act, _value = self._allowed(body.proof, body.verb, body.body)
         session, person = signed_in.session, signed_in.person
+        held = self._people.reading(lambda reading: passkeys.of_person(reading, person.id))
+        if not held:  # the provider vouched for it: that confirms nothing
+            error = Refused("no-passkey", "there is none", client_id=person.id, proven=True)
+            self._people.refused(error, "", "person-session")
+            raise error
         begun = self._people.begin(
             "step-up",
             self._face,

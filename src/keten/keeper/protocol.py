@@ -19,6 +19,7 @@ from keten.keeper.caller import SessionProof as SessionProof  # noqa: PLC0414  #
 from keten.keeper.follow_protocol import FOLLOW_VERBS
 from keten.keeper.people_protocol import FACE_VERBS, PERSON_VERBS
 from keten.keeper.portal_protocol import PORTAL_VERBS
+from keten.keeper.provider_protocol import PROVIDER_FACE_VERBS, PROVIDER_VERBS
 from keten.keeper.put_protocol import PutAbort as PutAbort  # noqa: PLC0414  # part of this list of verbs
 from keten.keeper.put_protocol import PutBegin as PutBegin  # noqa: PLC0414  # as above
 from keten.keeper.put_protocol import PutCommit as PutCommit  # noqa: PLC0414  # as above
@@ -481,9 +482,10 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     **WATCH_VERBS,
     **BUDGET_VERBS,
     **PERSON_VERBS,
+    **PROVIDER_VERBS,
     **RECOVERY_VERBS,
 }
 
-CONSOLE_VERBS = FACE_VERBS | RECOVERY_FACE_VERBS
+CONSOLE_VERBS = FACE_VERBS | PROVIDER_FACE_VERBS | RECOVERY_FACE_VERBS
 
 PUSHES: dict[str, type] = {"cut": Cut}

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import sqlalchemy
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from joserfc import jwk
 
 from keten import __version__
 from keten.backup import ended
@@ -35,6 +36,7 @@ from keten.exchange.sealed_tables import SealedTables
 from keten.identity import networks, people_entries, person_sessions
 from keten.identity.entries import CLIENT_ERASED, PERSON_ERASED
 from keten.identity.networks import Networks
+from keten.identity.oidc.asking import client_key
 from keten.identity.restraints import SUSPENDED
 from keten.identity.service import SignIn
 from keten.identity.strangers import Refusals
@@ -250,6 +252,10 @@ class Trusted:
     def sessions_key(self) -> bytes:
         """The key that seals rows of people's sessions: of this log, so that after a restore all sign in anew."""
         return derive(self._root.key, of_log(person_sessions.PURPOSE, self.origin))
+
+    def provider_key(self) -> jwk.ECKey:
+        """The key by which this instance proves itself to the OpenID Connect provider."""
+        return client_key(self._root.key)
 
     def authority(self) -> Authority:
         """The instance's own authority for TLS certificates."""

@@ -27,6 +27,7 @@ from keten.keeper.people_protocol import (
     SignOut,
     StepUpBegin,
 )
+from keten.keeper.provider_protocol import ProviderAnswer, ProviderBegin, ProviderBegun, ProviderOpened
 from keten.keeper.recovery_protocol import RecoverBegin, StopRecovery
 from keten.pages.visits import Site, Visit
 
@@ -41,6 +42,18 @@ async def begin_sign_in(site: Site, visit: Visit) -> Ceremony:
 async def finish_sign_in(site: Site, finished: Finished) -> SessionOpened:
     """The session of whoever the passkey says it is."""
     return await site.keeper.call("people.sign_in", finished, SessionOpened)
+
+
+async def begin_provider(site: Site, visit: Visit, then: str) -> ProviderBegun:
+    """Where the browser is sent to sign in at the organisation's own provider."""
+    return await site.keeper.call(
+        "people.provider_begin", ProviderBegin(visit.address, visit.browser, then), ProviderBegun
+    )
+
+
+async def finish_provider(site: Site, answer: ProviderAnswer) -> ProviderOpened:
+    """The browser came back from there."""
+    return await site.keeper.call("people.provider_answer", answer, ProviderOpened)
 
 
 async def begin_enrolment(site: Site, visit: Visit, token: str) -> Enrolment:

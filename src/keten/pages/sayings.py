@@ -46,10 +46,20 @@ SAYINGS: dict[str, str] = {
     # Signing in
     "sign-in-failed": N_("Signing in did not work. Try again, or with another passkey of yours."),
     "sign-in-blocked": N_("Signing in failed too often from your network. Wait a while; it goes on by itself."),
+    "provider-unreachable": N_(
+        "Your organisation’s own sign-in page cannot be reached now. Try again in a moment, or use your passkey."
+    ),
+    "provider-wrong": N_(
+        "Your organisation’s own sign-in page is not well set up with this system. Tell whoever runs this system."
+    ),
+    "provider-unset": N_("One signs in here with a passkey only."),
     "link-invalid": N_("It was used before, is over, or is not whole. Ask whoever gave it to you for a new one."),
     "ceremony-over": N_("This took too long, or was begun in another window. Try again."),
     "passkey-invalid": N_("The passkey could not be verified. Try again, or take another one."),
-    "step-up": N_("This takes a fresh confirmation with your passkey: sign out, sign in, and do it then."),
+    "no-passkey": N_(
+        "This takes a passkey, and you have none. Ask whoever looks after people here for a one-time link."
+    ),
+    "step-up": N_("This takes a fresh confirmation with your passkey: sign out, sign in with it, and do it then."),
     # Own keys and sessions; other people
     "last-key": N_("This is your only passkey. Add another one before you end it."),
     "too-many-passkeys": N_("You have as many passkeys as one person may have. End one first."),

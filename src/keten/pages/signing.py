@@ -108,13 +108,14 @@ def ceremony_values(ceremony: Ceremony) -> dict[str, Any]:
 async def show_sign_in(site: Site, visit: Visit, request: Request) -> Response:
     """Where one signs in."""
     wanted = safe_next(request.query_params.get("next", ""), site.start)
-    ceremony = await asking.begin_sign_in(site, visit)
-    return answered(site, visit, _sign_in_page(visit, ceremony, wanted))
+    return answered(site, visit, await sign_in_page(site, visit, wanted))
 
 
-def _sign_in_page(visit: Visit, ceremony: Ceremony, wanted: str, failed: str = "") -> bytes:
-    values = ceremony_values(ceremony) | {"next": wanted, "failed": failed}
-    return render("sign-in.html", visit.words, frame_of(visit, enter=False), **values)
+async def sign_in_page(site: Site, visit: Visit, wanted: str, failed: str = "") -> bytes:
+    """The page on which one signs in, by each way that there is here. failed: what went wrong, to a reader."""
+    ceremony = ceremony_values(await asking.begin_sign_in(site, visit)) if site.passkeys else None
+    ways: dict[str, Any] = {"passkey": ceremony, "provider": site.provider}
+    return render("sign-in.html", visit.words, frame_of(visit, enter=False), **ways, next=wanted, failed=failed)
 
 
 async def sign_in(site: Site, visit: Visit, request: Request) -> Response:
@@ -126,8 +127,7 @@ async def sign_in(site: Site, visit: Visit, request: Request) -> Response:
     except KetenError as error:
         if error.category not in ("denied", "invalid", "not-found"):
             raise
-        ceremony = await asking.begin_sign_in(site, visit)
-        return answered(site, visit, _sign_in_page(visit, ceremony, wanted, said(visit.words, error)), 403)
+        return answered(site, visit, await sign_in_page(site, visit, wanted, said(visit.words, error)), 403)
     return begun(site, visit, session, wanted, form)
 
 

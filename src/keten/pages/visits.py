@@ -43,7 +43,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     that everybody who signs in here may do: look after his own keys. start: where one is after signing in, below the
     language. menu: the pages of somebody who may do these acts. address: where a request came from. named: whether
     `origin` is a name that was given to it, and not merely this machine. behind_proxy: whether the Host header is what
-    a proxy makes of it, and not what the browser asked for.
+    a proxy makes of it, and not what the browser asked for. passkeys: whether one signs in here with a passkey.
+    provider: what the organisation's own sign-in service is called here ("": it has no name); None: there is none.
     """
 
     room: str
@@ -55,6 +56,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     start: str = ""
     named: bool = True
     behind_proxy: bool = False
+    passkeys: bool = True
+    provider: str | None = None
 
     @property
     def https(self) -> bool:

@@ -14,6 +14,7 @@ from keten.core.errors import KetenError
 from keten.core.settings import Settings
 from keten.keeper.client import KeeperClient
 from keten.worker.exporting import exporting
+from keten.worker.fetching import Fetching
 from keten.worker.flowing import Flowing
 from keten.worker.mailing import Mailing
 from keten.worker.measuring import Measuring
@@ -43,7 +44,8 @@ def duties(settings: Settings) -> list[Duty]:
     exports = exporting(settings)
     metrics: list[Duty] = [Measuring(settings, exports)] if settings.metrics.bind else []
     letters: list[Duty] = [Mailing(settings)] if settings.mail.url else []
-    return [*watched, *flows, *outside, *exports, *metrics, *letters]
+    provider: list[Duty] = [Fetching(settings)] if settings.oidc.issuer else []
+    return [*watched, *flows, *outside, *exports, *metrics, *letters, *provider]
 
 
 def run(settings: Settings) -> int:
