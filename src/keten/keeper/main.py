@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +31,7 @@ from keten.keeper.chores import Chores
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.people import People
+from keten.keeper.people_verbs import PeopleVerbs
 from keten.keeper.person_callers import PortalCallers
 from keten.keeper.person_verbs import PersonVerbs
 from keten.keeper.protocol import MAX_ANSWER_FRAME, MAX_GATEWAY_FRAME, MAX_OPERATOR_FRAME
@@ -38,7 +40,7 @@ from keten.keeper.recoveries import Recoveries
 from keten.keeper.recovering import face_verbs
 from keten.keeper.recovery_verbs import RecoveryVerbs
 from keten.keeper.rootkey import RootKey, load_root_key
-from keten.keeper.server import Endpoint, user_ids
+from keten.keeper.server import Endpoint, Verb, user_ids
 from keten.keeper.trusted import Trusted, read_origin
 from keten.ledger.model import Draft
 from keten.policy import service as policy
@@ -140,9 +142,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
 
     paths = settings.paths
     said = persons.verbs() | RecoveryVerbs(trusted, recoveries).verbs()
-    doing = operators.verbs() | said
-    portal = face_verbs(trusted, "portal", people, doing, recoveries)
-    provider = ProviderVerbs(trusted, people, PeopleVerbs(trusted, "console", people, doing))
+    portal, console, provider = _faces(trusted, people, operators.verbs() | said, recoveries)
     outward = Endpoint(
         paths.gateway_socket,
         user_ids(settings.keeper.gateway_users),
@@ -165,7 +165,7 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     inside = Endpoint(
         paths.console_socket,
         user_ids(settings.keeper.console_users),
-        face_verbs(trusted, "console", people, doing, recoveries) | provider.verbs(),
+        console,
         max_frame=MAX_OPERATOR_FRAME,
         max_answer=MAX_OPERATOR_FRAME,
         tells_reasons=False,
@@ -195,6 +195,23 @@ async def _serve(settings: Settings, root: RootKey, engine: Engine) -> None:
     await recoveries.close()
     await provider.close()
     await asyncio.to_thread(trusted.stop)
+
+
+def _faces(
+    trusted: Trusted, people: People, doing: Mapping[str, Verb], recoveries: Recoveries
+) -> tuple[dict[str, Verb], dict[str, Verb], ProviderVerbs]:
+    """What the portal may say of people, what the console may, and the organisation's provider.
+
+    doing: the verbs that a person may say by `people.do`.
+    """
+    portal = PeopleVerbs(trusted, "portal", people, doing)
+    console = PeopleVerbs(trusted, "console", people, doing)
+    provider = ProviderVerbs(trusted, people, console)
+    return (
+        face_verbs(trusted, "portal", people, portal, recoveries),
+        face_verbs(trusted, "console", people, console, recoveries) | provider.verbs(),
+        provider,
+    )
 
 
 def collect_seldom() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from keten.identity import passkeys
 from keten.identity.ceremonies import Of
 from keten.identity.errors import Refused
@@ -22,10 +20,9 @@ from keten.ledger.writing import Writing
 
 
 def face_verbs(
-    trusted: Trusted, face: Face, people: People, operators: Mapping[str, Verb], recoveries: Recoveries
+    trusted: Trusted, face: Face, people: People, verbs: PeopleVerbs, recoveries: Recoveries
 ) -> dict[str, Verb]:
-    """Everything that a face may say about people. operators: the verbs that a person may say by `people.do`."""
-    verbs = PeopleVerbs(trusted, face, people, operators)
+    """Everything that a face may say about people. verbs: those about people who have their passkeys, of that face."""
     return verbs.verbs() | Recovering(trusted, face, people, verbs, recoveries).verbs()
 
 
