@@ -52,6 +52,8 @@ FILE_ONLY = (
     "fault/test_lookups.py::test_full",
     "fault/test_power.py",
     "fault/test_reading_fails.py",
+    "fault/test_torn.py",
+    "functional/test_at_rest.py",
     "functional/test_erasure.py",  # its last step; fault/test_erasing.py has the others
     "functional/test_fork.py",  # a copy of the database's folder is what the log is set back to
     "functional/test_searcher.py",

@@ -122,7 +122,7 @@ class Run:
     def _unrecorded(self, given: set[str]) -> list[str]:
         verified = self.town.keten.command("ledger", "verify")
         faults = [] if verified.returncode == 0 else [verified.stdout + verified.stderr]
-        engine = reading_engine(self.town.keten.paths.database)
+        engine = reading_engine(self.town.keten.place)
         opened: set[str] = set()
         ended: list[str] = []
         with engine.connect() as connection:
