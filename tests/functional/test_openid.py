@@ -167,6 +167,7 @@ def test_it_says_where_and_with_which_key_it_is_set_up(work: Work) -> None:
     assert (key["kty"], key["crv"], key["alg"], "d" in key) == ("EC", "P-256", "ES256", False)
 
 
+@pytest.mark.slow
 def test_by_a_secret_and_by_name_and_other_keys_meanwhile(tmp_path: Path) -> None:
     """A client secret from a file; `sub` is the name in the register; a provider that takes new keys is found out."""
     port = free_port()

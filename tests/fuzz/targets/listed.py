@@ -24,6 +24,7 @@ from tests.fuzz.targets import (
     http_requests,
     http_texts,
     htu,
+    id_token,
     jws,
     keeper_frames,
     ledger_path,
@@ -32,6 +33,7 @@ from tests.fuzz.targets import (
     parquet_records,
     private_key,
     proof_file,
+    provider_documents,
     proxy,
     ranges,
     record_key,
@@ -95,6 +97,10 @@ TARGETS: dict[str, Target] = {
         table_source.TABLE_PARQUET,
         sigma_rules.TARGET,
         flow_lines.TARGET,
+        # The organisation's OpenID Connect provider
+        id_token.TARGET,
+        provider_documents.METADATA,
+        provider_documents.KEYS,
         # The ledger, ours against the auditor's tool
         note.TARGET,
         checkpoint.TARGET,

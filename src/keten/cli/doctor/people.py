@@ -33,7 +33,8 @@ def staff(case: Case) -> Iterator[Finding]:
     without = sorted(person.name for person in people if not held[person.id])
     if without:
         more = f" and {len(without) - SHOWN} more" if len(without) > SHOWN else ""
-        what = f"Without a passkey, so they can't sign in at the console: {', '.join(without[:SHOWN])}{more}."
+        lack = "they can confirm nothing" if case.settings.oidc.issuer else "they can't sign in at the console"
+        what = f"Without a passkey, so {lack}: {', '.join(without[:SHOWN])}{more}."
         yield note("staff-no-passkey", what, "Make each a one-time link: keten person invite NAME.")
     administrators = [person for person in people if "administrator" in person.roles and held[person.id]]
     if administrators and len(administrators) < ADMINISTRATORS:
