@@ -251,13 +251,17 @@ def test_a_keeper_that_is_killed_goes_on_where_it_was(house: House) -> None:
     assert len(house.mail.of("member8@press.example", OPENED)) == 1
     house.until("sent", 60)
     os.kill(house.keten.pid("keeper"), signal.SIGKILL)
-    parts = house.parts("member8")
-    time.sleep(5)
-    newest = [
-        PART.findall(house.mail.of(f"member8@{at}", CODE)[-1].text)[0] for at in ("press.example", "home.example")
-    ]
+    house.parts("member8")
+    back(house)
+    time.sleep(4)  # a part that was not noted as gone goes once more
+    letters = [house.mail.of(f"member8@{at}", CODE)[-1] for at in ("press.example", "home.example")]
+    newest = [PART.findall(letter.text)[0] for letter in letters]
     new, answer = house.recover("member8", (newest[0], newest[1]))
-    assert answer.status == 303, parts
+    deadline = time.monotonic() + 30
+    while answer.status == 503 and time.monotonic() < deadline:  # the portal is not with the new keeper yet
+        time.sleep(0.5)
+        new, answer = house.recover("member8", (newest[0], newest[1]))
+    assert answer.status == 303
     assert new.get("/en").status == 200
 
 
