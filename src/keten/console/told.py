@@ -42,6 +42,8 @@ PLAIN: dict[str, tuple[str, ...]] = {
         *("settle_seconds", "ack", "backlog", "rotate_bytes", "keep", "language"),
     ),
     "SystemPlace": ("password_file", "timeout", "connections"),
+    "Mail": ("ca", "token_file", "language"),
+    "Recovery": ("seasoned", "cool_down", "code", "lapse", "reduced"),
 }
 """Type → its settings that are shown as they are. A file that holds a secret is shown by its name."""
 PLACES: dict[str, tuple[str, ...]] = {
@@ -49,9 +51,10 @@ PLACES: dict[str, tuple[str, ...]] = {
     "Timestamps": ("url",),
     "Destination": ("url",),
     "SystemPlace": ("url",),
+    "Mail": ("url",),
 }
 """URLs, which may hold a secret: shown by scheme and host."""
-HIDDEN: dict[str, tuple[str, ...]] = {"Destination": ("user", "sender", "to")}
+HIDDEN: dict[str, tuple[str, ...]] = {"Destination": ("user", "sender", "to"), "Mail": ("user", "sender")}
 """Whether they are set is shown, and not what they are: they are addresses of people."""
 _NO_SETTINGS = ("home", "told")
 
