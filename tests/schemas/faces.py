@@ -133,10 +133,10 @@ class Gateway:
         """
         known = self._known.get(case.operation.path, [])
         if good and known:
-            number = len(str((case.path_parameters, case.query, case.body))) % (len(known) + 1)
+            number = sum(str((case.path_parameters, case.query, case.body)).encode()) % (len(known) + 2)
             if number < len(known):
                 case.path_parameters["id"] = known[number]
-            if isinstance(case.body, dict) and "keys" in case.body and number % 2:
+            if isinstance(case.body, dict) and "keys" in case.body and sum(str(case.body).encode()) % 2:
                 case.body |= {"keys": [key(len(str(case.body)) % ROWS)], "case": "a case"}
                 case.body.pop("columns", None)
         if self._system.get("/v1/shares", method="HEAD").status == 401:
