@@ -21,8 +21,8 @@ JSON = "application/json"
 NOWHERE = "a" * 26
 ACTS: dict[str, tuple[str, dict[str, Any]]] = {
     "budgets.answer": ("answer-requests", {"request": NOWHERE, "action": "refuse", "why": "no"}),
-    "budgets.requests": ("answer-requests", {}),
-    "budgets.show": ("see-alerts", {}),
+    "budgets.requests": ("answer-requests", {"request": "ASKED"}),
+    "budgets.show": ("see-alerts", {"owner": "OWNER"}),
     "keeper.status": ("see-settings", {}),
     "ledger.locate": ("prove-entry", {"entry": NOWHERE}),
     "people.invite": ("invite-staff", {"person": NOWHERE}),
@@ -40,7 +40,7 @@ ACTS: dict[str, tuple[str, dict[str, Any]]] = {
     "subjects.refuse": ("approve-erasure", {"request": NOWHERE, "reason": "no", "what": "erase"}),
     "subjects.requests": ("see-proposals", {}),
     "suppliers.apply": ("apply-estate", {"estate": "ESTATE", "plan_only": True}),
-    "watch.alerts": ("see-alerts", {}),
+    "watch.alerts": ("see-alerts", {"alert": "SEEN"}),
     "watch.handle": ("handle-alerts", {"alert": NOWHERE, "action": "acknowledge"}),
 }
 """Verb → the act that it takes with this content."""
@@ -59,6 +59,12 @@ def content(house: House, verb: str) -> dict[str, Any]:
     act = dict(ACTS[verb][1])
     if act.get("request") == "PROPOSED":
         act["request"] = house.proposed
+    if act.get("request") == "ASKED":
+        act["request"] = house.asked
+    if act.get("alert") == "SEEN":
+        act["alert"] = house.seen
+    if act.get("owner") == "OWNER":
+        act["owner"] = house.id("person", "data-owner")
     if act.get("estate") == "ESTATE":
         act["estate"] = msgspec.to_builtins(parse(house.estate().encode(), "estate"))
     return act
