@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import http.client
 import logging
-import os
 import socket
 import ssl
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,62 +19,26 @@ from urllib.parse import SplitResult, urlsplit
 from keten import __version__
 from keten.core.errors import Busy, Denied, Unavailable
 from keten.core.settings import Settings
-from keten.keeper.client import KeeperClient
 from keten.keeper.fetch_protocol import FETCH_SECONDS, MAX_BODY, MAX_FRAME, Fetch, Fetched
-from keten.keeper.server import Connection, Endpoint, waiting_verb
+from keten.keeper.server import Connection, waiting_verb
 from keten.watch.export.drivers.bounded import within
 from keten.watch.export.drivers.driver import context
+from keten.worker.listening import Listening
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 5.0
 AT_ONCE = 8
 MOST_WAITING = 64
 _FORM = "application/x-www-form-urlencoded"
 
 
-class Fetching:
-    """Listens for questions in a thread of its own; each is asked in one of a few threads beside it."""
-
-    name = "provider"
+class Fetching(Listening):
+    """Questions: each is asked in one of a few threads beside the one that listens."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._thread: threading.Thread | None = None
-        self._failure: Exception | None = None
+        verbs = {"provider.fetch": waiting_verb(Fetch, self.fetch)}
+        super().__init__("provider", settings, settings.paths.provider_socket, verbs, MAX_FRAME)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="provider")
         self._waiting = 0
-
-    def run(self, _client: KeeperClient) -> float:
-        """See that it listens; raises what ended it."""
-        if self._failure is not None:
-            raise self._failure
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._listen, name="provider's socket", daemon=True)
-            self._thread.start()
-        return LOOK_SECONDS
-
-    def _listen(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except Exception as error:  # noqa: BLE001 - the duty's thread says it, and the worker begins anew
-            self._failure = error
-
-    async def _serve(self) -> None:
-        paths = self._settings.paths
-        paths.provider_socket.parent.mkdir(mode=0o711, exist_ok=True)
-        # Whose the operators' socket is: a service manager may hide the keeper's folder from the worker.
-        keeper = paths.operator_socket.stat().st_uid
-        endpoint = Endpoint(
-            paths.provider_socket,
-            frozenset({keeper}),
-            {"provider.fetch": waiting_verb(Fetch, self.fetch)},
-            max_frame=MAX_FRAME,
-            max_answer=MAX_FRAME,
-            tells_reasons=True,
-            mode=0o600 if keeper == os.getuid() else 0o666,
-        )
-        await endpoint.start()
-        await asyncio.Event().wait()
 
     async def fetch(self, _connection: Connection, body: Fetch) -> Fetched:
         """Ask once. Raises `Unavailable` ("provider-unreachable"), `Busy`; nothing that is sent is ever logged."""
