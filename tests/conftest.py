@@ -64,8 +64,9 @@ FILE_ONLY = (
     "unit/ledger/test_verify.py::test_a_rolled_back_database_is_named",
 )
 MARKED_FOLDERS = ("interop", "browser", "fault")
-LONGEST_FIRST = ("browser/", "fault/", "functional/", "interop/", "world/", "unit/cli/", "unit/backup/", "unit/ledger/")
-"""In this order: whichever file comes last, the workers that have nothing left to do wait for it."""
+LONGEST_FIRST = (("browser", "fault", "functional", "interop", "world"), ("unit/cli", "unit/backup", "unit/ledger"))
+"""Folders in this order, for whichever file comes last, the workers that have nothing left to do wait for it. Those
+that stand together take turns: several browsers at once hold up each other."""
 
 # No deadline: shared machines are slow at times, and no test is timed.
 hypothesis.settings.register_profile("keten", deadline=None)
@@ -106,13 +107,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             folder = path.parts[0]
             if folder in MARKED_FOLDERS:
                 item.add_marker(folder)
-    items.sort(key=_turn)
+    turns = _turns({item.path for item in items})
+    items.sort(key=lambda item: turns[item.path])
 
 
-def _turn(item: pytest.Item) -> int:
-    """When a test's file begins, in a run of several workers; where it stands in its file stays."""
-    path = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
-    return next((turn for turn, start in enumerate(LONGEST_FIRST) if path.startswith(start)), len(LONGEST_FIRST))
+def _turns(files: set[Path]) -> dict[Path, tuple[int, float, str]]:
+    """When each file begins, in a run of several workers."""
+    folders: dict[tuple[int, str], list[Path]] = {}
+    for path in sorted(files):
+        name = path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else ""
+        known = ((turn, folder) for turn, those in enumerate(LONGEST_FIRST) for folder in those)
+        where = next((one for one in known if name.startswith(f"{one[1]}/")), (len(LONGEST_FIRST), ""))
+        folders.setdefault(where, []).append(path)
+    return {
+        path: (turn, at / len(those), folder)
+        for (turn, folder), those in folders.items()
+        for at, path in enumerate(those)
+    }
 
 
 def pytest_collection_finish() -> None:

@@ -38,7 +38,7 @@ fi
 echo '== pytest' >&2
 # Tests of one file stay together, for they share what a fixture started. Many wait for other processes, so two more
 # of them run than there are cores. Files begin in the order of tests/conftest.py, the longest first.
-workers=$(($(nproc) + 3))
+workers=$(($(nproc) + 2))
 # shellcheck disable=SC2086
 if [ "$1" = quick ]; then
     .venv/bin/python -m pytest --color=no -n "$workers" --dist loadfile --no-loadscope-reorder -m 'not slow and not long' --hypothesis-profile=quick $tests
