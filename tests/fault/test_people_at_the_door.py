@@ -10,6 +10,7 @@ import pytest
 
 from keten.core.clock import rfc3339
 from keten.core.errors import Denied, KetenError, NotFound
+from keten.core.ids import new_id
 from keten.identity.people_model import PersonSession
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.roles import Face
@@ -44,7 +45,7 @@ class Planner:
         now = self.inside.trusted.clock.now()
         self.secret, self.session = PersonSessions.make(
             self.person,
-            "",
+            new_id(),
             face,
             BROWSER,
             "",

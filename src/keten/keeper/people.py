@@ -326,8 +326,8 @@ class People:
         return gone
 
     def _still_vouched(self, session: PersonSession) -> bool:
-        """Whether what it was opened by is still a way in: a provider that was taken out of the settings is none."""
-        return bool(session.passkey or self._trusted.settings.oidc.issuer)
+        """Whether what it was opened by is a way in: a provider is one for staff alone, while it is in the settings."""
+        return bool(session.passkey) or (session.face == "console" and bool(self._trusted.settings.oidc.issuer))
 
     def _stands(self, session: PersonSession) -> bool:
         if not self._still_vouched(session):
