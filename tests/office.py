@@ -56,10 +56,10 @@ def key(number: int) -> str:
 
 
 class Office:
-    """The town with its tables."""
+    """The town with its tables. console: with one."""
 
-    def __init__(self, folder: Path) -> None:
-        self.town = Town(folder)
+    def __init__(self, folder: Path, *, console: bool = False) -> None:
+        self.town = Town(folder, console=console)
         self.keten = self.town.keten
         register = folder / "jobseekers.csv"
         lines = [f"{key(n)};Naam {n};06{n:08d};{n * 10};secret {n}" for n in range(ROWS)]

@@ -24,7 +24,7 @@ class Instance:
     """The office, with somebody who has every role."""
 
     def __init__(self, folder: Path) -> None:
-        self.office = Office(folder)
+        self.office = Office(folder, console=True)
         self.keten = self.office.keten
         self.office.start()
         text = self.office.estate()
