@@ -13,7 +13,7 @@ from typing import TypeVar
 from sqlalchemy import Connection as Reading
 
 from keten.core.db import translated
-from keten.core.errors import Conflict, Denied, KetenError, NotFound, Unavailable
+from keten.core.errors import Conflict, Denied, KetenError, NotFound
 from keten.identity import passkeys
 from keten.identity.model import Person
 from keten.identity.people_model import Signed
@@ -74,11 +74,11 @@ class RecoveryVerbs:
         3. What the person that it is for may reach, and who owns that.
         4. In one transaction: the rules, the case, its entry; or the refusal's.
 
-        Raises `NotFound` ("absent"), `Unavailable` ("no-letters"), `Conflict` (`_ANSWERS`).
+        Raises `NotFound` ("absent"), `Conflict` ("no-letters", and `_ANSWERS`).
         """
         signed = _signed(connection)  # 1
         if not self._recoveries.has_mail:  # 2
-            raise Unavailable("no-letters", "Letters cannot be sent: set [mail] first. Without them nobody recovers.")
+            raise Conflict("no-letters", "Letters cannot be sent: set [mail] first. Without them nobody recovers.")
         trusted = self._trusted
         trusted.door.fresh()
         person = trusted.register.named("person", body.person)  # 3
