@@ -1,4 +1,4 @@
-"""In which of its looks a screen is tried: language, colours, width. Each of them is in the everyday run."""
+"""In which of its looks a screen is tried: language, colours, width. Some are in the everyday run, all in the slow one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ _REST = (
     ("en", "dark", 320),
 )
 
+_ONE = _EVERYDAY[0]
+
 every_look = pytest.mark.parametrize(
     ("language", "scheme", "width"), [*_EVERYDAY, *(pytest.param(*one, marks=pytest.mark.slow) for one in _REST)]
 )
 """Two of the eight in the everyday run (`make test`), the others in `make slow`."""
+
+one_look = pytest.mark.parametrize(
+    ("language", "scheme", "width"),
+    [_ONE, *(pytest.param(*one, marks=pytest.mark.slow) for one in (*_EVERYDAY[1:], *_REST))],
+)
+"""One of the eight, where the screens are few and made of the same parts."""

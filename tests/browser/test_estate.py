@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.looks import every_look
+from tests.browser.looks import one_look
 from tests.browser.passkeys import Authenticators, enrol
 from tests.browser.test_screens import press
 from tests.functional.staff import House
@@ -83,7 +83,7 @@ def test_with_keys_alone_and_with_a_file(house: House, browser: Browser, tmp_pat
         expect(page.get_by_role("link", name="Vervoer Zuid")).to_be_visible()
 
 
-@every_look
+@one_look
 def test_every_page_of_the_way_is_accessible_and_fits(
     house: House, browser: Browser, language: str, scheme: Scheme, width: int
 ) -> None:

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from keten.drills.throwaway import Throwaway
-from tests.browser.looks import every_look
+from tests.browser.looks import one_look
 from tests.functional import organisation as at
 from tests.openid import PASSWORD, Provider, Setup, free_port
 
@@ -69,7 +69,7 @@ def test_out_and_back_in_without_a_script(work: Work, browser: Browser) -> None:
     context.close()
 
 
-@every_look
+@one_look
 def test_its_pages_are_for_everybody(work: Work, browser: Browser, language: str, scheme: str, width: int) -> None:
     """axe finds nothing on the sign-in page, on the way out, on the way back, when refused, and without a passkey."""
     context = browser.new_context(

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from keten.drills.rescue import House
-from tests.browser.looks import every_look
+from tests.browser.looks import one_look
 from tests.browser.passkeys import Authenticators
 from tests.visitor import Visitor
 
@@ -84,7 +84,7 @@ def go(page: Page, house: House, person: str, name: str, language: str) -> None:
         row.locator("form[action$=approve] button").last.click()
 
 
-@every_look
+@one_look
 def test_every_page_is_accessible_and_fits(
     house: House, browser: Browser, language: str, scheme: str, width: int
 ) -> None:

@@ -189,7 +189,7 @@ def listed_by(
     return [row.rpartition("/")[2].strip() for row in rows]
 
 
-@pytest.mark.parametrize("tool", ["sftp", "lftp", "rclone"])
+@pytest.mark.parametrize("tool", [pytest.param("sftp", marks=pytest.mark.slow), "lftp", "rclone"])
 def test_a_folder_of_twenty_thousand_files(town: Town, known_hosts: Path, tool: str) -> None:
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed")

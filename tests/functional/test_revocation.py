@@ -98,6 +98,7 @@ def test_a_contract_ends_by_the_clock(fresh_town: Town) -> None:
     assert json.loads(refused)["reasons"] == ["contract-ended"]
 
 
+@pytest.mark.slow
 def test_rotating_keys(fresh_town: Town) -> None:
     town = fresh_town
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.timeout(400)
 VALUE = b"planted-0123456789abcdef0123456789abcdef"
 
 
+@pytest.mark.slow
 def test_nothing_of_what_was_erased_is_left(tmp_path: Path) -> None:
     result = run(tmp_path, seed=20261128, subjects=3)
     assert result.held, msgspec.json.encode(result).decode()

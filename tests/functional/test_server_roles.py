@@ -43,6 +43,7 @@ def test_what_the_administrator_runs(tmp_path: Path) -> None:
             console.execute("CREATE TABLE mine (x int)")
 
 
+@pytest.mark.slow
 def test_each_role_has_what_it_needs(tmp_path: Path) -> None:
     cluster = shared()
     name = cluster.fresh()

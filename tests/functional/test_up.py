@@ -118,6 +118,7 @@ def test_a_killed_supervisor_leaves_nothing_running(instance: Throwaway) -> None
     assert instance.up()["ready"] is True
 
 
+@pytest.mark.slow
 def test_a_certificate_for_the_name_it_is_reached_by(instance: Throwaway) -> None:
     before = instance.paths.tls_certificate.read_bytes()
     url = 'public_url = "https://files.example:8443"'

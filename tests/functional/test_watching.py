@@ -132,6 +132,7 @@ def test_a_signal_suspends_cuts_and_feedback_gives_access_back(fresh_town: Town)
     assert town.keten.command("ledger", "verify").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_suspension_ends_by_itself_and_no_estate_file_ends_it(fresh_town: Town) -> None:
     town = fresh_town
     carrier = town.carrier()

@@ -48,4 +48,4 @@ def tool() -> Iterator[ModuleType]:
     sys.modules["keten_verify"] = module
     spec.loader.exec_module(module)
     yield module
-    del sys.modules["keten_verify"]
+    sys.modules.pop("keten_verify", None)

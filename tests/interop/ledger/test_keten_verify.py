@@ -59,6 +59,7 @@ def test_sizes_around_the_edges_of_tiles(tool: ModuleType, signer: Signer, tmp_p
     assert report.facts["size"] == size
 
 
+@pytest.mark.slow
 def test_a_large_export_is_checked_by_several_processes(tmp_path: Path, signer: Signer) -> None:
     log = Log(tmp_path / "ledger", signer)
     log.seal(70_000, erased=[5, 66_000])

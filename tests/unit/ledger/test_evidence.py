@@ -48,7 +48,7 @@ def tool() -> Iterator[ModuleType]:
     sys.modules["keten_verify"] = module
     spec.loader.exec_module(module)
     yield module
-    del sys.modules["keten_verify"]
+    sys.modules.pop("keten_verify", None)
 
 
 class History(Log):
