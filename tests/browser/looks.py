@@ -1,4 +1,4 @@
-"""In which of its looks a screen is tried: language, colours, width. Some are in the everyday run, all in the slow one."""
+"""The looks in which a screen is tried: language, colours, width. Some in the everyday run, all in the slow one."""
 
 from __future__ import annotations
 
