@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test check interop fault slow test-postgres campaigns searcher fuzz schemas mutants world world-report bench lock clean distclean dev packages
+.PHONY: help demo test check interop fault slow test-postgres campaigns searcher fuzz schemas mutants world world-report pictures bench lock clean distclean dev packages
 
 PYTEST := .venv/bin/python -m pytest
 
@@ -54,6 +54,9 @@ world: dev ## the watch in a made-up world: PRINCIPALS=10000 DAYS=180 SEED=1 FAM
 world-report: dev ## docs/world-report.md anew: 1,000 made-up principals, 180 days, thefts that nobody tuned on; minutes
 	@.venv/bin/python -m tests.world --principals 1000 --days 180 --seed 1000 --families held-out --prevalence 0.01 \
 		--detectors all --report docs/world-report.md > /dev/null
+
+pictures: packages dev ## pictures of every screen in both languages, for the manual, into docs/pictures
+	@.venv/bin/python -m tests.browser.pictures docs/pictures
 
 bench: packages dev ## measurements; prints a table
 	@.venv/bin/python -m bench

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +17,6 @@ from tests.house import NAME, SCRIPT, House
 
 pytestmark = pytest.mark.timeout(300)
 WAIT_MS = 30_000
-PICTURES = "PICTURES_OF_SCREENS"
-"""An environment variable: a folder for a picture of each screen."""
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +105,6 @@ def test_every_screen_is_accessible_and_fits(
             assert results.violations_count == 0, f"{name}: {results.generate_report()}"
             assert page.evaluate("document.documentElement.scrollWidth") <= width, name
             assert page.locator("html").get_attribute("lang") == language
-            if os.environ.get(PICTURES):
-                shown = f"{name.strip('/') or 'start'}-{language}-{scheme}-{width}.png"
-                page.screenshot(path=Path(os.environ[PICTURES]) / shown, full_page=True)
     context.close()
 
 
@@ -188,8 +182,6 @@ def test_the_keyboard_alone_invites_a_colleague(house: House, browser: Browser) 
         link = page.locator("code.secret").text_content() or ""
         results = Axe().run(page)
         assert results.violations_count == 0, results.generate_report()
-        if os.environ.get(PICTURES):
-            page.screenshot(path=Path(os.environ[PICTURES]) / "invited-en-light-1280.png", full_page=True)
     with visiting(browser, locale="en-GB") as other:
         Authenticators(other).add()
         enrol(other, link)
@@ -218,7 +210,5 @@ def test_a_page_that_somebody_looks_at_says_that_access_ended_and_why(
             expect(page.get_by_role("region", name="Nu niet open")).to_contain_text("De toegang is ingetrokken.")
             results = Axe().run(page)
             assert results.violations_count == 0, results.generate_report()
-            if os.environ.get(PICTURES):
-                page.screenshot(path=Path(os.environ[PICTURES]) / "closed-nl-light-1280.png", full_page=True)
     finally:
         house.keten.down()
