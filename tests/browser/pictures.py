@@ -20,6 +20,8 @@ from tests.functional.staff import House as Staff
 from tests.house import House
 
 LANGUAGES = ("en", "nl")
+SIZE = {"width": 1000, "height": 900}
+"""What fits; longer pages go on below."""
 PORTAL = {"start": "", "share": "share", "log": "/log", "people": "/people", "keys": "/keys", "end": "end"}
 """A picture's name → the portal's screen, as `portal.screen` knows it."""
 
@@ -63,8 +65,8 @@ def console(browser: Browser, to: Path, folder: Path) -> None:
     try:
         for name, role, path in of_console(staff):
             for language in LANGUAGES:
-                with opened(browser, staff.browser(role), f"/{language}{path}", width=1180) as page:
-                    page.screenshot(path=to / f"{name}-{language}.png", full_page=True)
+                with opened(browser, staff.browser(role), f"/{language}{path}", width=SIZE["width"]) as page:
+                    page.screenshot(path=to / f"{name}-{language}.png")
             print(name, flush=True)
     finally:
         staff.close()
@@ -75,14 +77,14 @@ def portal_screens(browser: Browser, to: Path, folder: Path) -> None:
     house = House(folder)
     try:
         house.start()
-        with portal.visiting(browser, locale="en-GB", viewport={"width": 1180, "height": 900}) as page:
+        with portal.visiting(browser, locale="en-GB", viewport=SIZE) as page:
             Authenticators(page).add()
             enrol(page, house.link("drukwerk-ops"))
             portal.fetch(page, "election-cards")
             for name, screen in PORTAL.items():
                 for language in LANGUAGES:
                     with portal.screen(house, page, language, screen):
-                        page.screenshot(path=to / f"portal-{name}-{language}.png", full_page=True)
+                        page.screenshot(path=to / f"portal-{name}-{language}.png")
                 print(f"portal-{name}", flush=True)
     finally:
         house.keten.down()

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Response, expect
 
 from keten.console.screens.table import SCREENS
 from keten.identity.roles import may
-from tests.browser.looks import every_look
+from tests.browser.looks import one_look
 from tests.browser.passkeys import Authenticators, enrol
 from tests.functional.staff import House
 from tests.visitor import Visitor
@@ -105,7 +105,7 @@ def test_the_keyboard_alone_signs_for_what_takes_two(house: House, browser: Brow
     context.close()
 
 
-@every_look
+@one_look
 def test_every_screen_is_accessible_and_fits(
     house: House, browser: Browser, language: str, scheme: Scheme, width: int
 ) -> None:
@@ -134,6 +134,7 @@ def test_where_somebody_is_signed_in_is_accessible_and_fits(house: House, browse
                 page.wait_for_selector("[data-passkey]")
 
 
+@pytest.mark.slow
 def test_every_screen_is_light_and_takes_few_requests(house: House, browser: Browser) -> None:
     readers = {path: role for role in ("administrator", "data-owner", READER) for path in paths(house, role)}
     for path, role in readers.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fault.campaigns.keeping import Asked
 from tests.fault.damage.campaign import DAMAGES, campaign, cases, summary
 from tests.fault.damage.raw import RAW
@@ -19,6 +21,7 @@ def test_every_damage_is_named() -> None:
     assert done == {damage.__name__ for damage in DAMAGES}, summary(outcomes)
 
 
+@pytest.mark.slow
 def test_bytes_are_noticed() -> None:
     found = [case for case in cases(Asked(40, 5)) if case.what.startswith("bytes")]
     assert {case.what for case in found} == {f"bytes: {kind}" for kind in RAW}

@@ -110,6 +110,7 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_when_only_the_reserve_is_left(roomy: tuple[SmallDisk, Town]) -> None:
     disk, town = roomy
     printer, carrier = town.printer(), town.carrier()

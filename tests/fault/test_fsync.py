@@ -193,7 +193,7 @@ def test_the_kernel_says_that_an_fsync_failed(town: Failing, call: int) -> None:
 
 
 @pytest.mark.needs("strace")
-@pytest.mark.parametrize("file", ["keten.db", "keten.db-wal"])
+@pytest.mark.parametrize("file", [pytest.param("keten.db", marks=pytest.mark.slow), "keten.db-wal"])
 def test_in_the_database_and_in_its_log(town: Failing, file: str) -> None:
     """Also where SQLite would keep it to itself: when the write-ahead log is brought into the database."""
     town.served_again()

@@ -111,6 +111,7 @@ def holds(town: Town, asking: Asking) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_full_while_a_system_is_asked(tmp_path: Path) -> None:
     with small_disk(tmp_path / "instance", 48) as disk:
         town = town_of(tmp_path, "[keeper]\nreserve_bytes = 0\n")

@@ -67,7 +67,7 @@ def _served_again(town: Town) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "killed",
-    [("keeper",), pytest.param(("gateway",), marks=pytest.mark.slow), ("keeper", "gateway")],
+    [*(pytest.param((one,), marks=pytest.mark.slow) for one in ("keeper", "gateway")), ("keeper", "gateway")],
     ids="-".join,
 )
 def test_everything_ends_and_every_end_is_recorded_once(town: Town, killed: tuple[str, ...]) -> None:

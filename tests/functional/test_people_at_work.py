@@ -171,6 +171,7 @@ def test_somebody_with_passkeys_and_a_link_is_erased(instance: Throwaway) -> Non
     instance.run("ledger", "verify")
 
 
+@pytest.mark.slow
 def test_the_doctor_tells_who_can_not_sign_in_and_who_soon_may_not(tmp_path: Path) -> None:
     with Throwaway(tmp_path, settings=ALONE) as instance:
         instance.up()

@@ -338,6 +338,7 @@ def own_house(tmp_path: Path) -> Iterator[House]:
         made.keten.down()
 
 
+@pytest.mark.slow
 def test_a_revocation_cuts_a_download_and_shows_on_the_page(own_house: House) -> None:
     member = own_house.person("drukwerk-two")
     share = share_of(member, "election-cards")

@@ -114,6 +114,7 @@ def test_rotating_keys(fresh_town: Town) -> None:
     assert old_system.sign_in().status == 401
 
 
+@pytest.mark.slow
 def test_a_key_that_is_taken_out_ends_what_runs_on_it(fresh_town: Town) -> None:
     town = fresh_town
     found = large(town)

@@ -22,6 +22,7 @@ from tests.visitor import Visitor
 KEYS = ("dataset_keys", "subject_keys", "content_keys", "puts")
 
 
+@pytest.mark.slow
 def test_what_the_administrator_runs(tmp_path: Path) -> None:
     """As printed, on a server that has neither role; then an instance is made in what came of it."""
     with own() as cluster:

@@ -29,6 +29,10 @@ def change(town: Town, statement: str) -> None:
     os.kill(town.keten.pid("keeper"), signal.SIGKILL)
 
 
+_EVERYDAY = "as another"
+_HOW = [_EVERYDAY, *(pytest.param(one, marks=pytest.mark.slow) for one in LATER if one != _EVERYDAY)]
+
+
 def sign_in(town: Town, client: str = PRINTER) -> int:
     """The status of a sign-in, once the keeper is back."""
     key = town.printer_key if client == PRINTER else town.carrier_key
@@ -41,7 +45,7 @@ def sign_in(town: Town, client: str = PRINTER) -> int:
     return 503
 
 
-@pytest.mark.parametrize("how", LATER)
+@pytest.mark.parametrize("how", _HOW)
 def test_a_contract_made_longer(fresh_town: Town, how: str) -> None:
     town = fresh_town
     if chosen() and how in ("as bytes", "as text"):

@@ -306,7 +306,7 @@ def test_a_keeper_that_is_killed_between_forgets_nothing(house: House) -> None:
     assert house.admin.approves(request).steps
 
 
-@pytest.mark.parametrize("after", [0.0, 0.02, 0.06])
+@pytest.mark.parametrize("after", [0.02, *(pytest.param(one, marks=pytest.mark.slow) for one in (0.0, 0.06))])
 def test_a_keeper_that_is_killed_while_it_carries_it_out_goes_on(house: House, after: float) -> None:
     """Killed so many seconds after the last signature was sent: it is done in the end, or still waits for it."""
     asked = house.dpo.signs(ERASE, Erase(house.instance.ids["person"][f"leaver-{2 + int(after * 100)}"], "x"), Outcome)

@@ -150,7 +150,8 @@ def test_a_suspension_ends_by_itself_and_no_estate_file_ends_it(fresh_town: Town
     assert carrier.shares()
 
 
-@pytest.mark.parametrize("response", ["step-up", pytest.param("freeze", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("response", ["step-up", "freeze"])
 def test_responses_end_sessions_over_sftp(fresh_town: Town, response: str) -> None:
     town = fresh_town
     town.keten.configure(f'{SETTINGS}\n[watch.ladder]\ntravel = {{high = "{response}"}}\n')

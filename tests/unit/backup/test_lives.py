@@ -46,6 +46,7 @@ def opened(settings: Settings) -> Connection:
     return reading_engine(settings.paths.database).connect()
 
 
+@pytest.mark.slow
 def test_what_ended_in_any_life_stays_ended(tmp_path: Path) -> None:
     """Also where the entries of one life have higher numbers than those of another, and where a budget was running."""
     town = Town(tmp_path)
