@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select
 
 from keten.budgets import entries
 from keten.budgets.extras import Extra, extra_of, extras
@@ -341,24 +341,38 @@ def _of(key: _Key, counted: Window) -> ColumnElement[bool]:
 
 def _load(connection: Connection, key: _Key, counted: Window) -> _Counter:
     counter = _Counter(counted)
-    table = budget_charges.c
-    # An object is counted once, also where the budget's window was redefined and it was charged in both.
-    columns = (table.object, func.max(table.records), func.max(table.at_us))
-    for object_id, records, at_us in connection.execute(
-        select(*columns).where(_of(key, counted)).group_by(table.object)
-    ):
-        counter.add(object_id, records, at_us)
+    for object_id, records, _first_us, last_us in connection.execute(_charged(key, counted)):
+        counter.add(object_id, records, last_us)
     return counter
+
+
+def _charged(key: _Key, counted: Window) -> Select[str, int, int, int]:
+    """What was charged in a window: object, records, when first and when last.
+
+    An object is counted once, also where the budget's window was redefined and it was charged in both; and by what it
+    cost at first: whatever it was charged later was for a shorter window, in which it was new again.
+    """
+    table = budget_charges.c
+    many = select(
+        table.object,
+        func.min(table.idx).label("idx"),
+        func.min(table.at_us).label("first_us"),
+        func.max(table.at_us).label("last_us"),
+    )
+    each = many.where(_of(key, counted)).group_by(table.object).subquery()
+    grant, client = key
+    first = (
+        (table.grant == grant) & (table.client == client) & (table.object == each.c.object) & (table.idx == each.c.idx)
+    )
+    return select(each.c.object, table.records, each.c.first_us, each.c.last_us).join_from(each, budget_charges, first)
 
 
 def _reached(connection: Connection, key: _Key, counter: _Counter, records: int) -> int:
     """When the last charge was made with which no more than so many records had been charged; 0: there is none."""
     if counter.reached[0] != records:
-        table = budget_charges.c
-        columns = (func.min(table.at_us).label("first_us"), func.max(table.records))
-        statement = select(*columns).where(_of(key, counter.window)).group_by(table.object).order_by("first_us")
+        statement = _charged(key, counter.window).order_by("first_us")
         spent, at = 0, 0
-        for at_us, together in groupby(connection.execute(statement), key=lambda row: int(row[0])):
+        for at_us, together in groupby(connection.execute(statement), key=lambda row: int(row[2])):
             spent += sum(int(row[1]) for row in together)
             if spent > records:
                 break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keten.budgets.model import Charge, Limit, Recorded, Scope, Spent, Taken, Used
@@ -143,7 +143,21 @@ def test_a_window_that_is_added_counts_what_was_received_before(house: House) ->
     assert refused.budget == 4
 
 
+def test_what_cost_more_the_second_time_counts_in_the_day_as_at_first_also_after_a_restart(house: House) -> None:
+    till = Till(house)
+    who = scopes((Limit(10, "hour"), Limit(4, "day")))
+    hour = 3_600_000_000
+    till.charge(who, *RECORDS[:3])
+    till.charge(who, RECORDS[0], at_us=NOW + hour, cost=2)
+    assert [one.spent for one in till.budgets.used(who[0])] == [2, 3]
+    till.restarted()
+    assert len(till.charge(who, RECORDS[3], at_us=NOW + hour + 1)) == 1  # type: ignore[arg-type]  # charged
+    assert [one.spent for one in till.budgets.used(who[0])] == [3, 4]
+    assert list(disagreements(till.stored(), till.said, 0)) == []
+
+
 @settings(max_examples=25, deadline=None)
+@example(seed=2661949)
 @given(seed=st.integers(0, 2**32))
 def test_against_a_model(tmp_path_factory: object, seed: int) -> None:
     """Any sequence of accesses, restarts and moments: no window of any scope ever holds more than its limit."""
