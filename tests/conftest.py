@@ -58,6 +58,7 @@ FILE_ONLY = (
     "functional/test_fork.py",  # a copy of the database's folder is what the log is set back to
     "functional/test_searcher.py",
     "functional/test_users.py",
+    "unit/budgets/test_service.py::test_a_full_disk",
     "unit/keeper/test_writer.py::test_only_what_is_essential",
     "unit/suppliers/test_register.py::test_a_database_that_is_gone",
     "unit/ledger/test_bound.py::test_a_touched_row_is_not_used",  # values of other types than their column's
