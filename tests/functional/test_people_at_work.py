@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-import keten.watch.alerts  # noqa: F401 - declares the table of alerts, which whoever verifies must know
 from keten.core.db import reading_engine
 from keten.core.errors import KetenError
 from keten.core.settings import load_settings
