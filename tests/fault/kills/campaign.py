@@ -26,7 +26,7 @@ TARGETS = {"keeper": 5, "gateway": 4, "keeper and gateway": 1, "console": 1, "su
 """What is killed, and how often."""
 FETCHERS = 4
 PAUSE_SECONDS = 0.03  # between two requests of a supplier: at full speed they, not the kills, would fill the machine
-EPOCH = 50  # kills between two looks at everything; a campaign goes on from the last one
+EPOCH = 200  # kills between two looks at everything; a campaign goes on from the last one
 BACK_SECONDS = 300.0
 SETTLE_SECONDS = 16.0  # longer than a keeper waits for a gateway's report of an access of before
 
@@ -161,7 +161,7 @@ def judged(given: list[Given], recorded: list[dict[str, Any]]) -> list[str]:
 
 
 def cases(asked: Asked) -> Iterator[Case]:
-    """`asked.count` kills, with a look at everything after every fifty on an instance of their own.
+    """`asked.count` kills, with a look at everything after every two hundred on an instance of their own.
 
     A kill counts once that look was taken: whoever stops a campaign before it does those again.
     """
