@@ -72,6 +72,7 @@ def loaded(place: Place, seconds: float) -> tuple[int, dict[str, Any]]:
     """How many entries there were before the load, and what the load measured."""
     place.start()
     found = place.put(1024)
+    place.watched()
     first = place.size()
     keeper = place.keten.pid("keeper")
     used = machine.cpu_seconds(keeper)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,9 @@ from keten.core.db import reading_engine
 from keten.core.settings import Settings, load_settings
 from keten.drills.supplier import SupplierSystem
 from keten.drills.throwaway import Throwaway
+from keten.ledger.cursors import load_cursor
 from keten.ledger.reading import size
+from keten.watch.alerts import CURSOR
 
 SETTINGS = """\
 [geo]
@@ -127,6 +130,23 @@ grants:
             found = size(connection)
         engine.dispose()
         return found
+
+    def watched(self, within_seconds: float = 7200.0) -> None:
+        """Wait until the watch has looked at everything that was recorded up to now: a history that was made up for a
+        measurement would be read beside it. Raises `TimeoutError`.
+        """
+        upto, deadline = self.size(), time.monotonic() + within_seconds
+        engine = reading_engine(self.keten.place)
+        try:
+            while True:
+                with engine.connect() as connection:
+                    if load_cursor(connection, CURSOR) >= upto:
+                        return
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the watch does not catch up")
+                time.sleep(1.0)
+        finally:
+            engine.dispose()
 
     def cpu_seconds(self, *names: str) -> list[float]:
         """Processor time that these of its processes have used so far."""
