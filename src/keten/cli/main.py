@@ -30,6 +30,7 @@ COMMANDS = (
     "keten.cli.operator.alerting",
     "keten.cli.operator.flowing",
     "keten.cli.operator.budgeting",
+    "keten.cli.operator.confirming",
     "keten.cli.operator.people",
     "keten.cli.operator.ledger",
     "keten.cli.operator.backing_up",

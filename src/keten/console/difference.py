@@ -48,6 +48,10 @@ _FIELDS = {
     "label": N_("folder"),
     "columns": N_("columns"),
     "caseload": N_("whose records"),
+    "confirm_grants_days": N_("grants have to be confirmed every"),
+    "confirm_roles_days": N_("roles have to be confirmed every"),
+    "confirm_days": N_("its grants have to be confirmed every"),
+    "confirmed_until": N_("confirmed until"),
 }
 _LEFT_OUT = {
     "to": N_("everyone of the supplier"),
@@ -63,7 +67,12 @@ _LEFT_OUT = {
     "source": N_("in the vault"),
     "networks": N_("not known"),
     "hosts": N_("not known"),
+    "confirm_grants_days": N_("never"),
+    "confirm_roles_days": N_("never"),
+    "confirm_days": N_("as the organisation says"),
+    "confirmed_until": N_("need not be"),
 }
+_DAYS = ("retention_days", "confirm_grants_days", "confirm_roles_days", "confirm_days")
 _COMES = {
     "organisation": N_("The organisation is %(title)s, in %(country)s; its days are those of %(timezone)s."),
     "supplier": N_("%(title)s becomes a supplier, by the name %(name)s."),
@@ -246,7 +255,7 @@ def _value(words: Words, field: str, value: Any) -> str:
         if field == "roles":
             return ", ".join(wording.role(words, str(one)) for one in value)
         return ", ".join(_mapping(words, one) if isinstance(one, Mapping) else str(one) for one in value)
-    if field == "retention_days":
+    if field in _DAYS:
         return words.ngettext("%(count)s day", "%(count)s days", value) % {"count": words.number(value)}
     if field == "notify_within_hours":
         return words.ngettext("%(count)s hour", "%(count)s hours", value) % {"count": words.number(value)}

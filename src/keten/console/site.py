@@ -22,6 +22,7 @@ MENU: tuple[tuple[str, str, str], ...] = (
     ("see-alerts", "/alerts", N_("Alerts")),
     ("see-alerts", "/budgets", N_("Budgets")),
     ("answer-requests", "/requests", N_("Requests for more")),
+    ("see-unconfirmed", "/rights", N_("Rights to confirm")),
     ("see-proposals", "/proposals", N_("Second person")),
     ("see-ledger", "/ledger", N_("Ledger")),
     ("explain-decision", "/decision", N_("Why?")),

@@ -17,6 +17,7 @@ from functools import lru_cache
 from keten.core.errors import Unavailable
 
 SECOND = 1_000_000
+DAY = 86_400 * SECOND
 TOLERANCE_US = 30 * SECOND
 OBSERVED_US = SECOND // 10
 FAR_US = 3600 * SECOND

@@ -33,6 +33,7 @@ class Dataset(EndableRow, frozen=True, kw_only=True):
     columns: of a table, whose records are found by the column `key`; none: its content is files.
     breaker: the most of its records that all principals together may receive.
     source: of a table that stays in a system of the organisation's; none: what is put is in the vault.
+    confirm_days: how often its owner has to confirm its grants; 0: as often as the organisation says.
     """
 
     owner: str
@@ -42,6 +43,7 @@ class Dataset(EndableRow, frozen=True, kw_only=True):
     columns: tuple[Column, ...] = ()
     breaker: Limit | None = None
     source: Source | None = None
+    confirm_days: int = 0
 
     @property
     def is_table(self) -> bool:

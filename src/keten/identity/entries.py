@@ -16,6 +16,7 @@ CHANGED = {
     "before": "the row until then",
     "after": "the row from then on",
 }
+CONFIRMED = CHANGED | {"after": "the row with `confirm`: how often, and until when (microseconds UTC)"}
 ENDED = CHANGED | {"after": "the row with `ended`: since when (microseconds UTC), why and by whom"}
 
 ERASED = CHANGED | {
@@ -25,6 +26,9 @@ ERASED = CHANGED | {
 
 PERSON_DECLARED = kind("identity.person.declared", "A person was entered into the register.", DECLARED)
 PERSON_CHANGED = kind("identity.person.changed", "What the register says about a person changed.", CHANGED)
+PERSON_CONFIRMED = kind(
+    "identity.person.confirmed", "A person's roles were confirmed: they are still needed.", CONFIRMED
+)
 PERSON_ENDED = kind("identity.person.ended", "A person's access ended, for good.", ENDED)
 PERSON_ERASED = kind("identity.person.erased", "What the register said about a person was erased.", ERASED)
 CLIENT_DECLARED = kind("identity.client.declared", "A supplier's system account was entered.", DECLARED)

@@ -58,6 +58,16 @@ class PrincipalRow(EndableRow, frozen=True, kw_only=True):
         return self.restraint.anew_us if self.restraint is not None else 0
 
 
+class Confirmation(msgspec.Struct, frozen=True, gc=False):
+    """That somebody has to say again and again that a right is still needed: every so many days.
+
+    until_us: up to, but not at, this moment (microseconds UTC) it was said; from then on the right does not count.
+    """
+
+    every_days: int
+    until_us: int
+
+
 class Addresses(msgspec.Struct, frozen=True, omit_defaults=True):
     """What `Person.sealed` holds, as JSON. second "": there is none."""
 
@@ -75,12 +85,23 @@ class Person(PrincipalRow, frozen=True, kw_only=True):
 
     sealed: base64 of the JSON of `Addresses`, sealed under the person's own subject key (law 7).
     erased: once erased, a keyed hash of the name, so that no estate file brings it back; the name is then the id.
+    confirm: that its roles have to be confirmed; None: they have not. Read roles by `roles.roles_of`, which knows.
     """
 
     supplier: str
     sealed: str
     roles: tuple[str, ...] = ()
     erased: str = ""
+    confirm: Confirmation | None = None
+
+    @property
+    def confirm_until_us(self) -> int:
+        """Until when its roles were confirmed; 0: nobody has to, or not any more."""
+        return self.confirm.until_us if self.confirm is not None and self.ended is None else 0
+
+    def lapsed_at(self, now_us: int) -> bool:
+        """Whether nobody has confirmed its roles up to a moment, so that they do not count."""
+        return self.confirm is not None and now_us >= self.confirm.until_us
 
 
 class Client(PrincipalRow, frozen=True, kw_only=True):

@@ -6,7 +6,10 @@ page was called (deny by default). The keeper asks this table for every single r
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from keten.identity.model import Person
 
 Face = Literal["console", "portal"]
 Role = Literal[
@@ -52,6 +55,10 @@ ACTS: dict[str, tuple[Role, ...]] = {
     "end-access": ("security-officer", "privacy-officer", "supplier-manager"),
     "apply-estate": ("administrator", "supplier-manager"),
     "answer-requests": ("data-owner",),
+    "see-unconfirmed": _READERS,
+    "confirm-grants": ("data-owner",),
+    "confirm-contacts": ("administrator", "security-officer", "supplier-manager"),
+    "confirm-roles": ("administrator", "security-officer"),
     "handle-alerts": ("security-officer", "data-owner"),
     "lift-restraint": ("security-officer", "data-owner"),
     # People
@@ -96,7 +103,12 @@ REDUCED: frozenset[str] = frozenset(
 """What somebody may do who came back by a recovery, for a while: see, and nothing that leaves or changes anything."""
 
 
-OWN: frozenset[str] = frozenset(("see-alerts", "answer-requests", "handle-alerts", "lift-restraint"))
+OWN: frozenset[str] = frozenset(
+    (
+        *("see-alerts", "answer-requests", "handle-alerts", "lift-restraint"),
+        *("see-unconfirmed", "confirm-grants"),
+    )
+)
 """Acts that a data owner does with its own datasets alone."""
 
 
@@ -126,6 +138,11 @@ def acts_of(roles: tuple[str, ...]) -> tuple[str, ...]:
 def face_of(supplier: str) -> Face:
     """Where a person signs in. supplier: the random id of the person's supplier, "" for the organisation's own."""
     return "portal" if supplier else "console"
+
+
+def roles_of(person: Person, now_us: int) -> tuple[str, ...]:
+    """The roles of a person that count at its face at a moment: none that nobody has confirmed."""
+    return roles_at(person.supplier, () if person.lapsed_at(now_us) else person.roles)
 
 
 def roles_at(supplier: str, roles: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -76,16 +76,36 @@ class Rows(Generic[T]):
         last = ""
         statement = bound.checked_select(self._table).order_by(self._table.c.id).limit(PAGE)
         while page := connection.execute(statement.where(self._table.c.id > last)).all():
-            for found in page:
-                try:
-                    row = bound.checked(self._table, self._type, found)
-                except Corrupt as error:
-                    if wrong is None:
-                        raise
-                    wrong(error)
-                else:
-                    yield row
+            yield from self._held(page, wrong)
             last = page[-1].id
+
+    def _held(self, page: Iterable[Any], wrong: Callable[[Corrupt], None] | None) -> Iterator[T]:
+        for found in page:
+            try:
+                row = bound.checked(self._table, self._type, found)
+            except Corrupt as error:
+                if wrong is None:
+                    raise
+                wrong(error)
+            else:
+                yield row
+
+    def due(
+        self,
+        connection: Connection,
+        column: str,
+        until_us: int,
+        most: int,
+        wrong: Callable[[Corrupt], None] | None = None,
+    ) -> list[T]:
+        """Rows of which a moment in this column (0: there is none) is before `until_us`: the nearest first, so many.
+
+        wrong: as of `each`.
+        """
+        moment = self._table.c[column]
+        statement = bound.checked_select(self._table).where(moment > 0, moment < until_us)
+        found = connection.execute(statement.order_by(moment, self._table.c.id).limit(most)).all()
+        return list(self._held(found, wrong))
 
     def ids(self, connection: Connection, after: str, most: int) -> list[str]:
         """The ids of rows behind `after`, in order, at most so many. What they hold is not looked at."""

@@ -13,6 +13,7 @@ from keten.keeper import people_protocol as people
 from keten.keeper import subject_protocol as told
 from keten.keeper.protocol import Apply, Revoke
 from keten.keeper.recovery_protocol import ApproveRecovery
+from keten.keeper.rights_protocol import MOST_CONFIRMED, ConfirmRoles
 from keten.keeper.watch_protocol import Handle
 from keten.subjects.signing import RIGHTS
 from keten.suppliers.register import Register
@@ -52,6 +53,13 @@ def _invite(register: Register, body: people.Invite) -> Act:
     person = register.named("person", body.person)
     supplier = isinstance(person, Person) and bool(person.supplier)
     return Act("invite-contact" if supplier else "invite-staff", fresh=True)
+
+
+def _confirm_roles(register: Register, body: ConfirmRoles) -> Act:
+    """Roles of the organisation's own people, or of suppliers' people alone."""
+    rows = [register.named("person", name) for name in body.people[:MOST_CONFIRMED]]
+    outside = bool(rows) and all(isinstance(row, Person) and row.supplier for row in rows)
+    return Act("confirm-contacts" if outside else "confirm-roles", fresh=True)
 
 
 def _revoke(register: Register, body: Revoke) -> Act:
@@ -101,6 +109,10 @@ CONSOLE: dict[str, Rule] = {
     "budgets.show": _always("see-alerts"),
     "watch.alerts": _always("see-alerts"),
     "watch.handle": _handle,
+    "rights.unconfirmed": _always("see-unconfirmed"),
+    "rights.confirm_grants": _always("confirm-grants", fresh=True),
+    "rights.confirm_roles": _confirm_roles,
+    "rights.end": _always("confirm-grants", fresh=True),
     "policy.decide": _always("explain-decision"),
     "policy.replay": _always("explain-decision"),
     "ledger.locate": _always("prove-entry"),

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from keten.budgets import service as budgets
+from keten.core.db import translated
 from keten.core.errors import KetenError
 from keten.keeper import entries
 from keten.keeper.gateway_verbs import GatewayVerbs
@@ -17,6 +18,7 @@ from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.subjects.holds import held_datasets
+from keten.suppliers import recertifying
 from keten.vault import sweeping
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ CARRY_SECONDS = 60.0
 NETWORKS_SECONDS = 30.0
 SESSIONS_SECONDS = 10.0
 RECOVERY_SECONDS = 2.0
+RIGHTS_SECONDS = 300.0
 
 
 class Chores:
@@ -64,6 +67,7 @@ class Chores:
             (NETWORKS_SECONDS, self.read_networks),
             (SESSIONS_SECONDS, self.end_sessions),
             (RECOVERY_SECONDS, self._recoveries.go_on),
+            (RIGHTS_SECONDS, self.end_unconfirmed),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
 
@@ -179,6 +183,21 @@ class Chores:
     async def carry(self) -> None:
         """A backup that is within reach again gets what ended meanwhile, and loses the keys of what was erased."""
         self._trusted.carrying.wake()
+
+    async def end_unconfirmed(self) -> None:
+        """Grants that nobody has confirmed for a month after they lapsed end for good. They give nothing meanwhile.
+
+        Nothing is ended while time is that of a clock which was far ahead: what has ended does not come back.
+        """
+        trusted = self._trusted
+        if self._is_far_ahead():
+            return
+        while await asyncio.to_thread(self._overdue):
+            await trusted.writer.run(lambda writing: recertifying.end_unconfirmed(writing, "keeper"), alone=True)
+
+    def _overdue(self) -> bool:
+        with translated(), self._trusted.reader.connect() as reading:
+            return recertifying.overdue(reading, self._trusted.clock.recording_time())
 
     async def sweep(self) -> None:
         """Ciphertext that no object and no running put refers to (a process was killed in between) is removed."""

@@ -23,6 +23,7 @@ from keten.keeper.budget_verbs import BudgetVerbs
 from keten.keeper.follow_verbs import FollowVerbs
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.record_verbs import RecordVerbs
+from keten.keeper.rights_verbs import RightsVerbs
 from keten.keeper.server import Connection, Verb, waiting_verb
 from keten.keeper.subject_verbs import SubjectVerbs
 from keten.keeper.system_verbs import SystemVerbs
@@ -64,6 +65,7 @@ class OperatorVerbs:
         self.subjects = SubjectVerbs(trusted, gateways, self)
         self._watch = WatchVerbs(trusted, self)
         self._budgets = BudgetVerbs(trusted)
+        self._rights = RightsVerbs(trusted, self)
 
     def verbs(self) -> dict[str, Verb]:
         """Verb → what it does, for the socket."""
@@ -86,6 +88,7 @@ class OperatorVerbs:
             **self.subjects.verbs(),
             **self._watch.verbs(),
             **self._budgets.verbs(),
+            **self._rights.verbs(),
         }
 
     # ---- the keeper itself -----------------------------------------------------------------------------------
@@ -162,7 +165,8 @@ class OperatorVerbs:
         """What an estate would change, and as of when: of one moment. Of a large one it takes its time."""
         trusted = self._trusted
         with translated(), trusted.reader.connect() as reading, reading.begin():
-            planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading), outside_only=outside_only)
+            now = trusted.clock.recording_time()
+            planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading), now, outside_only=outside_only)
             return said.Applied(summaries(planned.changes, planned.names), planned.ids, base=suppliers.base(reading))
 
     async def revoke(self, connection: Connection, body: said.Revoke) -> said.Revoked:

@@ -11,7 +11,7 @@ from keten.core.errors import Busy, Corrupt, Denied
 from keten.exchange.opening import Stale
 from keten.identity.log_entries import LOG_READ
 from keten.identity.person_callers import VIA
-from keten.identity.roles import may, roles_at
+from keten.identity.roles import may, roles_of
 from keten.identity.service import Principal
 from keten.keeper.listings import MAX_ATTEMPTS
 from keten.keeper.portal_protocol import AskOwnLog, OwnLogLine, OwnLogPage
@@ -71,7 +71,7 @@ class OwnLog:
 
     def _is_contact(self, principal: Principal) -> bool:
         person = self._trusted.register.person(principal.client_id)
-        return person is not None and may(roles_at(person.supplier, person.roles), "portal-people")
+        return person is not None and may(roles_of(person, self._trusted.clock.recording_time()), "portal-people")
 
     @staticmethod
     def _wanted(principal: Principal, body: AskOwnLog, limit: int, *, whole: bool) -> Filter:

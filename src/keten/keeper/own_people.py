@@ -14,7 +14,7 @@ from keten.identity import links, passkeys
 from keten.identity.log_entries import COLLEAGUES_READ
 from keten.identity.model import Person
 from keten.identity.person_callers import VIA
-from keten.identity.roles import roles_at
+from keten.identity.roles import roles_of
 from keten.identity.rows import people as rows
 from keten.identity.service import Principal
 from keten.keeper.listings import MAX_ATTEMPTS
@@ -76,7 +76,7 @@ def _line(reading: Reading, row: Person, now: int) -> Colleague:
     return Colleague(
         row.id,
         row.name,
-        roles_at(row.supplier, row.roles),
+        roles_of(row, now),
         len(held),
         max((passkeys.uses(reading, one.id)[1] for one in held), default=0),
         max(waiting, default=0),

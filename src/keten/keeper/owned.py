@@ -9,8 +9,10 @@ from keten.budgets import asking
 from keten.core.db import translated
 from keten.core.errors import Conflict, NotFound
 from keten.keeper.budget_protocol import AnswerRequest, AskBudgets, AskRequests
+from keten.keeper.rights_protocol import MOST_CONFIRMED, AskUnconfirmed, ConfirmGrants, EndGrant
 from keten.keeper.trusted import Trusted
 from keten.keeper.watch_protocol import AskAlerts, Handle
+from keten.suppliers.model import Grant
 from keten.watch import handling
 from keten.watch.row import Alert
 
@@ -24,7 +26,7 @@ class Owned:
     def require(self, person: str, body: msgspec.Struct) -> None:
         """That what is asked for, or about, is of a dataset that this person owns now.
 
-        1. A request, an alert: of such a dataset. What is another's looks as what is not there.
+        1. A request, an alert, a grant: of such a dataset. What is another's looks as what is not there.
         2. What gives access back: whoever it is gets no other's data by it.
         3. A list: of one's own alone.
 
@@ -40,7 +42,12 @@ class Owned:
                     found = self._alert(reading, person, alert)
                     if action in ("fine", "lift"):
                         self._back(person, found)  # 2
-                case AskBudgets(owner=owner) if owner == person:  # 3
+                case ConfirmGrants(grants=named):  # 1
+                    for name in named[:MOST_CONFIRMED]:
+                        self._grant(person, name)
+                case EndGrant(grant=name):
+                    self._grant(person, name)
+                case AskBudgets(owner=owner) | AskUnconfirmed(owner=owner) if owner == person:  # 3
                     return
                 case _:
                     raise NotFound("absent", "There is nothing of yours here.")
@@ -49,6 +56,10 @@ class Owned:
         found = handling.get(reading, alert)
         self._own(person, found.dataset, "There is no such alert.")
         return found
+
+    def _grant(self, person: str, name: str) -> None:
+        grant = self._trusted.register.named("grant", name)
+        self._own(person, grant.dataset if isinstance(grant, Grant) else "", "There is no such grant.")
 
     def _own(self, person: str, dataset_id: str, public: str) -> None:
         dataset = self._trusted.register.dataset(dataset_id) if dataset_id else None

@@ -26,7 +26,7 @@ from keten.identity.passkeys import Relying, Shown
 from keten.identity.people_model import Link, PersonSession
 from keten.identity.person_sessions import MAX_OF_PERSON, PersonSessions, limits_of
 from keten.identity.recovery import service as recovery
-from keten.identity.roles import REDUCED, Face, acts_of, face_of, may, roles_at
+from keten.identity.roles import REDUCED, Face, acts_of, face_of, may, roles_of
 from keten.identity.rows import people as rows
 from keten.identity.signin_entries import Method
 from keten.identity.strangers import network_of
@@ -99,7 +99,7 @@ class People:
         if not self._still_vouched(session):
             raise _gone("session-ended", session.person)
         person = self.standing(session.person, face, session.began_us)  # 3
-        roles = roles_at(person.supplier, person.roles)
+        roles = roles_of(person, now)
         idle, most = limits_of(roles)
         if now >= session.used_us + idle or now >= session.began_us + most:  # 2
             raise Refused("session-ended", "it is over", client_id=person.id, proven=True)
@@ -133,7 +133,7 @@ class People:
         """The person of the register, who may be signed in at this face. began_us: since when.
 
         1. There, and not ended; it matches the ledger.
-        2. Of this face, with a role there.
+        2. Of this face, with a role there that was confirmed where it has to be.
         3. Not suspended, nor to sign in anew.
         4. Its supplier has not ended, and is not frozen.
 
@@ -150,8 +150,8 @@ class People:
             raise _gone("register-mismatch", person_id) from error
         if person is None or person.ended is not None:
             raise _gone("person-ended", person_id)
-        if face_of(person.supplier) != face or not roles_at(person.supplier, person.roles):  # 2
-            raise _gone("no-role", person_id)
+        if face_of(person.supplier) != face or not roles_of(person, now):  # 2
+            raise _gone("not-confirmed" if person.lapsed_at(now) else "no-role", person_id)
         if person.suspended_at(now):  # 3
             raise _gone("suspended", person_id)
         if person.anew_us and began_us <= person.anew_us:
@@ -167,9 +167,10 @@ class People:
         """A person as faces show it."""
         register = self._trusted.register
         supplier = register.supplier(person.supplier) if person.supplier else None
-        roles = roles_at(person.supplier, person.roles)
+        now = self._trusted.clock.recording_time()
+        roles = roles_of(person, now)
         acts = acts_of(roles)
-        if self._trusted.clock.recording_time() < self.reduced.get(person.id, 0):
+        if now < self.reduced.get(person.id, 0):
             acts = tuple(act for act in acts if act in REDUCED)
         return said.PersonView(
             person.id,
@@ -180,6 +181,10 @@ class People:
             roles,
             acts,
         )
+
+    def roles(self, person: Person) -> tuple[str, ...]:
+        """The roles of a person that count now."""
+        return roles_of(person, self._trusted.clock.recording_time())
 
     def organisation(self) -> str:
         """What the organisation is called."""
@@ -249,7 +254,7 @@ class People:
         trusted = self._trusted
         now = trusted.clock.now()
         person = self.standing(person_id, face, now)  # 1
-        roles = roles_at(person.supplier, person.roles)
+        roles = roles_of(person, now)
         place = trusted.networks.place(address)
         former = self.sessions.of_person(person_id)
         over = former[: max(0, len(former) - MAX_OF_PERSON + 1)]

@@ -6,7 +6,7 @@ from keten.core.errors import Denied
 from keten.identity.errors import Refused
 from keten.identity.person_callers import SignedInPerson
 from keten.identity.requests import PersonProof
-from keten.identity.roles import may, roles_at
+from keten.identity.roles import may
 from keten.keeper import people_protocol as said
 from keten.keeper.people import People
 
@@ -37,7 +37,7 @@ class PortalCallers:
             found = self._people.standing(person, "portal", began_us)  # 2
         except Refused as error:
             return (error.cause,)
-        if act and not may(roles_at(found.supplier, found.roles), act):
+        if act and not may(self._people.roles(found), act):
             return ("not-allowed",)
         return ()
 

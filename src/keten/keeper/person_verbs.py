@@ -11,7 +11,7 @@ from keten.core.errors import Conflict, Invalid
 from keten.identity import links, passkeys
 from keten.identity.model import Person
 from keten.identity.people_model import Link
-from keten.identity.roles import roles_at
+from keten.identity.roles import roles_of
 from keten.identity.rows import people as rows
 from keten.keeper import people_protocol as said
 from keten.keeper.people import People
@@ -60,7 +60,7 @@ class PersonVerbs:
             row.id,
             row.name,
             supplier.name if supplier else row.supplier,
-            roles_at(row.supplier, row.roles),
+            roles_of(row, self._trusted.clock.recording_time()),
             len(passkeys.of_person(reading, row.id)),
             sessions,
             row.ended is not None,
@@ -76,8 +76,9 @@ class PersonVerbs:
         """
         trusted = self._trusted
         person = self._named(body.person)  # 1
-        if not roles_at(person.supplier, person.roles):
-            raise Invalid("no-role", "This person has no role; give it one in the estate file.")
+        if not roles_of(person, trusted.clock.recording_time()):
+            public = "This person has no role that counts; give it one in the estate file, or confirm those it has."
+            raise Invalid("no-role", public)
 
         def run(writing: Writing) -> tuple[str, Link, int]:  # 2
             row = rows.get(writing.connection, person.id)

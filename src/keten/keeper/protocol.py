@@ -27,6 +27,7 @@ from keten.keeper.put_protocol import PutReady as PutReady  # noqa: PLC0414  # a
 from keten.keeper.put_protocol import TableShape as TableShape  # noqa: PLC0414  # as above
 from keten.keeper.record_protocol import RECORD_VERBS
 from keten.keeper.recovery_protocol import RECOVERY_FACE_VERBS, RECOVERY_VERBS
+from keten.keeper.rights_protocol import RIGHTS_VERBS, EndGrant
 from keten.keeper.subject_protocol import SUBJECT_VERBS
 from keten.keeper.subject_protocol import Destroy as Destroy  # noqa: PLC0414  # as above
 from keten.keeper.subject_protocol import Destroyed as Destroyed  # noqa: PLC0414  # as above
@@ -481,6 +482,8 @@ OPERATOR_VERBS: dict[str, tuple[type, type]] = {
     **SUBJECT_VERBS,
     **WATCH_VERBS,
     **BUDGET_VERBS,
+    **RIGHTS_VERBS,
+    "rights.end": (EndGrant, Revoked),
     **PERSON_VERBS,
     **PROVIDER_VERBS,
     **RECOVERY_VERBS,

@@ -25,7 +25,7 @@ from keten.identity.model import Addresses, Person
 from keten.identity.recovery import channels, rules, service
 from keten.identity.recovery.model import APPROVERS, Case, Limits, Refused, Who
 from keten.identity.recovery.rows import ChannelRow
-from keten.identity.roles import face_of, roles_at
+from keten.identity.roles import face_of, roles_of
 from keten.identity.rows import people as rows
 from keten.keeper.letter_protocol import MAX_FRAME, Handed, Letter, What
 from keten.keeper.people import People
@@ -167,7 +167,8 @@ class Recoveries:
     async def _ask(self, case: Case) -> None:
         if case.state != "open" or case.id in self._asked:
             return
-        every = [who for who in self._reading(partial(_approvers, case=case)) if who.id not in case.asked]
+        now = self._trusted.clock.recording_time()
+        every = [who for who in self._reading(partial(_approvers, case=case, now_us=now)) if who.id not in case.asked]
         waits = False
         for who in every:
             origin = self._people.origins.get(face_of(who.supplier))
@@ -294,7 +295,7 @@ def _channel(reading: Reading, person: str, channel: str) -> ChannelRow | None:
     return next((row for row in service.channel_rows(reading, person) if row.id == channel and row.sealed), None)
 
 
-def _approvers(reading: Reading, case: Case) -> list[Person]:
+def _approvers(reading: Reading, case: Case, now_us: int) -> list[Person]:
     """Who may be asked to approve, by who it is alone."""
     found = {row.id: row for row in rows.find(reading, supplier=case.supplier)}
     for owner in case.owners:
@@ -305,7 +306,7 @@ def _approvers(reading: Reading, case: Case) -> list[Person]:
         row
         for row in found.values()
         if row.ended is None
-        and rules.approver(Who(row.id, row.supplier, roles_at(row.supplier, row.roles), 0), case)
+        and rules.approver(Who(row.id, row.supplier, roles_of(row, now_us), 0), case)
     ]
 
 

@@ -177,7 +177,8 @@ class RecoveryVerbs:
         """In which role somebody may approve, by who it is alone; since when it is that, the rules ask."""
         if len(case.approvals) >= APPROVERS:
             return None
-        who = self._reading(lambda reading: service.who_is(reading, person, 0))
+        now = self._trusted.clock.recording_time()
+        who = self._reading(lambda reading: service.who_is(reading, person, 0, now))
         if who is None:
             return None
         act, limits = rules.act_digest(case.id, case.person), self._recoveries.limits

@@ -64,8 +64,12 @@ class _ChangePayload(msgspec.Struct, frozen=True, gc=False):
 _decode_change = msgspec.json.Decoder(_ChangePayload).decode
 
 
-def bound_table(name: str, kind: type[BoundRow], *columns: Column[Any], decides: bool = True) -> Table:
+def bound_table(
+    name: str, kind: type[BoundRow], *columns: Column[Any], added: Sequence[Column[Any]] = (), decides: bool = True
+) -> Table:
     """Declare a table of bound rows of type `kind`; each extra column is named after a field of that type.
+
+    added: those that an upgrade added, which stand behind all others.
 
     decides: whether a decision may look at such a row, so that a change of one ends what was remembered of the others.
     """
@@ -77,6 +81,7 @@ def bound_table(name: str, kind: type[BoundRow], *columns: Column[Any], decides:
         *columns,
         Column("body", LargeBinary, nullable=False),
         Column("entry", Index, nullable=False),
+        *added,
         info={"decides": decides},
     )
     _TABLES[name] = (table, kind)
@@ -159,9 +164,16 @@ def get(connection: Connection, table: Table, kind: type[T], row_id: str) -> T |
     return checked(table, kind, found[0]) if found else None
 
 
-def newest_change(connection: Connection, row_id: str) -> int:
-    """The index of the entry that declared or changed a row of any table last; -1 when none did."""
-    found = connection.execute(select(func.max(changes.c.idx)).where(changes.c.ref == row_id)).scalar()
+def newest_change(connection: Connection, row_id: str, but: str = "") -> int:
+    """The index of the entry that declared or changed a row of any table last; -1 when none did.
+
+    but: a kind of entry that changes nothing of what is asked about.
+    """
+    found = connection.execute(
+        select(func.max(changes.c.idx))
+        .select_from(changes.join(entries, entries.c.idx == changes.c.idx))
+        .where(changes.c.ref == row_id, entries.c.kind != but)
+    ).scalar()
     return -1 if found is None else int(found)
 
 

@@ -30,6 +30,8 @@ class _Recorded(msgspec.Struct, frozen=True):
     content_expires_us: int
     contract_starts_us: int
     contract_ends_us: int
+    grant_lasting: bool = True  # no grant of before there were confirmations had to be confirmed
+    grant_confirmed_until_us: int = 0
 
 
 class Engine:
@@ -148,6 +150,8 @@ def next_change_us(asked: Attributes | _Recorded) -> int:
     moments = [asked.contract_starts_us, asked.contract_ends_us]
     if not asked.content_unlimited:
         moments.append(asked.content_expires_us)
+    if not asked.grant_lasting:
+        moments.append(asked.grant_confirmed_until_us)
     return min((moment for moment in moments if moment > asked.time_us), default=0)
 
 

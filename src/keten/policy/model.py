@@ -50,6 +50,8 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     grant_to: tuple[str, ...] = ()
     grant_to_all: bool = False  # the grant names no recipients: everyone of the supplier
     grant_active: bool = False
+    grant_lasting: bool = False  # nobody has to confirm it again and again
+    grant_confirmed_until_us: int = 0  # exclusive
     contract: str = ""
     contract_active: bool = False
     contract_starts_us: int = 0

@@ -67,6 +67,10 @@ REASONS: dict[str, Reason] = {
         "The contract has not started.",
         "De verwerkersovereenkomst is nog niet ingegaan.",
     ),
+    "not-confirmed": Reason(
+        "Nobody has confirmed in time that this access is still needed.",
+        "Niemand heeft op tijd bevestigd dat deze toegang nog nodig is.",
+    ),
     "no-grant": Reason(
         "There is no grant for this.",
         "Er is hiervoor geen toekenning.",

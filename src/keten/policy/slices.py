@@ -90,6 +90,8 @@ def attributes_of(
         grant_to=(principal.id,) if principal.id in grant.to else (),
         grant_to_all=not grant.to,
         grant_active=grant.ended is None,
+        grant_lasting=grant.confirm is None,
+        grant_confirmed_until_us=grant.confirm.until_us if grant.confirm else 0,
         contract=contract.id,
         contract_active=contract.ended is None,
         contract_starts_us=contract.starts_us or 1,  # 0 means "not known" in a slice
@@ -155,6 +157,7 @@ def by_contract(asked: Asked, candidates: Iterable[Candidate]) -> list[Candidate
 def _promise(asked: Asked, grant: Grant) -> tuple[bool, ...]:
     return (
         grant.ended is None,
+        not grant.lapsed_at(asked.at_us),
         grant.form == ("lookup" if asked.action == "lookup" else "file"),
         not grant.to or asked.principal in grant.to,
         asked.purpose in ("", grant.purpose),

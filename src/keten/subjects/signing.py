@@ -13,7 +13,7 @@ from keten.core.clock import SECOND
 from keten.core.errors import Conflict, Denied, Invalid
 from keten.identity import passkeys
 from keten.identity.people_model import Signed
-from keten.identity.roles import may, roles_at
+from keten.identity.roles import may, roles_of
 from keten.identity.rows import people
 from keten.ledger import bound
 from keten.ledger.model import Draft
@@ -48,7 +48,7 @@ def may_now(connection: Connection, person_id: str, act: str, now_us: int) -> bo
     person = people.get(connection, person_id)
     if person is None or person.supplier or person.ended is not None or person.suspended_at(now_us):
         return False
-    return may(roles_at("", person.roles), act)
+    return may(roles_of(person, now_us), act)
 
 
 def may_read(connection: Connection, subject: str, now_us: int) -> bool:

@@ -11,7 +11,7 @@ from keten.budgets.model import Limit
 from keten.core.clock import SECOND, rfc3339
 from keten.datasets.model import Dataset
 from keten.identity.keys import parse_line
-from keten.identity.model import Addresses, Client, EndableRow, Person
+from keten.identity.model import Addresses, Client, Confirmation, EndableRow, Person
 from keten.ledger.bound import BoundRow
 from keten.suppliers.mistakes import plain
 from keten.suppliers.model import Caseload, Contract, Grant, Organisation, Supplier
@@ -37,6 +37,10 @@ _LEFT_OUT = {
     "table": "files",
     "source": "the vault",
     "breaker": "no limit",
+    "confirm_grants_days": "never",
+    "confirm_roles_days": "never",
+    "confirm_days": "as the organisation says",
+    "confirmed_until": "need not be",
     "networks": "not known",
     "hosts": "not known",
 }
@@ -164,14 +168,16 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
     """A row in the words of the estate file."""
     match row:
         case Organisation():
-            return {"name": row.name, "country": row.country, "timezone": row.timezone}
+            return {"name": row.name, "country": row.country, "timezone": row.timezone} | _days(
+                confirm_grants_days=row.confirm_grants_days, confirm_roles_days=row.confirm_roles_days
+            )
         case Supplier():
             own = {"name": row.title, "country": row.country, "tier": row.tier}
             places = {"networks": list(row.networks) or None, "hosts": list(row.hosts) or None}
             return own | _given(budget=_limit(row.budget), **places)
         case Person():
             of = {"supplier": names.get(row.supplier, row.supplier)} if row.supplier else {}
-            return of | {"roles": list(row.roles)}
+            return of | {"roles": list(row.roles)} | _confirm(row.confirm)
         case Client():
             return {
                 "supplier": names.get(row.supplier, row.supplier),
@@ -193,7 +199,12 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
                 "owner": names.get(row.owner, row.owner),
                 "classification": row.classification,
                 "retention_days": row.retention_days,
-            } | _given(source=_source(row, names), table=_table(row), breaker=_limit(row.breaker))
+            } | _given(
+                source=_source(row, names),
+                table=_table(row),
+                breaker=_limit(row.breaker),
+                confirm_days=row.confirm_days or None,
+            )
         case Grant():
             limits = [_limit(one) for one in row.limits]
             return {
@@ -208,6 +219,7 @@ def _view(row: BoundRow, names: Mapping[str, str]) -> dict[str, Any]:
                 budgets=limits if len(limits) > 1 else None,
                 columns=list(row.columns) or None,
                 caseload=_caseload(row.caseload, names),
+                **_confirm(row.confirm),
             )
         case _:
             raise TypeError(f"no row of the register: {type(row).__name__}")
@@ -241,6 +253,15 @@ def _caseload(caseload: Caseload | None, names: Mapping[str, str]) -> dict[str, 
         return None
     dataset = names.get(caseload.dataset, caseload.dataset)
     return {"dataset": dataset, "column": caseload.column, "outside": caseload.outside or "refuse"}
+
+
+def _confirm(confirm: Confirmation | None) -> dict[str, Any]:
+    """To the day: the moment moves with the clock between looking at a difference and applying it."""
+    return {} if confirm is None else {"confirmed_until": rfc3339(confirm.until_us)[:10]}
+
+
+def _days(**fields: int) -> dict[str, Any]:
+    return {name: days for name, days in fields.items() if days}
 
 
 def _given(**fields: Any) -> dict[str, Any]:

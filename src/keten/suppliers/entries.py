@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from keten.identity.entries import CHANGED, DECLARED, ENDED
+from keten.identity.entries import CHANGED, CONFIRMED, DECLARED, ENDED
 from keten.ledger.kinds import kind
 
 ORGANISATION_DECLARED = kind("suppliers.organisation.declared", "The organisation was entered.", DECLARED)
@@ -20,4 +20,5 @@ CONTRACT_CHANGED = kind("suppliers.contract.changed", "A contract's period, purp
 CONTRACT_ENDED = kind("suppliers.contract.ended", "All access under a contract ended, for good.", ENDED)
 GRANT_DECLARED = kind("suppliers.grant.declared", "A dataset was granted to a supplier.", DECLARED)
 GRANT_CHANGED = kind("suppliers.grant.changed", "A grant's purpose, recipients or limits changed.", CHANGED)
+GRANT_CONFIRMED = kind("suppliers.grant.confirmed", "A grant was confirmed: it is still needed.", CONFIRMED)
 GRANT_ENDED = kind("suppliers.grant.ended", "Access by a grant ended, for good.", ENDED)

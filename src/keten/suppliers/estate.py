@@ -14,12 +14,14 @@ UNCHANGED = "unchanged"
 """Instead of a person's address: as it is in the register, from which no address is ever written out."""
 
 
-class OrganisationSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`organisation:`."""
+class OrganisationSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`organisation:`. Days 0: nothing has to be confirmed."""
 
     name: str
     country: str
     timezone: str
+    confirm_grants_days: int = 0
+    confirm_roles_days: int = 0
     line: int = 0
 
 
@@ -112,7 +114,7 @@ class SystemSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An item of `datasets:`."""
+    """An item of `datasets:`. confirm_days 0: as the organisation says."""
 
     id: str
     owner: str
@@ -121,6 +123,7 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     table: TableSpec | None = None
     breaker: BudgetSpec | None = None
     source: SourceSpec | None = None
+    confirm_days: int = 0
     line: int = 0
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from keten.budgets.model import Beyond, Limit
-from keten.identity.model import EndableRow
+from keten.identity.model import Confirmation, EndableRow
 from keten.ledger.bound import BoundRow
 
 TIERS = ("low", "medium", "high", "critical")
@@ -16,10 +16,15 @@ USUAL_EVERY = "60s"
 
 
 class Organisation(BoundRow, frozen=True, kw_only=True):
-    """Who runs this instance: exactly one row. `timezone` is an IANA name; the days of contracts are its days."""
+    """Who runs this instance: exactly one row. `timezone` is an IANA name; the days of contracts are its days.
+
+    confirm_grants_days, confirm_roles_days: how often grants, and people's roles, have to be confirmed; 0: never.
+    """
 
     country: str
     timezone: str
+    confirm_grants_days: int = 0
+    confirm_roles_days: int = 0
 
 
 class Frozen(msgspec.Struct, frozen=True, gc=False):
@@ -86,7 +91,7 @@ class Grant(EndableRow, frozen=True, kw_only=True):
     is addressed to, sorted; none: everyone of the supplier. budget_records: the most distinct records that one
     principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. budget_beyond: what happens past it. more_budgets:
     further limits, over other windows. label: the name of its folder, safe in a path. columns: of a lookup, those that
-    it may see; none: all.
+    it may see; none: all. confirm: that the dataset's owner has to confirm it; None: nobody has.
     """
 
     dataset: str
@@ -102,9 +107,19 @@ class Grant(EndableRow, frozen=True, kw_only=True):
     more_budgets: tuple[Limit, ...] = ()
     columns: tuple[str, ...] = ()
     caseload: Caseload | None = None
+    confirm: Confirmation | None = None
 
     @property
     def limits(self) -> tuple[Limit, ...]:
         """Its budget, over each window that it has."""
         first = (Limit(self.budget_records, self.budget_per, self.budget_beyond),) if self.budget_records else ()
         return (*first, *self.more_budgets)
+
+    @property
+    def confirm_until_us(self) -> int:
+        """Until when it was confirmed; 0: nobody has to, or not any more."""
+        return self.confirm.until_us if self.confirm is not None and self.ended is None else 0
+
+    def lapsed_at(self, now_us: int) -> bool:
+        """Whether nobody has confirmed it up to a moment, so that it gives no access."""
+        return self.confirm is not None and now_us >= self.confirm.until_us

@@ -20,8 +20,9 @@ from keten.core.settings import duration
 from keten.datasets.model import Column, Dataset, Source
 from keten.identity.bad_networks import read_network
 from keten.identity.keys import normalised
-from keten.identity.model import Addresses, Client, EndableRow, Person
+from keten.identity.model import Addresses, Client, Confirmation, EndableRow, Person
 from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, Change
+from keten.suppliers.confirmation import confirming
 from keten.suppliers.estate import (
     UNCHANGED,
     BudgetSpec,
@@ -95,26 +96,34 @@ class _Of(msgspec.Struct, frozen=True):
         return self.spec.line
 
 
-def difference(estate: Estate, present: Present, opener: Opener, fresh: Callable[[], str] = new_id) -> Plan:
+def difference(
+    estate: Estate, present: Present, opener: Opener, now_us: int, fresh: Callable[[], str] = new_id
+) -> Plan:
     """What has to change so that the register says what `estate` says. The estate has passed `rules.checked`.
+
+    now_us: what has to be confirmed from now on is confirmed by this estate, at this moment.
 
     Changes come in the order in which rows refer to each other; within a kind as in the file, then what ends.
     Raises `Invalid` ("estate") with all changes that can't be made, `Corrupt` ("register-mismatch").
     """
-    planner = _Planner(estate, present, opener, fresh)
+    planner = _Planner(estate, present, opener, now_us, fresh)
     planner.run()
     return Plan(planner.changes, planner.ids, planner.names)
 
 
 class _Planner:
-    def __init__(self, estate: Estate, present: Present, opener: Opener, fresh: Callable[[], str]) -> None:
+    def __init__(
+        self, estate: Estate, present: Present, opener: Opener, now_us: int, fresh: Callable[[], str]
+    ) -> None:
         self._estate = estate
         self._present = present
         self._opener = opener
+        self._now_us = now_us
         self._fresh = fresh
         self._refused = Mistakes()
         self._zone = zone(estate.organisation.timezone) or ZoneInfo("UTC")
         self._contract_of: dict[str, str] = {spec.id: spec.supplier for spec in estate.contracts}
+        self._confirm_of: dict[str, int] = {spec.id: spec.confirm_days for spec in estate.datasets}
         self.changes: list[Change] = []
         self.ids: dict[str, dict[str, str]] = {}
         self.names: dict[str, str] = {}
@@ -140,7 +149,14 @@ class _Planner:
         spec = self._estate.organisation
         before = self._present.organisation()
         row_id = before.id if before else self._fresh()
-        after = Organisation(id=row_id, name=spec.name, country=spec.country, timezone=spec.timezone)
+        after = Organisation(
+            id=row_id,
+            name=spec.name,
+            country=spec.country,
+            timezone=spec.timezone,
+            confirm_grants_days=spec.confirm_grants_days,
+            confirm_roles_days=spec.confirm_roles_days,
+        )
         self.ids["organisation"] = {spec.name: row_id}
         if before != after:
             change = CHANGED if before else DECLARED
@@ -248,7 +264,13 @@ class _Planner:
             sealed=sealed,
             roles=roles,
             restraint=before.restraint if before else None,
+            confirm=self._person_confirm(roles, before),
         )
+
+    def _person_confirm(self, roles: tuple[str, ...], before: Person | None) -> Confirmation | None:
+        """Other roles than before are confirmed by who applies the estate."""
+        days = self._estate.organisation.confirm_roles_days if roles else 0
+        return confirming(days, before.confirm if before and set(roles) <= set(before.roles) else None, self._now_us)
 
     def _client(self, of: _Of, row_id: str, before: Client | None) -> Client:
         lines = of.spec.keys if isinstance(of.spec, ClientSpec) else ()
@@ -281,13 +303,14 @@ class _Planner:
             columns=tuple(Column(*msgspec.structs.astuple(one)) for one in spec.shape.columns) if spec.shape else (),
             breaker=_limit(spec.breaker),
             source=Source(self.ids["system"][spec.source.system], spec.source.table) if spec.source else None,
+            confirm_days=spec.confirm_days,
         )
 
     def _system(self, spec: SystemSpec, row_id: str, _before: System | None) -> System:
         owner = self.ids["person"][spec.owner]
         return System(id=row_id, name=spec.id, title=spec.name, kind=spec.kind, owner=owner)
 
-    def _grant(self, spec: GrantSpec, row_id: str, _before: Grant | None) -> Grant:
+    def _grant(self, spec: GrantSpec, row_id: str, before: Grant | None) -> Grant:
         principals = self.ids["person"] | self.ids["client"]  # a name in `to` is one of them alone (rules)
         limits = [_limited(one) for one in (spec.budget, *spec.budgets) if one is not None]
         return Grant(
@@ -306,6 +329,11 @@ class _Planner:
             more_budgets=tuple(limits[1:]),
             columns=tuple(sorted(spec.columns or ())),
             caseload=self._caseload(spec.caseload),
+            confirm=confirming(
+                self._confirm_of[spec.dataset] or self._estate.organisation.confirm_grants_days,
+                before.confirm if before else None,
+                self._now_us,
+            ),
         )
 
     def _caseload(self, spec: CaseloadSpec | None) -> Caseload | None:

@@ -206,6 +206,7 @@ class _Writing:
             table=TableSpec(key=row.key, columns=columns) if columns and source is None else None,
             source=source,
             breaker=_limit(row.breaker) if row.breaker else None,
+            confirm_days=row.confirm_days,
         )
 
     def grant(self, row: Grant) -> GrantSpec:
@@ -236,7 +237,13 @@ class _Writing:
 def _organisation(row: Organisation | None) -> OrganisationSpec:
     if row is None:
         return OrganisationSpec(name="", country="", timezone="")
-    return OrganisationSpec(name=row.name, country=row.country, timezone=row.timezone)
+    return OrganisationSpec(
+        name=row.name,
+        country=row.country,
+        timezone=row.timezone,
+        confirm_grants_days=row.confirm_grants_days,
+        confirm_roles_days=row.confirm_roles_days,
+    )
 
 
 def _limit(limit: Limit) -> BudgetSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keten.datasets.model import CLASSIFICATIONS
 from keten.identity.model import Person
 from keten.identity.recovery.service import Reach
-from keten.identity.roles import may, roles_at
+from keten.identity.roles import may, roles_of
 from keten.suppliers.model import Grant
 from keten.suppliers.register import Register
 
@@ -27,21 +27,21 @@ def reach_of(register: Register, person: Person, now_us: int) -> Reach:
         return STAFF_REACH
     granted = [one for one in register.grants_of(person.supplier) if _counts(register, one, now_us)]  # 2
     own = [one for one in granted if not one.to or person.id in one.to]
-    contact = may(roles_at(person.supplier, person.roles), "portal-approve-recovery")
+    contact = may(roles_of(person, now_us), "portal-approve-recovery")
     datasets = {one.dataset for one in (granted if contact or not own else own)}
     found = [row for row in map(register.dataset, sorted(datasets)) if row is not None and row.ended is None]
-    owners = {row.owner for row in found if _owns(register.person(row.owner))}  # 3
+    owners = {row.owner for row in found if _owns(register.person(row.owner), now_us)}  # 3
     return Reach(tuple(sorted({row.classification for row in found})), tuple(sorted(owners)))
 
 
 def _counts(register: Register, grant: Grant, now_us: int) -> bool:
-    if grant.ended is not None:
+    if grant.ended is not None or grant.lapsed_at(now_us):
         return False
     contract = register.contract(grant.contract)
     return contract is not None and contract.ended is None and now_us < contract.ends_us
 
 
-def _owns(owner: Person | None) -> bool:
+def _owns(owner: Person | None, now_us: int) -> bool:
     if owner is None or owner.ended is not None:
         return False
-    return may(roles_at(owner.supplier, owner.roles), "approve-recovery")
+    return may(roles_of(owner, now_us), "approve-recovery")

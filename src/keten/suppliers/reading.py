@@ -42,7 +42,13 @@ _ESTATE = {
     "datasets": False,
     "grants": False,
 }
-_ORGANISATION = {"name": True, "country": True, "timezone": True}
+_ORGANISATION = {
+    "name": True,
+    "country": True,
+    "timezone": True,
+    "confirm_grants_days": False,
+    "confirm_roles_days": False,
+}
 _PERSON = {"id": True, "email": True, "second_email": False, "roles": False}
 _CLIENT = {"id": True, "keys": True}
 _SUPPLIER = {
@@ -73,6 +79,7 @@ _DATASET = {
     "table": False,
     "source": False,
     "breaker": False,
+    "confirm_days": False,
 }
 _SYSTEM = {"id": True, "name": True, "kind": True, "owner": True}
 _SOURCE = {"system": True, "table": True, "key": True, "columns": True}
@@ -237,12 +244,7 @@ class _Reader:
             return None
         named = top.item("organisation", _ORGANISATION)
         return Estate(
-            organisation=OrganisationSpec(
-                name=named.text("name") if named else "",
-                country=named.text("country") if named else "",
-                timezone=named.text("timezone") if named else "",
-                line=named.line if named else 0,
-            ),
+            organisation=_organisation(named) if named else OrganisationSpec(name="", country="", timezone=""),
             people=top.items("people", _PERSON, _person),
             suppliers=top.items("suppliers", _SUPPLIER, _supplier),
             contracts=top.items("contracts", _CONTRACT, _contract),
@@ -260,6 +262,17 @@ class _Reader:
             self.mistakes.add(place, f"{what} {'has no value' if isinstance(node, Text) else 'must be one value'}")
         self.mistakes.shut(place)
         return ""
+
+
+def _organisation(item: _Item) -> OrganisationSpec:
+    return OrganisationSpec(
+        name=item.text("name"),
+        country=item.text("country"),
+        timezone=item.text("timezone"),
+        confirm_grants_days=item.number("confirm_grants_days"),
+        confirm_roles_days=item.number("confirm_roles_days"),
+        line=item.line,
+    )
 
 
 def _person(item: _Item) -> PersonSpec:
@@ -313,6 +326,7 @@ def _dataset(item: _Item) -> DatasetSpec:
         table=_table(item),
         source=_source(item),
         breaker=_budget(item, "breaker"),
+        confirm_days=item.number("confirm_days"),
         line=item.line,
     )
 

@@ -37,6 +37,7 @@ from keten.systems.model import KINDS, lacks_schema
 MAX_KEYS = 2  # the one in use and the one that follows it
 MAX_NUMBER = 10**12
 MAX_DAYS = 365 * 200
+MAX_CONFIRM_DAYS = 365 * 5
 MAX_HOURS = 24 * 365
 MAX_EVERY = 24 * 3600
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}\Z")
@@ -141,6 +142,8 @@ class _Checker:
         if zone(organisation.timezone) is None:
             hint = self._mistakes.suggest(organisation.timezone, zone_names()) or "; Europe/Amsterdam is one"
             self._mistakes.add((*place, "timezone"), f"unknown time zone {shown(organisation.timezone)}{hint}")
+        for key in ("confirm_grants_days", "confirm_roles_days"):
+            self._between(getattr(organisation, key), 0, MAX_CONFIRM_DAYS, (*place, key))
 
     def _person(self, person: PersonSpec, place: Place, roles: tuple[str, ...] = STAFF) -> None:
         self._own_id("person", person.id, place, self._people)
@@ -249,6 +252,7 @@ class _Checker:
         self._owner(dataset.owner, (*place, "owner"))
         self._one_of(dataset.classification, CLASSIFICATIONS, (*place, "classification"), "classification")
         self._between(dataset.retention_days, 0, MAX_DAYS, (*place, "retention_days"))
+        self._between(dataset.confirm_days, 0, MAX_CONFIRM_DAYS, (*place, "confirm_days"))
         self._limit(dataset.breaker, (*place, "breaker"))
         self._stops(dataset.breaker, (*place, "breaker"))
         self._tables.setdefault(dataset.id, dataset.shape)

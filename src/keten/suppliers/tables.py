@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, String
+from sqlalchemy import BigInteger, Column, Index, String
 
 from keten.ledger.bound import bound_table
 from keten.suppliers.model import Contract, Grant, Organisation, Supplier
@@ -16,6 +16,7 @@ grants = bound_table(
     Column("dataset", String(26), nullable=False),
     Column("contract", String(26), nullable=False, index=True),
     Column("supplier", String(26), nullable=False, index=True),
+    added=(Column("confirm_until_us", BigInteger, nullable=False, server_default="0", index=True),),
 )
 # What every access asks: the grants of this dataset to this supplier.
 Index(None, grants.c.dataset, grants.c.supplier)

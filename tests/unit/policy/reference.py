@@ -29,6 +29,7 @@ ABOUT_THE_GRANT: tuple[Rule, ...] = (
     (lambda a: not (a.grant_active and a.contract_active), FOREVER_OVER),
     (lambda a: a.contract_starts_us == 0 or a.contract_starts_us > a.time_us, {"contract-not-started"}),
     (lambda a: a.contract_ends_us <= a.time_us, {"contract-ended"}),
+    (lambda a: not (a.grant_lasting or a.grant_confirmed_until_us > a.time_us), {"not-confirmed"}),
     (
         lambda a: not a.purpose or a.purpose != a.grant_purpose or a.purpose not in a.contract_purposes,
         {"purpose-not-covered"},
@@ -68,4 +69,7 @@ def refused(a: Attributes) -> set[str] | None:
 
 def valid_until(a: Attributes) -> int:
     """Until when an allowed slice stays allowed."""
-    return a.contract_ends_us if a.content_unlimited else min(a.contract_ends_us, a.content_expires_us)
+    ends = [a.contract_ends_us]
+    ends += [] if a.content_unlimited else [a.content_expires_us]
+    ends += [] if a.grant_lasting else [a.grant_confirmed_until_us]
+    return min(ends)

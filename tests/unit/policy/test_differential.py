@@ -41,6 +41,8 @@ VALUES: dict[str, list[Any]] = {
     "grant_to": [(), (CLIENT,), (OTHER,), (CLIENT, OTHER)],
     "grant_to_all": [True, False],
     "grant_active": [True, True, False],
+    "grant_lasting": [True, False],
+    "grant_confirmed_until_us": MOMENTS,
     "contract_active": [True, True, False],
     "contract_starts_us": MOMENTS,
     "contract_ends_us": MOMENTS,
@@ -89,7 +91,7 @@ def test_the_values_are_of_every_attribute_that_decides() -> None:
 def test_both_evaluators_agree(engine: Engine, part: int) -> None:
     allowed, reasons = compare(engine, random.SystemRandom().randrange(2**32), 25_000)
     assert allowed > 1_000, part
-    assert len(reasons) == 21
+    assert len(reasons) == 22
 
 
 @pytest.mark.slow

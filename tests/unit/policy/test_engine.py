@@ -17,7 +17,7 @@ from keten.policy.sets import replay
 from tests.unit.policy.reference import refused
 from tests.unit.policy.test_differential import slices
 from tests.unit.policy.test_policies import FLIPS, rule, with_policy
-from tests.unit.policy.worlds import ALLOWED, END, NOW, changed
+from tests.unit.policy.worlds import ALLOWED, CONFIRMED, END, NOW, changed
 
 NAMES = list(Attributes.__struct_fields__)
 ZEROS = {field.name: field.default for field in msgspec.structs.fields(Attributes)}
@@ -89,11 +89,12 @@ def test_a_zero_value_never_turns_a_refusal_into_access(engine: Engine, name: st
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"mismatch", "supplier", "dataset", "grant", "contract"}))
 def test_a_zero_value_of_what_is_looked_at_is_a_refusal(engine: Engine, name: str) -> None:
     """In a slice in which each limit is in use; the ids left out are recorded, and nothing is decided by them."""
-    unlimited = {"content_unlimited", "grant_to_all", "contract_any_country"}
+    unlimited = {"content_unlimited", "grant_to_all", "contract_any_country", "grant_lasting"}
     base = ALLOWED
     if name in unlimited:
         base = changed(**{name: True}, grant_to=(), contract_countries=(), content_expires_us=0)
         base = changed(base, content_unlimited=True, grant_to_all=True, contract_any_country=True)
+        base = changed(base, grant_lasting=True, grant_confirmed_until_us=0)
     assert isinstance(engine.decide(base), Allow)
     assert isinstance(engine.decide(changed(base, **{name: ZEROS[name]})), Deny)
 
@@ -215,7 +216,7 @@ def test_an_allow_that_is_over_already_is_a_refusal() -> None:
     """Policies without an end would allow for ever; nothing may hold without an end (law 5)."""
     endless = Engine(PolicySet(with_policy("contract-ended", None)))
     assert isinstance(endless.decide(ALLOWED), Allow)
-    decision = endless.decide(changed(contract_ends_us=NOW - 1, content_unlimited=True))
+    decision = endless.decide(changed(contract_ends_us=NOW - 1, content_unlimited=True, grant_lasting=True))
     assert isinstance(decision, Deny)
     assert decision.reasons == ("policy-error",)
 
@@ -273,5 +274,7 @@ def test_recorded_attributes_that_are_damaged_are_a_refusal(engine: Engine, fiel
 def test_an_end_is_exclusive_also_for_what_is_remembered() -> None:
     assert next_change_us(ALLOWED) == ALLOWED.content_expires_us
     assert next_change_us(changed(time_us=ALLOWED.content_expires_us)) == END
-    assert next_change_us(changed(time_us=END)) == 0
+    assert next_change_us(changed(time_us=END)) == CONFIRMED
+    assert next_change_us(changed(time_us=END, grant_lasting=True)) == 0
+    assert next_change_us(changed(time_us=CONFIRMED)) == 0
     assert next_change_us(changed(time_us=1)) == ALLOWED.contract_starts_us

@@ -32,6 +32,8 @@ FLIPS: list[tuple[dict[str, object], tuple[str, ...], str]] = [
     ({"content_expires_us": NOW}, ("content-expired",), "content-expired"),
     ({"has_grant": False}, ("no-grant",), "file-grant lookup-grant"),
     ({"grant_active": False}, ("revoked",), "grant-revoked"),
+    ({"grant_confirmed_until_us": NOW}, ("not-confirmed",), "not-confirmed"),
+    ({"grant_confirmed_until_us": 0}, ("not-confirmed",), "not-confirmed"),
     ({"grant_form": "lookup"}, ("form-not-file",), "form-not-file"),
     ({"grant_form": "release", "action": "list"}, ("form-not-file",), "form-not-file"),
     ({"action": "lookup"}, ("form-not-lookup",), "form-not-lookup"),
@@ -56,6 +58,8 @@ WIDER: list[dict[str, object]] = [
     {"country": "BE"},
     {"content_unlimited": True, "content_expires_us": 0},
     {"grant_to_all": True, "grant_to": ()},
+    {"grant_lasting": True, "grant_confirmed_until_us": 0},
+    {"grant_confirmed_until_us": NOW + 1},
     {"contract_any_country": True, "contract_countries": (), "country": ""},
     {"dataset_classification": "public"},
     {"dataset_classification": "internal"},
@@ -107,12 +111,15 @@ def test_every_reason_has_a_policy_or_is_an_error(engine: Engine) -> None:
         ("contract_starts_us", START, "contract-not-started", None),
         ("contract_ends_us", END, None, "contract-ended"),
         ("content_expires_us", NOW + DAY, None, "content-expired"),
+        ("grant_confirmed_until_us", NOW + DAY // 2, None, "not-confirmed"),
     ],
 )
 def test_boundaries_hold_to_the_microsecond(
     engine: Engine, field: str, moment: int, before: str | None, at: str | None
 ) -> None:
-    plain = changed(content_unlimited=field != "content_expires_us", **{field: moment})
+    unlimited = {"content_unlimited": field != "content_expires_us"}
+    unlimited |= {"grant_lasting": field != "grant_confirmed_until_us"}
+    plain = changed(**unlimited, **{field: moment})
     for time_us, reason in ((moment - 1, before), (moment, at), (moment + 1, at)):
         decision = engine.decide(changed(plain, time_us=time_us))
         assert (decision.reasons if isinstance(decision, Deny) else None) == ((reason,) if reason else None)
@@ -121,6 +128,10 @@ def test_boundaries_hold_to_the_microsecond(
 def test_an_allow_ends_at_the_nearest_end(engine: Engine) -> None:
     assert engine.decide(ALLOWED) == Allow(NOW + DAY, ("file-grant",))
     assert engine.decide(changed(content_expires_us=END + 1)) == Allow(END, ("file-grant",))
+    assert engine.decide(changed(grant_confirmed_until_us=NOW + 7)) == Allow(NOW + 7, ("file-grant",))
+    assert engine.decide(changed(grant_confirmed_until_us=END + 1, content_unlimited=True)) == Allow(
+        END, ("file-grant",)
+    )
     assert engine.decide(changed(content_unlimited=True)) == Allow(END, ("file-grant",))
 
 

@@ -10,13 +10,14 @@ import msgspec
 from keten.core.errors import Corrupt
 from keten.core.ids import encode_id
 from keten.datasets.model import Dataset
-from keten.identity.model import Client, Ended, Person
+from keten.identity.model import Client, Confirmation, Ended, Person
 from keten.policy.model import Attributes
 from keten.suppliers.model import Contract, Grant, Supplier
 
 T = TypeVar("T")
 DAY = 86_400_000_000
 START, NOW, END = 1_000 * DAY, 1_100 * DAY, 1_200 * DAY
+CONFIRMED = END + 100 * DAY
 ENDED = Ended(at_us=NOW - 1, reason="test", by="operator:test")
 
 
@@ -49,6 +50,7 @@ ALLOWED = Attributes(
     grant_purpose="election-cards",
     grant_to=(CLIENT,),
     grant_active=True,
+    grant_confirmed_until_us=CONFIRMED,
     contract=CONTRACT,
     contract_active=True,
     contract_starts_us=START,
@@ -106,6 +108,7 @@ class World:
             "form": "file",
             "label": "voters",
             "to": (CLIENT,),
+            "confirm": Confirmation(30, CONFIRMED),
         }
         return Grant(id=id, **(plain | fields))
 

@@ -75,7 +75,7 @@ class Instance:
         """What applying would do."""
         ready = parse(estate.encode(), "estate.yaml") if isinstance(estate, str) else estate
         with self.reader.connect() as connection:
-            return service.plan(connection, ready, Seals(self.keys, connection))
+            return service.plan(connection, ready, Seals(self.keys, connection), self.now_us)
 
     def end(self, kind: str, row_id: str, reason: str = "stolen key") -> Ending:
         """End one row."""

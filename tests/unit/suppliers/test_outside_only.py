@@ -15,7 +15,7 @@ from tests.unit.suppliers.instances import ACTOR, ESTATE, Instance
 def apply(instance: Instance, text: str) -> None:
     estate = parse(text.encode(), "estate")
     with instance.reader.connect() as connection:
-        service.plan(connection, estate, Seals(instance.keys, connection), outside_only=True)
+        service.plan(connection, estate, Seals(instance.keys, connection), instance.now_us, outside_only=True)
     instance.write(
         lambda writing: service.apply(writing, estate, ACTOR, Seals.of(instance.keys, writing), outside_only=True)
     )

@@ -15,7 +15,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "organisation": ("declared", "changed"),
     "supplier": ("declared", "changed", "ended", "frozen", "released"),
     "contract": ("declared", "changed", "ended"),
-    "grant": ("declared", "changed", "ended"),
+    "grant": ("declared", "changed", "confirmed", "ended"),
 }
 
 

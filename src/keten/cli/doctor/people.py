@@ -63,9 +63,9 @@ def links(case: Case) -> Iterator[Finding]:
 
 
 def _staff(connection: Connection) -> list[Person]:
-    """The organisation's own people that have a role and have not ended."""
-    from keten.identity.roles import roles_at
+    """The organisation's own people that have a role that counts and have not ended."""
+    from keten.identity.roles import roles_of
     from keten.identity.rows import people
 
-    found = people.find(connection, supplier="")
-    return [person for person in found if person.ended is None and roles_at("", person.roles)]
+    now = time.time_ns() // 1000
+    return [one for one in people.find(connection, supplier="") if one.ended is None and roles_of(one, now)]

@@ -13,7 +13,7 @@ from keten.identity import passkeys
 from keten.identity.links import usable
 from keten.identity.model import Person
 from keten.identity.people_model import Link, Passkey
-from keten.identity.roles import acts_of, roles_at
+from keten.identity.roles import acts_of, roles_of
 from keten.ledger.query import Filter
 from keten.suppliers.model import Supplier
 
@@ -117,7 +117,7 @@ def _line(reading: Reading, row: Person, keys: list[Passkey], links: list[Link])
     now = reading.now_us
     return PersonLine(
         acting=acting(row, now),
-        roles=roles_at(row.supplier, row.roles),
+        roles=roles_of(row, now),
         supplier=reading.names.of(Supplier, row.supplier) if row.supplier else "",
         supplier_id=row.supplier,
         keys=sum(key.ended is None for key in keys),

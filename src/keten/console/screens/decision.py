@@ -49,6 +49,8 @@ ATTRIBUTES: dict[str, str] = {
     "grant_to": N_("The asker is named in it"),
     "grant_to_all": N_("It is for everyone of the supplier"),
     "grant_active": N_("The grant has not ended"),
+    "grant_lasting": N_("Nobody has to confirm the grant"),
+    "grant_confirmed_until_us": N_("It is confirmed until"),
     "contract": N_("Contract"),
     "contract_active": N_("The contract has not been ended"),
     "contract_starts_us": N_("It starts"),

@@ -5,6 +5,7 @@ What it will do is spelled out first, and a passkey confirms exactly that.
 
 from __future__ import annotations
 
+import msgspec
 from starlette.responses import Response
 
 from keten.console.readings import ending
@@ -12,13 +13,17 @@ from keten.console.readings.ending import Ending
 from keten.console.screens.turn import Turn
 from keten.core.errors import Conflict, NotFound
 from keten.keeper.protocol import Revoke, Revoked
+from keten.keeper.rights_protocol import EndGrant
 from keten.pages.stepping import Act
 from keten.pages.words import N_, Words
 from keten.suppliers.service import MAX_REASON
 
-VERB = "revocation.revoke"
-OWN = {"suppliers": "supplier", "people": "person"}
-"""What is ended at a page of its own; `/access/{kind}/{id}/end` is for what a supplier has."""
+RIGHTS = "rights"
+OWN = {"suppliers": "supplier", "people": "person", RIGHTS: "grant"}
+"""What is ended at a page of its own; `/access/{kind}/{id}/end` is for what a supplier has.
+
+Whoever owns data ends a grant of it where it would be confirmed (`RIGHTS`).
+"""
 HEADINGS = {
     "supplier": N_("End all access of %(name)s"),
     "contract": N_("End all access under the contract %(name)s"),
@@ -56,28 +61,28 @@ async def confirm(turn: Turn) -> Response:
         effects=effects(turn.words, found),
         button=turn.words.gettext("End access now"),
         action=f"{turn.visit.path}/done",
-        back=back(found),
+        back=_back(turn, found),
         fields={"reason": reason},
     )
-    return await turn.confirm(VERB, Revoke(found.kind, found.id, reason), act)
+    return await turn.confirm(*_body(turn, found, reason), act)
 
 
 async def done(turn: Turn) -> Response:
     """It is confirmed: end it, and say each step."""
     found = await _found(turn)
-    body = Revoke(found.kind, found.id, turn.form.get("reason", ""))
-    ended = await turn.do(VERB, body, Revoked, turn.finished)
+    verb, body = _body(turn, found, turn.form.get("reason", ""))
+    ended = await turn.do(verb, body, Revoked, turn.finished)
     words = turn.words
     steps = [
         (words.gettext(STEPS.get(one["step"], one["step"])), *_outcome(words, one["outcome"])) for one in ended.steps
     ]
     whole = all(one["outcome"] != "not-done" for one in ended.steps)
-    return turn.page("ended.html", found=found, ended=ended, steps=steps, whole=whole, back=back(found))
+    return turn.page("ended.html", found=found, ended=ended, steps=steps, whole=whole, back=_back(turn, found))
 
 
 async def _found(turn: Turn) -> Ending:
     """What is to end. Raises `NotFound`; `Conflict` ("ended") for what has ended already."""
-    own = OWN.get(turn.visit.path.split("/")[1], "")
+    own = OWN.get(_place(turn), "")
     kind, row = own or str(turn.request.path_params.get("kind", "")), turn.id()
     found = await turn.read(lambda reading: ending.read(reading, kind, row), folded=True)
     if not own and not found.supplier:  # one of the organisation's own people
@@ -97,7 +102,7 @@ def _asked(turn: Turn, found: Ending, reason: str, wrong: str, status: int = 200
         reason=reason,
         wrong=wrong,
         most=MAX_REASON,
-        back=back(found),
+        back=_back(turn, found),
     )
 
 
@@ -106,8 +111,21 @@ def heading(words: Words, found: Ending) -> str:
     return words.gettext(HEADINGS[found.kind]) % {"name": found.name}
 
 
-def back(found: Ending) -> str:
+def _place(turn: Turn) -> str:
+    return turn.visit.path.split("/")[1]
+
+
+def _body(turn: Turn, found: Ending, reason: str) -> tuple[str, msgspec.Struct]:
+    """Verb and body, the very ones that the keeper takes the hash of."""
+    if _place(turn) == RIGHTS:
+        return "rights.end", EndGrant(found.id, reason)
+    return "revocation.revoke", Revoke(found.kind, found.id, reason)
+
+
+def _back(turn: Turn, found: Ending) -> str:
     """Where one goes instead, below the language."""
+    if _place(turn) == RIGHTS:
+        return f"/{RIGHTS}"
     return f"/suppliers/{found.supplier}" if found.supplier else f"/people/{found.id}"
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from keten.core.ids import is_id, new_id
 from keten.identity import passkeys
 from keten.identity import recovery_entries as entries
+from keten.identity.entries import PERSON_CONFIRMED
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.recovery import rules, tables
 from keten.identity.recovery.model import (
@@ -33,7 +34,7 @@ from keten.identity.recovery.model import (
     Who,
 )
 from keten.identity.recovery.rows import ChannelRow, Freeze, Purpose, Secret
-from keten.identity.roles import roles_at
+from keten.identity.roles import roles_of
 from keten.identity.rows import people
 from keten.ledger import bound
 from keten.ledger.kinds import Kind
@@ -75,8 +76,8 @@ def open_case(
     key_since_us: since when the opener has the passkey that it signed with.
     """
     connection = writing.connection
-    who = who_is(connection, person, 0)
-    by = who_is(connection, opener, key_since_us)
+    who = who_is(connection, person, 0, writing.time_us)
+    by = who_is(connection, opener, key_since_us, writing.time_us)
     if who is None or by is None:
         return _refused(writing, "open", Refused("absent"), actor, person, None)
     there = cases_of(connection, supplier=who.supplier)
@@ -126,7 +127,7 @@ def approve(
 ) -> Case | Refused:
     """Somebody approves in a role. act: what its passkey signed. key_since_us: since when it has that passkey."""
     case = case_of(writing.connection, case_id)
-    who = who_is(writing.connection, approver, key_since_us)
+    who = who_is(writing.connection, approver, key_since_us, writing.time_us)
     if case is None or who is None:
         return _refused(writing, "approve", Refused("absent"), actor, "", case)
     frozen = is_frozen(writing.connection, case.supplier, writing.time_us)
@@ -339,13 +340,16 @@ def is_frozen(connection: Connection, supplier: str, now_us: int) -> bool:
     return any(one.until_us > now_us for one in bound.find(connection, tables.freezes, Freeze, supplier=supplier))
 
 
-def who_is(connection: Connection, person: str, key_since_us: int) -> Who | None:
-    """Somebody as the register has it, since its row changed last at least; None when it is not there or has ended."""
+def who_is(connection: Connection, person: str, key_since_us: int, now_us: int) -> Who | None:
+    """Somebody as the register has it, since its row changed last at least; None when it is not there or has ended.
+
+    That its roles were confirmed changes nothing of it.
+    """
     row = people.get(connection, person)
     if row is None or row.ended is not None:
         return None
-    (entry,) = read_indexes(connection, (bound.newest_change(connection, person),))
-    return Who(row.id, row.supplier, roles_at(row.supplier, row.roles), max(entry.time_us, key_since_us))
+    (entry,) = read_indexes(connection, (bound.newest_change(connection, person, PERSON_CONFIRMED.name),))
+    return Who(row.id, row.supplier, roles_of(row, now_us), max(entry.time_us, key_since_us))
 
 
 def _pending(connection: Connection) -> list[Case]:
