@@ -38,6 +38,7 @@ def path_of(house: House, screen: Screen, language: str = "en") -> str:
         "access": ("contract", "vwo-2025-001"),
         "people": ("person", "leaver"),
         "datasets": ("dataset", "voters"),
+        "rights": ("grant", "voters-for-print"),
     }
     path = screen.path.replace("{kind}", "contract").replace("{index}", "3")
     known = {"alerts": house.seen, "requests": house.asked, "proposals": house.proposed}

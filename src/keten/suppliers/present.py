@@ -146,6 +146,9 @@ class _Writing:
         self._chosen = chosen
         self._names: dict[str, str] = {row.id: row.name for some in rows.values() for row in some.values()}
         self._of: dict[tuple[str, str], list[Any]] = {}
+        self._grants_under: dict[str, list[Grant]] = {}
+        for grant in self.rows("grant"):
+            self._grants_under.setdefault(grant.contract, []).append(grant)
         for word in ("person", "client"):
             for row in self.rows(word):
                 self._of.setdefault((word, row.supplier), []).append(row)
@@ -176,13 +179,20 @@ class _Writing:
         )
 
     def contract(self, row: Contract) -> ContractSpec:
-        """A contract, with its moments as they were written."""
+        """A contract, with its moments as they were written.
+
+        One that had ended when it was to get another purpose stayed as it was; a grant for it was declared, and gives
+        nothing. In a file the contract has to name it.
+        """
+        purposes = set(row.purposes)
+        if row.ended is not None:
+            purposes |= {one.purpose for one in self._grants_under.get(row.id, ())}
         return ContractSpec(
             id=row.name,
             supplier=self._name(row.supplier),
             starts=row.starts,
             ends=row.ends,
-            purposes=row.purposes,
+            purposes=tuple(sorted(purposes)),
             countries=row.countries or None,
             notify_within_hours=row.notify_within_hours,
         )
