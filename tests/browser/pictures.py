@@ -54,6 +54,7 @@ def of_console(staff: Staff) -> Iterator[tuple[str, str, str]]:
         ("budgets", officer, "/budgets"),
         ("requests", owner, "/requests"),
         ("request", owner, f"/requests/{staff.asked}"),
+        ("rights", owner, "/rights"),
         ("estate", "administrator", "/estate"),
         ("settings", "administrator", "/settings"),
     )
@@ -62,6 +63,7 @@ def of_console(staff: Staff) -> Iterator[tuple[str, str, str]]:
 def console(browser: Browser, to: Path, folder: Path) -> None:
     """The console's."""
     staff = Staff(folder)
+    staff.confirming()
     try:
         for name, role, path in of_console(staff):
             for language in LANGUAGES:

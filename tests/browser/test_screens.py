@@ -32,7 +32,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def paths(house: House, role: str = READER) -> list[str]:
     """The pages that somebody of this role may open, about something that is there."""
     rows = {"suppliers": ("supplier", "drukwerk"), "access": ("contract", "vwo-2025-001")}
-    rows |= {"people": ("person", "leaver"), "datasets": ("dataset", "voters")}
+    rows |= {"people": ("person", "leaver"), "datasets": ("dataset", "voters"), "rights": ("grant", "voters-for-print")}
     found = []
     for screen in SCREENS:
         if screen.method != "GET" or not may((role,), screen.act) or screen.path.startswith(SKIPPED):
@@ -71,7 +71,9 @@ def test_what_only_another_role_sees_is_accessible_and_fits(
     house: House, browser: Browser, role: str, width: int
 ) -> None:
     more = sorted(set(paths(house, role)) - set(paths(house)))
-    assert more == (["/estate"] if role == "administrator" else ["/requests", f"/requests/{house.asked}"])
+    ending = f"/rights/{house.id('grant', 'voters-for-print')}/end"
+    owners = ["/requests", f"/requests/{house.asked}", ending]
+    assert more == (["/estate"] if role == "administrator" else owners)
     for path in more:
         with opened(browser, house.browser(role), f"/nl{path}", width=width, scheme="dark") as page:
             assert Axe().run(page).violations_count == 0, path

@@ -86,6 +86,11 @@ class House:
         """Its estate file. more: further suppliers; other: further grants."""
         return estate(self.key.line, more, other)
 
+    def confirming(self, other: str = "") -> None:
+        """From now on everything has to be confirmed within the month. other: further grants."""
+        days = "timezone: Europe/Amsterdam, confirm_grants_days: 20, confirm_roles_days: 20}"
+        self.instance.apply(self.estate(other=other).replace("timezone: Europe/Amsterdam}", days))
+
     @property
     def site(self) -> str:
         """The console's address."""

@@ -24,10 +24,8 @@ PATH = "/en/rights"
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The house, in which everything has to be confirmed within the month."""
     made = House(tmp_path_factory.mktemp("rights"))
-    days = "timezone: Europe/Amsterdam, confirm_grants_days: 20, confirm_roles_days: 20}"
-    made.instance.apply(made.estate(other=OTHERS).replace("timezone: Europe/Amsterdam}", days))
+    made.confirming(OTHERS)
     yield made
     made.close()
 
