@@ -11,12 +11,13 @@ import msgspec
 
 from keten.console.history import DAMAGED, History
 from keten.console.model import Concern, Mismatch, Proof
-from keten.core.clock import SECOND, rfc3339
+from keten.core.clock import DAY, SECOND, rfc3339
 from keten.core.db import own_folder
 from keten.core.settings import Settings
 
 CLOCK_BEHIND_US = 2 * SECOND
 PUBLISHED_WITHIN_US = 60 * SECOND
+UNCONFIRMED_US = 7 * DAY
 FREE_BYTES = 1 << 30
 FREE_SHARE = 0.05
 _SHOWN = 20
@@ -31,7 +32,10 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What the concerns are made from. restored_us: when it was restored, if nobody has looked at that yet; else 0."""
+    """What the concerns are made from. restored_us: when it was restored, if nobody has looked at that yet; else 0.
+
+    unconfirmed: rights that lapse within `UNCONFIRMED_US`, or have.
+    """
 
     settings: Settings
     proof: Proof
@@ -40,6 +44,7 @@ class Seen(msgspec.Struct, frozen=True):
     countries_named: bool
     now_us: int
     restored_us: int = 0
+    unconfirmed: int = 0
 
 
 def concerns(seen: Seen) -> tuple[Concern, ...]:
@@ -53,6 +58,7 @@ def concerns(seen: Seen) -> tuple[Concern, ...]:
         *_keeper(seen),
         *_disk(own_folder(seen.settings.console_state) or seen.settings.paths.ledger),
         *_settings(seen),
+        *_rights(seen),
     ]
     return tuple(sorted(found, key=lambda one: not one.grave))
 
@@ -66,6 +72,11 @@ def _register(seen: Seen) -> Iterator[Concern]:
     found = seen.mismatches
     if found:
         yield Concern("rows-mismatch", {"count": len(found)}, found[:_SHOWN], grave=True)
+
+
+def _rights(seen: Seen) -> Iterator[Concern]:
+    if seen.unconfirmed:
+        yield Concern("rights-unconfirmed", {"count": seen.unconfirmed})
 
 
 def _ledger(seen: Seen) -> Iterator[Concern]:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine
 
 from keten.backup import service as backups
 from keten.console.accesses import Names, just_ended, last_accesses
-from keten.console.health import Seen, concerns
+from keten.console.health import UNCONFIRMED_US, Seen, concerns
 from keten.console.history import History
 from keten.console.model import Overview
 from keten.console.proof import Looking, read_proof
@@ -17,6 +17,7 @@ from keten.core.db import translated
 from keten.core.settings import Settings
 from keten.policy.engine import Engine as Policies
 from keten.suppliers.model import Contract, Organisation
+from keten.suppliers.recertifying import waiting_count
 
 _STRETCH = 20_000  # entries read on before a page is made; a longer ledger is read on in the background
 
@@ -55,7 +56,8 @@ class Reader:
             endings = just_ended(history, names, contracts.values(), now_us)
             countries = any(one.countries for one in contracts.values() if one.ended is None and one.ends_us > now_us)
             restored = _unconfirmed_us(connection, proof.origin)
-            seen = Seen(self._settings, proof, history, rows.mismatches, countries, wall, restored)
+            waiting = waiting_count(connection, now_us + UNCONFIRMED_US)
+            seen = Seen(self._settings, proof, history, rows.mismatches, countries, wall, restored, waiting)
             return Overview(
                 at_us=wall,
                 organisation=organisation.name if organisation else "",

@@ -109,6 +109,11 @@ CONCERNS: dict[str, tuple[str, str, str]] = {
         N_("Look at what the witnesses say:"),
         "keten status",
     ),
+    "rights-unconfirmed": (
+        N_("Rights that lapse within a week, or have lapsed, because nobody has confirmed them yet: %(count)s."),
+        N_("Those who may do it find them under Rights to confirm; or:"),
+        "keten confirm list",
+    ),
     "clock-jumped": (
         N_("The clock of the machine jumped. Nothing is served until someone has looked at it."),
         N_("Set the clock right, then:"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 
 from keten.core.errors import Corrupt
 from keten.identity import entries, tables
@@ -106,6 +106,12 @@ class Rows(Generic[T]):
         statement = bound.checked_select(self._table).where(moment > 0, moment < until_us)
         found = connection.execute(statement.order_by(moment, self._table.c.id).limit(most)).all()
         return list(self._held(found, wrong))
+
+    def due_count(self, connection: Connection, column: str, until_us: int) -> int:
+        """How many rows `due` would find. Counted, not checked against the ledger."""
+        moment = self._table.c[column]
+        statement = select(func.count()).select_from(self._table).where(moment > 0, moment < until_us)
+        return int(connection.execute(statement).scalar() or 0)
 
     def ids(self, connection: Connection, after: str, most: int) -> list[str]:
         """The ids of rows behind `after`, in order, at most so many. What they hold is not looked at."""

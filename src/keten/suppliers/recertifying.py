@@ -46,6 +46,11 @@ def waiting_people(connection: Connection, until_us: int, wrong: Callable[[Corru
     return people.due(connection, _COLUMN, until_us, MOST, wrong)
 
 
+def waiting_count(connection: Connection, until_us: int) -> int:
+    """How many grants and people's roles lapse before a moment, or have. Counted, not checked against the ledger."""
+    return grants.due_count(connection, _COLUMN, until_us) + people.due_count(connection, _COLUMN, until_us)
+
+
 def confirm_grant(writing: Writing, grant_id: str, actor: str) -> int:
     """A grant is still needed: it counts for as many days more, from now. The entry's index.
 

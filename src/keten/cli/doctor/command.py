@@ -89,6 +89,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         people,
         provider,
         recovering,
+        rights,
         systems,
         watching,
     )
@@ -134,6 +135,7 @@ def _examine(settings: Settings, engine: Engine) -> Iterator[Finding]:
         people.staff,
         people.links,
         recovering.recovery,
+        rights.unconfirmed,
         provider.provider,
         watching.on,
         watching.rules,
