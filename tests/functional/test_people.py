@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ from tests.authenticator import Authenticator
 
 T = TypeVar("T")
 ORIGIN = "http://localhost:8085"
-BROWSER, OTHER = "a" * 64, "b" * 64
+OTHER = "b" * 64
 ESTATE = """
 organisation: {name: Rijnstad, country: NL, timezone: Europe/Amsterdam}
 people:
@@ -56,40 +57,45 @@ class Face:
         _open.append(self.client)
         self.client.call("people.origin", said.Origin(origin), said.Done)
         self.address = next(_address)
+        self.browser = token_hex(32)
 
     def enrol(self, token: str, key: Authenticator, **lies: Any) -> said.SessionOpened:
         begun = self.client.call(
-            "people.enrol_begin", said.EnrolBegin(token, self.address, BROWSER), said.Enrolment
+            "people.enrol_begin", said.EnrolBegin(token, self.address, self.browser), said.Enrolment
         ).ceremony
         return self.finish("people.enrol", begun.id, key.create(begun.options, **lies))
 
     def begin(self) -> said.Ceremony:
-        return self.client.call("people.sign_in_begin", said.SignInBegin(self.address, BROWSER), said.Ceremony)
+        return self.client.call("people.sign_in_begin", said.SignInBegin(self.address, self.browser), said.Ceremony)
 
     def sign_in(self, key: Authenticator, **lies: Any) -> said.SessionOpened:
         begun = self.begin()
         return self.finish("people.sign_in", begun.id, key.get(begun.options, **lies))
 
-    def finish(self, verb: str, name: str, response: str, browser: str = BROWSER) -> said.SessionOpened:
-        body = said.Finished(name, response, self.address, browser)
+    def finish(self, verb: str, name: str, response: str, browser: str = "") -> said.SessionOpened:
+        body = said.Finished(name, response, self.address, browser or self.browser)
         return self.client.call(verb, body, said.SessionOpened)
 
-    def authorise(self, session: str, act: str = "", browser: str = BROWSER) -> said.Authorised:
-        body = said.Authorise(said.PersonProof(session, browser), act)
+    def proof(self, session: str, browser: str = "") -> said.PersonProof:
+        return said.PersonProof(session, browser or self.browser)
+
+    def authorise(self, session: str, act: str = "", browser: str = "") -> said.Authorised:
+        body = said.Authorise(self.proof(session, browser), act)
         return self.client.call("people.authorise", body, said.Authorised)
 
     def do(
         self, session: str, verb: str, body: msgspec.Struct, answer: type[T], finished: said.Finished | None = None
     ) -> T:
         packed = msgspec.msgpack.encode(body)
-        return self.client.call(
-            "people.do", said.Do(said.PersonProof(session, BROWSER), verb, packed, finished), answer
-        )
+        return self.client.call("people.do", said.Do(self.proof(session), verb, packed, finished), answer)
 
     def step_up(self, session: str, verb: str, body: msgspec.Struct) -> said.Ceremony:
         packed = msgspec.msgpack.encode(body)
-        proof = said.PersonProof(session, BROWSER)
-        return self.client.call("people.step_up_begin", said.StepUpBegin(proof, verb, packed), said.Ceremony)
+        begin = said.StepUpBegin(self.proof(session), verb, packed)
+        return self.client.call("people.step_up_begin", begin, said.Ceremony)
+
+    def shown(self, ceremony: said.Ceremony, key: Authenticator) -> said.Finished:
+        return said.Finished(ceremony.id, key.get(ceremony.options), self.address, self.browser)
 
 
 @pytest.fixture(scope="module")
@@ -210,10 +216,10 @@ def test_an_act_takes_a_passkey_for_that_very_act(instance: Throwaway, officer: 
     other = protocol.Revoke("supplier", "another", "test")
     assert refusal(lambda: face.do(session, "revocation.revoke", ending, protocol.Revoked)) == "step-up"
     begun = face.step_up(session, "revocation.revoke", other)
-    shown = said.Finished(begun.id, officer.get(begun.options), face.address, BROWSER)
+    shown = face.shown(begun, officer)
     assert refusal(lambda: face.do(session, "revocation.revoke", ending, protocol.Revoked, shown)) == "ceremony-over"
     begun = face.step_up(session, "revocation.revoke", ending)
-    shown = said.Finished(begun.id, officer.get(begun.options), face.address, BROWSER)
+    shown = face.shown(begun, officer)
     done = face.do(session, "revocation.revoke", ending, protocol.Revoked, shown)
     assert done.entry
     assert refusal(lambda: face.do(session, "keeper.accept_clock", protocol.Nothing(), said.Done)) == "not-allowed"

@@ -240,8 +240,8 @@ class People:
         """A session.
 
         1. The person stands.
-        2. In one transaction: it still does, the passkey (made, or its counter), the session, the entry; the oldest
-           session of too many ends.
+        2. In one transaction: it still does, the passkey (made, or its counter), the session, the entry. What was open
+           in this browser ends, whoever's it was, and the oldest session of too many.
         3. It stands still; the session is open.
 
         passkey: writes what belongs to it, and says which it is; "": the provider vouched. Raises `Refused`.
@@ -251,8 +251,9 @@ class People:
         person = self.standing(person_id, face, now)  # 1
         roles = roles_at(person.supplier, person.roles)
         place = trusted.networks.place(address)
-        former = self.sessions.of_person(person_id)
-        over = former[: max(0, len(former) - MAX_OF_PERSON + 1)]
+        here = self.sessions.of_browser(face, ceremony.browser)
+        former = tuple(one for one in self.sessions.of_person(person_id) if one not in here)
+        over = here + former[: max(0, len(former) - MAX_OF_PERSON + 1)]
 
         def run(writing: Writing) -> tuple[str, PersonSession]:  # 2
             row = rows.get(writing.connection, person_id)
@@ -263,7 +264,7 @@ class People:
             )
             self.sessions.insert(writing, session)
             PersonSessions.remove(writing, over)
-            writing.record(people_entries.person_signed_in(session, person.supplier, place))
+            writing.record(people_entries.person_signed_in(session, person.supplier, place, over))
             return secret, session
 
         (secret, session), _batch = await trusted.writer.run(run, alone=True)
