@@ -50,14 +50,14 @@ def _closed() -> Iterator[None]:
 
 
 class Face:
-    """The console, as the keeper sees it."""
+    """The console with one browser, as the keeper sees it. browser: the digest of one that was there before."""
 
-    def __init__(self, instance: Throwaway, origin: str = ORIGIN) -> None:
+    def __init__(self, instance: Throwaway, origin: str = ORIGIN, browser: str = "") -> None:
         self.client = KeeperClient(instance.paths.console_socket, timeout=60)
         _open.append(self.client)
         self.client.call("people.origin", said.Origin(origin), said.Done)
         self.address = next(_address)
-        self.browser = token_hex(32)
+        self.browser = browser or token_hex(32)
 
     def enrol(self, token: str, key: Authenticator, **lies: Any) -> said.SessionOpened:
         begun = self.client.call(
