@@ -56,7 +56,7 @@ class Someone:
     async def may(self, proof: people.PersonProof) -> str:
         return await code_of(self.console.ask("people.authorise", people.Authorise(proof, "")))
 
-    def keys(self) -> list[str]:
+    def held(self) -> list[str]:
         with self.inside.trusted.reader.connect() as reading:
             return [one.id for one in passkeys.of_person(reading, self.person)]
 
@@ -151,7 +151,7 @@ def test_a_session_that_was_left_open_changes_no_passkey_and_ends_no_other_sessi
         this = await officer.enrol("officer", browser())
         other = await officer.sign_in(browser())
         await officer.add_key(this)
-        keys, sessions = officer.keys(), officer.public()
+        keys, sessions = officer.held(), officer.public()
         (theirs,) = {one.id for one in inside.people.sessions.of_person(officer.person) if one.browser != this.browser}
         monkeypatch.setattr(people_verbs, "RECENT_US", -1)  # whatever was shown is too old
         for verb, body in (
@@ -161,7 +161,7 @@ def test_a_session_that_was_left_open_changes_no_passkey_and_ends_no_other_sessi
             ("people.sign_out", people.SignOut(this, others=True)),
         ):
             assert await code_of(officer.console.ask(verb, body)) == "step-up"
-        assert (officer.keys(), officer.public()) == (keys, sessions)
+        assert (officer.held(), officer.public()) == (keys, sessions)
         assert await officer.may(other) == "done"
         await until(lambda: len(details(inside, "identity.person.refused")) == 3 + len(keys))
         refused = details(inside, "identity.person.refused")
@@ -169,6 +169,6 @@ def test_a_session_that_was_left_open_changes_no_passkey_and_ends_no_other_sessi
         await officer.console.ask("people.sign_out", people.SignOut(this))  # its own it ends at any time
         monkeypatch.undo()
         await officer.console.ask("people.end_key", people.EndKey(other, keys[1]))
-        assert officer.keys() == keys[:1]
+        assert officer.held() == keys[:1]
 
     with_two(stopped, tmp_path, testing)
