@@ -8,13 +8,15 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from keten.core.errors import KetenError
-from keten.identity import passkeys
+from keten.identity import passkeys, people_tables
 from keten.identity.person_sessions import MAX_OF_PERSON
 from keten.keeper import people_protocol as people
 from keten.keeper import people_verbs
 from keten.keeper import protocol as said
+from keten.ledger.writing import Writing
 from tests.authenticator import Authenticator
 from tests.fault.keeper_inside import Inside, Peer, run, until
 from tests.fault.test_people_races import ADDRESS, ORIGIN, finished
@@ -170,5 +172,41 @@ def test_a_session_that_was_left_open_changes_no_passkey_and_ends_no_other_sessi
         monkeypatch.undo()
         await officer.console.ask("people.end_key", people.EndKey(other, keys[1]))
         assert officer.held() == keys[:1]
+
+    with_two(stopped, tmp_path, testing)
+
+
+def test_a_passkey_that_somebody_changed_in_the_database_signs_nobody_in(
+    stopped: Town, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever can write there puts a key of his own into somebody's row: the row is not as the ledger has it."""
+
+    async def testing(inside: Inside, officer: Someone, _reader: Someone) -> None:
+        here = browser()
+        this = await officer.enrol("officer", here)
+        assert await code_of(officer.sign_in(here)) == "done"
+        (kept,) = officer.held()
+        table = people_tables.passkeys
+        chosen = table.c.id == kept
+
+        def put(writing: Writing, before: bytes, after: bytes) -> None:
+            body = writing.connection.execute(select(table.c.body).where(chosen)).scalar_one()
+            assert body.count(before) == 1
+            writing.connection.execute(update(table).where(chosen).values(body=body.replace(before, after)))
+
+        def public_key() -> bytes:
+            with inside.trusted.reader.connect() as reading:
+                found = passkeys.get(reading, kept)
+            assert found is not None
+            return found.public_key.encode()
+
+        ours = public_key()
+        theirs = ours[:-4] + (b"AAAA" if ours[-4:] != b"AAAA" else b"BBBB")
+        await inside.trusted.writer.run(lambda writing: put(writing, ours, theirs), alone=True)
+        assert await code_of(officer.sign_in(here)) == "sign-in-failed"
+        assert "passkey" in caplog.text
+        await inside.trusted.writer.run(lambda writing: put(writing, theirs, ours), alone=True)
+        assert await code_of(officer.sign_in(here)) == "done"
+        assert await officer.may(this) == "session-ended"
 
     with_two(stopped, tmp_path, testing)

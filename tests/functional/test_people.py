@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
 
+from keten.core.db import reading_engine
 from keten.core.errors import Busy, Conflict, Invalid, KetenError
 from keten.drills.throwaway import Throwaway
+from keten.identity import rows
 from keten.identity.failures import IN_A_ROW
 from keten.keeper import people_protocol as said
 from keten.keeper import protocol
@@ -122,6 +125,18 @@ def refusal(run: Any) -> str:
     with pytest.raises(KetenError) as caught:
         run()
     return caught.value.code
+
+
+def test_a_new_instance_knows_nobody(tmp_path: Path) -> None:
+    """No account is there by default, and so no link to one."""
+    with Throwaway(tmp_path) as made:
+        made.up(timeout=180)
+        with KeeperClient(made.paths.operator_socket) as client:
+            assert client.call("people.list", said.AskPeople(), said.PersonLines).people == ()
+        engine = reading_engine(made.place)
+        with engine.connect() as connection:
+            assert [*rows.people.each(connection), *rows.clients.each(connection)] == []
+        engine.dispose()
 
 
 def test_a_person_enrols_and_signs_in(instance: Throwaway) -> None:

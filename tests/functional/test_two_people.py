@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keten.core.errors import KetenError
 from keten.drills.throwaway import Throwaway
 from keten.identity.ceremonies import act_of
-from keten.keeper import people_protocol as said
 from keten.keeper import protocol
 from keten.keeper.client import KeeperClient
 from keten.keeper.subject_protocol import (
