@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from keten.core.settings import Limits
@@ -14,6 +15,7 @@ from keten.keeper import evenly, people_verbs, protocol
 from keten.keeper.people_protocol import SessionOpened
 from keten.keeper.provider_protocol import ProviderOpened
 from tests.architecture.checkout import ROOT
+from tests.architecture.node_ids import exists
 
 TEXT = (ROOT / "docs" / "formats" / "controls.md").read_text(encoding="utf-8")
 FLAT = " ".join(TEXT.split())
@@ -53,10 +55,11 @@ def test_every_way_in_is_documented_and_no_other() -> None:
 def test_no_other_answer_holds_a_session_or_a_token() -> None:
     """So the types above are all that can open something: no other answer has a field with such a name."""
     verbs = protocol.GATEWAY_VERBS | protocol.CONSOLE_VERBS | protocol.OPERATOR_VERBS
+    names = {"session", "access_token", "token"}
     found = {
         verb
         for verb, (_asked, answered) in verbs.items()
-        if answered not in OPENS and {"session", "access_token", "token"} & set(answered.__struct_fields__)
+        if answered not in OPENS and names & {one.name for one in msgspec.structs.fields(answered)}
     }
     assert found == {"people.invite"}, "a link's secret, with which one makes a passkey"
 
@@ -114,3 +117,10 @@ def test_whatever_is_unusual_is_documented() -> None:
     }
     assert set(said) == UNUSUAL
     assert all(text in FLAT for text in said.values())
+
+
+def test_of_each_field_that_not_everybody_sees_a_test_is_named() -> None:
+    rows = re.findall(r"^\| (.+) \|$", section("Who may see or change which field"), re.MULTILINE)[2:]
+    named = [row.rpartition(" | ")[2].strip("`") for row in rows]
+    assert len(named) > 8
+    assert [node for node in named if not exists(node)] == []

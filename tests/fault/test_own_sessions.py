@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import select, update
 
 from keten.core.errors import KetenError
-from keten.identity import passkeys, people_tables
+from keten.identity import links, passkeys, people_tables
+from keten.identity.errors import Refused
 from keten.identity.person_sessions import MAX_OF_PERSON
 from keten.keeper import people_protocol as people
 from keten.keeper import people_verbs
@@ -208,5 +211,22 @@ def test_a_passkey_that_somebody_changed_in_the_database_signs_nobody_in(
         await inside.trusted.writer.run(lambda writing: put(writing, theirs, ours), alone=True)
         assert await code_of(officer.sign_in(here)) == "done"
         assert await officer.may(this) == "session-ended"
+
+    with_two(stopped, tmp_path, testing)
+
+
+def test_a_link_ends_by_its_time_and_is_kept_as_a_hash(stopped: Town, tmp_path: Path) -> None:
+    async def testing(inside: Inside, _officer: Someone, _reader: Someone) -> None:
+        invited = await inside.operator.ask("people.invite", people.Invite("officer", hours=1))
+        with inside.trusted.reader.connect() as reading:
+            link = links.find(reading, invited.token, invited.expires_us - 1)
+            assert link.hash == sha256(invited.token.encode()).hexdigest()
+            assert invited.token.encode() not in msgspec.json.encode(link)
+            with pytest.raises(Refused) as over:
+                links.find(reading, invited.token, invited.expires_us)
+        assert (over.value.code, over.value.cause) == ("link-invalid", "link-expired")
+        assert invited.expires_us - link.made_us == 3_600_000_000
+        for hours in (0, links.HOURS[-1] + 1):
+            assert await code_of(inside.operator.ask("people.invite", people.Invite("officer", hours))) == "hours"
 
     with_two(stopped, tmp_path, testing)
