@@ -7,6 +7,7 @@ import re
 import msgspec
 import pytest
 
+from keten.core.provider import Provider
 from keten.core.settings import Limits
 from keten.identity import ceremonies, failures, links, person_sessions, strangers, tokens
 from keten.identity.recovery.model import Limits as Recovering
@@ -96,6 +97,16 @@ def test_how_long_sessions_last_is_the_codes() -> None:
         assert person_sessions.limits_of((role,)) == strict
         assert role.replace("-", " ") in rows[0][0]
     assert person_sessions.limits_of(("auditor",)) == others
+
+
+def test_how_sessions_go_with_the_providers_is_said() -> None:
+    said = " ".join(section("Sessions").partition("**With a provider**")[2].split())
+    ends = {person_sessions.limits_of((role,))[1] // HOUR_US for role in ("administrator", "auditor")}
+    assert f"after {min(ends)} or {max(ends)} hours at the latest" in said
+    assert "`max_age`" in said
+    assert "max_age" in {one.name for one in msgspec.structs.fields(Provider)}
+    for what in ("the person in Keten ends it at once", "out of the settings ends every session", "does not sign out"):
+        assert what in said
 
 
 def test_every_circumstance_of_a_decision_is_documented() -> None:
