@@ -20,7 +20,6 @@ _PAGES = "tests/architecture/test_pages.py"
 _PEOPLE = "tests/functional/test_people.py"
 _RECOVERY = "tests/functional/test_recovery.py"
 _RECOVERY_SERVICE = "tests/unit/identity/test_recovery_service.py"
-_REVOCATION = "tests/functional/test_revocation.py"
 _SEARCH = "tests/unit/identity/test_recovery_search.py"
 _SIGN_IN_BROWSER = "tests/browser/test_sign_in.py"
 _TWO = "tests/functional/test_two_people.py"
@@ -108,7 +107,7 @@ AUTHENTICATION: tuple[Requirement, ...] = (
         "acr or amr ask (doctor says when neither is set), and what gives or ends access takes a passkey all the same",
         (
             f"{_PEOPLE}::test_a_lie_is_answered_like_every_other",
-            f"{_OIDC}::test_required_methods_must_have_been_used",
+            f"{_ID_TOKENS}::test_how_somebody_signed_in_there_is_not_enough",
             f"{_OIDC}::test_a_dangerous_act_takes_a_passkey_all_the_same",
         ),
         level_3="Passkeys may be synchronised ones, and no attestation is asked for: that a key lies in hardware is "
@@ -322,7 +321,7 @@ AUTHENTICATION: tuple[Requirement, ...] = (
         (
             f"{_SIGN_IN_BROWSER}::test_a_second_passkey_takes_the_place_of_a_lost_one",
             f"{_PEOPLE}::test_ending_a_person_ends_its_sessions",
-            f"{_REVOCATION}::test_a_key_that_is_taken_out_ends_what_runs_on_it",
+            "tests/unit/identity/test_service.py::test_taking_a_key_out_ends_its_tokens_and_no_others",
         ),
     ),
     Requirement(

@@ -136,7 +136,7 @@ AUTHORIZATION: tuple[Requirement, ...] = (
         (
             f"{_WORK}::test_a_role_that_goes_is_gone_at_the_next_request",
             "tests/functional/test_revocation.py::test_a_revoked_grant_cuts_the_download_and_stays_revoked",
-            "tests/functional/test_revocation.py::test_rotating_keys",
+            "tests/unit/identity/test_service.py::test_taking_a_key_out_ends_its_tokens_and_no_others",
         ),
     ),
     Requirement(
