@@ -89,7 +89,7 @@ def test_whatever_is_unusual_is_said_in_words(why: str, language: str) -> None:
     letter = msgspec.structs.replace(LETTERS["unusual"], why=why)
     text = message_of(letter, "keten@example.org", language).get_content()
     assert why not in text
-    assert {"en": "sign out everywhere else", "nl": "log overal elders uit"}[language] in " ".join(text.split())
+    assert {"en": "sign out everywhere else", "nl": "meld u overal elders af"}[language] in " ".join(text.split())
 
 
 def test_a_zone_that_is_not_known_is_utc() -> None:
