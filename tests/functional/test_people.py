@@ -13,12 +13,14 @@ import pytest
 
 from keten.core.db import reading_engine
 from keten.core.errors import Busy, Conflict, Invalid, KetenError
+from keten.core.ids import new_id
 from keten.drills.throwaway import Throwaway
 from keten.identity import rows
 from keten.identity.failures import IN_A_ROW
 from keten.keeper import people_protocol as said
 from keten.keeper import protocol
 from keten.keeper.client import KeeperClient
+from keten.keeper.recovery_protocol import RecoverBegin
 from tests.authenticator import Authenticator
 
 T = TypeVar("T")
@@ -222,6 +224,25 @@ def test_ten_failures_block_the_network_and_no_other(instance: Throwaway, office
     with pytest.raises(Busy, match="from your network"):
         face.begin()
     assert Face(instance).sign_in(officer).person.name == "officer"
+
+
+@pytest.mark.parametrize("what", ["link", "code"])
+def test_ten_wrong_links_or_codes_block_the_network_too(instance: Throwaway, what: str) -> None:
+    face = Face(instance)
+
+    def guess() -> None:
+        guessed = new_id()
+        if what == "link":
+            face.client.call("people.enrol_begin", said.EnrolBegin(guessed, face.address, face.browser), said.Enrolment)
+        else:
+            parts = RecoverBegin((guessed, new_id()), face.address, face.browser)
+            face.client.call("people.recover_begin", parts, said.Enrolment)
+
+    for _each in range(IN_A_ROW):
+        assert refusal(guess) == "link-invalid"
+    for asked in (guess, face.begin):
+        with pytest.raises(Busy, match="from your network"):
+            asked()
 
 
 def test_an_act_takes_a_passkey_for_that_very_act(instance: Throwaway, officer: Authenticator) -> None:

@@ -86,6 +86,7 @@ AUTHENTICATION: tuple[Requirement, ...] = (
         (
             f"{_PEOPLE}::test_ten_failures_block_the_network_and_no_other",
             f"{_ALIKE}::test_after_ten_failures_the_network_waits_whoever_it_is",
+            f"{_PEOPLE}::test_ten_wrong_links_or_codes_block_the_network_too",
             f"{_OIDC_HOSTILE}::test_ten_failures_in_a_row_and_the_network_waits",
         ),
     ),
@@ -364,7 +365,7 @@ AUTHENTICATION: tuple[Requirement, ...] = (
         "met",
         "a wrong one is a failed sign-in of its network, of which ten in a row block it; each part has 128 random bits",
         (
-            f"{_ALIKE}::test_after_ten_failures_the_network_waits_whoever_it_is",
+            f"{_PEOPLE}::test_ten_wrong_links_or_codes_block_the_network_too",
             f"{_IDS}::test_every_bit_is_random",
         ),
     ),

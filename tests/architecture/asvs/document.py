@@ -66,7 +66,8 @@ def table(chapter: tuple[Requirement, ...]) -> str:
         "| --- | :-: | --- | --- | --- | --- |",
     ]
     for one in chapter:
-        said = ". ".join(text.removesuffix(".") for text in (_capital(one.how), one.reason, one.level_3) if text) + "."
+        more = f"At level 3 not met: {one.level_3}" if one.level_3 else ""
+        said = ". ".join(text.removesuffix(".") for text in (_capital(one.how), one.reason, more) if text) + "."
         tests = "<br>".join(f"`{node.removeprefix('tests/')}`" for node in one.tests)
         lines.append(f"| {one.id} | {one.level} | {one.asks} | {one.verdict} | {said} | {tests} |")
     return "\n".join(lines) + "\n"

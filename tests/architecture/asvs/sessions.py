@@ -83,8 +83,8 @@ SESSIONS: tuple[Requirement, ...] = (
         1,
         "signing in, again too, makes a new session and ends the present one",
         "met",
-        "what was open in the browser ends, whoever's it was. (A dangerous act is signed for by itself: that opens no "
-        "session, and renews none.)",
+        "what was open in the browser ends, whoever's it was. (Signing for a dangerous act opens no session; it counts "
+        "as the last assertion of the one that is there.)",
         (f"{_OWN}::test_signing_in_again_ends_what_was_open_in_that_browser_whoevers_it_was",),
     ),
     Requirement(
