@@ -7,16 +7,19 @@ from pathlib import Path
 from secrets import token_hex
 
 import msgspec
+import pytest
+from sqlalchemy import select, update
 
 from keten.core.clock import wall_us
 from keten.core.errors import Unavailable
 from keten.core.recovering import Mail
-from keten.identity import to_tell
+from keten.identity import tables, to_tell
 from keten.identity.networks import Networks
 from keten.keeper import people_protocol as people
 from keten.keeper import protocol as said
 from keten.keeper.letter_protocol import Letter
 from keten.keeper.recoveries import LATE_US, Recoveries
+from keten.ledger.writing import Writing
 from keten.worker.letters import message_of
 from tests.fault.keeper_inside import Inside, run, until
 from tests.fault.test_own_sessions import Someone, code_of
@@ -25,19 +28,22 @@ from tests.fault.test_recoveries import Post
 from tests.town import Town
 
 _PEOPLE = "\nsuppliers:"
+OTHER = "officer"
 NAME, ADDRESSES = "reader", ("reader@example.org", "reader@home.example")
-WITH_READER = (
-    _PEOPLE,
-    f"\n  - {{id: {NAME}, email: {ADDRESSES[0]}, second_email: {ADDRESSES[1]}, roles: [auditor]}}{_PEOPLE}",
+_LINES = (
+    f"\n  - {{id: {NAME}, email: {ADDRESSES[0]}, second_email: {ADDRESSES[1]}, roles: [auditor]}}"
+    f"\n  - {{id: {OTHER}, email: {OTHER}@example.org, roles: [auditor]}}"
 )
+WITH_READER = (_PEOPLE, f"{_LINES}{_PEOPLE}")
 
 
 class Reader:
     """Somebody with two addresses, signed in at the console, and what writes letters."""
 
-    def __init__(self, inside: Inside, someone: Someone) -> None:
+    def __init__(self, inside: Inside, someone: Someone, other: str) -> None:
         self.inside = inside
         self.someone = someone
+        self.other = other
         self.post = Post(inside.trusted.settings.paths.mail_socket)
         settings = inside.trusted.settings
         inside.trusted.settings = msgspec.structs.replace(settings, mail=Mail("smtps://localhost", "k@example.org"))
@@ -70,7 +76,8 @@ def with_reader(stopped: Town, tmp_path: Path, testing: Callable[[Reader], Await
         applied: said.Applied = await inside.apply(instead=WITH_READER)
         console = await inside.console()
         await console.ask("people.origin", people.Origin(ORIGIN))
-        reader = Reader(inside, Someone(inside, console, applied.ids["person"][NAME]))
+        ids = applied.ids["person"]
+        reader = Reader(inside, Someone(inside, console, ids[NAME]), ids[OTHER])
         await reader.enrol()
         try:
             await testing(reader)
@@ -189,6 +196,31 @@ def test_without_a_mail_server_and_after_a_week_nothing_is_kept(stopped: Town, t
             assert reader.post.letters == []
             trusted.settings = msgspec.structs.replace(trusted.settings, mail=Mail())
             assert (reader.owed(), await reader.hears(), reader.owed()) == (2, [], 0)
+
+    with_reader(stopped, tmp_path, testing)
+
+
+def test_a_person_whose_row_was_changed_holds_up_nobody_else(
+    stopped: Town, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def testing(reader: Reader) -> None:
+        trusted, other = reader.inside.trusted, reader.other
+        people_rows = tables.people
+        chosen = people_rows.c.id == reader.someone.person
+
+        def change(writing: Writing) -> None:
+            body = writing.connection.execute(select(people_rows.c.body).where(chosen)).scalar_one()
+            assert b"auditor" in body
+            changed = body.replace(b"auditor", b"helpdesk")
+            writing.connection.execute(update(people_rows).where(chosen).values(body=changed))
+            to_tell.owe(writing, other, "key-added")
+
+        await trusted.writer.run(change, alone=True)
+        async with reader.post:
+            assert await reader.hears() == [(f"{OTHER}@example.org", "key-added", "")]
+            assert await reader.hears() == []
+        assert reader.owed() == 1
+        assert caplog.text.count("is not told what happened to its account") == 1
 
     with_reader(stopped, tmp_path, testing)
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection as Reading
 
 from keten.core.clock import SECOND
 from keten.core.db import translated
-from keten.core.errors import NotFound, Unavailable
+from keten.core.errors import Corrupt, NotFound, Unavailable
 from keten.core.ids import new_id
 from keten.core.recovering import Recovery
 from keten.core.settings import duration
@@ -270,7 +270,14 @@ class Recoveries:
     async def _accounts(self) -> None:
         """Step 7. What can't be told to one holds up nobody else; a keeper that dies between says some of it twice."""
         for row in self._reading(to_tell.rows):
-            if await self._account(row):
+            try:
+                done = await self._account(row)
+            except Corrupt as error:  # a row that does not hold: this person is told nothing, and it is said once
+                done = False
+                if row.person not in self._waiting:
+                    log.critical("person %s is not told what happened to its account: %s", row.person, error)
+                    self._waiting.add(row.person)
+            if done:
                 await self._write(partial(_no_more_to_tell, ids=(row.id,)))
                 self._told_of = {key for key in self._told_of if key[0] != row.id}
 

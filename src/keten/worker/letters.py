@@ -45,8 +45,8 @@ _NOT_YOU = {
     "what is not yours, and sign out everywhere else:\n\n{link}\n\nIf you cannot, tell {organisation} now, at a number "
     "that you know already.",
     "nl": "Was u dat niet, of weet u het niet? Meld u aan, bekijk uw sleutels en sessies (uw naam, bovenaan), beëindig "
-    "wat niet van u is, en meld u overal elders af:\n\n{link}\n\nLukt dat niet, laat het {organisation} dan nu weten, op "
-    "een nummer dat u al kende.",
+    "wat niet van u is, en meld u overal elders af:\n\n{link}\n\nLukt dat niet, laat het {organisation} dan nu weten, "
+    "op een nummer dat u al kende.",
 }
 _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
     "opened": {
