@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from keten.core.clock import wall_us
 from keten.core.errors import Unavailable
 from keten.core.recovering import Mail
-from keten.identity import tables, to_tell
+from keten.identity import forgetting, tables, to_tell
 from keten.identity.networks import Networks
 from keten.keeper import people_protocol as people
 from keten.keeper import protocol as said
@@ -196,6 +196,22 @@ def test_without_a_mail_server_and_after_a_week_nothing_is_kept(stopped: Town, t
             assert reader.post.letters == []
             trusted.settings = msgspec.structs.replace(trusted.settings, mail=Mail())
             assert (reader.owed(), await reader.hears(), reader.owed()) == (2, [], 0)
+
+    with_reader(stopped, tmp_path, testing)
+
+
+def test_whoever_is_erased_is_told_nothing_more(stopped: Town, tmp_path: Path) -> None:
+    async def testing(reader: Reader) -> None:
+        trusted, person = reader.inside.trusted, reader.someone.person
+
+        def erase(writing: Writing) -> None:
+            to_tell.owe(writing, reader.other, "key-added")
+            forgetting.forget(writing, person, "keeper")
+
+        assert reader.owed() == 1
+        await trusted.writer.run(erase, alone=True)
+        with trusted.reader.connect() as reading:
+            assert [row.person for row in to_tell.rows(reading)] == [reader.other]
 
     with_reader(stopped, tmp_path, testing)
 
