@@ -122,7 +122,9 @@ AUTHENTICATION: tuple[Requirement, ...] = (
         "met",
         "the list of ways in is compared with the keeper's verbs; role, dangerous acts and two people are looked at "
         "behind "
-        "all of them, at /api and at the command line as well",
+        "all of them, at /api too. At the command line the operating system says who it is, and two people sign all "
+        "the "
+        "same",
         (
             f"{_CONTROLS}::test_every_way_in_is_documented_and_no_other",
             f"{_CONTROLS}::test_no_other_answer_holds_a_session_or_a_token",
@@ -228,9 +230,10 @@ AUTHENTICATION: tuple[Requirement, ...] = (
         2,
         "who lost a factor is identified as well as at first",
         "met",
-        "better than at first: at first one person invites; getting back takes two, who sign with passkeys that they "
-        "saw or "
-        "called the person, two addresses of before, and a wait in which the person can stop it",
+        "better than at first: at first one person invites; getting back takes two who are told to approve only whom "
+        "they "
+        "saw or called themselves, and who sign with passkeys, two addresses of before, and a wait in which the person "
+        "can stop it",
         (
             f"{_RECOVERY}::test_who_may_not_approve",
             f"{_RECOVERY}::test_what_was_signed_is_this_case_and_this_person",

@@ -157,7 +157,8 @@ AUTHORIZATION: tuple[Requirement, ...] = (
         2,
         "nobody reaches another tenant",
         "met",
-        "suppliers are what is kept apart in one instance; an instance is of one organisation",
+        "suppliers are what is kept apart in one instance; an instance is of one organisation, whose units are not "
+        "kept apart",
         (
             f"{_PORTAL}::test_another_suppliers_objects_are_absent",
             f"{_PORTAL}::test_foreign_and_absent_people_are_alike",
