@@ -148,6 +148,17 @@ def test_another_session_is_ended_at_once(instance: Throwaway, browser: Browser)
         page.reload()
         expect(page.get_by_role("heading", level=1)).to_have_text("Your keys and sessions")
 
+        sign_in(other)
+        other.wait_for_url("**/en/keys")
+        page.reload()
+        looked_at(page, "en")
+        page.get_by_role("button", name="Sign out everywhere else").click()
+        expect(page.get_by_role("button", name="Sign out everywhere else")).to_have_count(0)
+        other.reload()
+        expect(other.get_by_role("heading", level=1)).to_have_text("Sign in")
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Your keys and sessions")
+
 
 def test_a_link_works_once_and_a_newer_one_takes_its_place(instance: Throwaway, browser: Browser) -> None:
     name = next(_names)

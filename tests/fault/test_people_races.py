@@ -58,8 +58,8 @@ class Officer:
             return [one.id for one in passkeys.of_person(reading, self.person)]
 
 
-def finished(begun: people.Ceremony, response: str) -> people.Finished:
-    return people.Finished(begun.id, response, ADDRESS, BROWSER)
+def finished(begun: people.Ceremony, response: str, browser: str = BROWSER) -> people.Finished:
+    return people.Finished(begun.id, response, ADDRESS, browser)
 
 
 def with_officer(stopped: Town, tmp_path: Path, testing: Callable[[Inside, Officer], Awaitable[None]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from keten.keeper import subject_verbs
 from keten.keeper.subject_protocol import Approve, Erase, Everything, RequestInfo
 from tests.authenticator import Authenticator
 from tests.fault.keeper_inside import Inside, Peer, run
-from tests.fault.test_people_races import ADDRESS, BROWSER, ORIGIN, finished
+from tests.fault.test_people_races import ADDRESS, ORIGIN, finished
 from tests.town import Town
 
 PATIENCE = 0.3
@@ -32,20 +33,21 @@ class Person:
     def __init__(self, console: Peer) -> None:
         self._console = console
         self._key = Authenticator(ORIGIN)
-        self._proof = people.PersonProof("", BROWSER)
+        self._browser = token_hex(32)
+        self._proof = people.PersonProof("", self._browser)
 
     async def enrol(self, inside: Inside, name: str) -> None:
         invited = await inside.operator.ask("people.invite", people.Invite(name))
-        begun = await self._console.ask("people.enrol_begin", people.EnrolBegin(invited.token, ADDRESS, BROWSER))
-        made = finished(begun.ceremony, self._key.create(begun.ceremony.options))
+        begun = await self._console.ask("people.enrol_begin", people.EnrolBegin(invited.token, ADDRESS, self._browser))
+        made = finished(begun.ceremony, self._key.create(begun.ceremony.options), self._browser)
         opened = await self._console.ask("people.enrol", made)
-        self._proof = people.PersonProof(opened.session, BROWSER)
+        self._proof = people.PersonProof(opened.session, self._browser)
 
     async def signs(self, verb: str, body: msgspec.Struct) -> None:
         """Say a verb with the passkey, and hear an answer."""
         packed = msgspec.msgpack.encode(body)
         begun = await self._console.ask("people.step_up_begin", people.StepUpBegin(self._proof, verb, packed))
-        shown = finished(begun, self._key.get(begun.options))
+        shown = finished(begun, self._key.get(begun.options), self._browser)
         await self._console.ask("people.do", people.Do(self._proof, verb, packed, shown))
 
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
 
+from keten.core.db import reading_engine
 from keten.core.errors import Busy, Conflict, Invalid, KetenError
+from keten.core.ids import new_id
 from keten.drills.throwaway import Throwaway
+from keten.identity import rows
 from keten.identity.failures import IN_A_ROW
 from keten.keeper import people_protocol as said
 from keten.keeper import protocol
 from keten.keeper.client import KeeperClient
+from keten.keeper.recovery_protocol import RecoverBegin
 from tests.authenticator import Authenticator
 
 T = TypeVar("T")
 ORIGIN = "http://localhost:8085"
-BROWSER, OTHER = "a" * 64, "b" * 64
+OTHER = "b" * 64
 ESTATE = """
 organisation: {name: Rijnstad, country: NL, timezone: Europe/Amsterdam}
 people:
@@ -49,47 +55,52 @@ def _closed() -> Iterator[None]:
 
 
 class Face:
-    """The console, as the keeper sees it."""
+    """The console with one browser, as the keeper sees it. browser: the digest of one that was there before."""
 
-    def __init__(self, instance: Throwaway, origin: str = ORIGIN) -> None:
+    def __init__(self, instance: Throwaway, origin: str = ORIGIN, browser: str = "") -> None:
         self.client = KeeperClient(instance.paths.console_socket, timeout=60)
         _open.append(self.client)
         self.client.call("people.origin", said.Origin(origin), said.Done)
         self.address = next(_address)
+        self.browser = browser or token_hex(32)
 
     def enrol(self, token: str, key: Authenticator, **lies: Any) -> said.SessionOpened:
         begun = self.client.call(
-            "people.enrol_begin", said.EnrolBegin(token, self.address, BROWSER), said.Enrolment
+            "people.enrol_begin", said.EnrolBegin(token, self.address, self.browser), said.Enrolment
         ).ceremony
         return self.finish("people.enrol", begun.id, key.create(begun.options, **lies))
 
     def begin(self) -> said.Ceremony:
-        return self.client.call("people.sign_in_begin", said.SignInBegin(self.address, BROWSER), said.Ceremony)
+        return self.client.call("people.sign_in_begin", said.SignInBegin(self.address, self.browser), said.Ceremony)
 
     def sign_in(self, key: Authenticator, **lies: Any) -> said.SessionOpened:
         begun = self.begin()
         return self.finish("people.sign_in", begun.id, key.get(begun.options, **lies))
 
-    def finish(self, verb: str, name: str, response: str, browser: str = BROWSER) -> said.SessionOpened:
-        body = said.Finished(name, response, self.address, browser)
+    def finish(self, verb: str, name: str, response: str, browser: str = "") -> said.SessionOpened:
+        body = said.Finished(name, response, self.address, browser or self.browser)
         return self.client.call(verb, body, said.SessionOpened)
 
-    def authorise(self, session: str, act: str = "", browser: str = BROWSER) -> said.Authorised:
-        body = said.Authorise(said.PersonProof(session, browser), act)
+    def proof(self, session: str, browser: str = "") -> said.PersonProof:
+        return said.PersonProof(session, browser or self.browser)
+
+    def authorise(self, session: str, act: str = "", browser: str = "") -> said.Authorised:
+        body = said.Authorise(self.proof(session, browser), act)
         return self.client.call("people.authorise", body, said.Authorised)
 
     def do(
         self, session: str, verb: str, body: msgspec.Struct, answer: type[T], finished: said.Finished | None = None
     ) -> T:
         packed = msgspec.msgpack.encode(body)
-        return self.client.call(
-            "people.do", said.Do(said.PersonProof(session, BROWSER), verb, packed, finished), answer
-        )
+        return self.client.call("people.do", said.Do(self.proof(session), verb, packed, finished), answer)
 
     def step_up(self, session: str, verb: str, body: msgspec.Struct) -> said.Ceremony:
         packed = msgspec.msgpack.encode(body)
-        proof = said.PersonProof(session, BROWSER)
-        return self.client.call("people.step_up_begin", said.StepUpBegin(proof, verb, packed), said.Ceremony)
+        begin = said.StepUpBegin(self.proof(session), verb, packed)
+        return self.client.call("people.step_up_begin", begin, said.Ceremony)
+
+    def shown(self, ceremony: said.Ceremony, key: Authenticator) -> said.Finished:
+        return said.Finished(ceremony.id, key.get(ceremony.options), self.address, self.browser)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +127,18 @@ def refusal(run: Any) -> str:
     with pytest.raises(KetenError) as caught:
         run()
     return caught.value.code
+
+
+def test_a_new_instance_knows_nobody(tmp_path: Path) -> None:
+    """No account is there by default, and so no link to one."""
+    with Throwaway(tmp_path) as made:
+        made.up(timeout=180)
+        with KeeperClient(made.paths.operator_socket) as client:
+            assert client.call("people.list", said.AskPeople(), said.PersonLines).people == ()
+        engine = reading_engine(made.place)
+        with engine.connect() as connection:
+            assert [*rows.people.each(connection), *rows.clients.each(connection)] == []
+        engine.dispose()
 
 
 def test_a_person_enrols_and_signs_in(instance: Throwaway) -> None:
@@ -203,6 +226,25 @@ def test_ten_failures_block_the_network_and_no_other(instance: Throwaway, office
     assert Face(instance).sign_in(officer).person.name == "officer"
 
 
+@pytest.mark.parametrize("what", ["link", "code"])
+def test_ten_wrong_links_or_codes_block_the_network_too(instance: Throwaway, what: str) -> None:
+    face = Face(instance)
+
+    def guess() -> None:
+        guessed = new_id()
+        if what == "link":
+            face.client.call("people.enrol_begin", said.EnrolBegin(guessed, face.address, face.browser), said.Enrolment)
+        else:
+            parts = RecoverBegin((guessed, new_id()), face.address, face.browser)
+            face.client.call("people.recover_begin", parts, said.Enrolment)
+
+    for _each in range(IN_A_ROW):
+        assert refusal(guess) == "link-invalid"
+    for asked in (guess, face.begin):
+        with pytest.raises(Busy, match="from your network"):
+            asked()
+
+
 def test_an_act_takes_a_passkey_for_that_very_act(instance: Throwaway, officer: Authenticator) -> None:
     face = Face(instance)
     session = face.sign_in(officer).session
@@ -210,10 +252,10 @@ def test_an_act_takes_a_passkey_for_that_very_act(instance: Throwaway, officer: 
     other = protocol.Revoke("supplier", "another", "test")
     assert refusal(lambda: face.do(session, "revocation.revoke", ending, protocol.Revoked)) == "step-up"
     begun = face.step_up(session, "revocation.revoke", other)
-    shown = said.Finished(begun.id, officer.get(begun.options), face.address, BROWSER)
+    shown = face.shown(begun, officer)
     assert refusal(lambda: face.do(session, "revocation.revoke", ending, protocol.Revoked, shown)) == "ceremony-over"
     begun = face.step_up(session, "revocation.revoke", ending)
-    shown = said.Finished(begun.id, officer.get(begun.options), face.address, BROWSER)
+    shown = face.shown(begun, officer)
     done = face.do(session, "revocation.revoke", ending, protocol.Revoked, shown)
     assert done.entry
     assert refusal(lambda: face.do(session, "keeper.accept_clock", protocol.Nothing(), said.Done)) == "not-allowed"

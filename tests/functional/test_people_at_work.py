@@ -29,7 +29,7 @@ from keten.suppliers.estate import encode
 from keten.suppliers.reading import read_file
 from keten.watch import alerts as _alerts  # noqa: F401  # declares its rows, or they would not be verified
 from tests.authenticator import Authenticator
-from tests.functional.test_people import BROWSER, ORIGIN, Face, invite, refusal
+from tests.functional.test_people import ORIGIN, Face, invite, refusal
 
 ALONE = "[erasure]\napprovers = 1\n"
 ESTATE = """
@@ -62,23 +62,23 @@ class Someone:
         return "yes"
 
     def add_key(self) -> None:
-        proof = said.PersonProof(self.session, BROWSER)
+        proof = self.face.proof(self.session)
         begun = self.face.client.call("people.add_key_begin", said.AddKeyBegin(proof), said.Ceremony)
         response = Authenticator(ORIGIN).create(begun.options)
-        finished = said.Finished(begun.id, response, self.face.address, BROWSER)
+        finished = said.Finished(begun.id, response, self.face.address, self.face.browser)
         self.face.client.call("people.add_key", finished, said.Done)
 
     def apply(self, body: protocol.Apply) -> protocol.Applied:
         """With the passkey, for this very act."""
         begun = self.face.step_up(self.session, APPLY, body)
-        shown = said.Finished(begun.id, self.key.get(begun.options), self.face.address, BROWSER)
+        shown = self.face.shown(begun, self.key)
         return self.face.do(self.session, APPLY, body, protocol.Applied, shown)
 
     def sign(self, asked: RequestInfo) -> Outcome:
         """With the passkey, for what takes two people."""
         body = Approve(asked.id, what=asked.what, act=asked.act)
         begun = self.face.step_up(self.session, "subjects.approve", body)
-        shown = said.Finished(begun.id, self.key.get(begun.options), self.face.address, BROWSER)
+        shown = self.face.shown(begun, self.key)
         return self.face.do(self.session, "subjects.approve", body, Outcome, shown)
 
     def plan(self, estate: msgspec.Raw) -> protocol.Applied:
@@ -199,7 +199,7 @@ def test_a_restored_backup_revives_no_link_no_passkey_and_no_session(instance: T
     people = "  - {id: dirk, email: d@example.org, roles: [auditor]}\n  - {id: eva, email: e@example.org, "
     instance.apply(ESTATE.replace("suppliers:", f"{people}roles: [auditor]}}\nsuppliers:"))
     dirk = Someone(instance, "dirk")
-    proof = said.PersonProof(dirk.session, BROWSER)
+    proof = dirk.face.proof(dirk.session)
     dirk.add_key()
     token = invite(instance, "eva")
     backup = Path(instance.run("backup", str(tmp_path / "backups"), "--plain")["folder"])

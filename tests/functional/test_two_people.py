@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,7 +17,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keten.core.errors import KetenError
 from keten.drills.throwaway import Throwaway
 from keten.identity.ceremonies import act_of
-from keten.keeper import people_protocol as said
 from keten.keeper import protocol
 from keten.keeper.client import KeeperClient
 from keten.keeper.subject_protocol import (
@@ -77,7 +77,12 @@ class Someone:
     def __init__(self, instance: Throwaway, name: str) -> None:
         self.instance, self.name = instance, name
         self.key = Authenticator(ORIGIN)
-        self.session = Face(instance).enrol(invite(instance, name), self.key).session
+        self.browser = token_hex(32)
+        self.session = self.face().enrol(invite(instance, name), self.key).session
+
+    def face(self) -> Face:
+        """The console in this person's browser, by another connection each time."""
+        return Face(self.instance, browser=self.browser)
 
     @property
     def id(self) -> str:
@@ -85,18 +90,17 @@ class Someone:
 
     def again(self) -> None:
         """Signed in anew, after the keeper was away."""
-        self.session = Face(self.instance).sign_in(self.key).session
+        self.session = self.face().sign_in(self.key).session
 
     def signs(self, verb: str, body: msgspec.Struct, answer: type[T], shown_for: msgspec.Struct | None = None) -> T:
         """Say a verb with the passkey. shown_for: another body than the one that is said."""
-        face = Face(self.instance)
+        face = self.face()
         begun = face.step_up(self.session, verb, shown_for or body)
-        shown = said.Finished(begun.id, self.key.get(begun.options), face.address, "a" * 64)
-        return face.do(self.session, verb, body, answer, shown)
+        return face.do(self.session, verb, body, answer, face.shown(begun, self.key))
 
     def says(self, verb: str, body: msgspec.Struct, answer: type[T]) -> T:
         """Say a verb without it."""
-        return Face(self.instance).do(self.session, verb, body, answer)
+        return self.face().do(self.session, verb, body, answer)
 
     def destroys(self, dataset: str) -> str:
         """Ask for the destruction of a dataset; the request."""
@@ -313,9 +317,10 @@ def test_a_keeper_that_is_killed_while_it_carries_it_out_goes_on(house: House, a
     assert asked.request is not None
     found = asked.request
     body = Approve(found.id, what=found.what, act=found.act)
-    face, admin = Face(house.instance), house.admin
+    admin = house.admin
+    face = admin.face()
     begun = face.step_up(admin.session, APPROVE, body)
-    shown = said.Finished(begun.id, admin.key.get(begun.options), face.address, "a" * 64)
+    shown = face.shown(begun, admin.key)
     with ThreadPoolExecutor(1) as pool:
         signing = pool.submit(face.do, admin.session, APPROVE, body, Outcome, shown)
         time.sleep(after)

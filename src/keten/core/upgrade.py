@@ -12,7 +12,7 @@ from keten.core.errors import Invalid
 from keten.core.files import Files
 from keten.core.places import Place
 
-REVISION = "0012"
+REVISION = "0013"
 """The newest revision: what a database of this version is of. A test holds it against the migrations."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 SEALED = "moved_elsewhere"

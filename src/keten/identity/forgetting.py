@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 from sqlalchemy import Connection, delete
 
-from keten.identity import passkeys, people_entries, people_tables, recovery_entries
+from keten.identity import passkeys, people_entries, people_tables, recovery_entries, to_tell
 from keten.identity.model import Ended
 from keten.identity.people_model import Link, Passkey
 from keten.identity.person_sessions import PersonSessions
@@ -55,12 +55,13 @@ def rare(found: Held) -> Iterator[bytes]:
 def forget(writing: Writing, person: str, actor: str) -> int:
     """Leave of what a person signs in with that it was there; how many rows that were.
 
-    1. Sessions and counters go: they are not bound to the ledger.
+    1. Sessions, counters and what it was still to be told go: they are not bound to the ledger.
     2. Passkeys end, without credential, key and name; links without what finds them; channels without their address.
        Each with its entry, which says nothing of what they were.
     """
     found = held(writing.connection, person)
     PersonSessions.remove_of_person(writing, person)  # 1
+    to_tell.forget(writing, person)
     uses = people_tables.passkey_uses
     for passkey in passkeys.ever_of_person(writing.connection, person):
         writing.connection.execute(delete(uses).where(uses.c.passkey == passkey.id))

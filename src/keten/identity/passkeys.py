@@ -22,7 +22,7 @@ from webauthn.helpers.structs import (
 
 from keten.core.clock import rfc3339
 from keten.core.ids import decode_id, new_id
-from keten.identity import people_entries, people_tables, tables
+from keten.identity import people_entries, people_tables, tables, to_tell
 from keten.identity.errors import Refused
 from keten.identity.model import Ended
 from keten.identity.people_model import Passkey
@@ -263,7 +263,10 @@ def uses(connection: Connection, passkey_id: str) -> tuple[int, int]:
 
 
 def add(writing: Writing, person: str, made: Made, rp: str, actor: str) -> tuple[Passkey, int]:
-    """A new passkey with its entry; and the entry's index. Raises `Refused` ("passkey-invalid") when it is there."""
+    """A new passkey with its entry; and the entry's index. Its person is to be told.
+
+    Raises `Refused` ("passkey-invalid") when it is there.
+    """
     hashed = known_by(base64url_to_bytes(made.credential))
     if find(writing.connection, hashed) is not None:
         raise _invalid("the credential is known already", person)
@@ -283,13 +286,15 @@ def add(writing: Writing, person: str, made: Made, rp: str, actor: str) -> tuple
     refs = {"person": person}
     index = writing.write(people_tables.passkeys, None, passkey, people_entries.PASSKEY_ADDED, actor, (person,), refs)
     count(writing, passkey.id, made.counter)
+    to_tell.owe(writing, person, "key-added")
     return passkey, index
 
 
 def end(writing: Writing, passkey: Passkey, reason: str, actor: str) -> int:
-    """End a passkey; the entry's index."""
+    """End a passkey; the entry's index. Its person is to be told."""
     after = msgspec.structs.replace(passkey, ended=Ended(writing.time_us, reason, actor))
     kind, person = people_entries.PASSKEY_ENDED, passkey.person
+    to_tell.owe(writing, person, "key-ended")
     return writing.write(people_tables.passkeys, passkey, after, kind, actor, (person,), {"person": person})
 
 

@@ -27,7 +27,11 @@ PERSON_SIGNED_IN = kind(
     "identity.person.signed_in",
     "A person signed in with a passkey, or through the organisation's own OpenID Connect provider.",
     _SESSION
-    | {"method": "passkey or provider", "passkey": 'the passkey\'s random id; "" for the provider'}
+    | {
+        "method": "passkey or provider",
+        "passkey": 'the passkey\'s random id; "" for the provider',
+        "ended": "public ids of sessions that it ended: what was open in this browser, and the oldest of too many",
+    }
     | PLACE,
 )
 PERSON_SESSIONS_ENDED = kind(
@@ -66,8 +70,10 @@ PERSON_REFUSED = kind(
 )
 
 
-def person_signed_in(session: PersonSession, supplier: str, place: Mapping[str, object]) -> Draft:
-    """A person signed in. supplier: its random id, "" for the organisation's own; place: where from."""
+def person_signed_in(
+    session: PersonSession, supplier: str, place: Mapping[str, object], ended: Sequence[PersonSession] = ()
+) -> Draft:
+    """A person signed in. supplier: its random id, "" for the organisation's own; place: where from; ended: by it."""
     return Draft(
         PERSON_SIGNED_IN,
         f"person:{session.person}",
@@ -78,6 +84,7 @@ def person_signed_in(session: PersonSession, supplier: str, place: Mapping[str, 
             "face": session.face,
             "method": "passkey" if session.passkey else "provider",
             "passkey": session.passkey,
+            **({"ended": [one.id for one in ended]} if ended else {}),
             **place,
         },
     )

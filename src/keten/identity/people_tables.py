@@ -1,4 +1,4 @@
-"""Tables of how people sign in. Passkeys and links are bound to the ledger; counters and sessions are beside it."""
+"""Tables of how people sign in. Passkeys and links are bound to the ledger; the others are beside it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,18 @@ passkey_uses = Table(
     Column("passkey", String(26), primary_key=True),
     Column("counter", BigInteger, nullable=False),
     Column("used_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What a person is still to be told about the own account (`to_tell.py`).
+to_tell = Table(
+    "to_tell",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("person", String(26), nullable=False),
+    Column("what", String(20), nullable=False),
+    Column("why", String(40), nullable=False),
+    Column("moment_us", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

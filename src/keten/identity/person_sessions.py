@@ -147,6 +147,10 @@ class PersonSessions:
         found = [session for session in self._by_hash.values() if session.person == person]
         return tuple(sorted(found, key=lambda session: session.began_us))
 
+    def of_browser(self, face: Face, browser: str) -> tuple[PersonSession, ...]:
+        """What is open at a face in one browser, whoever's it is."""
+        return tuple(one for one in self._by_hash.values() if one.browser == browser and one.face == face)
+
     def all(self) -> tuple[PersonSession, ...]:
         """Every one."""
         return tuple(self._by_hash.values())

@@ -11,16 +11,17 @@ from typing import Literal
 import msgspec
 
 MAX_FRAME = 64 * 1024
-What = Literal["opened", "code", "done", "changed", "asked"]
+What = Literal["opened", "code", "done", "changed", "asked", "key-added", "key-ended", "unusual"]
 
 
 class Letter(msgspec.Struct, frozen=True):
     """One letter. uid: the same when the same is sent again. to: an address. person: as the organisation calls it.
 
     what: a case was opened; a part of its code; a passkey was made with it; the person's addresses changed; a case of
-    that person waits for whoever gets this letter. link: where one says "this is not me" (opened, done), uses the code
-    (code) or signs in (asked). part: of the code. moment_us: not before it (opened), or until then (code, done).
-    zone: of moments.
+    that person waits for whoever gets this letter; a passkey was added, or ended; something unusual happened. link:
+    where one says "this is not me" (opened, done), uses the code (code) or signs in (asked and the last three). part:
+    of the code. moment_us: not before it (opened), until then (code, done), or when it was (the last three). zone: of
+    moments. why: what was unusual, of `to_tell.UNUSUAL`.
     """
 
     uid: str
@@ -32,6 +33,7 @@ class Letter(msgspec.Struct, frozen=True):
     link: str = ""
     part: str = ""
     moment_us: int = 0
+    why: str = ""
 
 
 class Handed(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from sqlalchemy import Connection as Reading
 from keten.core.db import translated
 from keten.core.errors import Busy, Corrupt, KetenError, Unavailable
 from keten.core.ids import is_id
-from keten.identity import links, passkeys, people_entries
+from keten.identity import links, passkeys, people_entries, to_tell
 from keten.identity.ceremonies import NOTHING, Ceremonies, Ceremony, Of, What
 from keten.identity.errors import Refused
 from keten.identity.failures import Failures
@@ -57,6 +57,7 @@ class People:
         self.sessions = PersonSessions(trusted.sessions_key)
         self.ceremonies = Ceremonies()
         self._failures = Failures()
+        self._letters = to_tell.OnceADay()
         self.on_over: Callable[[frozenset[str]], object] = lambda _sessions: None
         """Told of sessions that are over, by their public ids: what was begun in them is cut."""
         self.origins: dict[Face, str] = {}
@@ -245,8 +246,9 @@ class People:
         """A session.
 
         1. The person stands.
-        2. In one transaction: it still does, the passkey (made, or its counter), the session, the entry; the oldest
-           session of too many ends.
+        2. In one transaction: it still does, the passkey (made, or its counter), the session, the entry. What was open
+           in this browser ends, whoever's it was, and the oldest session of too many. From a network that is on a list
+           of bad ones: the person is to be told.
         3. It stands still; the session is open.
 
         passkey: writes what belongs to it, and says which it is; "": the provider vouched. Raises `Refused`.
@@ -256,8 +258,10 @@ class People:
         person = self.standing(person_id, face, now)  # 1
         roles = roles_of(person, now)
         place = trusted.networks.place(address)
-        former = self.sessions.of_person(person_id)
-        over = former[: max(0, len(former) - MAX_OF_PERSON + 1)]
+        strange = bool(place.get("listed")) and self._letters.is_first(person_id, "network-listed", now)
+        here = self.sessions.of_browser(face, ceremony.browser)
+        former = tuple(one for one in self.sessions.of_person(person_id) if one not in here)
+        over = here + former[: max(0, len(former) - MAX_OF_PERSON + 1)]
 
         def run(writing: Writing) -> tuple[str, PersonSession]:  # 2
             row = rows.get(writing.connection, person_id)
@@ -268,7 +272,9 @@ class People:
             )
             self.sessions.insert(writing, session)
             PersonSessions.remove(writing, over)
-            writing.record(people_entries.person_signed_in(session, person.supplier, place))
+            writing.record(people_entries.person_signed_in(session, person.supplier, place, over))
+            if strange:
+                to_tell.owe(writing, person_id, "unusual", "network-listed")
             return secret, session
 
         (secret, session), _batch = await trusted.writer.run(run, alone=True)
@@ -360,7 +366,7 @@ class People:
             raise Refused(code, error.code, cause=getattr(error, "cause", error.code)) from error
 
     def refused(self, error: KetenError, address: str, method: Method) -> None:
-        """Record or count a refusal; it is not waited for."""
+        """Record or count a refusal; it is not waited for. Of what somebody else may be behind, its person hears."""
         trusted = self._trusted
         now = trusted.clock.outside()
         person = error.client_id if isinstance(error, Refused) else ""
@@ -372,6 +378,10 @@ class People:
             cause = error.cause if isinstance(error, Refused) else error.code
             place = trusted.networks.place(address) if address else {}
             draft = trusted.person_refusals.refused(person, method, cause, now, proven=proven, place=place)
+            if cause in to_tell.UNUSUAL and self._letters.is_first(person, cause, now):
+                trusted.writer.submit(
+                    lambda writing: to_tell.owe(writing, person, "unusual", cause), lambda job, _batch: _lost(job.error)
+                )
         else:
             draft = trusted.sign_in.refused(error, address, method, now)
         if draft is not None:

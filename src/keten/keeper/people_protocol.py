@@ -107,10 +107,14 @@ class Authorised(msgspec.Struct, frozen=True):
 
 
 class SignOut(msgspec.Struct, frozen=True):
-    """End one's own session, or another of one's own by the public id that the list shows ("": this one)."""
+    """End one's own session, or another of one's own by the public id that the list shows ("": this one).
+
+    others: every one but this. Another one than this takes a recent sign-in or assertion.
+    """
 
     proof: PersonProof
     which: str = ""
+    others: bool = False
 
 
 class OwnKeys(msgspec.Struct, frozen=True):
@@ -147,7 +151,7 @@ class Own(msgspec.Struct, frozen=True):
 
 
 class EndKey(msgspec.Struct, frozen=True):
-    """End one of one's own passkeys by its public id. The last one can't be ended."""
+    """End one of one's own passkeys by its public id; takes a recent sign-in or assertion. The last can't be ended."""
 
     proof: PersonProof
     key: str

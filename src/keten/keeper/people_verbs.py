@@ -31,7 +31,7 @@ from keten.ledger.writing import Writing
 
 log = logging.getLogger(__name__)
 RECENT_US = 15 * 60 * SECOND
-"""So long after an assertion one more passkey may be added."""
+"""So long after an assertion passkeys may be added; after it, or a sign-in, passkeys and other sessions ended."""
 _MALFORMED = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
 
 
@@ -193,15 +193,35 @@ class PeopleVerbs:
         return said.Authorised(self._people.view(signed_in.person), ends, session.expires_us)
 
     async def sign_out(self, _connection: Connection, body: said.SignOut) -> said.Done:
-        """End one's own session, this one or another. Raises `NotFound` ("absent")."""
+        """End one's own session, this one or others.
+
+        1. This one at any time; others when one proved lately who one is, by whichever way one signs in.
+        2. Those that there are. With no others there is nothing to record.
+
+        Raises `NotFound` ("absent"), `Refused` ("step-up").
+        """
         signed_in = self._people.require(self._face, body.proof, "")
-        own = self._people.sessions.of_person(signed_in.person.id)
-        wanted = body.which or signed_in.session.id
-        chosen = tuple(session for session in own if session.id == wanted)
-        if not chosen:
-            raise NotFound("absent", "There is no such session of yours.")
-        await self._people.end(chosen, signed_in.person.id, f"person:{signed_in.person.id}")
+        person, this = signed_in.person.id, signed_in.session
+        own = self._people.sessions.of_person(person)
+        if body.others:
+            chosen = tuple(session for session in own if session.id != this.id)
+        else:
+            chosen = tuple(session for session in own if session.id == (body.which or this.id))
+            if not chosen:
+                raise NotFound("absent", "There is no such session of yours.")
+        if chosen != (this,):  # 1
+            self._require_recent(this, max(this.began_us, this.asserted_us))
+        if chosen:  # 2
+            await self._people.end(chosen, person, f"person:{person}")
         return said.Done()
+
+    def _require_recent(self, session: PersonSession, shown_us: int) -> None:
+        """Who it is was shown lately: a session that was stolen, or left open, is not enough. Raises `Refused`."""
+        if self._trusted.clock.now() - shown_us <= RECENT_US:
+            return
+        error = Refused("step-up", "what was shown is too old", client_id=session.person, proven=True)
+        self._people.refused(error, "", "person-session")
+        raise error
 
     async def own(self, _connection: Connection, body: said.OwnKeys) -> said.Own:
         """A person's own passkeys and sessions."""
@@ -225,8 +245,7 @@ class PeopleVerbs:
         signed_in = self._people.require(self._face, body.proof, "")
         session, person = signed_in.session, signed_in.person
         self._people.require_whole(person.id)
-        if self._trusted.clock.now() - session.asserted_us > RECENT_US:
-            raise Refused("step-up", "the last assertion is too old", client_id=person.id, proven=True)
+        self._require_recent(session, session.asserted_us)
         begun = self._people.begin(
             "add-key", self._face, relying, session.browser, session.network, Of(session=session.hash, person=person.id)
         )
@@ -268,10 +287,14 @@ class PeopleVerbs:
         return session
 
     async def end_key(self, _connection: Connection, body: said.EndKey) -> said.Done:
-        """End one of one's own passkeys, and what was signed in with it. Raises `NotFound`, `Conflict` ("last-key")."""
+        """End one of one's own passkeys, and what was signed in with it, when one proved lately who one is.
+
+        Raises `NotFound`, `Conflict` ("last-key"), `Refused` ("step-up").
+        """
         signed_in = self._people.require(self._face, body.proof, "")
         person = signed_in.person.id
         self._people.require_whole(person)
+        self._require_recent(signed_in.session, max(signed_in.session.began_us, signed_in.session.asserted_us))
         actor = f"person:{person}"
 
         def run(writing: Writing) -> int:

@@ -1,4 +1,4 @@
-"""What the keeper does by itself about recoveries: letters, codes once they are due, and what took too long.
+"""What the keeper does by itself about recoveries and own accounts: letters, codes once due, what took too long.
 
 Everything that must not be forgotten is in the register. What is in memory alone is secrets that are on their way: a
 keeper that dies before a letter was taken makes another, and the former is of no use any more.
@@ -17,10 +17,11 @@ from sqlalchemy import Connection as Reading
 
 from keten.core.clock import SECOND
 from keten.core.db import translated
-from keten.core.errors import NotFound, Unavailable
+from keten.core.errors import Corrupt, NotFound, Unavailable
 from keten.core.ids import new_id
 from keten.core.recovering import Recovery
 from keten.core.settings import duration
+from keten.identity import to_tell
 from keten.identity.model import Addresses, Person
 from keten.identity.recovery import channels, rules, service
 from keten.identity.recovery.model import APPROVERS, Case, Limits, Refused, Who
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 LETTER_SECONDS = 90.0
 REST_SECONDS = 15.0
+LATE_US = 7 * 86_400 * SECOND
+"""After so long what happened to an account is not told any more."""
 _KEEPER = "keeper"
 _REFUSED, _DEFERRED = "export-refused", "export-deferred"
 _PUBLIC = "Letters to people cannot be sent now."
@@ -74,6 +77,7 @@ class Recoveries:
         )
         self._on_their_way: dict[tuple[str, str, What], tuple[str, str]] = {}
         self._asked: set[str] = set()
+        self._told_of: set[tuple[str, int]] = set()
         self._waiting: set[str] = set()
         self._rest_until = 0.0
         self._said = ""
@@ -97,12 +101,16 @@ class Recoveries:
         4. That it was done, over each channel.
         5. Who may approve, each by a letter to the first address. One that is refused holds up nothing.
         6. That addresses were changed, over those that were there before.
+        7. What happened to somebody's passkeys, and what is unusual, over each address.
 
         While the mail server takes nothing, it rests. Raises `KetenError`: the next round tries again.
         """
         self._trusted.clock.now()  # raises once it has jumped: no time is over then
         await self._lapse()  # 1
-        if not self.has_mail or asyncio.get_running_loop().time() < self._rest_until:
+        if not self.has_mail:
+            await self._nobody_is_told()
+            return
+        if asyncio.get_running_loop().time() < self._rest_until:
             return
         unfinished = self._reading(_unfinished)
         live = {case.id for case in unfinished}
@@ -114,6 +122,7 @@ class Recoveries:
             for case in unfinished:
                 await self._ask(case)  # 5
             await self._changes()  # 6
+            await self._accounts()  # 7
         except Unavailable as error:
             self._rest_until = asyncio.get_running_loop().time() + REST_SECONDS
             if str(error) != self._said:
@@ -181,12 +190,22 @@ class Recoveries:
         if not waits:
             self._asked.add(case.id)
 
-    async def _told_apart(self, what: What, address: Callable[[], str], person: str, link: str = "") -> bool:
+    async def _told_apart(
+        self,
+        what: What,
+        address: Callable[[], str],
+        person: str,
+        link: str = "",
+        *,
+        uid: str = "",
+        moment_us: int = 0,
+        why: str = "",
+    ) -> bool:
         """A letter that nothing waits for; whether it is done with: handed over, or never to be taken."""
         try:
             to = address()
             if to:
-                await self._hand(new_id(), what, to, person, link=link)
+                await self._hand(uid or new_id(), what, to, person, link=link, moment_us=moment_us, why=why)
         except NotFound:
             return True  # erased
         except Unavailable as error:
@@ -195,8 +214,11 @@ class Recoveries:
         return True
 
     def _first_address(self, who: Person) -> str:
+        return self._addresses(who).email
+
+    def _addresses(self, who: Person) -> Addresses:
         opened = self._reading(lambda reading: Seals(self._trusted.keys, reading).open_for(who.id, who.sealed))
-        return msgspec.json.decode(opened, type=Addresses).email
+        return msgspec.json.decode(opened, type=Addresses)
 
     async def _send(self, case: Case) -> Case:
         """The case with its code made, when it may be; a refusal is no entry, for it is asked each round."""
@@ -246,8 +268,64 @@ class Recoveries:
         if not waits:
             self._looked = epoch
 
+    async def _accounts(self) -> None:
+        """Step 7. What can't be told to one holds up nobody else; a keeper that dies between says some of it twice."""
+        for row in self._reading(to_tell.rows):
+            try:
+                done = await self._account(row)
+            except Corrupt as error:  # a row that does not hold: this person is told nothing, and it is said once
+                done = False
+                if row.person not in self._waiting:
+                    log.critical("person %s is not told what happened to its account: %s", row.person, error)
+                    self._waiting.add(row.person)
+            if done:
+                await self._write(partial(_no_more_to_tell, ids=(row.id,)))
+                self._told_of = {key for key in self._told_of if key[0] != row.id}
+
+    async def _account(self, row: to_tell.Row) -> bool:
+        """Tell a person of one thing; whether that is done with: told, or too late, or nobody is there any more."""
+        if self._trusted.clock.recording_time() - row.moment_us > LATE_US:
+            log.warning("person %s was not told of what happened to its account: nobody took the letter", row.person)
+            return True
+        person = self._reading(lambda reading: rows.get(reading, row.person))
+        if person is None or person.ended is not None or not person.sealed:
+            return True
+        origin = self._people.origins.get(face_of(person.supplier))
+        if origin is None:
+            return False  # that face has not said yet what browsers call it
+        try:
+            addresses = self._addresses(person).all
+        except NotFound:
+            return True  # erased
+        for number, address in enumerate(addresses):
+            if (row.id, number) in self._told_of:
+                continue
+            given = partial(str, address)
+            uid = f"{row.id}.{number}"
+            done = await self._told_apart(
+                row.what, given, row.person, origin, uid=uid, moment_us=row.moment_us, why=row.why
+            )
+            if done:
+                self._told_of.add((row.id, number))
+        return all((row.id, number) in self._told_of for number in range(len(addresses)))
+
+    async def _nobody_is_told(self) -> None:
+        """Without a mail server nothing is kept for the day on which there is one."""
+        found = self._reading(to_tell.rows)
+        if found:
+            await self._write(partial(_no_more_to_tell, ids=tuple(row.id for row in found)))
+
     async def _hand(
-        self, uid: str, what: What, to: str, person: str, *, link: str = "", part: str = "", moment_us: int = 0
+        self,
+        uid: str,
+        what: What,
+        to: str,
+        person: str,
+        *,
+        link: str = "",
+        part: str = "",
+        moment_us: int = 0,
+        why: str = "",
     ) -> None:
         trusted = self._trusted
         row = trusted.register.person(person)
@@ -262,6 +340,7 @@ class Recoveries:
             link=link,
             part=part,
             moment_us=moment_us,
+            why=why,
         )
         await self._link.ask("mail.letter", letter, Handed, LETTER_SECONDS)
 
@@ -312,6 +391,10 @@ def _approvers(reading: Reading, case: Case, now_us: int) -> list[Person]:
 
 def _marked_asked(writing: Writing, case: Case, person: str) -> None:
     service.asked(writing, case.id, person, _KEEPER)
+
+
+def _no_more_to_tell(writing: Writing, ids: tuple[str, ...]) -> None:
+    to_tell.told(writing, *ids)
 
 
 def _told(writing: Writing, case: Case, channel: str, limits: Limits) -> None:

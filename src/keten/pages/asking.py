@@ -87,9 +87,9 @@ async def authorise(site: Site, visit: Visit, act: str, *, quiet: bool = False) 
     return await site.keeper.call("people.authorise", Authorise(visit.proof, act, quiet), Authorised)
 
 
-async def sign_out(site: Site, visit: Visit, which: str = "") -> None:
-    """End a session of one's own."""
-    await site.keeper.call("people.sign_out", SignOut(visit.proof, which), Done)
+async def sign_out(site: Site, visit: Visit, which: str = "", *, others: bool = False) -> None:
+    """End a session of one's own, or every one but this."""
+    await site.keeper.call("people.sign_out", SignOut(visit.proof, which, others), Done)
 
 
 async def own(site: Site, visit: Visit) -> Own:

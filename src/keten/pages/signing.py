@@ -42,6 +42,7 @@ OWN: tuple[tuple[str, str, str], ...] = (
     ("POST", "/keys/added", "key_added"),
     ("POST", "/keys/end", "end_key"),
     ("POST", "/sessions/end", "end_session"),
+    ("POST", "/sessions/end-others", "end_others"),
 )
 """The same for whoever is signed in; each is asked of the keeper with the site's own act."""
 
@@ -213,4 +214,12 @@ async def end_session(site: Site, visit: Visit, request: Request) -> Response:
     form = await form_of(site, visit, request)
     await asking.authorise(site, visit, site.act)
     await asking.sign_out(site, visit, form.get("session", ""))
+    return moved(site, visit, "/keys")
+
+
+async def end_others(site: Site, visit: Visit, request: Request) -> Response:
+    """End every session of one's own but this one."""
+    await form_of(site, visit, request)
+    await asking.authorise(site, visit, site.act)
+    await asking.sign_out(site, visit, others=True)
     return moved(site, visit, "/keys")

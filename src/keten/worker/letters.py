@@ -17,6 +17,37 @@ _NEVER = {
     "telefoon of anders. Wie dat wel doet, probeert in uw naam binnen te komen: hang op, en gebruik de link hierboven "
     "als die er staat.",
 }
+_WHY: Mapping[str, Mapping[str, str]] = {
+    "passkey-copied": {
+        "en": "a passkey of yours answered with a count that it had passed before, so there may be a copy of it",
+        "nl": "een passkey van u antwoordde met een telling die al voorbij was, dus er kan een kopie van zijn",
+    },
+    "passkey-ended": {
+        "en": "somebody tried to sign in with a passkey of yours that was ended",
+        "nl": "iemand probeerde zich aan te melden met een passkey van u die beëindigd is",
+    },
+    "session-elsewhere": {
+        "en": "a session of yours was shown by another browser than the one that opened it (a browser that was updated "
+        "meanwhile is another one, too)",
+        "nl": "een sessie van u werd getoond door een andere browser dan die haar opende (een browser die intussen is "
+        "bijgewerkt, geldt ook als een andere)",
+    },
+    "network-listed": {
+        "en": "somebody signed in with a passkey of yours, or your account at work, from a network that is on a list "
+        "of bad ones",
+        "nl": "iemand meldde zich aan met een passkey van u, of uw account van het werk, vanaf een netwerk dat op een "
+        "lijst van slechte staat",
+    },
+}
+"""What was unusual, by `to_tell.UNUSUAL`."""
+_NOT_YOU = {
+    "en": "Was it not you, or do you not know? Sign in, look at your keys and sessions (your name, at the top), end "
+    "what is not yours, and sign out everywhere else:\n\n{link}\n\nIf you cannot, tell {organisation} now, at a number "
+    "that you know already.",
+    "nl": "Was u dat niet, of weet u het niet? Meld u aan, bekijk uw sleutels en sessies (uw naam, bovenaan), beëindig "
+    "wat niet van u is, en meld u overal elders af:\n\n{link}\n\nLukt dat niet, laat het {organisation} dan nu weten, "
+    "op een nummer dat u al kende.",
+}
 _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
     "opened": {
         "en": (
@@ -118,6 +149,38 @@ _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
             ),
         ),
     },
+    "key-added": {
+        "en": (
+            "A passkey was added to your account",
+            "Since {moment} one more passkey signs in as {person} at {organisation}.\n\n" + _NOT_YOU["en"],
+        ),
+        "nl": (
+            "Er is een passkey aan uw account toegevoegd",
+            "Sinds {moment} meldt één passkey meer zich bij {organisation} aan als {person}.\n\n" + _NOT_YOU["nl"],
+        ),
+    },
+    "key-ended": {
+        "en": (
+            "A passkey of your account was ended",
+            "At {moment} a passkey of {person} at {organisation} was ended; nobody can sign in with it any more.\n\n"
+            + _NOT_YOU["en"],
+        ),
+        "nl": (
+            "Een passkey van uw account is beëindigd",
+            "Op {moment} is een passkey van {person} bij {organisation} beëindigd; niemand kan zich er nog mee "
+            "aanmelden.\n\n" + _NOT_YOU["nl"],
+        ),
+    },
+    "unusual": {
+        "en": (
+            "Something unusual about your account",
+            "About the account of {person} at {organisation}, at {moment}: {why}.\n\n" + _NOT_YOU["en"],
+        ),
+        "nl": (
+            "Iets ongewoons met uw account",
+            "Over het account van {person} bij {organisation}, op {moment}: {why}.\n\n" + _NOT_YOU["nl"],
+        ),
+    },
 }
 
 
@@ -130,6 +193,7 @@ def message_of(letter: Letter, sender: str, language: str) -> EmailMessage:
         "moment": moment(letter.moment_us, letter.zone),
         "link": letter.link,
         "part": letter.part,
+        "why": _WHY[letter.why][language] if letter.why else "",
     }
     message = EmailMessage(policy=SMTP)
     message["Subject"] = f"[Keten] {subject}"

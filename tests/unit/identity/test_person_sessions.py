@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any, cast
 
 import msgspec
 import pytest
 from sqlalchemy import Connection, create_engine, update
 
+from keten.core.ids import decode_id
 from keten.identity.errors import Refused
 from keten.identity.people_model import PersonSession
 from keten.identity.people_tables import person_sessions
@@ -44,6 +46,17 @@ def loaded(connection: Connection, now_us: int = NOW) -> PersonSessions:
     sessions = PersonSessions(KEY)
     sessions.load(connection, now_us)
     return sessions
+
+
+def test_a_secret_has_128_bits_and_is_kept_as_a_hash(writing: Writing) -> None:
+    made = [opened(writing) for _each in range(50)]
+    assert len({secret for secret, _session in made}) == len({session.id for _secret, session in made}) == 50
+    rows = repr(writing.connection.execute(person_sessions.select()).fetchall())
+    for secret, session in made:
+        assert len(decode_id(secret)) == 16
+        assert session.hash == sha256(secret.encode()).hexdigest()
+        assert secret not in rows
+        assert session.hash in rows
 
 
 def test_a_session_outlives_a_restart(writing: Writing) -> None:

@@ -47,6 +47,7 @@ class Told:
             "p" * 26, name, "", "", "Gemeente Voorbeeld", ("auditor",), ("see-overview", "own-keys")
         )
         self.refuses: dict[str, KetenError] = {}
+        self.sessions = 1
 
     async def call(self, verb: str, body: msgspec.Struct, answer: type[T]) -> T:
         """One verb. Raises what the test said; "session-ended" for whoever shows no session."""
@@ -63,7 +64,7 @@ class Told:
             Enrolment: Enrolment(self.person.name, "Gemeente Voorbeeld", ceremony),
             SessionOpened: SessionOpened(SECRET, wall_us() + 3_600_000_000, self.person),
             Authorised: Authorised(self.person, wall_us() + 900_000_000, wall_us() + 3_600_000_000),
-            Own: Own(keys, (line,)),
+            Own: Own(keys, (line, *(msgspec.structs.replace(line, this=False) for _ in range(1, self.sessions)))),
             Done: Done(),
         }
         return found[answer]  # type: ignore[return-value]  # by its own type

@@ -170,6 +170,20 @@ def test_signing_out_takes_the_cookie_away_and_ends_the_session() -> None:
     assert client.get("/nl/keys").status_code == 303
 
 
+def test_one_button_signs_out_everywhere_else() -> None:
+    keeper = Told()
+    keeper.sessions = 2
+    client = signed_in(keeper)
+    page = client.get("/nl/keys")
+    assert 'action="/nl/sessions/end-others"' in page.text
+    answer = send(client, "/nl/sessions/end-others", token=token(page))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/nl/keys")
+    verb, body = keeper.asked[-1]
+    assert (verb, body.others, body.which) == ("people.sign_out", True, "")
+    keeper.sessions = 1
+    assert "end-others" not in client.get("/nl/keys").text
+
+
 def test_an_address_is_led_to_the_name_that_passkeys_belong_to() -> None:
     client = browser(Told(), "http://localhost:8080")
     answer = client.get("/nl/sign-in", headers={"host": "127.0.0.1:8080"})

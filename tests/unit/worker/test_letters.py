@@ -6,8 +6,10 @@ import email
 import email.policy
 from typing import get_args
 
+import msgspec
 import pytest
 
+from keten.identity.to_tell import UNUSUAL
 from keten.keeper.letter_protocol import Letter, What
 from keten.worker.letters import message_of, moment
 
@@ -25,6 +27,7 @@ LETTERS: dict[What, Letter] = {
         link="https://files.example.org/recover" if what == "code" else STOP,
         part=PART if what == "code" else "",
         moment_us=NOON_US,
+        why="passkey-copied" if what == "unusual" else "",
     )
     for what in get_args(What)
 }
@@ -58,6 +61,9 @@ def test_each_letter_says_whose_account_it_is_and_that_nobody_asks_for_a_code(wh
         ("done", True, False, True),
         ("changed", False, False, False),
         ("asked", True, False, False),
+        ("key-added", True, False, True),
+        ("key-ended", True, False, True),
+        ("unusual", True, False, True),
     ],
 )
 def test_only_the_letters_that_should_hold_a_link_or_a_part(
@@ -75,6 +81,15 @@ def test_it_is_the_same_mail_when_it_is_sent_again_and_is_not_answered_by_machin
     assert first["Message-ID"] == again["Message-ID"] == f"<{'u' * 26}@example.org>"
     assert first["Auto-Submitted"] == "auto-generated"
     assert first["To"] == "member@press.example"
+
+
+@pytest.mark.parametrize("language", ["en", "nl"])
+@pytest.mark.parametrize("why", sorted(UNUSUAL))
+def test_whatever_is_unusual_is_said_in_words(why: str, language: str) -> None:
+    letter = msgspec.structs.replace(LETTERS["unusual"], why=why)
+    text = message_of(letter, "keten@example.org", language).get_content()
+    assert why not in text
+    assert {"en": "sign out everywhere else", "nl": "meld u overal elders af"}[language] in " ".join(text.split())
 
 
 def test_a_zone_that_is_not_known_is_utc() -> None:
