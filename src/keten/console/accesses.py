@@ -10,6 +10,7 @@ from keten.console.rows import Rows
 from keten.core.ids import is_id
 from keten.datasets.model import Dataset
 from keten.identity.model import Client, Person
+from keten.identity.signin_entries import STRANGERS_REFUSED
 from keten.ledger.bound import BoundRow
 from keten.suppliers.model import Contract, Supplier
 from keten.vault.model import Object
@@ -93,7 +94,8 @@ def _access(one: Happened, names: Names) -> Access:
         count=number(one.details.get("count")) or 1,
         proven=one.details.get("proven") is not False,
         sign_in=one.kind.startswith("identity."),
-        network=str(one.details.get("network", "")),
+        # Every access names its network; only strangers are nothing but one.
+        network=str(one.details.get("network", "")) if one.kind == STRANGERS_REFUSED.name else "",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -13,14 +14,15 @@ from keten.console.model import Held, Received, Share, State
 from keten.console.rows import Rows
 from keten.core.errors import Corrupt
 from keten.datasets.model import Dataset
-from keten.identity.model import Client
+from keten.identity.model import Client, Person
 from keten.ledger.query import Filter, find
 from keten.policy.engine import Engine
 from keten.policy.model import Allow, Attributes, Decision
-from keten.policy.slices import Asked, attributes_of, candidate, check_belongs
+from keten.policy.slices import Asked, Principal, attributes_of, candidate, check_belongs
 from keten.suppliers.model import Contract, Grant, Supplier
 from keten.vault.model import Object
 
+P = TypeVar("P", Client, Person)
 MOST_SHARES = 300
 MOST_OF_DATASET = 25
 _DECLARED = "suppliers.grant.declared"
@@ -42,7 +44,9 @@ class Content(msgspec.Struct, frozen=True):
 class _Ends(msgspec.Struct, frozen=True):
     """What a grant hangs between. None: not there, or a row that does not hold; `title` is then unproven.
 
-    clients: those that the grant is addressed to. whole: none of them was left out because its row does not hold.
+    clients: system accounts that the grant is addressed to. people: of the supplier, any of whom may fetch at the
+    portal; not read where a system account may act, which then answers for all. whole: nobody was left out because
+    the row does not hold.
     """
 
     grant: Grant
@@ -51,7 +55,13 @@ class _Ends(msgspec.Struct, frozen=True):
     contract: Contract | None
     dataset: Dataset | None
     clients: tuple[Client, ...]
+    people: tuple[Person, ...]
     whole: bool
+
+    @property
+    def acting(self) -> tuple[Principal, ...]:
+        """Whoever could fetch by it."""
+        return (*self.clients, *self.people)
 
 
 class Shared(msgspec.Struct, frozen=True):
@@ -91,7 +101,7 @@ class Sharing:
             if len(ends) >= MOST_SHARES:
                 break
             shown.add(row_id)
-            ends += islice(_ends(rows, contracts, row_id, title, supplier), MOST_SHARES)
+            ends += islice(_ends(rows, contracts, row_id, title, supplier, now_us), MOST_SHARES)
         decisions = self._decide(ends, now_us)  # 2
         contents: dict[str, Content] = {}  # 3
         shares: list[Share] = []
@@ -116,7 +126,7 @@ class Sharing:
     def of(self, rows: Rows, connection: Connection, history: History, supplier: Supplier, now_us: int) -> Shared:
         """The shares of one supplier, as `read` makes them of all."""
         contracts = {one.id: one for one in rows.all(Contract, supplier=supplier.id)}
-        ends = list(islice(_ends(rows, contracts, supplier.id, supplier.title, supplier), MOST_SHARES))
+        ends = list(islice(_ends(rows, contracts, supplier.id, supplier.title, supplier, now_us), MOST_SHARES))
         contents: dict[str, Content] = {}
         shares = [
             self._share(connection, one, decision, _content(rows, contents, one, now_us), history, now_us)
@@ -152,14 +162,18 @@ class Sharing:
         clients: dict[str, list[Client]] = {}
         for client in rows.among(Client, "supplier", wanted):
             clients.setdefault(client.supplier, []).append(client)
+        people: dict[str, list[Person]] = {}
+        for person in rows.among(Person, "supplier", wanted):
+            people.setdefault(person.supplier, []).append(person)
         whole = rows.failures == failures
         ends: list[_Ends] = []
         for grant in grants:
             supplier, contract = suppliers.get(grant.supplier), contracts.get(grant.contract)
             acting = clients.get(grant.supplier, [])
-            addressed = tuple(one for one in acting if not grant.to or one.id in grant.to)
+            addressed = _addressed(grant, acting)
+            found = [] if _acts(addressed, now_us) else _addressed(grant, people.get(grant.supplier, []))
             title = supplier.title if supplier is not None else ""
-            ends.append(_Ends(grant, title, supplier, contract, dataset, addressed, whole))
+            ends.append(_Ends(grant, title, supplier, contract, dataset, tuple(addressed), tuple(found), whole))
         content = _read_content(rows, dataset.id, now_us)
         shares = [
             self._share(connection, one, decision, content, history, now_us)
@@ -234,13 +248,13 @@ class Sharing:
 
 
 def _slice(ends: _Ends, now_us: int) -> Attributes | None:
-    """What is decided upon: a system of the supplier, one that may act if there is one, opening the dataset.
+    """What is decided upon: a system or person of the supplier, one that may act if there is one, opening the dataset.
 
     It asks from a country that the contract names: from where it really asks is not known beforehand.
     """
-    if ends.supplier is None or ends.contract is None or ends.dataset is None or not ends.clients:
+    if ends.supplier is None or ends.contract is None or ends.dataset is None or not ends.acting:
         return None
-    asking = min(ends.clients, key=lambda one: (one.ended is not None, one.suspended_at(now_us)))
+    asking = min(ends.acting, key=lambda one: (one.ended is not None, one.suspended_at(now_us)))
     country = next(iter(ends.contract.countries), "")
     asked = Asked(asking.id, ends.dataset.id, "open", country, now_us)
     try:
@@ -256,7 +270,7 @@ def _state(ends: _Ends, decision: Decision | None) -> tuple[State, tuple[str, ..
     if decision is not None:
         waiting = decision.reasons == ("contract-not-started",)
         return ("waiting" if waiting else "closed"), tuple(decision.reasons)
-    if None not in (ends.supplier, ends.contract, ends.dataset) and not ends.clients and ends.whole:
+    if None not in (ends.supplier, ends.contract, ends.dataset) and not ends.acting and ends.whole:
         return "closed", ("no-client",)
     return "unknown", ("register-mismatch",)
 
@@ -269,8 +283,8 @@ def _until_us(ends: _Ends, decision: Decision | None) -> int | None:
         return None
     rows = (ends.grant, ends.contract, ends.supplier, ends.dataset)
     over = [ends.contract.ends_us, *(row.ended.at_us for row in rows if row.ended is not None)]
-    left = [one.ended.at_us for one in ends.clients if one.ended is not None]
-    if left and len(left) == len(ends.clients):
+    left = [one.ended.at_us for one in ends.acting if one.ended is not None]
+    if left and len(left) == len(ends.acting):
         over.append(max(left))
     return min(over)
 
@@ -283,18 +297,33 @@ def _suppliers(rows: Rows) -> list[tuple[str, str, Supplier | None]]:
 
 
 def _ends(
-    rows: Rows, contracts: Mapping[str, Contract], supplier_id: str, title: str, supplier: Supplier | None
+    rows: Rows, contracts: Mapping[str, Contract], supplier_id: str, title: str, supplier: Supplier | None, now_us: int
 ) -> Iterator[_Ends]:
-    """The grants of a supplier, with what they hang between."""
+    """The grants of a supplier, with what they hang between. Its people are read when no system account answers."""
     failures = rows.failures
     clients = tuple(rows.all(Client, supplier=supplier_id))
-    whole = rows.failures == failures
+    people: list[Person] | None = None
     datasets: dict[str, Dataset | None] = {}
     for grant in rows.all(Grant, supplier=supplier_id):
         if grant.dataset not in datasets:
             datasets[grant.dataset] = rows.one(Dataset, grant.dataset)
-        addressed = tuple(one for one in clients if not grant.to or one.id in grant.to)
-        yield _Ends(grant, title, supplier, contracts.get(grant.contract), datasets[grant.dataset], addressed, whole)
+        addressed = _addressed(grant, clients)
+        found: list[Person] = []
+        if not _acts(addressed, now_us):
+            if people is None:
+                people = list(rows.all(Person, supplier=supplier_id))
+            found = _addressed(grant, people)
+        contract, dataset = contracts.get(grant.contract), datasets[grant.dataset]
+        whole = rows.failures == failures
+        yield _Ends(grant, title, supplier, contract, dataset, tuple(addressed), tuple(found), whole)
+
+
+def _addressed(grant: Grant, some: Sequence[P]) -> list[P]:
+    return [one for one in some if not grant.to or one.id in grant.to]
+
+
+def _acts(clients: Sequence[Client], now_us: int) -> bool:
+    return any(one.ended is None and not one.suspended_at(now_us) for one in clients)
 
 
 def _content(rows: Rows, held: dict[str, Content], ends: _Ends, now_us: int) -> Content:

@@ -104,8 +104,8 @@ OTHERS: dict[str, Reason] = {
         "De leverancier heeft geen verwerkersovereenkomst.",
     ),
     "no-client": Reason(
-        "The supplier has no system account that could fetch it.",
-        "De leverancier heeft geen systeemaccount dat het kan ophalen.",
+        "The supplier has no system account or person that could fetch it.",
+        "De leverancier heeft geen systeemaccount en geen persoon die het kan ophalen.",
     ),
     "ends-sooner": Reason(
         "A change of the register brought the end of this access nearer: it was cut, and the rest may be fetched until"

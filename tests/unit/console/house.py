@@ -29,6 +29,8 @@ DAY = 86_400_000_000
 GEO = {"127.0.0.0/8": "NL"}
 SUPPLIER, CLIENT, DATASET, CONTRACT = "drukwerk", "drukwerk-batch", "voters", "vwo-2026-014"
 GRANT = "voters-for-drukwerk"
+NETWORK = "lciljawbvnqrwefn"
+"""The pseudonym of a network, as every access names one."""
 
 
 class House(Instance):
@@ -114,6 +116,7 @@ class House(Instance):
         """A client opened a file."""
         client = self.id("client", CLIENT)
         details = {"outcome": "allow", "start": 0, "length": length, "charged": 1, "channel": "https"}
+        details |= {"network": NETWORK}
         return self.record(exchange.OBJECT_OPENED, client, self.refs(file, grant), details, client)
 
     def delivered(self, file: str, opened_at: int, end: str = "complete", grant: str = GRANT, **how: Any) -> int:
@@ -129,7 +132,7 @@ class House(Instance):
     def refused(self, *reasons: str, count: int = 1, refs: dict[str, str] | None = None) -> int:
         """A client was refused."""
         client = self.id("client", CLIENT)
-        details = {"outcome": "deny", "reasons": list(reasons), "count": count}
+        details = {"outcome": "deny", "reasons": list(reasons), "count": count, "network": NETWORK}
         return self.record(exchange.OBJECT_REFUSED, client, refs or {}, details, client)
 
     def sign_in_refused(self, *, proven: bool) -> int:

@@ -20,6 +20,7 @@ def test_an_access_is_shown_with_its_end(house: House) -> None:
     house.delivered(file, opened, bytes=5000)
     (access,) = house.overview().accesses
     assert (access.progress, access.sent) == ("complete", 5000)
+    assert access.network == ""  # it was no stranger, though the entry names the network
     assert (access.who, access.supplier, access.file, access.dataset) == (CLIENT, "Drukwerk BV", "voters.csv", DATASET)
 
 
@@ -48,6 +49,7 @@ def test_refusals_of_clients_their_impostors_and_strangers(house: House) -> None
     )
     assert (own.who, own.proven, own.sign_in) == (CLIENT, True, True)
     assert (impostor.who, impostor.proven) == (CLIENT, False)
+    assert [own.network, impostor.network, refused.network] == ["", "", ""]
     assert (strangers.network, strangers.count, strangers.who) == ("203.0.113.0/24", 12, "keeper")
 
 

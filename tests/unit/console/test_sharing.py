@@ -89,12 +89,33 @@ def test_what_ended_before_it_began_was_never_open(house: House) -> None:
     assert share.never
 
 
-def test_a_supplier_without_systems_can_fetch_nothing(house: House) -> None:
-    clients = f'    clients: [{{id: drukwerk-batch, keys: ["{key_line("batch")}"]}}]\n'
-    assert clients in ESTATE
-    house.declare(ESTATE.replace(clients, "").replace("    to: [drukwerk-batch]\n", ""))
+_CLIENTS = f'    clients: [{{id: drukwerk-batch, keys: ["{key_line("batch")}"]}}]\n'
+_PEOPLE = "    people:  [{id: drukwerk-ops, email: ops@drukwerk.example}]\n"
+_TO = "    to: [drukwerk-batch]\n"
+
+
+def test_a_supplier_of_nobody_can_fetch_nothing(house: House) -> None:
+    assert _CLIENTS in ESTATE
+    assert _PEOPLE in ESTATE
+    house.declare(ESTATE.replace(_CLIENTS, "").replace(_PEOPLE, "").replace(_TO, ""))
     share = house.share()
     assert (share.state, share.reasons, share.clients) == ("closed", ("no-client",), 0)
+
+
+def test_people_who_fetch_at_the_portal_are_access_too(house: House) -> None:
+    """Without any system account: open as long as somebody may, closed since the last one was ended."""
+    house.declare(ESTATE.replace(_CLIENTS, "").replace(_TO, ""))
+    assert (house.share().state, house.share().clients) == ("open", 0)
+    house.end("person", house.id("person", "drukwerk-ops"))
+    share = house.share()
+    assert (share.state, share.reasons, share.until_us) == ("closed", ("revoked", "client-ended"), house.now_us)
+
+
+def test_a_grant_to_systems_alone_gives_people_nothing(house: House) -> None:
+    assert _TO in ESTATE
+    house.declare()
+    house.end("client", house.id("client", CLIENT))
+    assert house.share().state == "closed"
 
 
 def test_secret_data_is_not_open_though_it_is_granted(house: House) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from keten.console.readings.desk import Reading
 from keten.console.readings.paging import chosen
-from keten.identity.model import Client, Ended
+from keten.identity.model import Client, Ended, Person
 from keten.ledger.reading import UNREADABLE
 from keten.suppliers.model import Contract, Supplier
 
@@ -18,8 +18,8 @@ MOST = 20_000
 class SupplierLine(msgspec.Struct, frozen=True):
     """A supplier. running: contracts that have begun and are not over; ends_us: when the first of them ends, 0: none.
 
-    clients: system accounts that have not ended. received_us: when it received something at last; 0: never, as far as
-    the ledger was read.
+    clients, people: system accounts and persons that have not ended. received_us: when it received something at last;
+    0: never, as far as the ledger was read.
     """
 
     id: str
@@ -32,6 +32,7 @@ class SupplierLine(msgspec.Struct, frozen=True):
     running: int
     ends_us: int
     clients: int
+    people: int
     received_us: int
 
 
@@ -68,8 +69,11 @@ def read(reading: Reading, wanted: str, page: int) -> SupplierLines:
     clients: dict[str, int] = {}
     for client in reading.rows.among(Client, "supplier", ids):
         clients[client.supplier] = clients.get(client.supplier, 0) + (client.ended is None)
+    people: dict[str, int] = {}
+    for person in reading.rows.among(Person, "supplier", ids):
+        people[person.supplier] = people.get(person.supplier, 0) + (person.ended is None)
     lines = tuple(
-        _line(reading, found[one], contracts.get(one, []), clients.get(one, 0), last.get(one, 0))
+        _line(reading, found[one], contracts.get(one, []), (clients.get(one, 0), people.get(one, 0)), last.get(one, 0))
         for one in ids
         if one in found
     )
@@ -106,7 +110,10 @@ def _last_received(reading: Reading) -> dict[str, int]:
     return last
 
 
-def _line(reading: Reading, one: Supplier, contracts: list[Contract], clients: int, received_us: int) -> SupplierLine:
+def _line(
+    reading: Reading, one: Supplier, contracts: list[Contract], acting: tuple[int, int], received_us: int
+) -> SupplierLine:
+    """acting: how many system accounts and people."""
     now = reading.now_us
     running = [row.ends_us for row in contracts if row.ended is None and row.starts_us <= now < row.ends_us]
     return SupplierLine(
@@ -119,6 +126,7 @@ def _line(reading: Reading, one: Supplier, contracts: list[Contract], clients: i
         frozen_until_us=one.frozen.until_us if one.frozen is not None and one.frozen_at(now) else 0,
         running=len(running),
         ends_us=min(running, default=0),
-        clients=clients,
+        clients=acting[0],
+        people=acting[1],
         received_us=received_us,
     )
