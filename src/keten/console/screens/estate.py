@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import datetime
 
 import msgspec
 from starlette.responses import Response
 
 from keten.console import wording
 from keten.console.difference import Difference, difference
+from keten.console.example import example
+from keten.console.mistaken import Told, told
 from keten.console.phrases import phrase
 from keten.console.readings import estate as readings
 from keten.console.screens.turn import Turn
@@ -25,6 +28,7 @@ from keten.pages.stepping import Act
 from keten.pages.uploads import ESCAPED
 from keten.pages.visits import marked
 from keten.pages.words import Words
+from keten.suppliers.changes import ENDED
 from keten.suppliers.estate import encode
 from keten.suppliers.reading import parse
 
@@ -42,34 +46,48 @@ _one_at_a_time = threading.Lock()  # a file takes some hundred times its size wh
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """A mistake of a file. line: 0 where it is of no line. text: as the command line says it, in English."""
+    """A mistake of a file. line: 0 where it is of no line."""
 
     line: int
-    text: str
+    told: Told
 
 
 async def show(turn: Turn) -> Response:
-    """The form."""
-    return _form(turn)
+    """The form. Asked for the example, with that in it, below what the register says already."""
+    if not turn.asked("example") or not await turn.read(readings.is_bare):
+        return await _form(turn)
+    return await _form(turn, f"{await _present(turn)}{_example(turn)}")
 
 
 async def present(turn: Turn) -> Response:
     """The register as a file."""
-    heading = turn.words.gettext(
-        "The register as it was at %(moment)s. E-mail addresses are not in it: 'unchanged' stands for each of them. "
-        "Comments of the file that was applied are not kept."
-    ) % {"moment": rfc3339(wall_us())}
-    made = await turn.read(lambda reading: readings.present(reading, heading))
+    made = await _present(turn)
     name = f"estate-{rfc3339(wall_us())[:10]}.yaml"
     headers = {"content-disposition": f'attachment; filename="{name}"', "content-type": "application/yaml"}
     return marked(turn.site, turn.visit, Response(made.encode(), headers=headers))
 
 
+async def _present(turn: Turn) -> str:
+    """The register as the text of a file."""
+    heading = turn.words.gettext(
+        "The register as it was at %(moment)s. E-mail addresses are not in it: 'unchanged' stands for each of them. "
+        "Comments of the file that was applied are not kept."
+    ) % {"moment": rfc3339(wall_us())}
+    return await turn.read(lambda reading: readings.present(reading, heading))
+
+
+def _example(turn: Turn) -> str:
+    """The example, whose dataset is the reader's own."""
+    return example(turn.words, turn.found.person.name, datetime.now(turn.words.zone).date())
+
+
 async def plan(turn: Turn) -> Response:
-    """What the file would change."""
+    """What the file would change; or the form again with its text, to change that."""
     text = turn.form.get("file", "") or turn.form.get("text", "")
+    if turn.form.get("edit"):
+        return await _form(turn, text)
     if not text.strip():
-        return _form(turn, wrong=turn.words.gettext("Choose a file, or put its text into the field."), status=400)
+        return await _form(turn, wrong=turn.words.gettext("Choose a file, or put its text into the field."), status=400)
     return await _planned(turn, text)
 
 
@@ -82,15 +100,18 @@ async def confirm(turn: Turn) -> Response:
     except (Denied, Invalid) as error:
         if error.code == "estate-inside":  # it was not, when it was looked at: then the register has changed
             return await _planned(turn, text, seen=base)
-        return _refused(turn, text, error)
+        return await _refused(turn, text, error)
     if planned.base != base:
         return await _planned(turn, text, seen=base)
-    told = difference(turn.words, planned.changes)
-    if told.nothing:
+    shown = difference(turn.words, planned.changes)
+    if shown.nothing:
         return await _planned(turn, text)
+    effects = _effects(turn.words, shown)
+    if _ends_reader(turn, planned):
+        effects.insert(0, _yourself(turn.words))
     act = Act(
         heading=turn.words.gettext("Change the register"),
-        effects=tuple(_effects(turn.words, told)),
+        effects=tuple(effects),
         button=turn.words.gettext("Apply it now"),
         action="/estate/done",
         back="/estate",
@@ -105,7 +126,7 @@ async def done(turn: Turn) -> Response:
     try:
         applied = await turn.do(VERB, await _body(turn, text, base), Applied, turn.finished)
     except Invalid as error:
-        return _refused(turn, text, error)
+        return await _refused(turn, text, error)
     except KetenError as error:
         if error.code in ("register-changed", "estate-inside"):
             return await _planned(turn, text, seen=base)
@@ -133,14 +154,15 @@ def _encoded(text: str) -> bytes:
 
 async def _planned(turn: Turn, text: str, seen: int = 0) -> Response:
     """The difference. seen: as of when the register was that somebody looked at before it changed; 0: nobody did."""
-    words, told, inside, base = turn.words, None, "", 0
+    words, shown, inside, base, yourself = turn.words, None, "", 0, ""
     try:
         body = await _body(turn, text, 0)
         planned = await turn.do(VERB, msgspec.structs.replace(body, plan_only=True), Applied)
-        told, base = difference(words, planned.changes), planned.base
+        shown, base = difference(words, planned.changes), planned.base
+        yourself = _yourself(words) if _ends_reader(turn, planned) else ""
     except (Denied, Invalid) as error:
         if not seen or error.code != "estate-inside":
-            return _refused(turn, text, error)
+            return await _refused(turn, text, error)
         inside = said(words, error)  # what changed meanwhile may be what this person may not take back
     meanwhile = await turn.read(lambda reading: readings.meanwhile(reading, seen)) if seen else None
     return turn.page(
@@ -148,7 +170,8 @@ async def _planned(turn: Turn, text: str, seen: int = 0) -> Response:
         status=409 if seen else 200,
         text=text,
         base=base,
-        told=told,
+        told=shown,
+        yourself=yourself,
         inside=inside,
         meanwhile=[(one, phrase(words, one.kind), wording.actor(words, one.who)) for one in meanwhile.lines]
         if meanwhile
@@ -164,17 +187,18 @@ def _base(turn: Turn) -> int:
     return int(base)
 
 
-def _refused(turn: Turn, text: str, error: KetenError) -> Response:
+async def _refused(turn: Turn, text: str, error: KetenError) -> Response:
     """The form again, with what is wrong with the file, or not for this person to change."""
     if error.code == "form-size":
-        return _form(turn, wrong=too_large(turn.words), status=413)
+        return await _form(turn, wrong=too_large(turn.words), status=413)
     if error.code == "estate-inside":
-        return _form(turn, text, wrong=said(turn.words, error), inside=tuple(error.public.splitlines()), status=403)
+        inside = tuple(error.public.splitlines())
+        return await _form(turn, text, wrong=said(turn.words, error), inside=inside, status=403)
     if error.code != "estate":
         raise error
     found = [_MISTAKE.match(line) for line in error.public.splitlines()]
-    mistakes = tuple(Mistake(int(one[1] or 0), one[2]) for one in found if one)
-    return _form(turn, text, mistakes=mistakes, status=400)
+    mistakes = tuple(Mistake(int(one[1] or 0), told(turn.words, one[2])) for one in found if one)
+    return await _form(turn, text, mistakes=mistakes, status=400)
 
 
 def too_large(words: Words) -> str:
@@ -183,7 +207,7 @@ def too_large(words: Words) -> str:
     return text % {"size": words.size(MOST_BYTES)}
 
 
-def _form(
+async def _form(
     turn: Turn,
     text: str = "",
     *,
@@ -193,7 +217,17 @@ def _form(
     status: int = 200,
 ) -> Response:
     legible = text if len(text) <= MOST_ECHOED and _is_text(text) else ""
-    return turn.page("estate.html", status=status, text=legible, wrong=wrong, mistakes=mistakes, inside=inside)
+    bare = await turn.read(readings.is_bare)
+    return turn.page(
+        "estate.html",
+        status=status,
+        bare=bare,
+        example=_example(turn),
+        text=legible,
+        wrong=wrong,
+        mistakes=mistakes,
+        inside=inside,
+    )
 
 
 def _is_text(text: str) -> bool:
@@ -202,6 +236,20 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in text
+
+
+def _ends_reader(turn: Turn, planned: Applied) -> bool:
+    """Whether whoever looks at it would end by it."""
+    me = turn.found.person
+    ended = [one["name"] for one in planned.changes if one["kind"] == "person" and one["change"] == ENDED]
+    return not me.supplier and me.name in ended
+
+
+def _yourself(words: Words) -> str:
+    return words.gettext(
+        "This ends you: you are signed out at once, and cannot sign in here any more. Keep yourself in the file, under "
+        "'people', unless you mean that."
+    )
 
 
 def _effects(words: Words, told: Difference) -> list[str]:
