@@ -78,6 +78,16 @@ class Section(msgspec.Struct, frozen=True):
     name: str
     settings: tuple[Setting, ...]
 
+    @property
+    def said(self) -> tuple[Setting, ...]:
+        """Those that somebody set."""
+        return tuple(one for one in self.settings if one.source)
+
+    @property
+    def built_in(self) -> tuple[Setting, ...]:
+        """Those that nobody set."""
+        return tuple(one for one in self.settings if not one.source)
+
 
 def sections(settings: Settings) -> tuple[Section, ...]:
     """Every setting, by section."""

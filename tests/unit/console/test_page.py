@@ -11,9 +11,9 @@ from keten.console import page, sharing
 from keten.console.model import Access, Overview
 from keten.console.page import Pages
 from keten.core.errors import Corrupt, Unavailable
-from keten.pages.rendering import Frame
+from keten.pages.rendering import Frame, Link
 from keten.pages.words import LANGUAGES, Words
-from tests.unit.console.house import House
+from tests.unit.console.house import DATASET, SUPPLIER, House
 from tests.unit.pages.test_words import extracted, translated
 from tests.unit.suppliers.instances import ESTATE
 
@@ -84,10 +84,29 @@ def test_nothing_is_declared_yet(house: House) -> None:
     assert "Nobody outside has signed this ledger." in said
 
 
+def test_the_overview_leads_on_to_what_its_reader_may_see_and_nowhere_else(house: House) -> None:
+    house.declare()
+    access = house.opened(house.put())
+    supplier, dataset = house.id("supplier", SUPPLIER), house.id("dataset", DATASET)
+    ways = {f"/en/suppliers/{supplier}", f"/en/datasets/{dataset}", f"/en/ledger/{access}"}
+    menu = tuple(Link(one, one) for one in ("/suppliers", "/datasets", "/ledger"))
+    for shown_menu, found in ((menu, ways), ((), set())):
+        links = tree(page.overview(house.overview(), Frame(language="en", menu=shown_menu), refreshing=True)).links
+        assert ways & set(links) == found
+
+
+def test_an_empty_instance_says_what_comes_first_and_leads_there(house: House) -> None:
+    house.declare(ESTATE[: ESTATE.index("grants:")])
+    for menu, leads in (((Link("/estate", "Estate"), Link("/people", "People")), True), ((), False)):
+        found = tree(page.overview(house.overview(), Frame(language="nl", menu=menu), refreshing=True))
+        assert "Zo gaat u voor het eerst delen:" in " ".join(" ".join(found.said).split())
+        assert found.links.count("/nl/estate") == (2 if leads else 0), "in the menu, and where it is said"
+
+
 def test_nothing_is_granted_yet(house: House) -> None:
     house.declare(ESTATE[: ESTATE.index("grants:")])
     said = shown(house)
-    assert "No supplier has been granted anything." in said
+    assert "No supplier has been granted anything yet." in said
     assert "keten put DATASET FILE" in said
 
 

@@ -93,11 +93,24 @@ def init(
     output.line(f"Its ledger is {origin}; its certificate is for {', '.join(hosts)}.")
     if passphrase is None:
         output.line("The keeper's key lies in it bare: whoever reads that folder reads everything. See 'keten doctor'.")
-    output.line("Next: declare people, suppliers and datasets in an estate file, then")
-    output.line(f"  keten apply estate.yaml --home {folder}")
-    output.line(f"  keten up --home {folder}")
-    output.line("and, for the first administrator whom that file declares, a link to make a passkey with:")
-    output.line(f"  keten person invite NAME --home {folder}")
+    for line in _NEXT.format(home=folder).splitlines():
+        output.line(line)
+
+
+_NEXT = """\
+Next: write the first administrator into a file, first.yaml, say,
+
+  organisation: {{name: Gemeente Voorbeeld, country: NL, timezone: Europe/Amsterdam}}
+  people:
+    - {{id: j.devries, email: j.devries@example.org, roles: [administrator]}}
+
+then apply it, start the instance, and, beside it, make a link with which that person makes a passkey:
+
+  keten apply first.yaml --home {home}
+  keten up --home {home}
+  keten person invite j.devries --home {home}
+
+Everything else, from suppliers to grants, can be declared at the console, or by 'keten apply' as well."""
 
 
 def default_hosts() -> list[str]:

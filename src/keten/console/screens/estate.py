@@ -40,16 +40,19 @@ MOST_FORM = 4 * MOST_BYTES
 MOST_ECHOED = 256 * 1024
 """A file with mistakes is shown again in the form up to so many characters."""
 MOST_NAMED = 20
+MOST_LINE = 100
+"""Characters of a line with a mistake that are shown."""
 FILE = "estate"
 _MISTAKE = re.compile(rf"{FILE}(?::([0-9]+))?: (.*)\Z")
 _one_at_a_time = threading.Lock()  # a file takes some hundred times its size while it is read
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """A mistake of a file. line: 0 where it is of no line."""
+    """A mistake of a file. line: 0 where it is of no line. source: what that line says, "" where it is not shown."""
 
     line: int
     told: Told
+    source: str = ""
 
 
 async def show(turn: Turn) -> Response:
@@ -197,7 +200,13 @@ async def _refused(turn: Turn, text: str, error: KetenError) -> Response:
     if error.code != "estate":
         raise error
     found = [_MISTAKE.match(line) for line in error.public.splitlines()]
-    mistakes = tuple(Mistake(int(one[1] or 0), told(turn.words, one[2])) for one in found if one)
+    lines = text.split("\n") if _is_legible(text) else []
+
+    def mistake(line: int, reason: str) -> Mistake:
+        source = lines[line - 1].strip()[:MOST_LINE] if 0 < line <= len(lines) else ""
+        return Mistake(line, told(turn.words, reason), source)
+
+    mistakes = tuple(mistake(int(one[1] or 0), one[2]) for one in found if one)
     return await _form(turn, text, mistakes=mistakes, status=400)
 
 
@@ -216,7 +225,7 @@ async def _form(
     inside: tuple[str, ...] = (),
     status: int = 200,
 ) -> Response:
-    legible = text if len(text) <= MOST_ECHOED and _is_text(text) else ""
+    legible = text if _is_legible(text) else ""
     bare = await turn.read(readings.is_bare)
     return turn.page(
         "estate.html",
@@ -228,6 +237,11 @@ async def _form(
         mistakes=mistakes,
         inside=inside,
     )
+
+
+def _is_legible(text: str) -> bool:
+    """Whether it can be shown again."""
+    return len(text) <= MOST_ECHOED and _is_text(text)
 
 
 def _is_text(text: str) -> bool:

@@ -49,6 +49,7 @@ async def one(turn: Turn) -> Response:
     sessions = (await _sessions(turn, found)).own.sessions if seen else None
     able = turn.may("invite-contact" if supplier else "invite-staff")
     standing = found.line.acting.ended is None
+    inviting = able and standing and not found.line.keys
     return turn.page(
         "person.html",
         found=found,
@@ -57,7 +58,8 @@ async def one(turn: Turn) -> Response:
         hours=HOURS,
         usual=USUAL_HOURS,
         sessions=sessions,
-        invite=_invite_path(found) if able and standing and not found.line.keys else "",
+        invite=_invite_path(found) if inviting else "",
+        unreached=inviting and supplier and not found.face_url,
         recover=f"/people/{found.line.acting.id}/recovery" if standing and turn.may("open-recovery") else "",
         end=_end_path(found) if standing and turn.may("end-access" if supplier else "end-person") else "",
     )
