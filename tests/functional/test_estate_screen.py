@@ -5,11 +5,15 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from keten.core.errors import Denied
+from keten.drills.throwaway import Throwaway
+from keten.keeper.client import KeeperClient
+from keten.keeper.people_protocol import Invite, Invited
 from keten.keeper.protocol import Apply
 from keten.suppliers.estate import encode
 from keten.suppliers.reading import parse
@@ -235,3 +239,63 @@ def test_a_file_goes_nowhere_else(house: House) -> None:
     path = f"/en/suppliers/{house.id('supplier', 'leeg')}/end"
     told = officer.upload(path, b"x", token=officer.get(path).token, reason="x")
     assert told.status == 400
+
+
+def test_a_mistake_is_told_in_dutch_with_the_line_that_has_it(house: House) -> None:
+    administrator, path = house.browser("administrator"), "/nl/estate"
+    text = house.estate().replace("tier: high", "tier: hoog")
+    told = administrator.send(path, token=administrator.get(path).token, text=text)
+    assert told.status == 400
+    said = html.unescape(told.text)
+    assert '<bdi lang="nl">belang \'hoog\' is niet bekend; het is een van: low, medium, high, critical</bdi>' in said
+    assert '<code class="source">tier: hoog</code>' in said
+
+
+def test_whoever_would_end_itself_is_told(house: House) -> None:
+    administrator = house.browser("administrator")
+    other = house.estate().replace("{id: administrator,", "{id: other-administrator,")
+    shown = looked(administrator, other)
+    assert "This ends you" in shown.text
+    confirm = administrator.send(f"{PATH}/confirm", token=shown.token, **hidden(shown))
+    assert "This ends you" in confirm.text
+    assert "This ends you" not in looked(administrator, house.estate(MORE)).text
+
+
+def test_what_was_looked_at_can_be_changed_again(house: House) -> None:
+    administrator = house.browser("administrator")
+    shown = looked(administrator, house.estate(MORE))
+    form = administrator.send(PATH, token=shown.token, edit="yes", **hidden(shown))
+    assert form.status == 200
+    assert MORE in html.unescape(form.text)
+
+
+def test_the_example_is_not_put_below_what_is_there(house: House) -> None:
+    page = house.browser("administrator").get(f"{PATH}?example=yes").text
+    assert "Put the example into the field" not in page
+    assert re.search(r"<textarea[^>]*>\s*</textarea>", page)
+    assert "Example Printers" in page, "to look at"
+
+
+def test_a_new_instance_is_filled_by_the_example(tmp_path: Path) -> None:
+    """Put into the field and applied as it stands: something comes in, and nobody ends."""
+    instance = Throwaway(tmp_path)
+    instance.up()
+    try:
+        me = "people: [{id: me, email: me@example.org, roles: [administrator]}]\n"
+        instance.apply(f"organisation: {{name: Proef, country: NL, timezone: Europe/Amsterdam}}\n{me}")
+        with KeeperClient(instance.paths.operator_socket) as client:
+            token = client.call("people.invite", Invite("me"), Invited).token
+        site = str(instance.ready["console"])
+        visitor = Visitor(site)
+        assert visitor.enrol(f"{site}/en/enrol#{token}").status == 303
+        assert "an example is there" in visitor.get("/en").text
+        assert 'href="/nl/estate?example=yes#text"' in visitor.get("/nl/estate").text
+        page = visitor.get("/nl/estate?example=yes")
+        found = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)
+        assert found is not None
+        shown = visitor.send("/nl/estate", token=page.token, text=html.unescape(found[1]))
+        assert shown.status == 200
+        assert "Drukkerij Voorbeeld wordt leverancier" in shown.text
+        assert "Eindigt, voorgoed" not in shown.text
+    finally:
+        instance.down()

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from keten.console import wording
 from keten.console.readings import ledger
+from keten.console.readings import names as readings
 from keten.console.readings.desk import Reading
 from keten.console.screens.turn import Turn
 from keten.core.clock import to_us
@@ -89,9 +90,12 @@ async def ask(turn: Turn) -> Response:
         except (ValueError, OverflowError):
             wrong = words.gettext("A moment is written as 2026-12-31T17:00.")
     complete = bool(fields["who"] and fields["what"]) and not wrong
-    decided = None
-    if complete:
-        body = Decide(fields["who"], fields["action"], fields["what"], at_us, country, fields["purpose"])
+    decided, names = None, await turn.read(readings.names)
+    who = await turn.read(lambda reading: readings.principal(reading, fields["who"])) if complete else ""
+    if complete and not who:
+        wrong = words.gettext("No system account or person is called that, or has that id.")
+    if who:
+        body = Decide(who, fields["action"], fields["what"], at_us, country, fields["purpose"])
         decided = await turn.do("policy.decide", body, Decided)
     asked = {name: value for name, value in fields.items() if value}
     return turn.page(
@@ -100,6 +104,7 @@ async def ask(turn: Turn) -> Response:
         fields=fields,
         wrong=wrong,
         actions={one: ACTIONS[one] for one in ASKED},
+        names=names,
         decided=decided,
         looked=await _looked(turn, decided) if decided else [],
     )
