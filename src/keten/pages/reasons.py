@@ -98,6 +98,75 @@ OTHERS: dict[str, Reason] = {
         "Destroyed: the key of its dataset was.",
         "Vernietigd: de sleutel van de gegevensset is vernietigd.",
     ),
+    # Why people were refused, as the ledger has it; what the faces tell them is in `sayings.py`.
+    "sign-in-failed": Reason(
+        "Signing in did not work.",
+        "Inloggen is niet gelukt.",
+    ),
+    "link-invalid": Reason(
+        "The one-time link does not work.",
+        "De eenmalige link werkt niet.",
+    ),
+    "link-used": Reason(
+        "The link was used before.",
+        "De link is al eerder gebruikt.",
+    ),
+    "link-expired": Reason(
+        "The link is over.",
+        "De link is verlopen.",
+    ),
+    "passkey-invalid": Reason(
+        "The passkey could not be verified.",
+        "De passkey kon niet worden gecontroleerd.",
+    ),
+    "passkey-unknown": Reason(
+        "There is no such passkey.",
+        "Die passkey is er niet.",
+    ),
+    "passkey-ended": Reason(
+        "The passkey was ended.",
+        "De passkey is beëindigd.",
+    ),
+    "passkey-copied": Reason(
+        "The counter of the passkey went back: there may be a copy.",
+        "De teller van de passkey ging terug: er kan een kopie zijn.",
+    ),
+    "ceremony-over": Reason(
+        "It took too long, or was begun elsewhere.",
+        "Het duurde te lang, of is elders begonnen.",
+    ),
+    "session-elsewhere": Reason(
+        "The session is of another face or browser.",
+        "De sessie is van een ander loket of een andere browser.",
+    ),
+    "person-ended": Reason(
+        "The person has been ended.",
+        "De persoon is beëindigd.",
+    ),
+    "no-role": Reason(
+        "The person has no role here.",
+        "De persoon heeft hier geen rol.",
+    ),
+    "not-allowed": Reason(
+        "No role of the person holds this.",
+        "Geen rol van de persoon staat dit toe.",
+    ),
+    "recovered-lately": Reason(
+        "The person came back by a recovery lately, and may look only for a while.",
+        "De persoon kwam kort geleden terug met een herstel, en mag een tijd alleen kijken.",
+    ),
+    "step-up": Reason(
+        "A fresh confirmation with a passkey is needed.",
+        "Een nieuwe bevestiging met een passkey is nodig.",
+    ),
+    "no-passkey": Reason(
+        "It takes a passkey, and the person has none.",
+        "Het vraagt een passkey, en de persoon heeft er geen.",
+    ),
+    "too-many-passkeys": Reason(
+        "There are as many passkeys as one person may have.",
+        "Er zijn zoveel passkeys als één persoon mag hebben.",
+    ),
     # Why transfers are cut, and what only an overview asks.
     "no-contract": Reason(
         "The supplier has no contract.",

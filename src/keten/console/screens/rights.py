@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
+from keten.console.readings.desk import Reading
 from keten.console.screens.turn import Turn
 from keten.core.clock import from_rfc3339
 from keten.core.errors import Invalid
@@ -20,6 +21,7 @@ from keten.keeper.rights_protocol import (
 )
 from keten.pages.stepping import Act
 from keten.pages.words import N_
+from keten.suppliers.model import Organisation
 
 PAGE = "/rights"
 GRANT, PERSON = "grant", "person"
@@ -41,7 +43,7 @@ class Line(msgspec.Struct, frozen=True):
 
 async def several(turn: Turn) -> Response:
     """What waits, the nearest first."""
-    return _page(turn, await _found(turn), "")
+    return await _page(turn, await _found(turn), "")
 
 
 async def confirm_grants(turn: Turn) -> Response:
@@ -74,7 +76,7 @@ async def _confirm(turn: Turn, kind: str) -> Response:
     chosen = [one for one in found.rights if one.kind == kind and f"right-{one.id}" in turn.form][:MOST_CONFIRMED]
     words = turn.words
     if not chosen:
-        return _page(turn, found, words.gettext("Choose what you confirm: tick it in the list."), status=400)
+        return await _page(turn, found, words.gettext("Choose what you confirm: tick it in the list."), status=400)
     body = _body(kind, tuple(one.id for one in chosen))
     act = Act(
         heading=words.gettext(HEADINGS[kind]),
@@ -117,19 +119,29 @@ def _effect(turn: Turn, one: Unconfirmed) -> str:
     return words.gettext("%(name)s keeps its roles, %(days)s from now.") % {"name": one.name, "days": days}
 
 
-def _page(turn: Turn, found: Unconfirmeds, wrong: str, status: int = 200) -> Response:
+async def _page(turn: Turn, found: Unconfirmeds, wrong: str, status: int = 200) -> Response:
     lines = [_line(turn, one) for one in found.rights]
     grants = [one for one in lines if one.info.kind == GRANT]
     people = [one for one in lines if one.info.kind == PERSON]
     return turn.page(
         "rights.html",
         status=status,
+        asked=await turn.read(_asked),
         lists=[(GRANT, grants), (PERSON, people)],
         cut=found.cut,
         broken=found.broken,
         own=bool(turn.owner("see-unconfirmed")),
         wrong=wrong,
     )
+
+
+def _asked(reading: Reading) -> dict[str, bool]:
+    """Whether the organisation wants grants, and roles, confirmed at all. A dataset may want it for itself."""
+    found = next(reading.rows.all(Organisation), None)
+    return {
+        GRANT: found is not None and bool(found.confirm_grants_days),
+        PERSON: found is not None and bool(found.confirm_roles_days),
+    }
 
 
 def _line(turn: Turn, one: Unconfirmed) -> Line:
