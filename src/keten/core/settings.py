@@ -21,7 +21,7 @@ from keten.core.recovering import Mail, Recovery, check_mail, check_recovery
 from keten.core.sources import SystemPlace, check_systems
 
 _WEB = ("https", "http")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _DURATION = re.compile(r"([1-9][0-9]{0,6})([smhd])\Z")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 # Beside what TOML itself refuses: what is not UTF-8, numbers of thousands of digits, brackets in thousands of brackets.
@@ -396,7 +396,7 @@ def require_portal(portal: Listener, path: str) -> None:
     """
     if portal.certificate or portal.proxy or portal.bind in ("", "off"):
         return
-    if split_bind(portal.bind)[0] not in _LOOPBACK:
+    if split_bind(portal.bind)[0] not in LOOPBACK:
         public = f"{path}: [portal] {portal.bind} is reached from outside: set 'certificate', or 'proxy' behind one."
         raise Invalid("settings", public)
 
@@ -427,7 +427,7 @@ def _check_export(settings: Settings, path: str) -> None:
     except Invalid as error:
         raise Invalid("settings", f"{path}: [metrics] bind: {error.public}") from error
     check_destinations(settings.export.destinations, path)
-    if metrics and metrics not in _LOOPBACK:
+    if metrics and metrics not in LOOPBACK:
         raise Invalid("settings", f"{path}: [metrics] bind is 127.0.0.1:PORT, [::1]:PORT or localhost:PORT.")
 
 

@@ -9,6 +9,8 @@ from keten.console.readings.lines import Lines, lines
 from keten.console.readings.paging import chosen
 from keten.console.readings.supplier import Acting, acting
 from keten.core.errors import NotFound
+from keten.core.listening import split_bind
+from keten.core.settings import LOOPBACK, Listener
 from keten.identity import passkeys
 from keten.identity.links import usable
 from keten.identity.model import Person
@@ -109,8 +111,18 @@ def one(reading: Reading, person_id: str) -> PersonPage:
         acts=acts_of(line.roles),
         keys=keys,
         timeline=lines(reading.connection, reading.names, newest),
-        face_url=reading.settings.portal.public_url.rstrip("/") if row.supplier else "",
+        face_url=portal_url(reading.settings.portal) if row.supplier else "",
     )
+
+
+def portal_url(portal: Listener) -> str:
+    """Where the portal is: by its name, else on this machine, if its settings say so; "": they do not."""
+    if portal.public_url or portal.bind in ("", "off"):
+        return portal.public_url.rstrip("/")
+    host, port = split_bind(portal.bind)
+    if host not in LOOPBACK or not port:
+        return ""
+    return f"{'https' if portal.certificate else 'http'}://localhost:{port}"
 
 
 def _line(reading: Reading, row: Person, keys: list[Passkey], links: list[Link]) -> PersonLine:
