@@ -9,6 +9,7 @@ import pytest
 from keten.core.certificates import read
 from keten.core.crypto import is_sealed
 from keten.core.settings import Paths
+from keten.suppliers.reading import parse
 from tests.unit.cli.conftest import Keten
 
 
@@ -29,6 +30,14 @@ def test_a_new_instance(tmp_path: Path, keten: Keten) -> None:
 def test_home_may_come_from_the_environment(tmp_path: Path, keten: Keten) -> None:
     assert keten("init", home=str(tmp_path / "i")).code == 0
     assert (tmp_path / "i" / "ledger" / "checkpoint").exists()
+
+
+def test_the_first_file_that_it_prints_is_an_estate_with_an_administrator(tmp_path: Path, keten: Keten) -> None:
+    said = keten("init", home=str(tmp_path / "i")).out
+    shown = said.partition("first.yaml, say,\n\n")[2].partition("\n\nthen apply it")[0]
+    estate = parse(shown.encode(), "first.yaml")
+    assert [one.roles for one in estate.people] == [("administrator",)]
+    assert f"keten person invite {estate.people[0].id} --home" in said
 
 
 def test_never_over_something(home: Path, tmp_path: Path, keten: Keten) -> None:
