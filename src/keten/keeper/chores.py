@@ -14,6 +14,7 @@ from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.people import People
 from keten.keeper.recoveries import Recoveries
+from keten.keeper.reminding import Reminding
 from keten.keeper.trusted import Trusted
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
@@ -32,6 +33,7 @@ NETWORKS_SECONDS = 30.0
 SESSIONS_SECONDS = 10.0
 RECOVERY_SECONDS = 2.0
 RIGHTS_SECONDS = 300.0
+REMIND_SECONDS = 3600.0
 
 
 class Chores:
@@ -50,6 +52,7 @@ class Chores:
         self._operators = operators
         self._people = people
         self._recoveries = recoveries
+        self._reminding = Reminding(trusted)
         self._tasks: list[asyncio.Task[None]] = []
         self._soon: set[asyncio.Task[None]] = set()
         self._jump_told = ""
@@ -68,6 +71,7 @@ class Chores:
             (SESSIONS_SECONDS, self.end_sessions),
             (RECOVERY_SECONDS, self._recoveries.go_on),
             (RIGHTS_SECONDS, self.end_unconfirmed),
+            (REMIND_SECONDS, self._reminding.go_on),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
 
