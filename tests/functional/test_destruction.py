@@ -114,6 +114,9 @@ def test_what_is_not_done_is_said(fresh_town: Town) -> None:
     copy = copy.rename(copy.with_name(f".{copy.name}.abcdefgh.tmp"))  # as of an upgrade that was killed
     code, steps = destroy(town, "--yes")
     assert (code, steps["store"], steps["copies"]) == (3, "already", "not-done")
+    copy = copy.rename(copy.with_name("keten.db.moved-1"))  # as a move to another database leaves it
+    code, steps = destroy(town, "--yes")
+    assert (code, steps["store"], steps["copies"]) == (3, "already", "not-done")
     copy.unlink()
     code, steps = destroy(town, "--yes")
     assert (code, steps["store"], "copies" in steps) == (0, "already", False)

@@ -212,5 +212,5 @@ class Destroying:
             self._traces.add(stored)
 
     def copies(self) -> list[str]:
-        """Copies of the database that an upgrade made, which hold the keys of their day."""
-        return copies(self._trusted.settings.state)
+        """What an upgrade or a move left of the database, which holds the keys of its day."""
+        return copies(self._trusted.settings.paths.database)
