@@ -66,6 +66,17 @@ def write_keys(connection: Connection, known: Known, secrets: Secrets, files: Fi
                 os.close(before)
 
 
+def rewrite_keys(connection: Connection, known: Known, secrets: Secrets, files: Files | None = None) -> None:
+    """As `write_keys`, of a backup that has a keys part; whoever makes the first one now is waited for.
+
+    For that one may have read the tables before a key went. One that is made later has not.
+    """
+    with _ONE:
+        there = known.place.keys.exists()
+    if there:
+        write_keys(connection, known, secrets, files)
+
+
 def read_keys(known_id: str, path: Path, by: list[Any]) -> Keys:
     """The keys part. Raises `Denied` ("wrong-identity"), `Corrupt` ("backup-damaged"), `OSError`."""
     taken = _Taken()

@@ -15,7 +15,7 @@ from joserfc import jwk
 from keten import __version__
 from keten.backup import ended
 from keten.backup import service as backups
-from keten.backup.keys import Secrets, write_keys
+from keten.backup.keys import Secrets, rewrite_keys
 from keten.budgets.misses import Scores
 from keten.budgets.service import Budgets
 from keten.core.clock import Clock, rfc3339
@@ -177,7 +177,7 @@ class Trusted:
             _CARRIED,
             _CHANGES,
             backups.known,
-            lambda connection, known: write_keys(connection, known, self.secrets()),
+            lambda connection, known: rewrite_keys(connection, known, self.secrets()),
         )
         self.carrying.wake()
 
