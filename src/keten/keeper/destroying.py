@@ -7,7 +7,7 @@ import asyncio
 from sqlalchemy import Connection
 
 from keten.core.db import copies
-from keten.core.errors import Invalid
+from keten.core.errors import Conflict, Invalid
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.known_backups import KnownBackups
@@ -85,13 +85,18 @@ class Destroying:
             return [(f"dataset {one.name}", vault.held_by(reading, one.id)) for one in covered.alone], covered.kept
         return [("files", vault.held_by(reading, target))], ()
 
-    async def destroy(self, kind: str, target: str, reason: str, actor: str) -> tuple[list[Step], str]:
-        """Destroy it; the steps, and the entry that says that the key is gone ("" when it was before)."""
+    async def destroy(
+        self, kind: str, target: str, reason: str, actor: str, *, again: bool = False
+    ) -> tuple[list[Step], str]:
+        """Destroy it; the steps, and the entry that says that the key is gone ("" when it was before).
+
+        again: all of it is destroyed already, so nobody had to agree; only steps that were not done are tried again.
+        """
         self._trusted.door.fresh()
         if kind == "object":
             return await self._object(target, reason, actor)
         if kind == "contract":
-            return await self._contract(target, reason, actor)
+            return await self._contract(target, reason, actor, again=again)
         steps, entry = await self._dataset(target, reason, actor)
         return [*steps, *await self.cleaned()], entry
 
@@ -120,13 +125,19 @@ class Destroying:
         ]
         return steps, entry
 
-    async def _contract(self, contract: str, reason: str, actor: str) -> tuple[list[Step], str]:
-        """End the contract, then destroy each dataset that it alone covers. What others still use is named."""
+    async def _contract(self, contract: str, reason: str, actor: str, *, again: bool) -> tuple[list[Step], str]:
+        """End the contract, then destroy each dataset that it alone covers. What others still use is named.
+
+        Raises `Conflict` ("act-changed") when it is given again and covers one by now: another contract has ended in
+        this moment, and to destroy what that one kept is an act of its own (law 14).
+        """
         trusted = self._trusted
 
         def run(writing: Writing) -> revocation.Covered:
             holds.require_none(revocation.holds_against(writing.connection, "contract", contract, writing.time_us))
             found = revocation.covered_alone(writing.connection, contract, writing.time_us)
+            if again and found.alone:
+                raise Conflict("act-changed", "It covers more than a moment ago; look at it again.", contract)
             revocation.end(writing, "contract", contract, reason, actor)
             return found
 

@@ -169,7 +169,9 @@ class SubjectVerbs:
                 await self._trusted.writer.run(
                     lambda writing: signing.note_unsigned(writing, what, refs, connection.actor), alone=True
                 )
-            steps, entry = await self._destroying.destroy(body.kind, planned.id, body.reason, connection.actor)
+            steps, entry = await self._destroying.destroy(
+                body.kind, planned.id, body.reason, connection.actor, again=planned.already
+            )
         return msgspec.structs.replace(planned, steps=steps, entry=entry)
 
     async def _asked(
