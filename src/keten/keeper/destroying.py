@@ -11,7 +11,7 @@ from keten.core.errors import Conflict, Invalid
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.known_backups import KnownBackups
-from keten.keeper.steps import Content, Step, not_done, step
+from keten.keeper.steps import Content, Step, is_done, not_done, step
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
 from keten.ledger.writing import Writing
@@ -25,6 +25,7 @@ from keten.vault.model import Destroyed
 from keten.vault.rules import check_reason
 
 KINDS = ("dataset", "object", "contract")
+_LOG = "log"  # the step
 
 
 class Destroying:
@@ -86,17 +87,18 @@ class Destroying:
         return [("files", vault.held_by(reading, target))], ()
 
     async def destroy(
-        self, kind: str, target: str, reason: str, actor: str, *, again: bool = False
+        self, kind: str, target: str, reason: str, actor: str, *, again: bool = False, agreed_us: int = 0
     ) -> tuple[list[Step], str]:
         """Destroy it; the steps, and the entry that says that the key is gone ("" when it was before).
 
         again: all of it is destroyed already, so nobody had to agree; only steps that were not done are tried again.
+        agreed_us: when two people agreed, if they did, which may be long ago: it goes on until every step is done.
         """
         self._trusted.door.fresh()
         if kind == "object":
             return await self._object(target, reason, actor)
         if kind == "contract":
-            return await self._contract(target, reason, actor, again=again)
+            return await self._contract(target, reason, actor, again=again, agreed_us=agreed_us)
         steps, entry = await self._dataset(target, reason, actor)
         return [*steps, *await self.cleaned()], entry
 
@@ -125,17 +127,20 @@ class Destroying:
         ]
         return steps, entry
 
-    async def _contract(self, contract: str, reason: str, actor: str, *, again: bool) -> tuple[list[Step], str]:
+    async def _contract(
+        self, contract: str, reason: str, actor: str, *, again: bool, agreed_us: int
+    ) -> tuple[list[Step], str]:
         """End the contract, then destroy each dataset that it alone covers. What others still use is named.
 
-        Raises `Conflict` ("act-changed") when it is given again and covers one by now: another contract has ended in
-        this moment, and to destroy what that one kept is an act of its own (law 14).
+        So is what others used when that was agreed. Raises `Conflict` ("act-changed") when it is given again and covers
+        one by now: another contract has ended in this moment, and to destroy what that one kept is an act of its own
+        (law 14).
         """
         trusted = self._trusted
 
         def run(writing: Writing) -> revocation.Covered:
             holds.require_none(revocation.holds_against(writing.connection, "contract", contract, writing.time_us))
-            found = revocation.covered_alone(writing.connection, contract, writing.time_us)
+            found = revocation.covered_alone(writing.connection, contract, writing.time_us, agreed_us)
             if again and found.alone:
                 raise Conflict("act-changed", "It covers more than a moment ago; look at it again.", contract)
             revocation.end(writing, "contract", contract, reason, actor)
@@ -208,15 +213,20 @@ class Destroying:
         """Leave nothing of the key in the database, its log and backups; name what still holds it."""
         if await self._trusted.writer.scrub(frozenset(self._traces)):
             self._traces.clear()
-            log = step("log", "nothing of the key is left in the database's files", done=True)
+            log = step(_LOG, "nothing of the key is left in the database's files", done=True)
         else:
-            log = not_done("log", f"the key may not be gone: {self._trusted.writer.remains}")
+            log = not_done(_LOG, f"the key may not be gone: {self._trusted.writer.remains}")
         beyond = await asyncio.to_thread(KnownBackups(self._trusted).renew_keys)
         return [
             log,
             *(not_done("backups", told) for told in beyond),
             *(not_done("copies", f"db/{name} may still hold the key: remove it") for name in self.copies()),
         ]
+
+    def is_done(self, steps: list[Step]) -> bool:
+        """Whether nothing is left to do that can be done here: what a server's files still hold cannot."""
+        reaches = self._trusted.writer.reaches
+        return is_done([one for one in steps if reaches or one["step"] != _LOG])
 
     def _note(self, stored: bytes | None) -> None:
         if stored is not None:
