@@ -471,9 +471,12 @@ class _Opening:
             return
         policy = self._paths.home / settings.witnesses.policy
         if is_beside(settings.witnesses.policy) and policy.is_file() and key != self._manifest.key:
-            about = policy.read_bytes().replace(self._manifest.key.encode(), key.encode())
-            Files().write(policy, about)
-            self._notes.append(f"{policy.name} names the new ledger's key now: tell your witnesses (keten witness add)")
+            former = policy.read_bytes()
+            about = former.replace(self._manifest.key.encode(), key.encode())
+            if about != former:
+                Files().write(policy, about)
+                self._notes.append(f"{policy.name} names the new ledger's key now")
+            self._notes.append("no witness cosigns the new ledger until it watches it: give each the new key")
         for name in settings.named_files:
             if not (self._paths.home / name).exists():
                 self._notes.append(f"keten.toml names {name}, which is not here: put it back before 'keten up'")

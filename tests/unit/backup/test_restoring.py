@@ -101,6 +101,18 @@ def test_what_waited_for_a_second_person_may_have_been_refused_since(made: Made,
     assert holds(settings)
 
 
+def test_a_policy_that_names_no_ledger_is_left_as_it_was(made: Made, tmp_path: Path) -> None:
+    old, settings = tmp_path / "old", home(tmp_path)
+    shutil.copytree(made.home, old)
+    (old / "policy").write_text("quorum none\n")
+    with (old / "keten.toml").open("a") as stream:
+        stream.write('[witnesses]\npolicy = "policy"\n')
+    done = keten("backup", str(tmp_path / "later"), "--to", made.recipient, "--home", str(old), "--json")
+    restored = restore(settings, Path(json.loads(done.stdout)["folder"]), wish(made))
+    assert (settings.paths.home / "policy").read_text() == "quorum none\n"
+    assert restored.notes == ("no witness cosigns the new ledger until it watches it: give each the new key",)
+
+
 def test_a_home_that_is_not_empty(made: Made, tmp_path: Path) -> None:
     settings = home(tmp_path)
     settings.paths.home.mkdir()
