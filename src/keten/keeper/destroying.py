@@ -36,6 +36,8 @@ class Destroying:
         self._gateways = gateways
         self._content = content
         self._traces: set[bytes] = set()  # keys as they were stored, until none is left in the database's files
+        self._seen: set[str] = set()  # what this process destroyed, or had looked for
+        self._unseen: set[str] = set()  # what an earlier one destroyed, perhaps without having looked: it was killed
 
     def plan(self, body: said.Destroy) -> said.Destroyed:
         """What it is about, and what it holds. Raises `Invalid` (kind, unknown-name, reason), `Conflict` ("held")."""
@@ -112,6 +114,7 @@ class Destroying:
             return vault.destroy_object(writing, object_id, reason, actor)
 
         destroyed, batch = await trusted.writer.run(run, alone=True, essential=True)
+        self._destroyed(object_id, before=destroyed.index is None)
         entry = sealed_in(batch, destroyed.index).id if destroyed.index is not None else ""
         if not entry:
             self._gateways.changed()  # a gateway that did not confirm the first time is told again
@@ -147,6 +150,8 @@ class Destroying:
             return found
 
         covered, batch = await trusted.writer.run(run, alone=True, essential=True)
+        for gone in covered.gone:
+            self._destroyed(gone, before=True)
         row = trusted.register.contract(contract)
         name = row.name if isinstance(row, Contract) else contract
         steps = [step("contract", f"{name} ended", done=batch is not None), *await self._content.cut_steps()]
@@ -176,6 +181,7 @@ class Destroying:
             return revocation.destroy(writing, trusted.keys, dataset, reason, actor)
 
         done, batch = await trusted.writer.run(run, alone=True, essential=True)  # 1
+        self._destroyed(dataset, before=batch is None)
         trusted.keys.forget(dataset)  # again: a request under way may have opened it until the commit
         if batch is None:
             self._gateways.changed()  # a gateway that did not confirm the first time is told again
@@ -210,9 +216,14 @@ class Destroying:
         ]
 
     async def cleaned(self) -> list[Step]:
-        """Leave nothing of the key in the database, its log and backups; name what still holds it."""
-        if await self._trusted.writer.scrub(frozenset(self._traces)):
+        """Leave nothing of the key in the database, its log and backups; name what still holds it.
+
+        Of what an earlier process destroyed no trace is known: the database's file is written anew, once.
+        """
+        if await self._trusted.writer.scrub(None if self._unseen else frozenset(self._traces)):
             self._traces.clear()
+            self._seen |= self._unseen
+            self._unseen.clear()
             log = step(_LOG, "nothing of the key is left in the database's files", done=True)
         else:
             log = not_done(_LOG, f"the key may not be gone: {self._trusted.writer.remains}")
@@ -231,6 +242,13 @@ class Destroying:
     def _note(self, stored: bytes | None) -> None:
         if stored is not None:
             self._traces.add(stored)
+
+    def _destroyed(self, target: str, *, before: bool) -> None:
+        """Note what is destroyed by now. before: it was when this began."""
+        if not before:
+            self._seen.add(target)
+        elif target not in self._seen:
+            self._unseen.add(target)
 
     def copies(self) -> list[str]:
         """What an upgrade or a move left of the database, which holds the keys of its day."""

@@ -83,10 +83,14 @@ def destroy(writing: Writing, keys: Keys, dataset_id: str, reason: str, actor: s
 
 
 class Covered(msgspec.Struct, frozen=True):
-    """What a contract covers. alone: datasets that nobody else may still use. kept: the others, each with who does."""
+    """What a contract covers. alone: datasets that nobody else may still use. kept: the others, each with who does.
+
+    gone: ids of those that are destroyed.
+    """
 
     alone: tuple[Dataset, ...]
     kept: tuple[str, ...]
+    gone: tuple[str, ...] = ()
 
 
 def covered_alone(connection: Connection, contract: str, now_us: int, agreed_us: int = 0) -> Covered:
@@ -98,9 +102,13 @@ def covered_alone(connection: Connection, contract: str, now_us: int, agreed_us:
     moments = (now_us, agreed_us or now_us)
     alone: list[Dataset] = []
     kept: list[str] = []
+    gone: list[str] = []
     for dataset_id in sorted({grant.dataset for grant in grants.find(connection, contract=contract)}):
         dataset = datasets.get(connection, dataset_id)
-        if dataset is None or destroyed(connection, dataset):
+        if dataset is None:
+            continue
+        if destroyed(connection, dataset):
+            gone.append(dataset_id)
             continue
         users = [
             other.name
@@ -113,7 +121,7 @@ def covered_alone(connection: Connection, contract: str, now_us: int, agreed_us:
             kept.append(f"dataset {dataset.name}: {', '.join(sorted(set(users)))} still uses it")
         else:
             alone.append(dataset)
-    return Covered(tuple(alone), tuple(kept))
+    return Covered(tuple(alone), tuple(kept), tuple(gone))
 
 
 def _stood(row: EndableRow, at_us: int) -> bool:
