@@ -71,7 +71,7 @@ class Copies(Protocol):
         """Whether there is one."""
 
     def gone(self) -> Sequence[str]:
-        """In sentences, those that somebody said do not exist any more."""
+        """In sentences, those that somebody said do not exist any more, and those that are not known here."""
 
     def renew_keys(self) -> Sequence[str]:
         """Make copies of before unreadable; returns, in sentences, those for which that can't be done here."""
