@@ -18,7 +18,7 @@ from sqlalchemy import Connection, MetaData, Table, select
 
 from keten.backup import age
 from keten.backup.model import FORMAT, KEY_TABLES, Keys, Known
-from keten.core.errors import Corrupt, FsyncFailed, KetenError, Unavailable
+from keten.core.errors import Corrupt, KetenError, Unavailable
 from keten.core.files import Files
 from keten.ledger.reading import raw
 
@@ -96,7 +96,7 @@ def renew_keys(
     """Write the keys part of every known backup anew from the keys that are left.
 
     To be called after keys were destroyed, outside any transaction. Says which backups could not be reached: their
-    keys part still holds what was destroyed. Raises `FsyncFailed`.
+    keys part still holds what was destroyed. That the disk of one fails is its own failure, not the instance's.
     """
     done: list[str] = []
     unreached: list[tuple[str, str]] = []
@@ -106,8 +106,6 @@ def renew_keys(
         try:
             write_keys(connection, known, secrets, files)
             done.append(known.id)
-        except FsyncFailed:
-            raise
         except (KetenError, OSError) as error:
             unreached.append((known.folder, str(error)))
     return Renewed(tuple(done), tuple(unreached))

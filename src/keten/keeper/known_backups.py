@@ -42,10 +42,7 @@ class KnownBackups:
             return bool(known(connection))
 
     def renew_keys(self) -> Sequence[str]:
-        """Write every keys part anew from the keys that are left; the backups for which that could not be done.
-
-        Raises `FsyncFailed`.
-        """
+        """Write every keys part anew from the keys that are left; the backups for which that could not be done."""
         with translated(), self._trusted.reader.connect() as connection:
             renewed = renew_keys(connection, known(connection), self._trusted.secrets())
         return [f"{_out_of_reach(folder)} ({why})" for folder, why in renewed.unreached]

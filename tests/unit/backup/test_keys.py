@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, insert, update
 
 from keten.backup import ended
-from keten.backup.keys import Secrets, read_keys, rewrite_keys, write_keys
+from keten.backup.keys import Secrets, read_keys, renew_keys, rewrite_keys, write_keys
 from keten.backup.model import Known
+from keten.core.errors import FsyncFailed
 from keten.core.files import Files
 from keten.ledger.tables import entries
 from keten.vault.tables import content_keys, dataset_keys, subject_keys
@@ -94,3 +96,21 @@ def test_where_there_is_no_keys_part_none_is_made(engine: Engine, known: Known) 
     with engine.connect() as reading:
         Ends(known).carry(reading, known)
     assert not known.place.keys.exists()
+
+
+class Failing(Files):
+    """A disk that does not say whether it has what was written."""
+
+    def sync(self, stream: object) -> None:  # noqa: ARG002
+        raise FsyncFailed("fsync", "The disk failed.")
+
+
+def test_a_backup_whose_disk_fails_keeps_no_other_from_losing_a_key(engine: Engine, known: Known) -> None:
+    """Nor the erasure from being done: it names that one, and the key is taken from it once its disk is well."""
+    other = msgspec.structs.replace(known, id="c" * 26, folder=str(Path(known.folder).with_name("two")))
+    with engine.connect() as reading:
+        assert renew_keys(reading, [known, other], SECRETS, Failing()).unreached[0] == (
+            known.folder,
+            "The disk failed. (fsync)",
+        )
+        assert renew_keys(reading, [known], SECRETS).done == (known.id,)
