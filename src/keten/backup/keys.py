@@ -56,6 +56,7 @@ def write_keys(connection: Connection, known: Known, secrets: Secrets, files: Fi
         connection.rollback()  # as it is now, not as it was when this connection began to read
         tables = {name: _rows(connection, name) for name in KEY_TABLES}
         part = Keys(FORMAT, known.id, secrets.root_kind, secrets.root, tables, dict(secrets.files))
+        _remove(age.unfinished(path))  # a kill left it, with keys that may be gone now
         before = _opened(path)
         try:
             age.seal(path, [msgspec.msgpack.encode(part)], age.recipients(known.recipients), files)
@@ -120,17 +121,10 @@ def discard(known: Known) -> None:
     if not place.folder.parent.is_dir():
         raise Unavailable("backup-unreachable", f"The backup {known.folder} cannot be reached.")
     with _ONE:
-        for path in (place.keys, place.data, place.ended, place.ended_head):
-            opened = _opened(path)
-            if opened is None and path.exists():
-                raise Unavailable("backup-unreachable", f"{path} cannot be overwritten.")
-            if opened is not None:
-                try:
-                    path.unlink()
-                    if path == place.keys:
-                        _wipe(opened)
-                finally:
-                    os.close(opened)
+        for path in (age.unfinished(place.keys), place.keys):
+            _remove(path)
+        for path in (age.unfinished(place.data), place.data, place.ended, place.ended_head):
+            _remove(path, wipe=False)
 
 
 class _Taken:
@@ -149,6 +143,20 @@ def _rows(connection: Connection, name: str) -> list[dict[str, Any]]:
     table = Table(name, MetaData(), autoload_with=connection)
     chosen = select(*(raw(column) for column in table.columns)).order_by(*table.primary_key.columns)
     return [dict(row) for row in connection.execute(chosen).mappings()]
+
+
+def _remove(path: Path, *, wipe: bool = True) -> None:
+    """Remove a file, and overwrite it unless told otherwise. Raises `Unavailable` ("backup-unreachable")."""
+    opened = _opened(path)
+    if opened is None and path.exists():
+        raise Unavailable("backup-unreachable", f"{path} cannot be overwritten.")
+    if opened is not None:
+        try:
+            path.unlink()
+            if wipe:
+                _wipe(opened)
+        finally:
+            os.close(opened)
 
 
 def _opened(path: Path) -> int | None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, insert, update
 
 from keten.backup import ended
-from keten.backup.keys import Secrets, read_keys, renew_keys, rewrite_keys, write_keys
+from keten.backup.keys import Secrets, discard, read_keys, renew_keys, rewrite_keys, write_keys
 from keten.backup.model import Known
 from keten.core.errors import FsyncFailed
 from keten.core.files import Files
@@ -114,3 +114,24 @@ def test_a_backup_whose_disk_fails_keeps_no_other_from_losing_a_key(engine: Engi
             "The disk failed. (fsync)",
         )
         assert renew_keys(reading, [known], SECRETS).done == (known.id,)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_a_kill_left_of_a_keys_part_is_overwritten(engine: Engine, known: Known, again: bool) -> None:
+    """Its keys open what is erased later: in this backup, and in those beside it."""
+    place = known.place
+    left = [place.keys.with_name(f".{place.keys.name}.tmp"), place.data.with_name(f".{place.data.name}.tmp")]
+    for path in left:
+        path.write_bytes(KEY)
+    with left[0].open("rb") as opened:
+        if again:
+            with engine.connect() as reading:
+                write_keys(reading, known, SECRETS)
+        else:
+            discard(known)
+        assert opened.read() == bytes(len(KEY))
+    assert not left[0].exists()
+    assert left[1].exists() == again
+    assert sorted(path.name for path in place.folder.iterdir()) == (
+        [left[1].name, place.ended_head.name, place.ended.name, place.keys.name] if again else []
+    )
