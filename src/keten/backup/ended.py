@@ -155,7 +155,8 @@ class Carrying:
 
     origin: of the log. begins: the size at which this life of the instance began. kinds: of entry that are carried, and
     whether a key may be gone with one; changes: those that say that something changed only. backups: which there are.
-    renew: writes a backup's keys part anew, once a key is gone. What could not be written is tried again when woken.
+    renew: writes a backup's keys part anew, if it has one, once a key is gone. What could not be written is tried again
+    when woken.
     """
 
     def __init__(
@@ -234,7 +235,7 @@ class Carrying:
         there = read(known.place, known.id, self._key)
         first = max((line.entry + 1 for line in there.lines if line.origin == self._origin), default=0)
         fresh, keys_went = self._ended_since(connection, max(first, known.size, self._begins))
-        if keys_went and known.place.keys.exists():
+        if keys_went:
             self._renew(connection, known)  # first: the line says that it was done
         if fresh:
             append(known.place, known.id, self._key, fresh)

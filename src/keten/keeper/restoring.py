@@ -40,7 +40,14 @@ from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
 from keten.keeper.moving import without_database
 from keten.keeper.rootkey import RootKey
-from keten.keeper.since_backup import changed_since, end_sign_ins, leave_erased_rows, sentences, spend_windows
+from keten.keeper.since_backup import (
+    changed_since,
+    end_sign_ins,
+    leave_erased_rows,
+    refuse_requests,
+    sentences,
+    spend_windows,
+)
 from keten.keeper.trusted import ended_key, ledger_sealer, ledger_signer, publish_predecessors, succession
 from keten.ledger import erasing
 from keten.ledger.model import Draft
@@ -373,6 +380,7 @@ class _Opening:
             writing.record(self._first(head, ended, keyless, changed))
             if not self._wish.moved:  # what was withdrawn since is not known
                 asking.withdraw_all(writing, self._wish.actor, "restored")
+                refuse_requests(writing, self._wish.actor, self._notes)
                 end_sign_ins(writing, self._ended.ends, self._wish.actor, AFTER, self._notes)
             if not self._wish.moved and self._wish.budgets == "spent":  # from rows as they are in the ledger: first
                 over = frozenset(row for _word, row in ended)
@@ -463,9 +471,12 @@ class _Opening:
             return
         policy = self._paths.home / settings.witnesses.policy
         if is_beside(settings.witnesses.policy) and policy.is_file() and key != self._manifest.key:
-            about = policy.read_bytes().replace(self._manifest.key.encode(), key.encode())
-            Files().write(policy, about)
-            self._notes.append(f"{policy.name} names the new ledger's key now: tell your witnesses (keten witness add)")
+            former = policy.read_bytes()
+            about = former.replace(self._manifest.key.encode(), key.encode())
+            if about != former:
+                Files().write(policy, about)
+                self._notes.append(f"{policy.name} names the new ledger's key now")
+            self._notes.append("no witness cosigns the new ledger until it watches it: give each the new key")
         for name in settings.named_files:
             if not (self._paths.home / name).exists():
                 self._notes.append(f"keten.toml names {name}, which is not here: put it back before 'keten up'")

@@ -31,6 +31,7 @@ from keten.keeper.rootkey import load_root_key
 from keten.keeper.trusted import ended_key
 from keten.ledger.tables import entries
 from keten.ledger.verify import verify
+from keten.subjects import requests
 from keten.vault import service as vault
 from keten.vault.tables import subject_keys
 from tests.unit.backup.made_backups import Made, keten
@@ -83,6 +84,33 @@ def test_an_instance_that_was_restored_is_backed_up_and_restored_again(made: Mad
     assert "/3." in again.origin
     assert holds(second)
     assert (second.paths.ledger / "predecessors").read_bytes().count(b"\n") == 2
+
+
+def test_what_waited_for_a_second_person_may_have_been_refused_since(made: Made, tmp_path: Path) -> None:
+    old, settings = tmp_path / "old", home(tmp_path)
+    shutil.copytree(made.home, old)
+    asked = keten("subject", "erase", "drukwerk-ops", "--reason", "a letter", "--yes", "--home", str(old), "--json")
+    request = json.loads(asked.stdout)["request"]["id"]
+    done = keten("backup", str(tmp_path / "later"), "--to", made.recipient, "--home", str(old), "--json")
+    assert keten("subject", "refuse", request, "--reason", "not that one", "--home", str(old)).returncode == 0
+    restored = restore(settings, Path(json.loads(done.stdout)["folder"]), wish(made))
+    assert any("1 waited for a second person" in note for note in restored.notes)
+    with reading_engine(settings.paths.database).connect() as connection:
+        found = requests.get(connection, request)
+    assert (found.state, found.remark, found.decided_by) == ("refused", "the instance was restored", "test")
+    assert holds(settings)
+
+
+def test_a_policy_that_names_no_ledger_is_left_as_it_was(made: Made, tmp_path: Path) -> None:
+    old, settings = tmp_path / "old", home(tmp_path)
+    shutil.copytree(made.home, old)
+    (old / "policy").write_text("quorum none\n")
+    with (old / "keten.toml").open("a") as stream:
+        stream.write('[witnesses]\npolicy = "policy"\n')
+    done = keten("backup", str(tmp_path / "later"), "--to", made.recipient, "--home", str(old), "--json")
+    restored = restore(settings, Path(json.loads(done.stdout)["folder"]), wish(made))
+    assert (settings.paths.home / "policy").read_text() == "quorum none\n"
+    assert restored.notes == ("no witness cosigns the new ledger until it watches it: give each the new key",)
 
 
 def test_a_home_that_is_not_empty(made: Made, tmp_path: Path) -> None:
