@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 
 from keten.core.errors import Conflict, NotFound
 from keten.core.ids import new_id
-from keten.vault import service as vault
 from keten.vault import rules, sweeping
+from keten.vault import service as vault
 from keten.vault.frames import encrypt, new_header
 from keten.vault.model import Object, Swept
 from keten.vault.tables import objects, puts
