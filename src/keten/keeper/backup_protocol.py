@@ -35,6 +35,13 @@ class BackupOf(msgspec.Struct, frozen=True):
     id: str
 
 
+class BackupKeys(msgspec.Struct, frozen=True):
+    """The data part of a backup is written. data: its SHA-256 in hexadecimal."""
+
+    id: str
+    data: str = ""
+
+
 class BackupFinish(msgspec.Struct, frozen=True):
     """The data part is written and verified: the details of the entry that says so."""
 
@@ -135,7 +142,7 @@ class Recoveries(msgspec.Struct, frozen=True):
 
 BACKUP_VERBS: dict[str, tuple[type, type]] = {
     "backup.begin": (BackupBegin, BackupBegun),
-    "backup.keys": (BackupOf, Nothing),
+    "backup.keys": (BackupKeys, Nothing),
     "backup.finish": (BackupFinish, Recorded),
     "backup.list": (Nothing, Backups),
     "backup.forget": (BackupOf, Recorded),

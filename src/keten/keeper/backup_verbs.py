@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOST_PROOFS = 10_000
 MOST_NAMED = 1000
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class BackupVerbs:
@@ -50,7 +52,7 @@ class BackupVerbs:
         """Verb → what it does, for the socket."""
         return {
             "backup.begin": waiting_verb(said.BackupBegin, self.begin),
-            "backup.keys": waiting_verb(said.BackupOf, self.keys),
+            "backup.keys": waiting_verb(said.BackupKeys, self.keys),
             "backup.finish": waiting_verb(said.BackupFinish, self.finish),
             "backup.list": waiting_verb(Nothing, self.list),
             "backup.forget": waiting_verb(said.BackupOf, self.forget),
@@ -95,11 +97,20 @@ class BackupVerbs:
         await asyncio.to_thread(ended.begin, begun.place, backup, trusted.ended_key)
         return said.BackupBegun(backup, begun.made_us, begun.size, sealed_in(batch, index).id)
 
-    async def keys(self, _connection: Connection, body: said.BackupOf) -> Nothing:
-        """Write a backup's keys part, from the keys that are there now."""
+    async def keys(self, _connection: Connection, body: said.BackupKeys) -> Nothing:
+        """Write a backup's keys part, from the keys that are there now, and vouch for the data part.
+
+        Raises `Invalid` ("digest"), and as `write_keys`, `ended.vouch`.
+        """
+        trusted = self._trusted
+        if body.data and not _DIGEST.match(body.data):
+            raise Invalid("digest", "A digest is 64 hexadecimal digits.", body.data[:80])
 
         def write(reading: Reading) -> None:
-            keys.write_keys(reading, service.one(reading, body.id), self._trusted.secrets())
+            known = service.one(reading, body.id)
+            keys.write_keys(reading, known, trusted.secrets())
+            if body.data:
+                ended.vouch(known.place, known.id, trusted.ended_key, body.data, trusted.clock.recording_time())
 
         await self._read(write)
         return Nothing()

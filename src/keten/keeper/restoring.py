@@ -65,6 +65,10 @@ _LOCK = f".{MARKER}.lock"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
 _WORDS = {rows.table_name: word for word, rows in BY_WORD.items()}
+_NOT_VOUCHED = (
+    "nothing says that its data part is what the instance wrote: it is of an older version, or its list was put back. "
+    "Compare what is live with what outsiders know: keten restore --confirm"
+)
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -126,7 +130,7 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
     rest is made anew.
 
     1. The backup is whole, of a version that is known, and opens; its head is signed by the key that follows from its
-       root key.
+       root key, and its data part is the one that the keeper vouched for under it.
     2. The home is marked as being made. Folders, the root key as it was kept, settings, the authority.
     3. The database, of its own revision; then of this version's.
     4. The content that the backup has.
@@ -146,6 +150,7 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
     root = root_key(keys, wish)
     head = _head(manifest, root)
     ended = read_ended(place, manifest.id, ended_key(root))
+    _require_vouched(ended, manifest)
     with umask(0o022), _marked(paths, _Begun(manifest.id, str(source)), manifest) as files:
         make_folders(paths, files)  # 2
         _write_secrets(paths, keys, files)
@@ -233,6 +238,13 @@ def root_key(keys: Keys, wish: Wish) -> RootKey:
     return RootKey(open_by_passphrase(keys.root, wish.passphrase), "passphrase")
 
 
+def _require_vouched(ended: Read, manifest: Manifest) -> None:
+    """The data part is the one that the keeper vouched for. Raises `Corrupt` ("backup-damaged")."""
+    if ended.data and ended.data != manifest.data:
+        public = "The data of the backup is not what the instance wrote into it; nothing is restored."
+        raise Corrupt("backup-damaged", public, f"{manifest.data} instead of {ended.data}")
+
+
 def _head(manifest: Manifest, root: RootKey) -> Checkpoint:
     """The head in the manifest, which must be signed by the key that the root key gives: so they belong together."""
     if ledger_signer(root, manifest.origin).verifier_key() != manifest.key:
@@ -293,7 +305,7 @@ class _Opening:
         self._ended = ended
         self._loaded = loaded
         self._missing = missing
-        self._notes: list[str] = []
+        self._notes: list[str] = [] if ended.data else [_NOT_VOUCHED]
 
     def run(self) -> Restored:
         reader = reading_engine(self._paths.database)

@@ -186,6 +186,31 @@ def test_content_that_is_damaged_or_gone_is_named(made: Made, copy: Path, tmp_pa
     assert "not in the backup" in done.missing[0]
 
 
+def test_data_that_somebody_else_wrote_is_not_restored(made: Made, copy: Path, tmp_path: Path) -> None:
+    """Whoever writes to the disk knows whom to encrypt for, and the signed head: not the root key."""
+    settings, manifest = load_settings(made.home, {}), taking.read_manifest(copy)
+    assert restore(home(tmp_path), copy, wish(made)).notes == ()
+    key = (settings.paths.ledger / "key.pub").read_text().strip()
+    known = Known(manifest.id, str(tmp_path / "forged" / "one"), (made.recipient,), 1, manifest.size, "begun")
+    reader = reading_engine(settings.paths.database)
+    with taking.alone(tmp_path / "forged", Files()):
+        known.place.folder.mkdir()
+        told = taking.Told(lambda _done, _total: None, lambda _count: None)
+        taken = taking.take(reader, key, settings.paths.store, known, told, Files())
+    reader.dispose()
+    assert taken.manifest.data != manifest.data
+    shutil.copy(known.place.data, Place(copy, plain=False).data)
+    taking.finish(msgspec.structs.replace(known, folder=str(copy)), taken.manifest, Files())
+    other = load_settings(tmp_path / "other", {})
+    with pytest.raises(Corrupt) as refused:
+        restore(other, copy, wish(made))
+    assert refused.value.code == "backup-damaged"
+    assert "not what the instance wrote" in refused.value.public
+    assert not (other.paths.ledger / "key.pub").exists()
+    ended.begin(Place(copy, plain=False), manifest.id, ended_key(load_root_key(settings, None)))  # as it was at first
+    assert "nothing says that its data part" in restore(other, copy, wish(made)).notes[0]
+
+
 def test_a_list_of_ends_that_was_shortened_is_said(made: Made, copy: Path, tmp_path: Path) -> None:
     (copy / "ended.head").unlink()
     assert restore(home(tmp_path), copy, wish(made)).ended_state == "missing"
@@ -349,7 +374,8 @@ def test_a_backup_of_an_older_version_restores_into_this_one(
         database.execute("ATTACH ? AS new", (str(load_settings(made.home, {}).paths.database),))
         tables = [row[0] for row in database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
         for table in set(tables) - {"alembic_version"}:
-            database.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")
+            names = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))
+            database.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM new.{table}")
         database.commit()
     monkeypatch.setattr(taking, "REVISION", revision)  # as the older program has it
     key = (settings.paths.ledger / "key.pub").read_text().strip()
