@@ -94,10 +94,14 @@ class Outsider(msgspec.Struct, frozen=True):
 
 
 class Confirm(msgspec.Struct, frozen=True):
-    """Let a restored instance serve. `plan_only`: say what it would give out. `outside`: what the operator was told."""
+    """Let a restored instance serve. `plan_only`: say what it would give out. `outside`: what the operator was told.
+
+    despite: also when an outsider contradicts it.
+    """
 
     plan_only: bool = False
     outside: tuple[Outsider, ...] = ()
+    despite: bool = False
 
 
 class Confirmed(msgspec.Struct, frozen=True):

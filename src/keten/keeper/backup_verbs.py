@@ -18,7 +18,7 @@ from keten.backup import entries as backup_entries
 from keten.backup.model import Known
 from keten.core.clock import rfc3339
 from keten.core.db import translated
-from keten.core.errors import Conflict, Invalid, KetenError
+from keten.core.errors import Conflict, Denied, Invalid, KetenError
 from keten.core.ids import new_id
 from keten.keeper import backup_protocol as said
 from keten.keeper.protocol import Nothing, Recorded
@@ -143,13 +143,22 @@ class BackupVerbs:
     # ---- after a restore -------------------------------------------------------------------------------------
 
     async def confirm(self, connection: Connection, body: said.Confirm) -> said.Confirmed:
-        """An operator has looked at what a restored instance will give out: recorded, and then it serves."""
+        """An operator has looked at what a restored instance will give out: recorded, and then it serves.
+
+        Raises `Denied` ("contradicted") when an outsider contradicts it, unless the operator says so (`despite`).
+        """
         trusted = self._trusted
         live, evidence = await self._read(lambda reading: (_live(reading), tuple(self._evidence(reading))))
         if not trusted.unconfirmed:
             return said.Confirmed(needed=False, live=live, evidence=evidence)
         if body.plan_only:
             return said.Confirmed(needed=True, live=live, evidence=evidence)
+        if any(one.says == "contradicts" for one in body.outside) and not body.despite:
+            public = (
+                "It serves nobody yet: what outsiders signed contradicts the backup. Somebody forked the ledger, or "
+                "changed the backup. Find out first; to let it serve all the same, add --despite."
+            )
+            raise Denied("contradicted", public)
         details: dict[str, object] = {
             "live": {kind: len(names) for kind, names in live.items()},
             "outside": [msgspec.to_builtins(one) for one in body.outside[:MOST_NAMED]],
