@@ -203,11 +203,17 @@ def test_this_is_not_me_comes_too_late(house: House) -> None:
     assert len(house.keys()) == 1
 
 
-def test_a_newer_notice_makes_the_older_secret_useless(house: House) -> None:
-    case = made(house.open())
-    older, newer = house.tell(case), house.tell(case)
-    assert reason(house.veto(next(iter(older.values())))) == "absent"
-    assert made(house.veto(next(iter(newer.values())))).state == "vetoed"
+@pytest.mark.parametrize("used", [False, True])
+def test_a_letter_that_never_arrives_takes_nothing_from_the_one_before(house: House, used: bool) -> None:
+    """Whoever filled the mailbox keeps the person from the newer letter, and not from stopping it by the older one."""
+    sent, tokens = house.sent()
+    case = made(house.use(*sent.parts.values())) if used else sent.case
+    channel = case.noticed[0]
+    lost = house.instance.write(lambda writing: service.notice(writing, case, channel, LIMITS))
+    assert made(house.veto(tokens[channel])).state == "vetoed"
+    assert house.keys() == ()
+    assert reason(house.veto(lost)) == "not-open"
+    assert reason(house.veto(tokens[channel])) == "absent"
 
 
 def test_a_burst_freezes_also_what_is_pending(house: House) -> None:

@@ -107,8 +107,10 @@ def open_case(
 
 
 def notice(writing: Writing, case: Case, channel: str, limits: Limits) -> str:
-    """The secret with which whoever reads a channel says "this is not me"; an older one of it is of no use any more."""
-    _spend_former(writing, case, channel, "veto")
+    """The secret with which whoever reads a channel says "this is not me".
+
+    Those of older letters hold as well: this one may never arrive, where somebody has filled the mailbox.
+    """
     until = case.lapses_us + limits.code_us + limits.reduced_us
     return _secret(writing, case, channel, "veto", until)
 
@@ -152,7 +154,7 @@ def send(writing: Writing, case_id: str, actor: str, limits: Limits) -> Sent | R
 
 def part(writing: Writing, case: Case, channel: str, limits: Limits) -> str:
     """A part of the code once more, for one that may not have gone out; the older one is of no use any more."""
-    _spend_former(writing, case, channel, "part")
+    _spend_former(writing, case, channel)
     return _secret(writing, case, channel, "part", case.sent_us + limits.code_us)
 
 
@@ -385,9 +387,9 @@ def _secret(writing: Writing, case: Case, channel: str, purpose: Purpose, until_
     return token
 
 
-def _spend_former(writing: Writing, case: Case, channel: str, purpose: Purpose) -> None:
+def _spend_former(writing: Writing, case: Case, channel: str) -> None:
     for older in _secrets(writing.connection, case.id):
-        if (older.channel, older.purpose) == (channel, purpose) and not older.used_us:
+        if (older.channel, older.purpose) == (channel, "part") and not older.used_us:
             _spend(writing, older, case.person)
 
 
