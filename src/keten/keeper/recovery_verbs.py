@@ -111,6 +111,9 @@ class RecoveryVerbs:
         own = self._trusted.register.person(signed.person)
         if case is None or own is None or case.person != body.person or own.supplier not in ("", case.supplier):
             raise NotFound("absent", "There is no such case.")
+        now = self._trusted.clock.recording_time()
+        pending = case
+        case = self._reading(lambda reading: service.standing(reading, pending, now))
         slot = self._slot(case, signed.person) or _named(case, own)  # 2: the rules refuse it then, and it is recorded
         after, _batch = await self._trusted.writer.run(  # 3
             lambda writing: service.approve(
@@ -137,6 +140,7 @@ class RecoveryVerbs:
         own = row.supplier if row is not None else ""
         with translated(), self._trusted.reader.connect() as reading:
             found = service.cases_of(reading, supplier=own) if own else service.cases_of(reading)
+            found = [service.standing(reading, case, now) if case.state == "open" else case for case in found]
             frozen = service.frozen_until(reading, now)
         lately = [case for case in found if case.pending or now - case.ended_us < SHOWN_US]
         lately.sort(key=lambda case: case.opened_us, reverse=True)

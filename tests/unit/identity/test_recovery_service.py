@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keten.identity import passkeys
+from keten.identity import passkeys, restraints
 from keten.identity import recovery_entries as entries
 from keten.identity.recovery import rules, service
 from keten.identity.recovery.model import (
@@ -227,6 +227,53 @@ def test_a_burst_freezes_also_what_is_pending(house: House) -> None:
     made(house.open("third"))
 
 
+def test_a_burst_freezes_also_a_code_that_is_out(house: House) -> None:
+    """Of three within a day the first can be as far as that only when a fourth was opened before."""
+    sent, _tokens = house.sent()
+    made(house.open("second"))
+    made(house.open("contact"))
+    assert reason(house.open("third")) == "burst"
+    assert reason(house.use(*sent.parts.values())) == "frozen"
+    with house.instance.reader.connect() as connection:
+        assert service.shown(connection, tuple(sent.parts.values()), house.instance.now_us, LIMITS) is None
+    assert house.keys() == ()
+
+
+@pytest.mark.parametrize("how", ["ended", "suspended", "role"])
+@pytest.mark.parametrize("name", ["contact", "owner"])
+def test_an_approval_counts_while_its_approver_may_approve(house: House, name: str, how: str) -> None:
+    case, _tokens = house.approved()
+    if how == "ended":
+        house.instance.end("person", house.ids[name])
+    elif how == "suspended":
+        until = house.instance.now_us + 60 * DAY_US
+        house.instance.write(lambda writing: restraints.suspend(writing, house.ids[name], until, "odd", "keeper"))
+    else:
+        house.instance.apply(
+            ESTATE.replace(
+                "[contact]" if name == "contact" else "[data-owner]", "[member]" if name == "contact" else "[auditor]"
+            )
+        )
+    house.later(48 * HOUR_US)
+    assert reason(house.send(case)) == "approvals"
+
+
+def test_another_approves_in_place_of_one_who_has_ended(house: House) -> None:
+    house.instance.apply(
+        ESTATE.replace(
+            "{id: second, email: second@example.org}", "{id: second, email: second@example.org, roles: [contact]}"
+        )
+    )
+    house.later(31 * DAY_US)
+    case, _tokens = house.approved()
+    assert reason(house.approve(case, "second", "contact")) == "role-again"
+    house.instance.end("person", house.ids["contact"])
+    after = made(house.approve(case, "second", "contact"))
+    assert [one.by for one in after.approvals] == [house.ids["owner"], house.ids["second"]]
+    house.later(48 * HOUR_US)
+    assert isinstance(house.send(case), Sent)
+
+
 def test_who_may_not_and_what_is_not_signed(house: House) -> None:
     assert reason(house.open(opener="auditor")) == "opener-role"
     case = made(house.open())
@@ -371,7 +418,7 @@ class Walk:
         shown = dict(self.chance.sample(list(self.parts.items()), self.chance.randint(1, len(self.parts))))
         at = self.at
         got = self.house.use(*shown.values(), number=at)
-        return got, rules.step(case, Use(tuple(shown)), at, LIMITS)
+        return got, rules.step(case, Use(tuple(shown), self.frozen()), at, LIMITS)
 
     def say_not_me(self) -> Outcomes | None:
         case = self.case

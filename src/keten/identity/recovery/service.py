@@ -19,6 +19,7 @@ from keten.identity.entries import PERSON_CONFIRMED
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.recovery import rules, tables
 from keten.identity.recovery.model import (
+    Approval,
     Approve,
     Case,
     Channel,
@@ -127,8 +128,12 @@ def told(writing: Writing, case_id: str, channel: str, actor: str, limits: Limit
 def approve(
     writing: Writing, case_id: str, approver: str, slot: Slot, key_since_us: int, act: str, actor: str, limits: Limits
 ) -> Case | Refused:
-    """Somebody approves in a role. act: what its passkey signed. key_since_us: since when it has that passkey."""
+    """Somebody approves in a role. act: what its passkey signed. key_since_us: since when it has that passkey.
+
+    Approvals that do not count any more (`standing`) are dropped.
+    """
     case = case_of(writing.connection, case_id)
+    case = standing(writing.connection, case, writing.time_us) if case is not None else None
     who = who_is(writing.connection, approver, key_since_us, writing.time_us)
     if case is None or who is None:
         return _refused(writing, "approve", Refused("absent"), actor, "", case)
@@ -140,8 +145,12 @@ def approve(
 
 
 def send(writing: Writing, case_id: str, actor: str, limits: Limits) -> Sent | Refused:
-    """The code goes out, a part of it over each of the case's channels. A refusal is no entry: it is asked again."""
+    """The code goes out, a part of it over each of the case's channels. A refusal is no entry: it is asked again.
+
+    Only while both who approved may still approve (`standing`).
+    """
     case = case_of(writing.connection, case_id)
+    case = standing(writing.connection, case, writing.time_us) if case is not None else None
     there = channels_of(writing.connection, case.person) if case is not None else ()
     frozen = case is not None and is_frozen(writing.connection, case.supplier, writing.time_us)
     after = rules.step(case, Send(there, frozen), writing.time_us, limits)
@@ -196,7 +205,8 @@ def shown(connection: Connection, parts: Sequence[str], now_us: int, limits: Lim
     case = case_of(connection, named.pop()) if len(named) == 1 else None
     if case is None or len(found) != len(parts):
         return None
-    event = Use(tuple(one.channel for one in found if one is not None))
+    frozen = is_frozen(connection, case.supplier, now_us)
+    event = Use(tuple(one.channel for one in found if one is not None), frozen)
     return case if isinstance(rules.step(case, event, now_us, limits), Case) else None
 
 
@@ -217,7 +227,7 @@ def use(writing: Writing, parts: Sequence[str], made: passkeys.Made, rp: str, li
     actor = f"person:{case.person}"
     if person is None or person.ended is not None:
         return _refused(writing, "use", Refused("person-ended"), actor, case.person, case)
-    event = Use(tuple(one.channel for one in found))
+    event = Use(tuple(one.channel for one in found), is_frozen(writing.connection, case.supplier, writing.time_us))
     after = rules.step(case, event, writing.time_us, limits)  # 3
     if isinstance(after, Refused):
         return _refused(writing, "use", after, actor, case.person, case)
@@ -321,6 +331,19 @@ def channels_of(connection: Connection, person: str) -> tuple[Channel, ...]:
 def case_of(connection: Connection, case_id: str) -> Case | None:
     """A case by its random id."""
     return bound.get(connection, tables.cases, Case, case_id) if is_id(case_id) else None
+
+
+def standing(connection: Connection, case: Case, now_us: int) -> Case:
+    """A case with the approvals that count at a moment: of whoever has not ended, is not suspended, holds the role."""
+    kept = tuple(one for one in case.approvals if _counts(connection, case, one, now_us))
+    return case if kept == case.approvals else msgspec.structs.replace(case, approvals=kept)
+
+
+def _counts(connection: Connection, case: Case, one: Approval, now_us: int) -> bool:
+    row = people.get(connection, one.by)
+    if row is None or row.ended is not None or row.suspended_at(now_us):
+        return False
+    return rules.holds(case, Who(row.id, row.supplier, roles_of(row, now_us), 0), one.slot)
 
 
 def frozen_until(connection: Connection, now_us: int) -> dict[str, int]:
