@@ -94,7 +94,7 @@ def _confirm(writing: Writing, rows: EndableRows[R], row_id: str, actor: str, ki
     if row.ended is not None:
         raise Conflict("ended", "It has ended. What has ended stays ended.", row_id)
     before = row.confirm
-    if before is None:
+    if before is None or not before.every_days:
         raise Conflict("nothing-to-confirm", "Nobody has to confirm this.", row_id)
     until_us = max(before.until_us, writing.time_us + before.every_days * DAY)  # time never goes back for it
     after = msgspec.structs.replace(row, confirm=Confirmation(before.every_days, until_us))

@@ -46,7 +46,12 @@ def until(row: Grant | Person) -> int:
     ("days", "before", "after"),
     [
         (0, None, None),
-        (0, Confirmation(10, 5 * DAY), None),
+        (0, Confirmation(10, 5 * DAY), Confirmation(0, 0, 4 * DAY)),
+        (0, Confirmation(10, DAY // 2), Confirmation(0, 0)),
+        (0, Confirmation(0, 0, 4 * DAY), Confirmation(0, 0, 4 * DAY)),
+        (10, Confirmation(0, 0, 4 * DAY), Confirmation(10, 5 * DAY)),
+        (3, Confirmation(0, 0, 4 * DAY), Confirmation(3, 4 * DAY)),
+        (10, Confirmation(0, 0), Confirmation(10, DAY)),  # what had lapsed is given no time
         (10, None, Confirmation(10, 11 * DAY)),
         (10, Confirmation(10, 5 * DAY), Confirmation(10, 5 * DAY)),
         (10, Confirmation(10, 11 * DAY), Confirmation(10, 11 * DAY)),
@@ -104,6 +109,38 @@ def test_another_role_is_confirmed_by_whoever_gives_it_and_one_less_is_not(insta
     instance.now_us += 10 * DAY
     instance.apply(WITH)
     assert until(person(instance)) == second
+
+
+def test_taking_the_rhythm_out_and_putting_it_back_confirms_nothing(instance: Instance) -> None:
+    instance.apply(WITH)
+    instance.now_us += 80 * DAY
+    instance.apply(ESTATE)
+    assert not grant(instance).lapsed_at(instance.now_us + 100 * DAY)
+    assert grant(instance).confirm_until_us == 0
+    assert instance.apply(ESTATE).changes == []
+    with pytest.raises(Conflict, match="Nobody has to"):
+        instance.write(lambda writing: recertifying.confirm_grant(writing, grant(instance).id, "person:x"))
+    instance.now_us += 30 * DAY  # that nobody had to for a while takes no time away either
+    instance.apply(WITH)
+    assert 9 * DAY < until(grant(instance)) - instance.now_us <= 10 * DAY
+    instance.now_us += 11 * DAY
+    instance.apply(ESTATE)
+    instance.apply(WITH)
+    assert grant(instance).lapsed_at(instance.now_us)
+    with instance.reader.connect() as connection:
+        assert not recertifying.overdue(connection, instance.now_us)  # and there is a month again to confirm it
+
+
+def test_nobody_confirms_its_own_roles_by_an_estate(instance: Instance) -> None:
+    row = instance.apply(WITH).ids["person"][OWN]
+    first = until(person(instance))
+    roles = next(line for line in WITH.splitlines() if "id: dpo" in line)
+    more = WITH.replace(roles, roles.replace("roles: [", "roles: [auditor, "))
+    instance.now_us += 300 * DAY
+    for text in (more, WITH, ESTATE, WITH):
+        instance.apply(text, f"person:{row}")
+        assert person(instance).roles
+    assert abs(until(person(instance)) - first) < DAY
 
 
 def test_confirming_counts_from_now(instance: Instance) -> None:
