@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 import pytest
@@ -259,5 +259,36 @@ def test_a_mailbox_that_is_refused_holds_up_its_own_case_alone(stopped: Town, tm
             await desk.recoveries.go_on()
             assert len(desk.case(first).told) == 2
             assert desk.made() == 4
+
+    with_desk(stopped, tmp_path, testing)
+
+
+def test_a_disk_that_is_full_sends_no_letter_again_and_again(stopped: Town, tmp_path: Path) -> None:
+    """What was handed over and could not be noted is noted later, and not handed over once more each round."""
+
+    async def testing(desk: Desk, post: Post) -> None:
+        await desk.open()
+        writer, full = desk.inside.trusted.writer, True
+        run_it = writer.run
+
+        async def until_full(job: Any, **more: Any) -> Any:
+            if full and any(letter.what in ("asked", "changed") for letter in post.letters):
+                raise Unavailable("disk-full", "There is no room.")
+            return await run_it(job, **more)
+
+        writer.run = until_full  # type: ignore[method-assign,assignment]
+        async with post:
+            for _each in range(4):
+                await desk.recoveries.go_on()
+                again(desk)
+            asked = [letter.to for letter in post.letters if letter.what == "asked"]
+            assert len(asked) == len(set(asked)) > 0
+            full = False
+            for _each in range(2):
+                await desk.recoveries.go_on()
+                again(desk)
+            told = [(letter.what, letter.to) for letter in post.letters if letter.what in ("asked", "changed")]
+            assert len(told) == len(set(told))
+            assert {"ciso@example.org", "po@example.org"} <= {to for what, to in told if what == "asked"}
 
     with_desk(stopped, tmp_path, testing)
