@@ -292,6 +292,16 @@ def test_a_role_that_was_just_given_approves_nothing(house: House) -> None:
     assert reason(house.approve(case, "auditor", "owner")) == "approver-new"
 
 
+def test_that_roles_have_to_be_confirmed_changes_nothing_of_who_somebody_is(house: House) -> None:
+    """Else nobody could approve anything for a month after an organisation begins with it, or changes how often."""
+    for days in (365, 180, 0, 90):
+        house.instance.apply(ESTATE.replace("Amsterdam}", f"Amsterdam, confirm_roles_days: {days}}}"))
+    case = made(house.open())
+    made(house.approve(case, "contact", "contact"))
+    house.instance.apply(ESTATE.replace("[data-owner]", "[auditor, data-owner]"))
+    assert reason(house.approve(case, "owner", "owner")) == "approver-new"
+
+
 def test_whoever_has_ended_takes_no_part(house: House) -> None:
     sent, _tokens = house.sent()
     house.instance.end("person", house.ids["member"])

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from keten.core.ids import is_id, new_id
 from keten.identity import passkeys
 from keten.identity import recovery_entries as entries
-from keten.identity.entries import PERSON_CONFIRMED
+from keten.identity.entries import PERSON_CHANGED, PERSON_CONFIRMED
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.recovery import rules, tables
 from keten.identity.recovery.model import (
@@ -39,6 +39,7 @@ from keten.identity.roles import roles_of
 from keten.identity.rows import people
 from keten.ledger import bound
 from keten.ledger.kinds import Kind
+from keten.ledger.model import Entry
 from keten.ledger.reading import read_indexes
 from keten.ledger.writing import Writing
 
@@ -368,13 +369,29 @@ def is_frozen(connection: Connection, supplier: str, now_us: int) -> bool:
 def who_is(connection: Connection, person: str, key_since_us: int, now_us: int) -> Who | None:
     """Somebody as the register has it, since its row changed last at least; None when it is not there or has ended.
 
-    That its roles were confirmed changes nothing of it.
+    That its roles were confirmed, or have to be more or less often, changes nothing of it.
     """
     row = people.get(connection, person)
     if row is None or row.ended is not None:
         return None
-    (entry,) = read_indexes(connection, (bound.newest_change(connection, person, PERSON_CONFIRMED.name),))
-    return Who(row.id, row.supplier, roles_of(row, now_us), max(entry.time_us, key_since_us))
+    return Who(row.id, row.supplier, roles_of(row, now_us), max(_same_since(connection, person), key_since_us))
+
+
+def _same_since(connection: Connection, person: str) -> int:
+    index: int | None = None
+    while True:
+        index = bound.newest_change(connection, person, PERSON_CONFIRMED.name, index)
+        (entry,) = read_indexes(connection, (index,))
+        if not _only_how_often(entry):
+            return entry.time_us
+
+
+def _only_how_often(entry: Entry) -> bool:
+    """Whether an estate changed nothing of a person but how often, or until when, its roles are confirmed."""
+    if entry.kind != PERSON_CHANGED.name or entry.payload is None:
+        return False
+    before, after = (dict(entry.payload.details.get(word) or {}) for word in ("before", "after"))
+    return {**before, "confirm": None} == {**after, "confirm": None}
 
 
 def _pending(connection: Connection) -> list[Case]:
