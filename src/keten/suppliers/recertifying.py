@@ -20,6 +20,7 @@ from keten.identity.entries import PERSON_CONFIRMED
 from keten.identity.model import Confirmation, Person
 from keten.identity.rows import EndableRows, people
 from keten.ledger.kinds import Kind
+from keten.ledger.query import Filter, find
 from keten.ledger.writing import Writing
 from keten.suppliers.entries import GRANT_CONFIRMED
 from keten.suppliers.model import Grant
@@ -74,7 +75,9 @@ def overdue(connection: Connection, now_us: int) -> bool:
 def end_unconfirmed(writing: Writing, actor: str) -> list[str]:
     """End for good the grants that lapsed `LATE_US` ago or longer, `ENDED_AT_ONCE` at most; their ids.
 
-    A row that is not what the ledger says stays: it gives nothing either, and `keten ledger verify` names it.
+    A row that is not what the ledger says stays: it gives nothing either, and `keten ledger verify` names it. So does a
+    grant in whose month nothing was recorded at all: nobody could have confirmed it, for nothing ran then, or there was
+    no such month, and the machine came up with a clock that is far ahead. What has ended does not come back.
     """
     late = _late(writing.connection, writing.time_us)
     for row in late:
@@ -83,7 +86,15 @@ def end_unconfirmed(writing: Writing, actor: str) -> list[str]:
 
 
 def _late(connection: Connection, now_us: int) -> list[Grant]:
-    return grants.due(connection, _COLUMN, now_us - LATE_US + 1, ENDED_AT_ONCE, lambda _error: None)
+    due = grants.due(connection, _COLUMN, now_us - LATE_US + 1, ENDED_AT_ONCE, lambda _error: None)
+    lived = {since: _lived(connection, since) for since in {row.confirm_until_us for row in due}}
+    return [row for row in due if lived[row.confirm_until_us]]
+
+
+def _lived(connection: Connection, since_us: int) -> bool:
+    """Whether anything was recorded in the month after a moment."""
+    within = Filter(since_us=since_us, until_us=since_us + LATE_US, limit=1)
+    return any(True for _entry in find(connection, within))
 
 
 def _confirm(writing: Writing, rows: EndableRows[R], row_id: str, actor: str, kind: Kind) -> int:

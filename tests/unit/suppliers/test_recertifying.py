@@ -199,6 +199,7 @@ def test_what_waits_is_found_by_its_moment(instance: Instance) -> None:
 def test_what_nobody_confirmed_for_a_month_ends_for_good(instance: Instance) -> None:
     instance.apply(WITH)
     last = until(grant(instance)) + recertifying.LATE_US
+    something_is_recorded(instance, last - recertifying.LATE_US // 2)
     instance.now_us = last - 1_000_001
     assert instance.write(lambda writing: recertifying.end_unconfirmed(writing, "keeper")) == []
     instance.now_us = last - 1_000_000
@@ -209,6 +210,28 @@ def test_what_nobody_confirmed_for_a_month_ends_for_good(instance: Instance) -> 
     assert (found.reason, found.by) == (recertifying.NOT_CONFIRMED, "keeper")
     assert GRANT not in waiting(instance, 10_000 * DAY)
     assert not instance.write(lambda writing: recertifying.end_unconfirmed(writing, "keeper"))
+
+
+@pytest.mark.parametrize("recorded", [-1, 31])
+def test_nothing_ends_when_nobody_could_have_confirmed_it(instance: Instance, recorded: int) -> None:
+    """The machine was off for all of it, or came up with a clock of next year. recorded: days after the lapse."""
+    instance.apply(WITH)
+    lapses = until(grant(instance))
+    something_is_recorded(instance, lapses + recorded * DAY)
+    instance.now_us = lapses + 300 * DAY
+    with instance.reader.connect() as connection:
+        assert not recertifying.overdue(connection, instance.now_us)
+    assert instance.write(lambda writing: recertifying.end_unconfirmed(writing, "keeper")) == []
+    assert grant(instance).lapsed_at(instance.now_us)
+    instance.write(lambda writing: recertifying.confirm_grant(writing, grant(instance).id, "person:owner"))
+    assert not grant(instance).lapsed_at(instance.now_us)
+
+
+def something_is_recorded(instance: Instance, at_us: int) -> None:
+    """Somebody is confirmed then."""
+    instance.now_us = at_us
+    row = person(instance)
+    instance.write(lambda writing: recertifying.confirm_roles(writing, row.id, "person:another"))
 
 
 @pytest.mark.parametrize("days", ["-1", "1826", "often", "'30'"])
