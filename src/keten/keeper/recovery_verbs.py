@@ -28,6 +28,8 @@ from keten.identity.recovery.model import (
     Refused,
     Slot,
 )
+from keten.identity.roles import roles_of
+from keten.identity.rows import people
 from keten.keeper import recovery_protocol as said
 from keten.keeper.people_protocol import Done
 from keten.keeper.people_verbs import Acting
@@ -178,7 +180,10 @@ class RecoveryVerbs:
         )
 
     def _slot(self, case: Case, person: str) -> Slot | None:
-        """In which role somebody may approve, by who it is alone; since when it is that, the rules ask."""
+        """In which role somebody may approve, by who it is alone; since when it is that, the rules ask.
+
+        Of several, the one that the fewest others have: whoever comes second needs another.
+        """
         if len(case.approvals) >= APPROVERS:
             return None
         now = self._trusted.clock.recording_time()
@@ -188,11 +193,16 @@ class RecoveryVerbs:
         act, limits = rules.act_digest(case.id, case.person), self._recoveries.limits
         long_ago = case.opened_us - limits.seasoned_us
         known = type(who)(who.id, who.supplier, who.roles, long_ago)
-        for slot in _slots(case):
-            after = rules.step(case, Approve(known, slot, act, frozen=False), case.opened_us, limits)
-            if isinstance(after, Case):
-                return slot
-        return None
+        able = [
+            slot
+            for slot in _slots(case)
+            if isinstance(rules.step(case, Approve(known, slot, act, frozen=False), case.opened_us, limits), Case)
+        ]
+        if len(able) < 2:
+            return able[0] if able else None
+        others = self._reading(lambda reading: people.find(reading, supplier=case.supplier))
+        roles = [roles_of(one, now) for one in others if one.ended is None and one.id not in (person, case.person)]
+        return min(able, key=lambda slot: sum(slot in held for held in roles))
 
     def _key_since(self, signed: Signed) -> int:
         passkey = self._reading(lambda reading: passkeys.get(reading, signed.passkey))
