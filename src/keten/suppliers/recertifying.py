@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from keten.core.clock import DAY
 from keten.core.errors import Conflict, Corrupt, NotFound
+from keten.datasets.rows import datasets
 from keten.identity.entries import PERSON_CONFIRMED
 from keten.identity.model import Confirmation, Person
 from keten.identity.rows import EndableRows, people
@@ -27,6 +28,8 @@ from keten.suppliers.model import Grant
 from keten.suppliers.rows import grants
 
 MOST = 5000
+_AT_ONCE = 500
+"""Of datasets in one question."""
 LATE_US = 30 * DAY
 NOT_CONFIRMED = "nobody confirmed it"
 ENDED_AT_ONCE = 500
@@ -34,12 +37,20 @@ _COLUMN = "confirm_until_us"
 R = TypeVar("R", Grant, Person)
 
 
-def waiting_grants(connection: Connection, until_us: int, wrong: Callable[[Corrupt], None]) -> list[Grant]:
+def waiting_grants(
+    connection: Connection, until_us: int, wrong: Callable[[Corrupt], None], owner: str = ""
+) -> list[Grant]:
     """Grants that lapse before a moment or have, the nearest first, `MOST` at most.
 
-    wrong: is told of rows that do not hold.
+    wrong: is told of rows that do not hold. owner: only those of datasets of this person (random id); "": all.
     """
-    return grants.due(connection, _COLUMN, until_us, MOST, wrong)
+    if not owner:
+        return grants.due(connection, _COLUMN, until_us, MOST, wrong)
+    own = [row.id for row in datasets.each(connection, wrong) if row.owner == owner]
+    found: list[Grant] = []
+    for at in range(0, len(own), _AT_ONCE):
+        found += grants.due(connection, _COLUMN, until_us, MOST, wrong, dataset=own[at : at + _AT_ONCE])
+    return sorted(found, key=lambda row: (row.confirm_until_us, row.id))[:MOST]
 
 
 def waiting_people(connection: Connection, until_us: int, wrong: Callable[[Corrupt], None]) -> list[Person]:

@@ -196,6 +196,28 @@ def test_what_waits_is_found_by_its_moment(instance: Instance) -> None:
     assert waiting(instance, 10_000 * DAY) == []
 
 
+def test_an_owner_sees_its_own_however_many_others_wait(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All grants that come under it at once lapse at the same moment; the first of them are not everybody's."""
+    people_line = next(line for line in WITH.splitlines() if "id: dpo" in line)
+    other = people_line.replace("id: dpo", "id: other").replace("dpo@", "other@")
+    first = next(line for line in WITH.splitlines() if "{id: voters" in line)
+    more = [first.replace("id: voters", f"id: more-{each}").replace("owner: dpo", "owner: other") for each in range(9)]
+    text = WITH.replace(people_line, f"{people_line}\n{other}").replace(first, "\n".join([first, *more]))
+    body = text[text.index(f"  - id: {GRANT}") :].rstrip()
+    again = [body.replace(GRANT, f"g-{each}").replace("dataset: voters", f"dataset: more-{each}") for each in range(9)]
+    ids = instance.apply(text.rstrip() + "\n" + "\n".join(again) + "\n").ids["person"]
+    monkeypatch.setattr(recertifying, "MOST", 1)
+    monkeypatch.setattr(recertifying, "_AT_ONCE", 2)
+    broken: list[Corrupt] = []
+    with instance.reader.connect() as connection:
+        at = instance.now_us + 100 * DAY
+        own = recertifying.waiting_grants(connection, at, broken.append, ids[OWN])
+        assert [row.name for row in own] == [GRANT]
+        (others,) = recertifying.waiting_grants(connection, at, broken.append, ids["other"])
+        assert others.name.startswith("g-")
+    assert not broken
+
+
 def test_what_nobody_confirmed_for_a_month_ends_for_good(instance: Instance) -> None:
     instance.apply(WITH)
     last = until(grant(instance)) + recertifying.LATE_US
