@@ -265,7 +265,7 @@ def _caseload(caseload: Caseload | None, names: Mapping[str, str]) -> dict[str, 
 
 def _confirm(confirm: Confirmation | None) -> dict[str, Any]:
     """To the day: the moment moves with the clock between looking at a difference and applying it."""
-    return {} if confirm is None else {"confirmed_until": rfc3339(confirm.until_us)[:10]}
+    return {} if confirm is None or not confirm.every_days else {"confirmed_until": rfc3339(confirm.until_us)[:10]}
 
 
 def _days(**fields: int) -> dict[str, Any]:
