@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 import pytest
@@ -18,7 +18,9 @@ from keten.identity.recovery.model import Case, Limits, Refused
 from keten.keeper import protocol as said
 from keten.keeper.letter_protocol import MAX_FRAME, Handed, Letter
 from keten.keeper.recoveries import Recoveries
+from keten.keeper.recovery_verbs import RecoveryVerbs
 from keten.keeper.server import Connection, Endpoint, waiting_verb
+from keten.suppliers import service as suppliers
 from keten.suppliers.reach import STAFF_REACH
 from tests.fault.keeper_inside import Inside, run
 from tests.town import Town
@@ -27,7 +29,7 @@ _PEOPLE = "\nsuppliers:"
 _ROLES = {"lost": "auditor", "desk": "helpdesk", "ciso": "security-officer", "po": "privacy-officer"}
 _LINES = "".join(
     f"\n  - {{id: {name}, email: {name}@example.org, second_email: {name}@home.example, roles: [{roles}]}}"
-    for name, roles in _ROLES.items()
+    for name, roles in (_ROLES | {"both": "administrator, security-officer", "boss": "administrator"}).items()
 )
 WITH_PEOPLE = (_PEOPLE, f"{_LINES}{_PEOPLE}")
 DAY_US = 86_400_000_000
@@ -259,5 +261,54 @@ def test_a_mailbox_that_is_refused_holds_up_its_own_case_alone(stopped: Town, tm
             await desk.recoveries.go_on()
             assert len(desk.case(first).told) == 2
             assert desk.made() == 4
+
+    with_desk(stopped, tmp_path, testing)
+
+
+def test_whoever_has_two_roles_approves_in_the_one_that_fewer_have(stopped: Town, tmp_path: Path) -> None:
+    """Else the one of two who is left, with the role that the first one took, could approve nothing."""
+
+    async def testing(desk: Desk, _post: Post) -> None:
+        case = await desk.open()
+        verbs = RecoveryVerbs(desk.inside.trusted, desk.recoveries)
+        assert verbs._slot(case, desk.ids["boss"]) == "administrator"
+        for name in ("ciso", "po", "dpo"):
+            await desk.inside.trusted.writer.run(
+                lambda writing, name=name: suppliers.end(writing, "person", desk.ids[name], "left", "operator:x"),  # type: ignore[misc]
+                alone=True,
+            )
+        assert verbs._slot(case, desk.ids["both"]) == "security-officer"
+        assert verbs._slot(case, desk.ids["boss"]) == "administrator"
+
+    with_desk(stopped, tmp_path, testing)
+
+
+def test_a_disk_that_is_full_sends_no_letter_again_and_again(stopped: Town, tmp_path: Path) -> None:
+    """What was handed over and could not be noted is noted later, and not handed over once more each round."""
+
+    async def testing(desk: Desk, post: Post) -> None:
+        await desk.open()
+        writer, full = desk.inside.trusted.writer, True
+        run_it = writer.run
+
+        async def until_full(job: Any, **more: Any) -> Any:
+            if full and any(letter.what in ("asked", "changed") for letter in post.letters):
+                raise Unavailable("disk-full", "There is no room.")
+            return await run_it(job, **more)
+
+        writer.run = until_full  # type: ignore[method-assign,assignment]
+        async with post:
+            for _each in range(4):
+                await desk.recoveries.go_on()
+                again(desk)
+            asked = [letter.to for letter in post.letters if letter.what == "asked"]
+            assert len(asked) == len(set(asked)) > 0
+            full = False
+            for _each in range(2):
+                await desk.recoveries.go_on()
+                again(desk)
+            told = [(letter.what, letter.to) for letter in post.letters if letter.what in ("asked", "changed")]
+            assert len(told) == len(set(told))
+            assert {"ciso@example.org", "po@example.org"} <= {to for what, to in told if what == "asked"}
 
     with_desk(stopped, tmp_path, testing)

@@ -6,7 +6,10 @@ import json
 import time
 from pathlib import Path
 
+from keten.core.clock import wall_us
+from keten.core.db import reading_engine
 from keten.drills.reader import Reader
+from keten.revocation.service import covered_alone
 from tests.cluster import chosen
 from tests.statements import run
 from tests.town import Town
@@ -114,9 +117,27 @@ def test_what_is_not_done_is_said(fresh_town: Town) -> None:
     copy = copy.rename(copy.with_name(f".{copy.name}.abcdefgh.tmp"))  # as of an upgrade that was killed
     code, steps = destroy(town, "--yes")
     assert (code, steps["store"], steps["copies"]) == (3, "already", "not-done")
+    copy = copy.rename(copy.with_name("keten.db.moved-1"))  # as a move to another database leaves it
+    code, steps = destroy(town, "--yes")
+    assert (code, steps["store"], steps["copies"]) == (3, "already", "not-done")
     copy.unlink()
     code, steps = destroy(town, "--yes")
     assert (code, steps["store"], "copies" in steps) == (0, "already", False)
+
+
+def test_what_another_contract_used_when_it_was_agreed_is_kept(fresh_town: Town) -> None:
+    town = fresh_town
+    too = "{id: too, dataset: clients-in-care, contract: vwo-1, purpose: election-cards, form: file, label: care}"
+    town.apply(extra=f"  - {too}\n")
+    agreed = wall_us()
+    town.keten.run("revoke", "contract", "vwo-1", "--reason", "over")
+    contract, now = town.keten.ids["contract"]["vwo-2"], wall_us()
+    engine = reading_engine(town.keten.place)
+    with engine.connect() as connection:
+        assert [one.name for one in covered_alone(connection, contract, now).alone] == ["clients-in-care"]
+        assert covered_alone(connection, contract, now, agreed).alone == ()
+        assert [one.name for one in covered_alone(connection, contract, now, now).alone] == ["clients-in-care"]
+    engine.dispose()
 
 
 def test_an_object_whose_row_was_changed_is_named_and_unreadable(fresh_town: Town) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from keten.core.errors import Conflict, Denied
 from keten.keeper import protocol as said
-from keten.keeper.subject_protocol import Everything, HoldInfo, Holds, Outcome, ReleaseHold, SetHold
+from keten.keeper.chores import REQUESTS_SECONDS
+from keten.keeper.subject_protocol import Everything, HoldInfo, Holds, Outcome, ReleaseHold, Requests, SetHold
 from tests.functional.operators import ANNA, BERT, Operators, within_reach
 
+ALSO = "  - {id: too, dataset: clients-in-care, contract: vwo-1, purpose: election-cards, form: file, label: care}\n"
 pytestmark = pytest.mark.timeout(400)  # whole commands of several users, one after the other
 
 
@@ -82,6 +85,8 @@ def test_content_is_destroyed_by_two(operators: Operators) -> None:
         operators.approve(ANNA, request)
     assert {step["outcome"] for step in within_reach(operators.approve(BERT, request).steps)} == {"done"}
     assert carrier.get(f"/v1/objects/{care}").status == 404
+    left = operators.ask(BERT, "subjects.requests", Everything(), Requests).requests
+    assert [one.id for one in left] == [], "it is done, also where nobody here can clean the server's files"
 
 
 def test_a_contract_takes_what_it_alone_covers(operators: Operators) -> None:
@@ -103,3 +108,22 @@ def test_a_contract_takes_what_it_alone_covers(operators: Operators) -> None:
     assert carrier.shares() == []
     assert printer.get(f"/v1/objects/{voters}").status == 200
     operators.verified()
+
+
+@pytest.mark.slow
+def test_what_is_still_carried_out_takes_nothing_that_was_not_agreed() -> None:
+    """A step that is not done keeps an act going; what another contract used when two agreed stays all the while."""
+    with Operators() as operators:
+        operators.start()
+        operators.town.apply(extra=ALSO)
+        beside = operators.town.keten.paths.database.with_name("keten.db.before-0000")
+        beside.write_bytes(b"a copy that keeps a step from being done")
+        done = operators.approve(BERT, destroy(operators, "contract", "vwo-2"))
+        assert {step["step"]: step["outcome"] for step in done.steps}["copies"] == "not-done"
+        operators.town.keten.run("revoke", "contract", "vwo-1", "--reason", "over")
+        time.sleep(REQUESTS_SECONDS + 5)
+        assert operators.entries(kind="vault.key.destroyed") == []
+        beside.unlink()
+        time.sleep(REQUESTS_SECONDS + 5)
+        assert operators.ask(BERT, "subjects.requests", Everything(), Requests).requests == []
+        assert operators.entries(kind="vault.key.destroyed") == []

@@ -36,7 +36,10 @@ from keten.pages.visits import Keeper
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 8 * 1024 * 1024
-"""Of a request's content: an estate of a large organisation."""
+"""Of a request's content that has an estate in it, of a large organisation."""
+MOST_USUAL = 256 * 1024
+"""Of any other's: reading megabytes of JSON keeps everybody waiting, and signing in is for whoever it is."""
+_ESTATES = frozenset({"suppliers.apply", "step-up"})
 PREFIX, DOCUMENT = "/api", "/openapi.json"
 EVERYBODY = "own-keys"
 """The act of `identity/roles.py` that everybody who signs in here may do."""
@@ -202,11 +205,12 @@ async def _content(request: Request, operation: Operation) -> Any:
         return None
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise problems.refused("media-type", "Content is JSON: application/json.")
+    most = MOST_BYTES if operation.name in _ESTATES else MOST_USUAL
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BYTES:
-            raise problems.refused("too-large", f"At most {MOST_BYTES} bytes are taken.")
+        if len(body) > most:
+            raise problems.refused("too-large", f"At most {most} bytes are taken.")
     try:
         return msgspec.json.decode(bytes(body), type=operation.asked)
     except _UNREADABLE as error:

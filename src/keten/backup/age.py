@@ -74,7 +74,7 @@ def seal(path: Path, pieces: Iterable[bytes], to: Sequence[Any], files: Files) -
 
     It has its name only once it is whole. Raises what `pieces` raises, `Unavailable` ("disk-full", …), `FsyncFailed`.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = unfinished(path)
     try:
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -102,6 +102,11 @@ def seal(path: Path, pieces: Iterable[bytes], to: Sequence[Any], files: Files) -
         temporary.unlink(missing_ok=True)
         raise
     return Written(target.digest.hexdigest(), target.size)
+
+
+def unfinished(path: Path) -> Path:
+    """Where a file is until it is whole; a killed `seal` leaves it there."""
+    return path.with_name(f".{path.name}.tmp")
 
 
 def unseal(path: Path, taker: Taker, by: Sequence[Any]) -> Written:

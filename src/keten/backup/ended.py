@@ -38,7 +38,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One end. `entry`: index of the entry that says so, in the log `origin`. `table`, `row`: of the register.
 
     time: RFC 3339. left: of a person or client that was erased, the row that is left (JSON): nothing personal.
-    changed: it did not end, it changed in a way that a restore can't redo.
+    changed: it did not end, it changed in a way that a restore can't redo. data: no end either, but what the keeper
+    that made the backup vouches for: the SHA-256 of its data part; `entry` is -1 then.
     """
 
     entry: int
@@ -48,6 +49,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     origin: str = ""
     left: str = ""
     changed: bool = False
+    data: str = ""
 
 
 class _Signed(msgspec.Struct, frozen=True):
@@ -61,6 +63,9 @@ class _Head(msgspec.Struct, frozen=True):
     mac: str
 
 
+_APPENDING = threading.Lock()  # the keeper's own thread carries ends meanwhile
+
+
 class Read(msgspec.Struct, frozen=True):
     """The lines that hold, in order, and whether that is all of them."""
 
@@ -72,7 +77,12 @@ class Read(msgspec.Struct, frozen=True):
     @property
     def ends(self) -> tuple[Line, ...]:
         """What ended, was destroyed or erased."""
-        return tuple(line for line in self.lines if not line.changed)
+        return tuple(line for line in self.lines if not line.changed and not line.data)
+
+    @property
+    def data(self) -> str:
+        """The SHA-256 (hex) of the data part that belongs to it; "" when nothing says so: an older backup, or list."""
+        return next((line.data for line in self.lines if line.data), "")
 
     @property
     def changes(self) -> tuple[Line, ...]:
@@ -126,9 +136,21 @@ def read(place: Place, backup: str, key: bytes) -> Read:
     return Read(tuple(lines), state, last, length)
 
 
+def vouch(place: Place, backup: str, key: bytes, data: str, at_us: int, files: Files | None = None) -> None:
+    """Say which data part is this backup's: whoever writes to its disk has no key to say it of another.
+
+    Raises as `append`.
+    """
+    append(place, backup, key, [Line(-1, "", "", rfc3339(at_us), data=data)], files)
+
+
 def append(place: Place, backup: str, key: bytes, fresh: list[Line], files: Files | None = None) -> None:
     """Add lines durably, then say how many there are. Raises `Unavailable` ("ended-damaged", …), `FsyncFailed`."""
-    files = files or Files()
+    with _APPENDING:
+        _append(place, backup, key, fresh, files or Files())
+
+
+def _append(place: Place, backup: str, key: bytes, fresh: list[Line], files: Files) -> None:
     there = read(place, backup, key)
     if there.state != "whole":
         raise Unavailable("ended-damaged", f"{place.ended} is {there.state}: ends cannot be added to it.")
@@ -155,7 +177,8 @@ class Carrying:
 
     origin: of the log. begins: the size at which this life of the instance began. kinds: of entry that are carried, and
     whether a key may be gone with one; changes: those that say that something changed only. backups: which there are.
-    renew: writes a backup's keys part anew, once a key is gone. What could not be written is tried again when woken.
+    renew: writes a backup's keys part anew, if it has one, once a key is gone. What could not be written is tried again
+    when woken.
     """
 
     def __init__(
@@ -234,7 +257,7 @@ class Carrying:
         there = read(known.place, known.id, self._key)
         first = max((line.entry + 1 for line in there.lines if line.origin == self._origin), default=0)
         fresh, keys_went = self._ended_since(connection, max(first, known.size, self._begins))
-        if keys_went and known.place.keys.exists():
+        if keys_went:
             self._renew(connection, known)  # first: the line says that it was done
         if fresh:
             append(known.place, known.id, self._key, fresh)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, MetaData, Table, select
 
 from keten.backup import age
 from keten.backup.model import FORMAT, KEY_TABLES, Keys, Known
-from keten.core.errors import Corrupt, FsyncFailed, KetenError, Unavailable
+from keten.core.errors import Corrupt, KetenError, Unavailable
 from keten.core.files import Files
 from keten.ledger.reading import raw
 
@@ -56,6 +56,7 @@ def write_keys(connection: Connection, known: Known, secrets: Secrets, files: Fi
         connection.rollback()  # as it is now, not as it was when this connection began to read
         tables = {name: _rows(connection, name) for name in KEY_TABLES}
         part = Keys(FORMAT, known.id, secrets.root_kind, secrets.root, tables, dict(secrets.files))
+        _remove(age.unfinished(path))  # a kill left it, with keys that may be gone now
         before = _opened(path)
         try:
             age.seal(path, [msgspec.msgpack.encode(part)], age.recipients(known.recipients), files)
@@ -64,6 +65,17 @@ def write_keys(connection: Connection, known: Known, secrets: Secrets, files: Fi
         finally:
             if before is not None:
                 os.close(before)
+
+
+def rewrite_keys(connection: Connection, known: Known, secrets: Secrets, files: Files | None = None) -> None:
+    """As `write_keys`, of a backup that has a keys part; whoever makes the first one now is waited for.
+
+    For that one may have read the tables before a key went. One that is made later has not.
+    """
+    with _ONE:
+        there = known.place.keys.exists()
+    if there:
+        write_keys(connection, known, secrets, files)
 
 
 def read_keys(known_id: str, path: Path, by: list[Any]) -> Keys:
@@ -85,7 +97,7 @@ def renew_keys(
     """Write the keys part of every known backup anew from the keys that are left.
 
     To be called after keys were destroyed, outside any transaction. Says which backups could not be reached: their
-    keys part still holds what was destroyed. Raises `FsyncFailed`.
+    keys part still holds what was destroyed. That the disk of one fails is its own failure, not the instance's.
     """
     done: list[str] = []
     unreached: list[tuple[str, str]] = []
@@ -95,8 +107,6 @@ def renew_keys(
         try:
             write_keys(connection, known, secrets, files)
             done.append(known.id)
-        except FsyncFailed:
-            raise
         except (KetenError, OSError) as error:
             unreached.append((known.folder, str(error)))
     return Renewed(tuple(done), tuple(unreached))
@@ -111,17 +121,10 @@ def discard(known: Known) -> None:
     if not place.folder.parent.is_dir():
         raise Unavailable("backup-unreachable", f"The backup {known.folder} cannot be reached.")
     with _ONE:
-        for path in (place.keys, place.data, place.ended, place.ended_head):
-            opened = _opened(path)
-            if opened is None and path.exists():
-                raise Unavailable("backup-unreachable", f"{path} cannot be overwritten.")
-            if opened is not None:
-                try:
-                    path.unlink()
-                    if path == place.keys:
-                        _wipe(opened)
-                finally:
-                    os.close(opened)
+        for path in (age.unfinished(place.keys), place.keys):
+            _remove(path)
+        for path in (age.unfinished(place.data), place.data, place.ended, place.ended_head):
+            _remove(path, wipe=False)
 
 
 class _Taken:
@@ -140,6 +143,20 @@ def _rows(connection: Connection, name: str) -> list[dict[str, Any]]:
     table = Table(name, MetaData(), autoload_with=connection)
     chosen = select(*(raw(column) for column in table.columns)).order_by(*table.primary_key.columns)
     return [dict(row) for row in connection.execute(chosen).mappings()]
+
+
+def _remove(path: Path, *, wipe: bool = True) -> None:
+    """Remove a file, and overwrite it unless told otherwise. Raises `Unavailable` ("backup-unreachable")."""
+    opened = _opened(path)
+    if opened is None and path.exists():
+        raise Unavailable("backup-unreachable", f"{path} cannot be overwritten.")
+    if opened is not None:
+        try:
+            path.unlink()
+            if wipe:
+                _wipe(opened)
+        finally:
+            os.close(opened)
 
 
 def _opened(path: Path) -> int | None:

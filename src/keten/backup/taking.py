@@ -159,10 +159,12 @@ class _Version(msgspec.Struct, frozen=True):
 
 def _register_faults(connection: Connection) -> list[str]:
     found: list[str] = []
-    there = set(inspect(connection).get_table_names())
+    database = inspect(connection)
+    there = set(database.get_table_names())
     for table, kind in bound_tables().values():
-        if table.name not in there:  # of a later revision
-            continue
+        names = {column.name for column in table.columns}
+        if table.name not in there or names != {one["name"] for one in database.get_columns(table.name)}:
+            continue  # of a later revision
         _seen, wrong = mismatches(connection, table, kind, _ALL)
         found += [f"table {each.table}, row {each.row}: {each.what}" for each in wrong]
     return found

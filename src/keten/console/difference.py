@@ -12,7 +12,7 @@ import msgspec
 
 from keten.console import wording
 from keten.pages.words import N_, Words
-from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED
+from keten.suppliers.changes import CHANGED, DECLARED, ENDED, KEPT_ENDED, sooner
 
 ENDS_SHOWN = 1000
 SHOWN = 200
@@ -72,6 +72,7 @@ _LEFT_OUT = {
     "confirm_days": N_("as the organisation says"),
     "confirmed_until": N_("need not be"),
 }
+_SOONER = N_("what it holds longer than that is destroyed, a week from now at the earliest")
 _DAYS = ("retention_days", "confirm_grants_days", "confirm_roles_days", "confirm_days")
 _COMES = {
     "organisation": N_("The organisation is %(title)s, in %(country)s; its days are those of %(timezone)s."),
@@ -200,6 +201,8 @@ def _line(words: Words, one: Mapping[str, Any]) -> Line:
             return _coming(words, kind, str(one["name"]), fields)
         case "changed":
             details = tuple(_changed(words, name, *values) for name, values in fields.items())
+            if sooner(one):
+                details += (words.gettext(_SOONER),)
             return Line(words.gettext(_CHANGES[kind]) % about, details)
         case "ended":
             return Line(words.gettext(_ENDS[kind]) % about)

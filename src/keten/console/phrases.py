@@ -131,6 +131,7 @@ PHRASES: dict[str, str] = {
     "suppliers.contract.ended": N_("Contract ended"),
     "suppliers.grant.changed": N_("Grant changed"),
     "suppliers.grant.confirmed": N_("Grant confirmed"),
+    "suppliers.rights.reminded": N_("Asked by letter to confirm rights"),
     "suppliers.grant.declared": N_("Dataset granted"),
     "suppliers.grant.ended": N_("Grant ended"),
     "suppliers.organisation.changed": N_("Organisation changed"),

@@ -315,8 +315,6 @@ def set_aside(place: Place, files: Files) -> str:
     return target.name
 
 
-def copies(place: Place) -> list[str]:
-    """Names of copies that upgrades made of the database and that are still there."""
-    if not isinstance(place, Path):
-        return []
-    return sorted(path.name for path in place.parent.glob(f"*{place.name}.before-*"))
+def copies(file: Path) -> list[str]:
+    """Names of what an upgrade or a move left of the database in `file`, or of one that was there before a server's."""
+    return sorted(path.name for kind in ("before", "moved") for path in file.parent.glob(f"*{file.name}.{kind}-*"))

@@ -58,14 +58,21 @@ class PrincipalRow(EndableRow, frozen=True, kw_only=True):
         return self.restraint.anew_us if self.restraint is not None else 0
 
 
-class Confirmation(msgspec.Struct, frozen=True, gc=False):
+class Confirmation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """That somebody has to say again and again that a right is still needed: every so many days.
 
     until_us: up to, but not at, this moment (microseconds UTC) it was said; from then on the right does not count.
+    every_days 0: nobody has to now, and did before. until_us is 0 then, and left_us what was left (microseconds): it
+    is all there is when somebody has to again, or whoever writes estates would confirm by taking a line out for once.
     """
 
     every_days: int
     until_us: int
+    left_us: int = 0
+
+    def lapsed_at(self, now_us: int) -> bool:
+        """Whether nobody has said it up to a moment."""
+        return bool(self.every_days) and now_us >= self.until_us
 
 
 class Addresses(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,7 +92,7 @@ class Person(PrincipalRow, frozen=True, kw_only=True):
 
     sealed: base64 of the JSON of `Addresses`, sealed under the person's own subject key (law 7).
     erased: once erased, a keyed hash of the name, so that no estate file brings it back; the name is then the id.
-    confirm: that its roles have to be confirmed; None: they have not. Read roles by `roles.roles_of`, which knows.
+    confirm: that its roles have to be confirmed; None: they never had. Read roles by `roles.roles_of`, which knows.
     """
 
     supplier: str
@@ -101,7 +108,7 @@ class Person(PrincipalRow, frozen=True, kw_only=True):
 
     def lapsed_at(self, now_us: int) -> bool:
         """Whether nobody has confirmed its roles up to a moment, so that they do not count."""
-        return self.confirm is not None and now_us >= self.confirm.until_us
+        return self.confirm is not None and self.confirm.lapsed_at(now_us)
 
 
 class Client(PrincipalRow, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -97,13 +97,15 @@ class Rows(Generic[T]):
         until_us: int,
         most: int,
         wrong: Callable[[Corrupt], None] | None = None,
+        **among: Collection[str],
     ) -> list[T]:
         """Rows of which a moment in this column (0: there is none) is before `until_us`: the nearest first, so many.
 
-        wrong: as of `each`.
+        wrong: as of `each`. among: only those whose column has one of these values.
         """
         moment = self._table.c[column]
-        statement = bound.checked_select(self._table).where(moment > 0, moment < until_us)
+        chosen = [self._table.c[name].in_(values) for name, values in among.items()]
+        statement = bound.checked_select(self._table).where(moment > 0, moment < until_us, *chosen)
         found = connection.execute(statement.order_by(moment, self._table.c.id).limit(most)).all()
         return list(self._held(found, wrong))
 

@@ -17,7 +17,7 @@ from keten.core.ids import new_id
 from keten.identity.people_tables import to_tell
 from keten.ledger.writing import Writing
 
-What = Literal["key-added", "key-ended", "unusual"]
+What = Literal["key-added", "key-ended", "unusual", "rights"]
 UNUSUAL = frozenset({"passkey-copied", "passkey-ended", "session-elsewhere", "network-listed"})
 """Causes of refusals, and of what was no refusal, that somebody else may be behind: its person hears of them."""
 AT_ONCE = 1000

@@ -35,6 +35,13 @@ class BackupOf(msgspec.Struct, frozen=True):
     id: str
 
 
+class BackupKeys(msgspec.Struct, frozen=True):
+    """The data part of a backup is written. data: its SHA-256 in hexadecimal."""
+
+    id: str
+    data: str = ""
+
+
 class BackupFinish(msgspec.Struct, frozen=True):
     """The data part is written and verified: the details of the entry that says so."""
 
@@ -87,10 +94,14 @@ class Outsider(msgspec.Struct, frozen=True):
 
 
 class Confirm(msgspec.Struct, frozen=True):
-    """Let a restored instance serve. `plan_only`: say what it would give out. `outside`: what the operator was told."""
+    """Let a restored instance serve. `plan_only`: say what it would give out. `outside`: what the operator was told.
+
+    despite: also when an outsider contradicts it.
+    """
 
     plan_only: bool = False
     outside: tuple[Outsider, ...] = ()
+    despite: bool = False
 
 
 class Confirmed(msgspec.Struct, frozen=True):
@@ -135,7 +146,7 @@ class Recoveries(msgspec.Struct, frozen=True):
 
 BACKUP_VERBS: dict[str, tuple[type, type]] = {
     "backup.begin": (BackupBegin, BackupBegun),
-    "backup.keys": (BackupOf, Nothing),
+    "backup.keys": (BackupKeys, Nothing),
     "backup.finish": (BackupFinish, Recorded),
     "backup.list": (Nothing, Backups),
     "backup.forget": (BackupOf, Recorded),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from keten.backup import entries as backup_entries
 from keten.backup.model import Known
 from keten.core.clock import rfc3339
 from keten.core.db import translated
-from keten.core.errors import Conflict, Invalid, KetenError
+from keten.core.errors import Conflict, Denied, Invalid, KetenError
 from keten.core.ids import new_id
 from keten.keeper import backup_protocol as said
 from keten.keeper.protocol import Nothing, Recorded
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MOST_PROOFS = 10_000
 MOST_NAMED = 1000
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class BackupVerbs:
@@ -50,7 +52,7 @@ class BackupVerbs:
         """Verb → what it does, for the socket."""
         return {
             "backup.begin": waiting_verb(said.BackupBegin, self.begin),
-            "backup.keys": waiting_verb(said.BackupOf, self.keys),
+            "backup.keys": waiting_verb(said.BackupKeys, self.keys),
             "backup.finish": waiting_verb(said.BackupFinish, self.finish),
             "backup.list": waiting_verb(Nothing, self.list),
             "backup.forget": waiting_verb(said.BackupOf, self.forget),
@@ -95,11 +97,20 @@ class BackupVerbs:
         await asyncio.to_thread(ended.begin, begun.place, backup, trusted.ended_key)
         return said.BackupBegun(backup, begun.made_us, begun.size, sealed_in(batch, index).id)
 
-    async def keys(self, _connection: Connection, body: said.BackupOf) -> Nothing:
-        """Write a backup's keys part, from the keys that are there now."""
+    async def keys(self, _connection: Connection, body: said.BackupKeys) -> Nothing:
+        """Write a backup's keys part, from the keys that are there now, and vouch for the data part.
+
+        Raises `Invalid` ("digest"), and as `write_keys`, `ended.vouch`.
+        """
+        trusted = self._trusted
+        if body.data and not _DIGEST.match(body.data):
+            raise Invalid("digest", "A digest is 64 hexadecimal digits.", body.data[:80])
 
         def write(reading: Reading) -> None:
-            keys.write_keys(reading, service.one(reading, body.id), self._trusted.secrets())
+            known = service.one(reading, body.id)
+            keys.write_keys(reading, known, trusted.secrets())
+            if body.data:
+                ended.vouch(known.place, known.id, trusted.ended_key, body.data, trusted.clock.recording_time())
 
         await self._read(write)
         return Nothing()
@@ -132,13 +143,22 @@ class BackupVerbs:
     # ---- after a restore -------------------------------------------------------------------------------------
 
     async def confirm(self, connection: Connection, body: said.Confirm) -> said.Confirmed:
-        """An operator has looked at what a restored instance will give out: recorded, and then it serves."""
+        """An operator has looked at what a restored instance will give out: recorded, and then it serves.
+
+        Raises `Denied` ("contradicted") when an outsider contradicts it, unless the operator says so (`despite`).
+        """
         trusted = self._trusted
         live, evidence = await self._read(lambda reading: (_live(reading), tuple(self._evidence(reading))))
         if not trusted.unconfirmed:
             return said.Confirmed(needed=False, live=live, evidence=evidence)
         if body.plan_only:
             return said.Confirmed(needed=True, live=live, evidence=evidence)
+        if any(one.says == "contradicts" for one in body.outside) and not body.despite:
+            public = (
+                "It serves nobody yet: what outsiders signed contradicts the backup. Somebody forked the ledger, or "
+                "changed the backup. Find out first; to let it serve all the same, add --despite."
+            )
+            raise Denied("contradicted", public)
         details: dict[str, object] = {
             "live": {kind: len(names) for kind, names in live.items()},
             "outside": [msgspec.to_builtins(one) for one in body.outside[:MOST_NAMED]],

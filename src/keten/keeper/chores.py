@@ -14,7 +14,8 @@ from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.operator_verbs import OperatorVerbs
 from keten.keeper.people import People
 from keten.keeper.recoveries import Recoveries
-from keten.keeper.trusted import Trusted
+from keten.keeper.reminding import Reminding
+from keten.keeper.trusted import UNCONFIRMED, Trusted
 from keten.ledger.model import Draft
 from keten.ledger.writing import Writing
 from keten.subjects.holds import held_datasets
@@ -32,6 +33,7 @@ NETWORKS_SECONDS = 30.0
 SESSIONS_SECONDS = 10.0
 RECOVERY_SECONDS = 2.0
 RIGHTS_SECONDS = 300.0
+REMIND_SECONDS = 3600.0
 
 
 class Chores:
@@ -50,8 +52,9 @@ class Chores:
         self._operators = operators
         self._people = people
         self._recoveries = recoveries
+        self._reminding = Reminding(trusted)
         self._tasks: list[asyncio.Task[None]] = []
-        self._soon: set[asyncio.Task[None]] = set()
+        self._soon: set[asyncio.Task[str]] = set()
         self._jump_told = ""
         self._ahead_told = False
 
@@ -68,6 +71,7 @@ class Chores:
             (SESSIONS_SECONDS, self.end_sessions),
             (RECOVERY_SECONDS, self._recoveries.go_on),
             (RIGHTS_SECONDS, self.end_unconfirmed),
+            (REMIND_SECONDS, self._reminding.go_on),
         ):
             self._tasks.append(asyncio.ensure_future(self._repeat(seconds, work)))
 
@@ -89,17 +93,22 @@ class Chores:
         await self._once(self.flush_every_refusal)
 
     async def _repeat(self, seconds: float, work: object) -> None:
+        told = UNCONFIRMED  # the operator who restored it knows, and status, doctor and the overview say so
         while True:
-            await self._once(work)
+            told = await self._once(work, told)
             await asyncio.sleep(seconds)
 
-    async def _once(self, work: object) -> None:
+    async def _once(self, work: object, told: str = "") -> str:
+        """Do it; the code of what it waits for, "" for nothing. `told`: that code as it was logged, which is enough."""
         try:
             await work()  # type: ignore[operator]
         except KetenError as error:
-            log.warning("a chore waits: %s", error)
+            if error.code != told:
+                log.warning("a chore waits: %s", error)
+            return error.code
         except Exception:
             log.exception("a chore failed")
+        return ""
 
     async def read_networks(self) -> None:
         """Lists of bad networks change every day: use what is in the files."""

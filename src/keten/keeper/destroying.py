@@ -7,11 +7,11 @@ import asyncio
 from sqlalchemy import Connection
 
 from keten.core.db import copies
-from keten.core.errors import Invalid
+from keten.core.errors import Conflict, Invalid
 from keten.keeper import protocol as said
 from keten.keeper.gateway_verbs import GatewayVerbs
 from keten.keeper.known_backups import KnownBackups
-from keten.keeper.steps import Content, Step, not_done, step
+from keten.keeper.steps import Content, Step, is_done, not_done, step
 from keten.keeper.trusted import Trusted
 from keten.keeper.writer import sealed_in
 from keten.ledger.writing import Writing
@@ -25,6 +25,7 @@ from keten.vault.model import Destroyed
 from keten.vault.rules import check_reason
 
 KINDS = ("dataset", "object", "contract")
+_LOG = "log"  # the step
 
 
 class Destroying:
@@ -35,6 +36,8 @@ class Destroying:
         self._gateways = gateways
         self._content = content
         self._traces: set[bytes] = set()  # keys as they were stored, until none is left in the database's files
+        self._seen: set[str] = set()  # what this process destroyed, or had looked for
+        self._unseen: set[str] = set()  # what an earlier one destroyed, perhaps without having looked: it was killed
 
     def plan(self, body: said.Destroy) -> said.Destroyed:
         """What it is about, and what it holds. Raises `Invalid` (kind, unknown-name, reason), `Conflict` ("held")."""
@@ -85,13 +88,19 @@ class Destroying:
             return [(f"dataset {one.name}", vault.held_by(reading, one.id)) for one in covered.alone], covered.kept
         return [("files", vault.held_by(reading, target))], ()
 
-    async def destroy(self, kind: str, target: str, reason: str, actor: str) -> tuple[list[Step], str]:
-        """Destroy it; the steps, and the entry that says that the key is gone ("" when it was before)."""
+    async def destroy(
+        self, kind: str, target: str, reason: str, actor: str, *, again: bool = False, agreed_us: int = 0
+    ) -> tuple[list[Step], str]:
+        """Destroy it; the steps, and the entry that says that the key is gone ("" when it was before).
+
+        again: all of it is destroyed already, so nobody had to agree; only steps that were not done are tried again.
+        agreed_us: when two people agreed, if they did, which may be long ago: it goes on until every step is done.
+        """
         self._trusted.door.fresh()
         if kind == "object":
             return await self._object(target, reason, actor)
         if kind == "contract":
-            return await self._contract(target, reason, actor)
+            return await self._contract(target, reason, actor, again=again, agreed_us=agreed_us)
         steps, entry = await self._dataset(target, reason, actor)
         return [*steps, *await self.cleaned()], entry
 
@@ -105,6 +114,7 @@ class Destroying:
             return vault.destroy_object(writing, object_id, reason, actor)
 
         destroyed, batch = await trusted.writer.run(run, alone=True, essential=True)
+        self._destroyed(object_id, before=destroyed.index is None)
         entry = sealed_in(batch, destroyed.index).id if destroyed.index is not None else ""
         if not entry:
             self._gateways.changed()  # a gateway that did not confirm the first time is told again
@@ -120,17 +130,28 @@ class Destroying:
         ]
         return steps, entry
 
-    async def _contract(self, contract: str, reason: str, actor: str) -> tuple[list[Step], str]:
-        """End the contract, then destroy each dataset that it alone covers. What others still use is named."""
+    async def _contract(
+        self, contract: str, reason: str, actor: str, *, again: bool, agreed_us: int
+    ) -> tuple[list[Step], str]:
+        """End the contract, then destroy each dataset that it alone covers. What others still use is named.
+
+        So is what others used when that was agreed. Raises `Conflict` ("act-changed") when it is given again and covers
+        one by now: another contract has ended in this moment, and to destroy what that one kept is an act of its own
+        (law 14).
+        """
         trusted = self._trusted
 
         def run(writing: Writing) -> revocation.Covered:
             holds.require_none(revocation.holds_against(writing.connection, "contract", contract, writing.time_us))
-            found = revocation.covered_alone(writing.connection, contract, writing.time_us)
+            found = revocation.covered_alone(writing.connection, contract, writing.time_us, agreed_us)
+            if again and found.alone:
+                raise Conflict("act-changed", "It covers more than a moment ago; look at it again.", contract)
             revocation.end(writing, "contract", contract, reason, actor)
             return found
 
         covered, batch = await trusted.writer.run(run, alone=True, essential=True)
+        for gone in covered.gone:
+            self._destroyed(gone, before=True)
         row = trusted.register.contract(contract)
         name = row.name if isinstance(row, Contract) else contract
         steps = [step("contract", f"{name} ended", done=batch is not None), *await self._content.cut_steps()]
@@ -160,6 +181,7 @@ class Destroying:
             return revocation.destroy(writing, trusted.keys, dataset, reason, actor)
 
         done, batch = await trusted.writer.run(run, alone=True, essential=True)  # 1
+        self._destroyed(dataset, before=batch is None)
         trusted.keys.forget(dataset)  # again: a request under way may have opened it until the commit
         if batch is None:
             self._gateways.changed()  # a gateway that did not confirm the first time is told again
@@ -194,12 +216,17 @@ class Destroying:
         ]
 
     async def cleaned(self) -> list[Step]:
-        """Leave nothing of the key in the database, its log and backups; name what still holds it."""
-        if await self._trusted.writer.scrub(frozenset(self._traces)):
+        """Leave nothing of the key in the database, its log and backups; name what still holds it.
+
+        Of what an earlier process destroyed no trace is known: the database's file is written anew, once.
+        """
+        if await self._trusted.writer.scrub(None if self._unseen else frozenset(self._traces)):
             self._traces.clear()
-            log = step("log", "nothing of the key is left in the database's files", done=True)
+            self._seen |= self._unseen
+            self._unseen.clear()
+            log = step(_LOG, "nothing of the key is left in the database's files", done=True)
         else:
-            log = not_done("log", f"the key may not be gone: {self._trusted.writer.remains}")
+            log = not_done(_LOG, f"the key may not be gone: {self._trusted.writer.remains}")
         beyond = await asyncio.to_thread(KnownBackups(self._trusted).renew_keys)
         return [
             log,
@@ -207,10 +234,22 @@ class Destroying:
             *(not_done("copies", f"db/{name} may still hold the key: remove it") for name in self.copies()),
         ]
 
+    def is_done(self, steps: list[Step]) -> bool:
+        """Whether nothing is left to do that can be done here: what a server's files still hold cannot."""
+        reaches = self._trusted.writer.reaches
+        return is_done([one for one in steps if reaches or one["step"] != _LOG])
+
     def _note(self, stored: bytes | None) -> None:
         if stored is not None:
             self._traces.add(stored)
 
+    def _destroyed(self, target: str, *, before: bool) -> None:
+        """Note what is destroyed by now. before: it was when this began."""
+        if not before:
+            self._seen.add(target)
+        elif target not in self._seen:
+            self._unseen.add(target)
+
     def copies(self) -> list[str]:
-        """Copies of the database that an upgrade made, which hold the keys of their day."""
-        return copies(self._trusted.settings.state)
+        """What an upgrade or a move left of the database, which holds the keys of its day."""
+        return copies(self._trusted.settings.paths.database)

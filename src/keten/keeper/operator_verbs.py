@@ -146,7 +146,8 @@ class OperatorVerbs:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise Invalid("estate", "The estate is malformed.", str(error)) from error
         if body.plan_only:
-            return await asyncio.to_thread(self._planned, estate, outside_only=connection.outside_only)
+            outside, actor = connection.outside_only, connection.actor
+            return await asyncio.to_thread(self._planned, estate, outside_only=outside, actor=actor)
 
         def run(writing: Writing) -> AppliedEstate:
             if body.base:
@@ -161,12 +162,13 @@ class OperatorVerbs:
             log.critical("the retention of object %s is as it was: its row does not match the ledger", damaged)
         return said.Applied(applied.changes, applied.ids, await self._settled() if batch is not None else 0)
 
-    def _planned(self, estate: Estate, *, outside_only: bool) -> said.Applied:
+    def _planned(self, estate: Estate, *, outside_only: bool, actor: str) -> said.Applied:
         """What an estate would change, and as of when: of one moment. Of a large one it takes its time."""
         trusted = self._trusted
         with translated(), trusted.reader.connect() as reading, reading.begin():
             now = trusted.clock.recording_time()
-            planned = suppliers.plan(reading, estate, Seals(trusted.keys, reading), now, outside_only=outside_only)
+            seals = Seals(trusted.keys, reading)
+            planned = suppliers.plan(reading, estate, seals, now, outside_only=outside_only, actor=actor)
             return said.Applied(summaries(planned.changes, planned.names), planned.ids, base=suppliers.base(reading))
 
     async def revoke(self, connection: Connection, body: said.Revoke) -> said.Revoked:

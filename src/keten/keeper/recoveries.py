@@ -78,6 +78,7 @@ class Recoveries:
         self._on_their_way: dict[tuple[str, str, What], tuple[str, str]] = {}
         self._asked: set[str] = set()
         self._told_of: set[tuple[str, int]] = set()
+        self._unnoted: set[tuple[str, str]] = set()  # handed over, and not noted yet: a full disk sends nothing twice
         self._waiting: set[str] = set()
         self._rest_until = 0.0
         self._said = ""
@@ -183,8 +184,10 @@ class Recoveries:
             origin = self._people.origins.get(face_of(who.supplier))
             if origin is None:
                 return  # that face has not said yet what browsers call it
-            if await self._told_apart("asked", partial(self._first_address, who), case.person, origin):
-                await self._write(partial(_marked_asked, case=case, person=who.id))
+            key = (case.id, who.id)
+            first = partial(self._first_address, who)
+            if key in self._unnoted or await self._told_apart("asked", first, case.person, origin):
+                await self._note(key, partial(_marked_asked, case=case, person=who.id))
             else:
                 waits = True
         if not waits:
@@ -212,6 +215,12 @@ class Recoveries:
             self._only_this(error, f"a letter about person {person}")
             return error.code == _REFUSED
         return True
+
+    async def _note(self, key: tuple[str, str], job: Callable[[Writing], None]) -> None:
+        """Write that a letter is done with; as long as that can't be written, it is remembered here."""
+        self._unnoted.add(key)
+        await self._write(job)
+        self._unnoted.discard(key)
 
     def _first_address(self, who: Person) -> str:
         return self._addresses(who).email
@@ -261,8 +270,9 @@ class Recoveries:
         found = await asyncio.to_thread(self._reading, channels.all_to_be_told)
         waits = False
         for row in found:
-            if await self._told_apart("changed", partial(self._address, row), row.person):
-                await self._write(partial(service.told_of_change, channel=row, actor=_KEEPER))
+            key = (row.person, row.id)
+            if key in self._unnoted or await self._told_apart("changed", partial(self._address, row), row.person):
+                await self._note(key, partial(service.told_of_change, channel=row, actor=_KEEPER))
             else:
                 waits = True
         if not waits:

@@ -28,6 +28,8 @@ from keten.identity.recovery.model import (
     Refused,
     Slot,
 )
+from keten.identity.roles import roles_of
+from keten.identity.rows import people
 from keten.keeper import recovery_protocol as said
 from keten.keeper.people_protocol import Done
 from keten.keeper.people_verbs import Acting
@@ -111,6 +113,9 @@ class RecoveryVerbs:
         own = self._trusted.register.person(signed.person)
         if case is None or own is None or case.person != body.person or own.supplier not in ("", case.supplier):
             raise NotFound("absent", "There is no such case.")
+        now = self._trusted.clock.recording_time()
+        pending = case
+        case = self._reading(lambda reading: service.standing(reading, pending, now))
         slot = self._slot(case, signed.person) or _named(case, own)  # 2: the rules refuse it then, and it is recorded
         after, _batch = await self._trusted.writer.run(  # 3
             lambda writing: service.approve(
@@ -137,6 +142,7 @@ class RecoveryVerbs:
         own = row.supplier if row is not None else ""
         with translated(), self._trusted.reader.connect() as reading:
             found = service.cases_of(reading, supplier=own) if own else service.cases_of(reading)
+            found = [service.standing(reading, case, now) if case.state == "open" else case for case in found]
             frozen = service.frozen_until(reading, now)
         lately = [case for case in found if case.pending or now - case.ended_us < SHOWN_US]
         lately.sort(key=lambda case: case.opened_us, reverse=True)
@@ -174,7 +180,10 @@ class RecoveryVerbs:
         )
 
     def _slot(self, case: Case, person: str) -> Slot | None:
-        """In which role somebody may approve, by who it is alone; since when it is that, the rules ask."""
+        """In which role somebody may approve, by who it is alone; since when it is that, the rules ask.
+
+        Of several, the one that the fewest others have: whoever comes second needs another.
+        """
         if len(case.approvals) >= APPROVERS:
             return None
         now = self._trusted.clock.recording_time()
@@ -184,11 +193,16 @@ class RecoveryVerbs:
         act, limits = rules.act_digest(case.id, case.person), self._recoveries.limits
         long_ago = case.opened_us - limits.seasoned_us
         known = type(who)(who.id, who.supplier, who.roles, long_ago)
-        for slot in _slots(case):
-            after = rules.step(case, Approve(known, slot, act, frozen=False), case.opened_us, limits)
-            if isinstance(after, Case):
-                return slot
-        return None
+        able = [
+            slot
+            for slot in _slots(case)
+            if isinstance(rules.step(case, Approve(known, slot, act, frozen=False), case.opened_us, limits), Case)
+        ]
+        if len(able) < 2:
+            return able[0] if able else None
+        others = self._reading(lambda reading: people.find(reading, supplier=case.supplier))
+        roles = [roles_of(one, now) for one in others if one.ended is None and one.id not in (person, case.person)]
+        return min(able, key=lambda slot: sum(slot in held for held in roles))
 
     def _key_since(self, signed: Signed) -> int:
         passkey = self._reading(lambda reading: passkeys.get(reading, signed.passkey))

@@ -40,7 +40,14 @@ from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
 from keten.keeper.moving import without_database
 from keten.keeper.rootkey import RootKey
-from keten.keeper.since_backup import changed_since, end_sign_ins, leave_erased_rows, sentences, spend_windows
+from keten.keeper.since_backup import (
+    changed_since,
+    end_sign_ins,
+    leave_erased_rows,
+    refuse_requests,
+    sentences,
+    spend_windows,
+)
 from keten.keeper.trusted import ended_key, ledger_sealer, ledger_signer, publish_predecessors, succession
 from keten.ledger import erasing
 from keten.ledger.model import Draft
@@ -58,6 +65,10 @@ _LOCK = f".{MARKER}.lock"
 AFTER = "ended after the backup was made"
 ERASED_SINCE = "its key was destroyed after the backup was made"
 _WORDS = {rows.table_name: word for word, rows in BY_WORD.items()}
+_NOT_VOUCHED = (
+    "nothing says that its data part is what the instance wrote: it is of an older version, or its list was put back. "
+    "Compare what is live with what outsiders know: keten restore --confirm"
+)
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -119,7 +130,7 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
     rest is made anew.
 
     1. The backup is whole, of a version that is known, and opens; its head is signed by the key that follows from its
-       root key.
+       root key, and its data part is the one that the keeper vouched for under it.
     2. The home is marked as being made. Folders, the root key as it was kept, settings, the authority.
     3. The database, of its own revision; then of this version's.
     4. The content that the backup has.
@@ -139,6 +150,7 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
     root = root_key(keys, wish)
     head = _head(manifest, root)
     ended = read_ended(place, manifest.id, ended_key(root))
+    _require_vouched(ended, manifest)
     with umask(0o022), _marked(paths, _Begun(manifest.id, str(source)), manifest) as files:
         make_folders(paths, files)  # 2
         _write_secrets(paths, keys, files)
@@ -226,6 +238,13 @@ def root_key(keys: Keys, wish: Wish) -> RootKey:
     return RootKey(open_by_passphrase(keys.root, wish.passphrase), "passphrase")
 
 
+def _require_vouched(ended: Read, manifest: Manifest) -> None:
+    """The data part is the one that the keeper vouched for. Raises `Corrupt` ("backup-damaged")."""
+    if ended.data and ended.data != manifest.data:
+        public = "The data of the backup is not what the instance wrote into it; nothing is restored."
+        raise Corrupt("backup-damaged", public, f"{manifest.data} instead of {ended.data}")
+
+
 def _head(manifest: Manifest, root: RootKey) -> Checkpoint:
     """The head in the manifest, which must be signed by the key that the root key gives: so they belong together."""
     if ledger_signer(root, manifest.origin).verifier_key() != manifest.key:
@@ -286,7 +305,7 @@ class _Opening:
         self._ended = ended
         self._loaded = loaded
         self._missing = missing
-        self._notes: list[str] = []
+        self._notes: list[str] = [] if ended.data else [_NOT_VOUCHED]
 
     def run(self) -> Restored:
         reader = reading_engine(self._paths.database)
@@ -373,6 +392,7 @@ class _Opening:
             writing.record(self._first(head, ended, keyless, changed))
             if not self._wish.moved:  # what was withdrawn since is not known
                 asking.withdraw_all(writing, self._wish.actor, "restored")
+                refuse_requests(writing, self._wish.actor, self._notes)
                 end_sign_ins(writing, self._ended.ends, self._wish.actor, AFTER, self._notes)
             if not self._wish.moved and self._wish.budgets == "spent":  # from rows as they are in the ledger: first
                 over = frozenset(row for _word, row in ended)
@@ -463,9 +483,12 @@ class _Opening:
             return
         policy = self._paths.home / settings.witnesses.policy
         if is_beside(settings.witnesses.policy) and policy.is_file() and key != self._manifest.key:
-            about = policy.read_bytes().replace(self._manifest.key.encode(), key.encode())
-            Files().write(policy, about)
-            self._notes.append(f"{policy.name} names the new ledger's key now: tell your witnesses (keten witness add)")
+            former = policy.read_bytes()
+            about = former.replace(self._manifest.key.encode(), key.encode())
+            if about != former:
+                Files().write(policy, about)
+                self._notes.append(f"{policy.name} names the new ledger's key now")
+            self._notes.append("no witness cosigns the new ledger until it watches it: give each the new key")
         for name in settings.named_files:
             if not (self._paths.home / name).exists():
                 self._notes.append(f"keten.toml names {name}, which is not here: put it back before 'keten up'")

@@ -73,11 +73,7 @@ class RightsVerbs:
         now = self._trusted.clock.recording_time()
         until = now + body.soon_days * DAY
         with translated(), self._trusted.reader.connect() as reading:
-            rows: list[Grant | Person] = [
-                row
-                for row in recertifying.waiting_grants(reading, until, broken.append)
-                if not body.owner or self._owner(row) == body.owner
-            ]
+            rows: list[Grant | Person] = [*recertifying.waiting_grants(reading, until, broken.append, body.owner)]
             if not body.owner:
                 rows += recertifying.waiting_people(reading, until, broken.append)
             rows.sort(key=lambda row: (row.confirm_until_us, row.name))

@@ -1,14 +1,16 @@
 """What happened after a backup was made, as far as a restore knows of it: what it does again, and what it can only say.
 
 Persons and clients that were erased stay erased. Of running budgets nobody knows what was received, so they are spent.
-What people sign in with is over as far as it may have been. What changed and did not end can't be redone: a client's
-key that was replaced, a contract's end that came nearer, a suspension, a legal hold. The backup has the row as it was.
+What people sign in with is over as far as it may have been, and so is what waits for a second person. What changed and
+did not end can't be redone: a client's key that was replaced, a contract's end that came nearer, a suspension, a legal
+hold. The backup has the row as it was.
 Which rows those are is in the backup's list (`backup.ended`), kept in the first entry of the log that goes on, and told
 before an operator lets the instance serve, unless the row was changed here again since.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -25,7 +27,8 @@ from keten.identity.recovery import service as recovery
 from keten.identity.rows import clients, leave_erased
 from keten.ledger.bound import newest_change
 from keten.ledger.writing import Writing
-from keten.subjects import holds
+from keten.subjects import holds, requests
+from keten.subjects.model import Operator
 from keten.suppliers.rows import BY_WORD, grants, organisation
 from keten.vault import personal
 
@@ -81,6 +84,22 @@ def end_sign_ins(writing: Writing, ends: Iterable[Line], actor: str, reason: str
         recovery.abandon(writing, actor)  # 4
     except Corrupt as error:  # a case whose row does not hold goes no further
         notes.append(f"{error} ({error.reason})")
+
+
+def refuse_requests(writing: Writing, actor: str, notes: list[str]) -> None:
+    """What waits for a second person is over: which of it was refused or taken back after the backup, nobody knows.
+
+    What two people had approved goes on, for that can't be taken back.
+    """
+    operator = Operator(actor.removeprefix("operator:"), os.geteuid())
+    count = requests.abandon(
+        writing, operator, "the instance was restored", lambda error: notes.append(f"{error} ({error.reason})")
+    )
+    if count:
+        notes.append(
+            f"{count} waited for a second person, and may have been refused after the backup: refused here. "
+            "What is still wanted is to be asked again (keten subject requests --all)"
+        )
 
 
 def spend_windows(writing: Writing, ended: Collection[str], actor: str, notes: list[str]) -> int:

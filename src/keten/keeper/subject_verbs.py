@@ -169,7 +169,9 @@ class SubjectVerbs:
                 await self._trusted.writer.run(
                     lambda writing: signing.note_unsigned(writing, what, refs, connection.actor), alone=True
                 )
-            steps, entry = await self._destroying.destroy(body.kind, planned.id, body.reason, connection.actor)
+            steps, entry = await self._destroying.destroy(
+                body.kind, planned.id, body.reason, connection.actor, again=planned.already
+            )
         return msgspec.structs.replace(planned, steps=steps, entry=entry)
 
     async def _asked(
@@ -318,8 +320,10 @@ class SubjectVerbs:
             _done, batch = await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
             entry = batch.sealed[0].id if batch is not None else ""
             return [step("addresses", f"may be read for an hour, entry {entry}", done=True)], entry
-        steps, entry = await self._destroying.destroy(request.kind, request.target, request.reason, actor)
-        if is_done(steps):
+        steps, entry = await self._destroying.destroy(
+            request.kind, request.target, request.reason, actor, agreed_us=request.decided_us
+        )
+        if self._destroying.is_done(steps):
             await self._trusted.writer.run(lambda writing: requests.done(writing, request), alone=True)
         return steps, entry
 

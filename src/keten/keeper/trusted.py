@@ -15,7 +15,7 @@ from joserfc import jwk
 from keten import __version__
 from keten.backup import ended
 from keten.backup import service as backups
-from keten.backup.keys import Secrets, write_keys
+from keten.backup.keys import Secrets, rewrite_keys
 from keten.budgets.misses import Scores
 from keten.budgets.service import Budgets
 from keten.core.clock import Clock, rfc3339
@@ -67,6 +67,8 @@ from keten.vault.entries import OBJECT_DESTROYED
 from keten.vault.keys import Keys
 
 log = logging.getLogger(__name__)
+UNCONFIRMED = "restore-unconfirmed"
+"""The code while nobody is served after a restore."""
 _WITH_KEYS = {BY_WORD["dataset"].ended.name, OBJECT_DESTROYED.name, PERSON_ERASED.name, CLIENT_ERASED.name}
 _CARRIED = {kind: kind in _WITH_KEYS for kind in sorted(ENDINGS | _WITH_KEYS | {people_entries.PASSKEY_ENDED.name})}
 """The kinds of entry that say that something ended for good, which no backup may revive; whether a key went with it."""
@@ -177,7 +179,7 @@ class Trusted:
             _CARRIED,
             _CHANGES,
             backups.known,
-            lambda connection, known: write_keys(connection, known, self.secrets()),
+            lambda connection, known: rewrite_keys(connection, known, self.secrets()),
         )
         self.carrying.wake()
 
@@ -294,7 +296,7 @@ def publish_predecessors(folder: Path, lives: Sequence[backups.Life]) -> None:
 
 def _unconfirmed() -> Unavailable:
     return Unavailable(
-        "restore-unconfirmed",
+        UNCONFIRMED,
         "Nothing is served until an operator has looked at what was restored.",
         "see 'keten restore --confirm'",
     )

@@ -22,11 +22,14 @@ from keten.keeper.witness_protocol import (
 from keten.keeper.writer import sealed_in
 from keten.ledger.cosignatures import Cosignature, cosignatures
 from keten.ledger.entries import WITNESS_DISAGREED
+from keten.ledger.merkle import root_at
 from keten.ledger.model import Draft
-from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
+from keten.ledger.notes import MAX_NOTE_BYTES, Checkpoint, Verifier, parse_checkpoint
 from keten.ledger.outside import Kept, Outside, Signed, keep_cosignatures, keep_stamp, read_outside
+from keten.ledger.publish import CHECKPOINT
 from keten.ledger.quorum import Policy, load_policy
 from keten.ledger.stamps import load_roots, verify_stamp
+from keten.ledger.tiles import TileReader, read_file
 
 log = logging.getLogger(__name__)
 ALARMS = ("ahead", "fork")
@@ -155,14 +158,24 @@ class WitnessVerbs:
         self._trusted.publishing.offer_cosigned(note, enough=enough)
 
     def _publish_again(self) -> None:
-        """What a keeper that was killed may have kept and not published. That it is damaged stops nothing else."""
+        """What a keeper that was killed may have kept and not published. That it is damaged stops nothing else.
+
+        It is from the database: only a head that is in the published tree is signed again.
+        """
         try:
             known = self._read().witnessed
+            if known is not None and self._published_root(known.size) == known.root:
+                self._publish(known, enough=True)
         except KetenError as error:
             log.critical("cosignatures cannot be read: %s", error)
-            return
-        if known is not None:
-            self._publish(known, enough=True)
+
+    def _published_root(self, size: int) -> bytes | None:
+        """The root of the published tree at a size; None for a larger one. Raises `Corrupt`, `Unavailable`."""
+        folder = self._trusted.settings.paths.ledger
+        newest = parse_checkpoint(read_file(folder, CHECKPOINT, MAX_NOTE_BYTES), self._log)
+        if size > newest.size:
+            return None
+        return root_at(size, TileReader(folder, newest.size, newest.root).hash_at)
 
     def _read(self) -> Outside:
         with translated(), self._trusted.reader.connect() as connection:

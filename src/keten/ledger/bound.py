@@ -164,15 +164,15 @@ def get(connection: Connection, table: Table, kind: type[T], row_id: str) -> T |
     return checked(table, kind, found[0]) if found else None
 
 
-def newest_change(connection: Connection, row_id: str, but: str = "") -> int:
+def newest_change(connection: Connection, row_id: str, but: str = "", below: int | None = None) -> int:
     """The index of the entry that declared or changed a row of any table last; -1 when none did.
 
-    but: a kind of entry that changes nothing of what is asked about.
+    but: a kind of entry that changes nothing of what is asked about. below: only entries before that index.
     """
     found = connection.execute(
         select(func.max(changes.c.idx))
         .select_from(changes.join(entries, entries.c.idx == changes.c.idx))
-        .where(changes.c.ref == row_id, entries.c.kind != but)
+        .where(changes.c.ref == row_id, entries.c.kind != but, *([] if below is None else [changes.c.idx < below]))
     ).scalar()
     return -1 if found is None else int(found)
 

@@ -87,18 +87,19 @@ def keep_cosignatures(
     1. A witness's newer cosignature of the same size takes the place of its older one.
     2. When they are enough now, and were not before, and the checkpoint covers entries that call for a signature and
        that no witnessed one covered: an entry says so. An entry that says only that is no reason for another one, so
-       an instance at rest comes to rest, with its newest head cosigned.
+       an instance at rest comes to rest, with its newest head cosigned. Rows of its size and another root count for
+       nothing.
     3. Older ones of the same witnesses are dropped: what is kept covers all that they did.
     """
     connection, size = writing.connection, checkpoint.size
     before = read_outside(connection, checkpoint.origin, policy)
-    known = next((one for one in _heads(connection, checkpoint.origin, policy) if one.size == size), None)
+    known = _of(connection, checkpoint, policy)
     had = policy.satisfied(known.by) if known is not None else policy.satisfied(())
     for one in found:  # 1
         connection.execute(delete(kept_lines).where(kept_lines.c.size == size, kept_lines.c.name == one.label))
         row = {"size": size, "name": one.label, "root": checkpoint.root, "line": one.line}
         connection.execute(insert(kept_lines).values(row | {"time_us": one.time * SECOND}))
-    signed = next(one for one in _heads(connection, checkpoint.origin, policy) if one.size == size)
+    signed = _of(connection, checkpoint, policy) or Signed(size, checkpoint.root, 0)
     enough = policy.satisfied(signed.by)
     index = None
     since = before.witnessed.size if before.witnessed is not None else 0
@@ -165,6 +166,12 @@ def _heads(connection: Connection, origin: str, policy: Policy) -> Iterator[Sign
         yield Signed(
             size, root, max(times, default=0), tuple(one.label for one in found), tuple(one.line for one in found)
         )
+
+
+def _of(connection: Connection, checkpoint: Checkpoint, policy: Policy) -> Signed | None:
+    """What is kept of this very head: a row of its size with another root is none of ours, whoever wrote it."""
+    wanted = (checkpoint.size, checkpoint.root)
+    return next((one for one in _heads(connection, checkpoint.origin, policy) if (one.size, one.root) == wanted), None)
 
 
 def _holding(origin: str, size: int, root: bytes, lines: Sequence[str], policy: Policy) -> list[Cosignature]:

@@ -113,8 +113,7 @@ async def stop(site: Site, visit: Visit, request: Request) -> Response:
         heading, text = (
             words.gettext("Nothing was stopped"),
             words.gettext(
-                "There is nothing that this link stops: it was used before, a newer letter took its place, or what it "
-                "was about is over."
+                "There is nothing that this link stops: it was used before, or what it was about is over."
             ),
         )
         return answered(site, visit, message(words, frame_of(visit), heading, text), 403)

@@ -90,7 +90,7 @@ def attributes_of(
         grant_to=(principal.id,) if principal.id in grant.to else (),
         grant_to_all=not grant.to,
         grant_active=grant.ended is None,
-        grant_lasting=grant.confirm is None,
+        grant_lasting=grant.confirm is None or not grant.confirm.every_days,
         grant_confirmed_until_us=grant.confirm.until_us if grant.confirm else 0,
         contract=contract.id,
         contract_active=contract.ended is None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keten.keeper.caller import Caller
 from keten.keeper.portal_protocol import AskColleagues, AskOwnLog, AskStanding, Colleagues, OwnLogPage, Standing
-from keten.keeper.protocol import ShareQuery, Shares
+from keten.keeper.protocol import AskMore, LookedUp, LookUp, MoreTold, ShareQuery, Shares
 from keten.portal.site import Door
 
 
@@ -16,6 +16,16 @@ async def standing(door: Door, who: Caller) -> Standing:
 async def share(door: Door, who: Caller, share_id: str, cursor: str, limit: int) -> Shares:
     """A page of what is in one share. Raises `NotFound` for what is absent, over, or not theirs."""
     return await door.call("exchange.shares", ShareQuery(who, share_id, cursor=cursor, limit=limit), Shares)
+
+
+async def look_up(door: Door, who: Caller, share_id: str, key: str, case: str) -> LookedUp:
+    """One record by its key, for a case. Raises as `exchange.lookup` does."""
+    return await door.call("exchange.lookup", LookUp(who, share_id, (key,), case), LookedUp)
+
+
+async def more(door: Door, who: Caller, share_id: str, records: int = 0, why: str = "", case: str = "") -> MoreTold:
+    """What is left of a share's budget; with `records`: ask its owner for so many more. Raises as `budgets.more`."""
+    return await door.call("budgets.more", AskMore(who, share_id, records, why, case), MoreTold)
 
 
 async def log(door: Door, who: Caller, before: int, limit: int) -> OwnLogPage:

@@ -82,6 +82,7 @@ class SharesPages:
             return answered(site, visit, _closed(visit, around, line), 404)
         (share,) = page.shares
         values = {"share": share, "next": page.next, "later": bool(cursor), "entry": page.entry}
+        values["may"] = found.person.acts.__contains__
         return answered(site, visit, render("share.html", visit.words, around, ROOM, **values))
 
 

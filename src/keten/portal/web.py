@@ -27,6 +27,7 @@ from keten.pages.visits import Site, answered, frame_of, visit_of
 from keten.pages.words import LANGUAGES
 from keten.portal import recovery
 from keten.portal.log import LogPages
+from keten.portal.lookups import LookupPages
 from keten.portal.people import PeoplePages
 from keten.portal.shares import SharesPages
 from keten.portal.site import Door, origin_of, site
@@ -38,10 +39,13 @@ __all__ = ["build", "origin_of", "screens"]
 
 def screens(door: Door) -> tuple[Line[Screen], ...]:
     """Every screen of the portal beside the sign-in pages and `objects`, with the act that it takes."""
-    shares, log, people = SharesPages(door), LogPages(door), PeoplePages(door)
+    shares, lookups, log, people = SharesPages(door), LookupPages(door), LogPages(door), PeoplePages(door)
     return (
         Line("GET", "", "portal-shares", shares.overview, refreshes=True),
         Line("GET", "/shares/{share}", "portal-shares", shares.share),
+        Line("POST", "/shares/{share}/lookup", "portal-fetch", lookups.look),
+        Line("GET", "/shares/{share}/more", "portal-fetch", lookups.budget),
+        Line("POST", "/shares/{share}/more", "portal-fetch", lookups.ask),
         Line("GET", "/log", "portal-log", log.show),
         Line("GET", "/people", "portal-people", people.show),
         Line("GET", "/recoveries", "portal-approve-recovery", recovery.show),

@@ -57,10 +57,11 @@ class Happened(msgspec.Struct, frozen=True):
 
 def budgets(words: Words, line: StandingLine) -> list[Budget]:
     """What is left of a share's budget, by window; nothing where there is no limit."""
-    return [_budget(words, one) for one in line.budget]
+    return [budget(words, one) for one in line.budget]
 
 
-def _budget(words: Words, line: BudgetLine) -> Budget:
+def budget(words: Words, line: BudgetLine) -> Budget:
+    """What is left in one window."""
     text = words.gettext(_LEFT.get(line.per, _ANY))
     shown = text % {"left": words.number(line.left), "most": words.number(line.records)}
     moment = datetime.fromisoformat(line.until).timestamp()

@@ -83,35 +83,50 @@ def destroy(writing: Writing, keys: Keys, dataset_id: str, reason: str, actor: s
 
 
 class Covered(msgspec.Struct, frozen=True):
-    """What a contract covers. alone: datasets that nobody else may still use. kept: the others, each with who does."""
+    """What a contract covers. alone: datasets that nobody else may still use. kept: the others, each with who does.
+
+    gone: ids of those that are destroyed.
+    """
 
     alone: tuple[Dataset, ...]
     kept: tuple[str, ...]
+    gone: tuple[str, ...] = ()
 
 
-def covered_alone(connection: Connection, contract: str, now_us: int) -> Covered:
+def covered_alone(connection: Connection, contract: str, now_us: int, agreed_us: int = 0) -> Covered:
     """The datasets that were granted under a contract and have not been destroyed. Raises `Corrupt`.
 
-    A dataset is kept while a grant under another contract that has neither ended nor is over still stands.
+    A dataset is kept while a grant under another contract that has neither ended nor is over still stands. agreed_us:
+    when two people agreed to its destruction, if they did: what was kept then is kept, for they did not agree to that.
     """
+    moments = (now_us, agreed_us or now_us)
     alone: list[Dataset] = []
     kept: list[str] = []
+    gone: list[str] = []
     for dataset_id in sorted({grant.dataset for grant in grants.find(connection, contract=contract)}):
         dataset = datasets.get(connection, dataset_id)
-        if dataset is None or destroyed(connection, dataset):
+        if dataset is None:
+            continue
+        if destroyed(connection, dataset):
+            gone.append(dataset_id)
             continue
         users = [
             other.name
             for grant in grants.find(connection, dataset=dataset_id)
-            if grant.contract != contract and grant.ended is None
+            if grant.contract != contract
             if (other := contracts.get(connection, grant.contract)) is not None
-            if other.ended is None and now_us < other.ends_us
+            if any(_stood(grant, at) and _stood(other, at) and at < other.ends_us for at in moments)
         ]
         if users:
             kept.append(f"dataset {dataset.name}: {', '.join(sorted(set(users)))} still uses it")
         else:
             alone.append(dataset)
-    return Covered(tuple(alone), tuple(kept))
+    return Covered(tuple(alone), tuple(kept), tuple(gone))
+
+
+def _stood(row: EndableRow, at_us: int) -> bool:
+    """Whether a row had not been ended at a moment."""
+    return row.ended is None or at_us < row.ended.at_us
 
 
 def holds_against(connection: Connection, kind: str, target: str, now_us: int) -> list[Hold]:

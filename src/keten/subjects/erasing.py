@@ -53,6 +53,7 @@ _OWN = frozenset({"people", "passkeys", "links", "recovery_channels"})
 """The tables whose rows are a person's own."""
 _EXPORTED = "ledger.copy.exported"
 _EXPORTS_SHOWN = 20
+_MOVED = "keeper.database.moved"
 _BEYOND = (
     "copies that suppliers fetched are theirs: the contract obliges them, Keten can't reach them",
     "copies that somebody made of the instance or of a backup without Keten, such as snapshots of a disk",
@@ -71,7 +72,7 @@ class Copies(Protocol):
         """Whether there is one."""
 
     def gone(self) -> Sequence[str]:
-        """In sentences, those that somebody said do not exist any more."""
+        """In sentences, those that somebody said do not exist any more, and those that are not known here."""
 
     def renew_keys(self) -> Sequence[str]:
         """Make copies of before unreadable; returns, in sentences, those for which that can't be done here."""
@@ -128,7 +129,7 @@ def plan(connection: Connection, row: Person | Client, copies: Sequence[str], no
         supplier.name if supplier else "",
         erased,
         kept,
-        [*(f"{name} beside the database holds it as it was" for name in copies), *_unreached(connection)],
+        [*(f"db/{name} holds it as it was: remove it" for name in copies), *_unreached(connection)],
         [holds.told(one) for one in holds.on_subject(connection, row.id, now_us)],
         already=bool(row.erased) and not goes,
     )
@@ -209,6 +210,11 @@ def _unreached(connection: Connection) -> Iterator[str]:
         yield f"the export {target!r} of {rfc3339(entry.time_us)} holds payloads: ask whoever has it to destroy it"
     if len(exported) > _EXPORTS_SHOWN:
         yield f"{len(exported) - _EXPORTS_SHOWN} earlier exports: keten ledger show --kind {_EXPORTED}"
+    for entry in find(connection, Filter(kind=_MOVED)):
+        left = str(entry.payload.details.get("from", "")) if entry.payload else ""
+        if "://" in left:  # what is left of a file is beside the one that is used, and named where it is there
+            when = rfc3339(entry.time_us)
+            yield f"the database {left}, which was left at {when}, holds what it held then, unless it was removed"
     yield from _BEYOND
 
 

@@ -6,13 +6,13 @@ passkeys, two of them sign instead (`signing.py`).
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from keten.core.errors import Conflict, Denied, Invalid, NotFound
+from keten.core.errors import Conflict, Corrupt, Denied, Invalid, NotFound
 from keten.core.ids import is_id, new_id
 from keten.ledger import bound
 from keten.ledger.writing import Writing
@@ -147,6 +147,24 @@ def lapse(writing: Writing) -> int:
         after = msgspec.structs.replace(request, state="lapsed", decided_us=writing.time_us)
         writing.write(requests, request, after, kinds_of(request.what)["lapsed"], "keeper", (), request.refs)
     return len(over)
+
+
+def abandon(writing: Writing, operator: Operator, remark: str, wrong: Callable[[Corrupt], None]) -> int:
+    """Refuse all that waits: for an instance that cannot know what was refused since. How many that were.
+
+    wrong: told of a request whose row does not hold; nobody can approve that one.
+    """
+    chosen = select(requests.c.id).where(requests.c.state == "waiting").order_by(requests.c.id)
+    found = 0
+    for request_id in writing.connection.execute(chosen).scalars().all():
+        try:
+            request = get(writing.connection, str(request_id))
+        except Corrupt as error:
+            wrong(error)
+            continue
+        _decided(writing, request, "refused", operator, remark=remark)
+        found += 1
+    return found
 
 
 def done(writing: Writing, request: Request, details: dict[str, Any] | None = None) -> Request:

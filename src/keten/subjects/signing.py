@@ -92,8 +92,9 @@ def sign(writing: Writing, request_id: str, what: str, act: str, signed: Signed)
 
     1. It waits, and has not lapsed.
     2. It is what the person was shown: what is asked for, and the hash of its verb and body.
-    3. This person has not signed for it, and may approve it now.
-    4. Signatures of people who may not sign any more (ended, suspended, another role) are dropped.
+    3. Signatures of people who may not sign any more (ended, suspended, another role), or by a passkey that was ended
+       since, are dropped.
+    4. This person has not signed for it, and may approve it now.
     5. Two different people: approved. Else it waits for another one.
 
     Raises `NotFound`, `Conflict` ("request-over", "act-changed"), `Denied` ("second-person", "not-allowed"), `Corrupt`.
@@ -102,11 +103,11 @@ def sign(writing: Writing, request_id: str, what: str, act: str, signed: Signed)
     require_open(request, writing.time_us)  # 1
     if not request.act or request.what != what or request.act != act:  # 2
         raise Conflict("act-changed", "This is not what waits there; look at it again.", f"{what} {act[:64]}")
-    if any(one.person == signed.person for one in request.signatures):  # 3
+    counted = tuple(one for one in request.signatures if _counts(writing, request, one))  # 3
+    if any(one.person == signed.person for one in counted):  # 4
         raise Denied("second-person", "You have signed for this; another person has to.", f"{signed.actor} twice")
     if not may_now(writing.connection, signed.person, RIGHTS[what][1], writing.time_us):
         raise Denied("not-allowed", "None of your roles allows this.", f"{signed.actor} may not {RIGHTS[what][1]}")
-    counted = tuple(one for one in request.signatures if _counts(writing, request, one))  # 4
     mine = Signature(signed.person, signed.passkey, writing.time_us, signed.act)
     enough = len(counted) + 1 >= ENOUGH  # 5
     after = msgspec.structs.replace(
@@ -123,6 +124,9 @@ def sign(writing: Writing, request_id: str, what: str, act: str, signed: Signed)
 
 
 def _counts(writing: Writing, request: Request, one: Signature) -> bool:
+    passkey = passkeys.get(writing.connection, one.passkey)
+    if passkey is None or passkey.ended is not None:
+        return False
     return any(may_now(writing.connection, one.person, act, writing.time_us) for act in RIGHTS[request.what])
 
 

@@ -114,7 +114,15 @@ def _remark(one: Mapping[str, Any], *, done: bool) -> str:
     if one["change"] == KEPT_ENDED:
         since = one["fields"].get("ended", ["earlier"])[0]
         return f": stays ended ({since}); only a new id gives access again"
+    if sooner(one):
+        return ": what it holds longer than that is destroyed, a week from now at the earliest"
     return ""
+
+
+def sooner(one: Mapping[str, Any]) -> bool:
+    """Whether content of a dataset is destroyed sooner by a change."""
+    before, after = one["fields"].get("retention_days", (0, 0)) if one["change"] == CHANGED else (0, 0)
+    return bool(after) and (not before or after < before)
 
 
 def _field_lines(fields: Mapping[str, Sequence[Any]], *, new: bool) -> list[str]:
@@ -257,7 +265,7 @@ def _caseload(caseload: Caseload | None, names: Mapping[str, str]) -> dict[str, 
 
 def _confirm(confirm: Confirmation | None) -> dict[str, Any]:
     """To the day: the moment moves with the clock between looking at a difference and applying it."""
-    return {} if confirm is None else {"confirmed_until": rfc3339(confirm.until_us)[:10]}
+    return {} if confirm is None or not confirm.every_days else {"confirmed_until": rfc3339(confirm.until_us)[:10]}
 
 
 def _days(**fields: int) -> dict[str, Any]:

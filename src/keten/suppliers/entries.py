@@ -21,4 +21,9 @@ CONTRACT_ENDED = kind("suppliers.contract.ended", "All access under a contract e
 GRANT_DECLARED = kind("suppliers.grant.declared", "A dataset was granted to a supplier.", DECLARED)
 GRANT_CHANGED = kind("suppliers.grant.changed", "A grant's purpose, recipients or limits changed.", CHANGED)
 GRANT_CONFIRMED = kind("suppliers.grant.confirmed", "A grant was confirmed: it is still needed.", CONFIRMED)
+RIGHTS_REMINDED = kind(
+    "suppliers.rights.reminded",
+    "Somebody was asked by letter to confirm rights.",
+    {"count": "how many rights wait for that person", "first": "when the first of them lapses, or did"},
+)
 GRANT_ENDED = kind("suppliers.grant.ended", "Access by a grant ended, for good.", ENDED)

@@ -91,7 +91,7 @@ class Grant(EndableRow, frozen=True, kw_only=True):
     is addressed to, sorted; none: everyone of the supplier. budget_records: the most distinct records that one
     principal may receive in one of `BUDGET_WINDOWS`; 0: no limit. budget_beyond: what happens past it. more_budgets:
     further limits, over other windows. label: the name of its folder, safe in a path. columns: of a lookup, those that
-    it may see; none: all. confirm: that the dataset's owner has to confirm it; None: nobody has.
+    it may see; none: all. confirm: that the dataset's owner has to confirm it; None: nobody ever had.
     """
 
     dataset: str
@@ -122,4 +122,4 @@ class Grant(EndableRow, frozen=True, kw_only=True):
 
     def lapsed_at(self, now_us: int) -> bool:
         """Whether nobody has confirmed it up to a moment, so that it gives no access."""
-        return self.confirm is not None and now_us >= self.confirm.until_us
+        return self.confirm is not None and self.confirm.lapsed_at(now_us)

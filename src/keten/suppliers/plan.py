@@ -97,29 +97,31 @@ class _Of(msgspec.Struct, frozen=True):
 
 
 def difference(
-    estate: Estate, present: Present, opener: Opener, now_us: int, fresh: Callable[[], str] = new_id
+    estate: Estate, present: Present, opener: Opener, now_us: int, fresh: Callable[[], str] = new_id, actor: str = ""
 ) -> Plan:
     """What has to change so that the register says what `estate` says. The estate has passed `rules.checked`.
 
-    now_us: what has to be confirmed from now on is confirmed by this estate, at this moment.
+    now_us: what has to be confirmed from now on is confirmed by this estate, at this moment. actor: who applies it, as
+    entries name it; no person confirms its own roles so.
 
     Changes come in the order in which rows refer to each other; within a kind as in the file, then what ends.
     Raises `Invalid` ("estate") with all changes that can't be made, `Corrupt` ("register-mismatch").
     """
-    planner = _Planner(estate, present, opener, now_us, fresh)
+    planner = _Planner(estate, present, opener, now_us, fresh, actor)
     planner.run()
     return Plan(planner.changes, planner.ids, planner.names)
 
 
 class _Planner:
     def __init__(
-        self, estate: Estate, present: Present, opener: Opener, now_us: int, fresh: Callable[[], str]
+        self, estate: Estate, present: Present, opener: Opener, now_us: int, fresh: Callable[[], str], actor: str
     ) -> None:
         self._estate = estate
         self._present = present
         self._opener = opener
         self._now_us = now_us
         self._fresh = fresh
+        self._actor = actor
         self._refused = Mistakes()
         self._zone = zone(estate.organisation.timezone) or ZoneInfo("UTC")
         self._contract_of: dict[str, str] = {spec.id: spec.supplier for spec in estate.contracts}
@@ -268,9 +270,10 @@ class _Planner:
         )
 
     def _person_confirm(self, roles: tuple[str, ...], before: Person | None) -> Confirmation | None:
-        """Other roles than before are confirmed by who applies the estate."""
+        """Other roles than before are confirmed by who applies the estate, unless that is the person itself."""
         days = self._estate.organisation.confirm_roles_days if roles else 0
-        return confirming(days, before.confirm if before and set(roles) <= set(before.roles) else None, self._now_us)
+        kept = before is not None and (set(roles) <= set(before.roles) or self._actor == f"person:{before.id}")
+        return confirming(days, before.confirm if before is not None and kept else None, self._now_us)
 
     def _client(self, of: _Of, row_id: str, before: Client | None) -> Client:
         lines = of.spec.keys if isinstance(of.spec, ClientSpec) else ()

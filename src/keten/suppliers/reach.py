@@ -21,7 +21,8 @@ def reach_of(register: Register, person: Person, now_us: int) -> Reach:
        its own is to be one of it: for both, all that is granted to the supplier.
     3. The owners are those that have not ended and hold the role that approves.
 
-    A grant counts until its contract is over; one whose contract has not begun counts too. Raises `Corrupt`.
+    A grant counts until its contract is over; one whose contract has not begun counts too, and so does one that nobody
+    has confirmed: its owner may still confirm it. Raises `Corrupt`.
     """
     if not person.supplier:  # 1
         return STAFF_REACH
@@ -35,7 +36,7 @@ def reach_of(register: Register, person: Person, now_us: int) -> Reach:
 
 
 def _counts(register: Register, grant: Grant, now_us: int) -> bool:
-    if grant.ended is not None or grant.lapsed_at(now_us):
+    if grant.ended is not None:
         return False
     contract = register.contract(grant.contract)
     return contract is not None and contract.ended is None and now_us < contract.ends_us

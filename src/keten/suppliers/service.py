@@ -74,11 +74,17 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 def plan(
-    connection: Connection, estate: Estate, seals: SubjectSeals, now_us: int, *, outside_only: bool = False
+    connection: Connection,
+    estate: Estate,
+    seals: SubjectSeals,
+    now_us: int,
+    *,
+    outside_only: bool = False,
+    actor: str = "",
 ) -> Plan:
     """What `apply` would do; the id of what is not there yet is "". Raises what `apply` raises; writes nothing."""
     rules.checked(estate)
-    made = difference(estate, _Rows(connection), seals, now_us, _unmade())
+    made = difference(estate, _Rows(connection), seals, now_us, _unmade(), actor)
     if outside_only:
         _require_outside(made.changes)
     changes = [msgspec.structs.replace(change, id=_made(change.id)) for change in made.changes]
@@ -86,13 +92,13 @@ def plan(
     return Plan(changes, ids, made.names)
 
 
-def prepare(connection: Connection, estate: Estate, seals: SubjectSeals, now_us: int) -> Plan:
+def prepare(connection: Connection, estate: Estate, seals: SubjectSeals, now_us: int, actor: str) -> Plan:
     """Steps 1 and 2 of `apply`, ahead of the writer's transaction: with many rows they take their time.
 
     What it gives is for `apply` of the same estate, as long as the register has not changed.
     """
     rules.checked(estate)  # 1
-    return difference(estate, _Rows(connection), seals, now_us)  # 2
+    return difference(estate, _Rows(connection), seals, now_us, actor=actor)  # 2
 
 
 def base(connection: Connection) -> int:
@@ -159,7 +165,7 @@ def apply(
     if writing.changed:
         raise Conflict("transaction-shared", "An estate must be applied in a transaction of its own.")
     if prepared is None:
-        prepared = prepare(writing.connection, estate, seals, writing.time_us)  # 1, 2
+        prepared = prepare(writing.connection, estate, seals, writing.time_us, actor)  # 1, 2
     made = prepared
     if outside_only:
         _require_outside(made.changes)

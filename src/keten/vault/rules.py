@@ -16,6 +16,8 @@ MAX_NAME_CHARACTERS = 200  # of the column
 MAX_REASON = 500
 MAX_RETENTION_DAYS = 36_525
 DAY_US = 86_400_000_000
+NOTICE_US = 7 * DAY_US
+"""So long content stays at least that a shorter retention would destroy: what one person changes, another can stop."""
 MAX_CONTENT = (2**32 - 1) << 20  # bytes: what the frames' 32-bit counter can number (docs/formats/vault.md)
 MAX_RECORDS = 2**53
 
@@ -125,6 +127,19 @@ def expires_us(put_us: int, retention_days: int) -> int:
     if retention_days <= 0:
         return 0
     return put_us + min(retention_days, MAX_RETENTION_DAYS) * DAY_US
+
+
+def moved_us(before_us: int, put_us: int, retention_days: int, now_us: int) -> int:
+    """When content is to be destroyed once the retention of its dataset changed. before_us: until then; 0: never.
+
+    Never before `NOTICE_US` from now, unless it was to go sooner anyhow: destroying takes two people (law 14), and a
+    retention is changed by one.
+    """
+    after = expires_us(put_us, retention_days)
+    if not after:
+        return 0
+    notice = now_us + NOTICE_US
+    return max(after, min(before_us, notice) if before_us else notice)
 
 
 def _bad_name(why: str) -> Invalid:

@@ -50,7 +50,8 @@ def destroy_keyless(writing: Writing, actor: str = "keeper", limit: int = servic
 def reschedule(writing: Writing, dataset: str, retention_days: int, actor: str) -> Swept:
     """A dataset's retention is `retention_days` from now on, also for what it holds already.
 
-    Each object whose end moves gets an entry; `Swept.objects` are those.
+    What it would destroy at once stays for a week (`rules.moved_us`): whoever sees the entry can stop it. Each object
+    whose end moves gets an entry; `Swept.objects` are those.
     """
     writing.connection.execute(update(puts).where(puts.c.dataset == dataset).values(retention_days=retention_days))
     moved: list[str] = []
@@ -63,7 +64,7 @@ def reschedule(writing: Writing, dataset: str, retention_days: int, actor: str) 
             continue
         if found is None:
             continue
-        expires_us = rules.expires_us(found.put_us, retention_days)
+        expires_us = rules.moved_us(found.expires_us, found.put_us, retention_days, writing.time_us)
         if found.expires_us != expires_us:
             after = msgspec.structs.replace(found, expires_us=expires_us)
             refs = {"dataset": dataset, "object": object_id}

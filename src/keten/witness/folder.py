@@ -91,22 +91,8 @@ class WitnessFolder:
         watched: with `second` both are.
         """
         log = Verifier.parse(key)
-        known = self.watched(log.name)
-        if known is not None:
-            if known.key != key.strip():
-                raise Conflict("other-key", f"Another key is known for the log {log.name!r}; nothing was changed.")
-            return known
-        rival = next((one.verifier.name for one in self.logs() if rivals(one.verifier.name, log.name)), None)
-        if rival is not None and not second:
-            raise Denied(
-                "two-successors",
-                f"{log.name} and {rival}, which is watched here, both go on from a log of one institution: one of its "
-                "backups was restored twice. Nothing was changed. Call it at a number that you know; if it says that "
-                "the other one is given up: keten witness add --second.",
-            )
-        added = Watched(key.strip())
-        self.keep(added)
-        return added
+        with self._adding():
+            return self._add(log, key, second=second)
 
     def watched(self, origin: str) -> Watched | None:
         """What is known of a log; None when it is not watched. Raises `Corrupt` ("witness-damaged")."""
@@ -147,6 +133,37 @@ class WitnessFolder:
             yield
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def _adding(self) -> Iterator[None]:
+        """One process at a time: what another one added, and was cosigned since, is not made anew without its head."""
+        try:
+            descriptor = os.open(self._logs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise disk_error(error, self._logs) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _add(self, log: Verifier, key: str, *, second: bool) -> Watched:
+        known = self.watched(log.name)
+        if known is not None:
+            if known.key != key.strip():
+                raise Conflict("other-key", f"Another key is known for the log {log.name!r}; nothing was changed.")
+            return known
+        rival = next((one.verifier.name for one in self.logs() if rivals(one.verifier.name, log.name)), None)
+        if rival is not None and not second:
+            raise Denied(
+                "two-successors",
+                f"{log.name} and {rival}, which is watched here, both go on from a log of one institution: one of its "
+                "backups was restored twice. Nothing was changed. Call it at a number that you know; if it says that "
+                "the other one is given up: keten witness add --second.",
+            )
+        added = Watched(key.strip())
+        self.keep(added)
+        return added
 
     def _place(self, origin: str) -> Path:
         return self._logs / f"{sha256(origin.encode()).hexdigest()[:32]}.json"

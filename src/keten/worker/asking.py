@@ -27,6 +27,10 @@ ANSWER_SECONDS = 10.0
 MAX_ANSWER = 256 * 1024
 SIZE_TYPE = "text/x.tlog.size"
 _TEXT = "text/plain; charset=utf-8"
+_REFUSED = {
+    http.client.NOT_FOUND: "it does not watch this ledger (404); its owner does 'keten witness add KEY'",
+    http.client.FORBIDDEN: "it knows this ledger by another key (403)",
+}
 _TURNS = 3  # a witness may have cosigned a newer head between two of them
 
 
@@ -179,7 +183,7 @@ def ask(
             what = f"it does not take {checkpoint.size} entries as a continuation of the {there} that it cosigned"
             return _heard(witness, "fork", what, checkpoint, there)
         break
-    return _heard(witness, "refused", f"it answered {status}", checkpoint, there)
+    return _heard(witness, "refused", _REFUSED.get(status, f"it answered {status}"), checkpoint, there)
 
 
 def _show(url: str, body: bytes, context: ssl.SSLContext, until: float) -> None:

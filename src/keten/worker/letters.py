@@ -181,6 +181,24 @@ _WORDS: Mapping[What, Mapping[str, tuple[str, str]]] = {
             "Over het account van {person} bij {organisation}, op {moment}: {why}.\n\n" + _NOT_YOU["nl"],
         ),
     },
+    "rights": {
+        "en": (
+            "Rights wait for you to confirm them",
+            (
+                "Rights at {organisation} that {person} may confirm lapse within thirty days, or have lapsed. Confirm "
+                "those that are still needed, and end the others; what nobody confirms gives no access any more. Sign "
+                "in, and choose Rights to confirm:\n\n{link}"
+            ),
+        ),
+        "nl": (
+            "Er wachten rechten op uw bevestiging",
+            (
+                "Rechten bij {organisation} die {person} mag bevestigen, vervallen binnen dertig dagen of zijn "
+                "vervallen. Bevestig wat nog nodig is, en beëindig de rest; wat niemand bevestigt, geeft geen toegang "
+                "meer. Meld u aan, en kies Te bevestigen rechten:\n\n{link}"
+            ),
+        ),
+    },
 }
 
 

@@ -19,8 +19,10 @@ def cases(asked: Asked) -> Iterator[Case]:
     with tempfile.TemporaryDirectory(prefix="kt-") as name:
         library = built(Path(name))
         (Path(name) / "town").mkdir()
+        file = Path(name) / "asked.json"  # what was done already is more than fits in a command line
+        file.write_bytes(msgspec.json.encode(asked))
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fault.torn.play", name, msgspec.json.encode(asked).decode()],
+            [sys.executable, "-m", "tests.fault.torn.play", name, str(file)],
             stdout=subprocess.PIPE,
             env=environment(library),
         )

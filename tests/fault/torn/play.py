@@ -114,7 +114,7 @@ def _where(history: History, state: State) -> str:
 
 def main() -> int:
     """`play.py FOLDER ASKED`."""
-    asked = msgspec.json.decode(sys.argv[2], type=Asked)
+    asked = msgspec.json.decode(Path(sys.argv[2]).read_bytes(), type=Asked)
     for case in Player(Path(sys.argv[1]), asked.seed).cases(asked):
         sys.stdout.buffer.write(msgspec.json.encode(case) + b"\n")
         sys.stdout.buffer.flush()

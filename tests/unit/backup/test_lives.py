@@ -166,3 +166,4 @@ def test_an_unfinished_backup_is_overwritten_by_the_next_one(tmp_path: Path) -> 
     assert any(f"{elsewhere}, which is not here" in note for note in done.notes)
     assert not any("lists/bad.txt" in note for note in done.notes)
     assert (settings.paths.home / "policy").read_text() == f"log {done.key}\nquorum none\n"
+    assert "policy names the new ledger's key now" in done.notes

@@ -31,6 +31,7 @@ from keten.keeper.rootkey import load_root_key
 from keten.keeper.trusted import ended_key
 from keten.ledger.tables import entries
 from keten.ledger.verify import verify
+from keten.subjects import requests
 from keten.vault import service as vault
 from keten.vault.tables import subject_keys
 from tests.unit.backup.made_backups import Made, keten
@@ -83,6 +84,33 @@ def test_an_instance_that_was_restored_is_backed_up_and_restored_again(made: Mad
     assert "/3." in again.origin
     assert holds(second)
     assert (second.paths.ledger / "predecessors").read_bytes().count(b"\n") == 2
+
+
+def test_what_waited_for_a_second_person_may_have_been_refused_since(made: Made, tmp_path: Path) -> None:
+    old, settings = tmp_path / "old", home(tmp_path)
+    shutil.copytree(made.home, old)
+    asked = keten("subject", "erase", "drukwerk-ops", "--reason", "a letter", "--yes", "--home", str(old), "--json")
+    request = json.loads(asked.stdout)["request"]["id"]
+    done = keten("backup", str(tmp_path / "later"), "--to", made.recipient, "--home", str(old), "--json")
+    assert keten("subject", "refuse", request, "--reason", "not that one", "--home", str(old)).returncode == 0
+    restored = restore(settings, Path(json.loads(done.stdout)["folder"]), wish(made))
+    assert any("1 waited for a second person" in note for note in restored.notes)
+    with reading_engine(settings.paths.database).connect() as connection:
+        found = requests.get(connection, request)
+    assert (found.state, found.remark, found.decided_by) == ("refused", "the instance was restored", "test")
+    assert holds(settings)
+
+
+def test_a_policy_that_names_no_ledger_is_left_as_it_was(made: Made, tmp_path: Path) -> None:
+    old, settings = tmp_path / "old", home(tmp_path)
+    shutil.copytree(made.home, old)
+    (old / "policy").write_text("quorum none\n")
+    with (old / "keten.toml").open("a") as stream:
+        stream.write('[witnesses]\npolicy = "policy"\n')
+    done = keten("backup", str(tmp_path / "later"), "--to", made.recipient, "--home", str(old), "--json")
+    restored = restore(settings, Path(json.loads(done.stdout)["folder"]), wish(made))
+    assert (settings.paths.home / "policy").read_text() == "quorum none\n"
+    assert restored.notes == ("no witness cosigns the new ledger until it watches it: give each the new key",)
 
 
 def test_a_home_that_is_not_empty(made: Made, tmp_path: Path) -> None:
@@ -156,6 +184,31 @@ def test_content_that_is_damaged_or_gone_is_named(made: Made, copy: Path, tmp_pa
     blob.unlink()
     done = restore(load_settings(tmp_path / "gone", {}), copy, wish(made))
     assert "not in the backup" in done.missing[0]
+
+
+def test_data_that_somebody_else_wrote_is_not_restored(made: Made, copy: Path, tmp_path: Path) -> None:
+    """Whoever writes to the disk knows whom to encrypt for, and the signed head: not the root key."""
+    settings, manifest = load_settings(made.home, {}), taking.read_manifest(copy)
+    assert restore(home(tmp_path), copy, wish(made)).notes == ()
+    key = (settings.paths.ledger / "key.pub").read_text().strip()
+    known = Known(manifest.id, str(tmp_path / "forged" / "one"), (made.recipient,), 1, manifest.size, "begun")
+    reader = reading_engine(settings.paths.database)
+    with taking.alone(tmp_path / "forged", Files()):
+        known.place.folder.mkdir()
+        told = taking.Told(lambda _done, _total: None, lambda _count: None)
+        taken = taking.take(reader, key, settings.paths.store, known, told, Files())
+    reader.dispose()
+    assert taken.manifest.data != manifest.data
+    shutil.copy(known.place.data, Place(copy, plain=False).data)
+    taking.finish(msgspec.structs.replace(known, folder=str(copy)), taken.manifest, Files())
+    other = load_settings(tmp_path / "other", {})
+    with pytest.raises(Corrupt) as refused:
+        restore(other, copy, wish(made))
+    assert refused.value.code == "backup-damaged"
+    assert "not what the instance wrote" in refused.value.public
+    assert not (other.paths.ledger / "key.pub").exists()
+    ended.begin(Place(copy, plain=False), manifest.id, ended_key(load_root_key(settings, None)))  # as it was at first
+    assert "nothing says that its data part" in restore(other, copy, wish(made)).notes[0]
 
 
 def test_a_list_of_ends_that_was_shortened_is_said(made: Made, copy: Path, tmp_path: Path) -> None:
@@ -321,7 +374,8 @@ def test_a_backup_of_an_older_version_restores_into_this_one(
         database.execute("ATTACH ? AS new", (str(load_settings(made.home, {}).paths.database),))
         tables = [row[0] for row in database.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
         for table in set(tables) - {"alembic_version"}:
-            database.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")
+            names = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))
+            database.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM new.{table}")
         database.commit()
     monkeypatch.setattr(taking, "REVISION", revision)  # as the older program has it
     key = (settings.paths.ledger / "key.pub").read_text().strip()

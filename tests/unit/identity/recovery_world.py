@@ -255,7 +255,7 @@ class Moves:
         if world.case is None:
             return
         for who, parts in (("the attacker", world.parts), ("the person", self._own(world))):
-            after = rules.step(world.case, model.Use(tuple(sorted(parts))), world.now_us, LIMITS)
+            after = rules.step(world.case, model.Use(tuple(sorted(parts)), frozen=False), world.now_us, LIMITS)
             if parts and isinstance(after, Case):
                 stolen = who == "the attacker"
                 yield 0, f"{who} enrols a key", put(world, case=after, stolen=stolen)

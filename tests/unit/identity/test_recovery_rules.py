@@ -66,12 +66,12 @@ def test_the_whole_way() -> None:
     case = approved()
     assert reason(step(case, Send(CHANNELS, frozen=False), NOW + 48 * HOUR_US - 1, LIMITS)) == "cool-down"
     sent = made(step(case, Send(CHANNELS, frozen=False), NOW + 48 * HOUR_US, LIMITS))
-    assert reason(step(sent, Use(("mail-1",)), sent.sent_us, LIMITS)) == "parts"
-    assert reason(step(sent, Use(sent.channels), sent.sent_us + LIMITS.code_us, LIMITS)) == "code-over"
-    done = made(step(sent, Use(sent.channels), sent.sent_us + LIMITS.code_us - 1, LIMITS))
+    assert reason(step(sent, Use(("mail-1",), frozen=False), sent.sent_us, LIMITS)) == "parts"
+    assert reason(step(sent, Use(sent.channels, frozen=False), sent.sent_us + LIMITS.code_us, LIMITS)) == "code-over"
+    done = made(step(sent, Use(sent.channels, frozen=False), sent.sent_us + LIMITS.code_us - 1, LIMITS))
     assert done.state == "done"
     assert done.reduced_until_us == done.ended_us + 72 * HOUR_US
-    assert reason(step(done, Use(sent.channels), done.ended_us, LIMITS)) == "not-sent"
+    assert reason(step(done, Use(sent.channels, frozen=False), done.ended_us, LIMITS)) == "not-sent"
 
 
 @pytest.mark.parametrize("role", [*STAFF, *SUPPLIERS])
@@ -186,6 +186,8 @@ def test_where_recoveries_are_frozen_nothing_goes_on() -> None:
     case = made(step(None, OPEN, NOW, LIMITS))
     assert reason(step(case, approval(CONTACT, "contact", case, frozen=True), NOW, LIMITS)) == "frozen"
     assert reason(step(approved(), Send(CHANNELS, frozen=True), NOW + 3 * DAY_US, LIMITS)) == "frozen"
+    sent = made(step(approved(), Send(CHANNELS, frozen=False), NOW + 3 * DAY_US, LIMITS))
+    assert reason(step(sent, Use(sent.channels, frozen=True), sent.sent_us, LIMITS)) == "frozen"
 
 
 @pytest.mark.parametrize("days", [0, 3, 6])
@@ -194,11 +196,12 @@ def test_not_me_ends_it_also_afterwards(days: int) -> None:
     if days:
         case = made(step(case, Send(CHANNELS, frozen=False), NOW + 3 * DAY_US, LIMITS))
     if days == 6:
-        case = made(step(case, Use(case.channels), NOW + 3 * DAY_US, LIMITS))
+        case = made(step(case, Use(case.channels, frozen=False), NOW + 3 * DAY_US, LIMITS))
     now = NOW + days * DAY_US - (1 if days == 6 else 0)
     vetoed = made(step(case, Veto("mail-2"), now, LIMITS))
     assert vetoed.state == "vetoed"
-    for event in (Send(CHANNELS, frozen=False), Use(case.channels), approval(CONTACT, "contact", case), Veto("mail-1")):
+    used = Use(case.channels, frozen=False)
+    for event in (Send(CHANNELS, frozen=False), used, approval(CONTACT, "contact", case), Veto("mail-1")):
         assert isinstance(step(vetoed, event, now, LIMITS), Refused)
 
 
@@ -206,7 +209,7 @@ def test_not_me_needs_a_notice_and_has_an_end() -> None:
     case = made(step(None, OPEN, NOW, LIMITS))
     assert reason(step(case, Veto("mail-1"), NOW, LIMITS)) == "not-told"
     sent = made(step(approved(), Send(CHANNELS, frozen=False), NOW + 2 * DAY_US, LIMITS))
-    done = made(step(sent, Use(sent.channels), NOW + 2 * DAY_US, LIMITS))
+    done = made(step(sent, Use(sent.channels, frozen=False), NOW + 2 * DAY_US, LIMITS))
     assert reason(step(done, Veto("mail-1"), done.reduced_until_us, LIMITS)) == "not-open"
 
 

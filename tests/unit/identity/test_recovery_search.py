@@ -37,6 +37,7 @@ UNSEEN = {
     "SENDING:channel-changed",  # the code goes over the channels of the case only; this stops it altogether
     "USING:not-sent",  # there is no code before
     "USING:code-over",
+    "USING:frozen",
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keten.identity import passkeys
+from keten.identity import passkeys, restraints
 from keten.identity import recovery_entries as entries
 from keten.identity.recovery import rules, service
 from keten.identity.recovery.model import (
@@ -203,11 +203,17 @@ def test_this_is_not_me_comes_too_late(house: House) -> None:
     assert len(house.keys()) == 1
 
 
-def test_a_newer_notice_makes_the_older_secret_useless(house: House) -> None:
-    case = made(house.open())
-    older, newer = house.tell(case), house.tell(case)
-    assert reason(house.veto(next(iter(older.values())))) == "absent"
-    assert made(house.veto(next(iter(newer.values())))).state == "vetoed"
+@pytest.mark.parametrize("used", [False, True])
+def test_a_letter_that_never_arrives_takes_nothing_from_the_one_before(house: House, used: bool) -> None:
+    """Whoever filled the mailbox keeps the person from the newer letter, and not from stopping it by the older one."""
+    sent, tokens = house.sent()
+    case = made(house.use(*sent.parts.values())) if used else sent.case
+    channel = case.noticed[0]
+    lost = house.instance.write(lambda writing: service.notice(writing, case, channel, LIMITS))
+    assert made(house.veto(tokens[channel])).state == "vetoed"
+    assert house.keys() == ()
+    assert reason(house.veto(lost)) == "not-open"
+    assert reason(house.veto(tokens[channel])) == "absent"
 
 
 def test_a_burst_freezes_also_what_is_pending(house: House) -> None:
@@ -219,6 +225,53 @@ def test_a_burst_freezes_also_what_is_pending(house: House) -> None:
     house.later(LIMITS.frozen_us)
     made(house.approve(case, "contact", "contact"))
     made(house.open("third"))
+
+
+def test_a_burst_freezes_also_a_code_that_is_out(house: House) -> None:
+    """Of three within a day the first can be as far as that only when a fourth was opened before."""
+    sent, _tokens = house.sent()
+    made(house.open("second"))
+    made(house.open("contact"))
+    assert reason(house.open("third")) == "burst"
+    assert reason(house.use(*sent.parts.values())) == "frozen"
+    with house.instance.reader.connect() as connection:
+        assert service.shown(connection, tuple(sent.parts.values()), house.instance.now_us, LIMITS) is None
+    assert house.keys() == ()
+
+
+@pytest.mark.parametrize("how", ["ended", "suspended", "role"])
+@pytest.mark.parametrize("name", ["contact", "owner"])
+def test_an_approval_counts_while_its_approver_may_approve(house: House, name: str, how: str) -> None:
+    case, _tokens = house.approved()
+    if how == "ended":
+        house.instance.end("person", house.ids[name])
+    elif how == "suspended":
+        until = house.instance.now_us + 60 * DAY_US
+        house.instance.write(lambda writing: restraints.suspend(writing, house.ids[name], until, "odd", "keeper"))
+    else:
+        house.instance.apply(
+            ESTATE.replace(
+                "[contact]" if name == "contact" else "[data-owner]", "[member]" if name == "contact" else "[auditor]"
+            )
+        )
+    house.later(48 * HOUR_US)
+    assert reason(house.send(case)) == "approvals"
+
+
+def test_another_approves_in_place_of_one_who_has_ended(house: House) -> None:
+    house.instance.apply(
+        ESTATE.replace(
+            "{id: second, email: second@example.org}", "{id: second, email: second@example.org, roles: [contact]}"
+        )
+    )
+    house.later(31 * DAY_US)
+    case, _tokens = house.approved()
+    assert reason(house.approve(case, "second", "contact")) == "role-again"
+    house.instance.end("person", house.ids["contact"])
+    after = made(house.approve(case, "second", "contact"))
+    assert [one.by for one in after.approvals] == [house.ids["owner"], house.ids["second"]]
+    house.later(48 * HOUR_US)
+    assert isinstance(house.send(case), Sent)
 
 
 def test_who_may_not_and_what_is_not_signed(house: House) -> None:
@@ -237,6 +290,16 @@ def test_a_role_that_was_just_given_approves_nothing(house: House) -> None:
     house.reach = Reach(("confidential",), (house.ids["owner"], house.ids["auditor"]))
     case = made(house.open())
     assert reason(house.approve(case, "auditor", "owner")) == "approver-new"
+
+
+def test_that_roles_have_to_be_confirmed_changes_nothing_of_who_somebody_is(house: House) -> None:
+    """Else nobody could approve anything for a month after an organisation begins with it, or changes how often."""
+    for days in (365, 180, 0, 90):
+        house.instance.apply(ESTATE.replace("Amsterdam}", f"Amsterdam, confirm_roles_days: {days}}}"))
+    case = made(house.open())
+    made(house.approve(case, "contact", "contact"))
+    house.instance.apply(ESTATE.replace("[data-owner]", "[auditor, data-owner]"))
+    assert reason(house.approve(case, "owner", "owner")) == "approver-new"
 
 
 def test_whoever_has_ended_takes_no_part(house: House) -> None:
@@ -365,7 +428,7 @@ class Walk:
         shown = dict(self.chance.sample(list(self.parts.items()), self.chance.randint(1, len(self.parts))))
         at = self.at
         got = self.house.use(*shown.values(), number=at)
-        return got, rules.step(case, Use(tuple(shown)), at, LIMITS)
+        return got, rules.step(case, Use(tuple(shown), self.frozen()), at, LIMITS)
 
     def say_not_me(self) -> Outcomes | None:
         case = self.case

@@ -156,6 +156,19 @@ def test_a_row_that_somebody_changed_counts_for_nothing(made: Witnessed) -> None
     assert list(found.last) == [TWO.key.label]
 
 
+def test_a_row_of_another_root_takes_no_place(made: Witnessed) -> None:
+    """Who can write in the database could else have the keeper sign that root, or keep cosignatures from counting."""
+    head = made.head()
+    planted = {"size": head.size, "name": "a", "root": bytes(32), "line": ONE.line("x\n", T), "time_us": T * SECOND}
+    with made.ledger.writing() as writing:
+        writing.connection.execute(insert(table).values(planted))
+    kept = made.keep(ONE, TWO, checkpoint=head)
+    assert (kept.signed.root, kept.enough) == (head.root, True)
+    witnessed = made.read().witnessed
+    assert witnessed is not None
+    assert (witnessed.size, witnessed.root) == (head.size, head.root)
+
+
 def test_the_note_that_is_published_can_be_made_again(made: Witnessed) -> None:
     note = made.head().note
     kept = made.keep(ONE, TWO)

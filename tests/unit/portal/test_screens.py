@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any, TypeVar
@@ -16,10 +17,10 @@ from keten.core.clock import wall_us
 from keten.core.errors import Denied, KetenError, NotFound, Unavailable
 from keten.core.settings import Listener, Settings
 from keten.identity.roles import ACTS, STAFF, SUPPLIERS, acts_of
-from keten.keeper.budget_protocol import BudgetLine
+from keten.keeper.budget_protocol import BudgetLine, MoreState
 from keten.keeper.people_protocol import Authorised, Ceremony, PersonProof, PersonView
 from keten.keeper.portal_protocol import Colleague, Colleagues, OwnLogLine, OwnLogPage, Standing, StandingLine
-from keten.keeper.protocol import ObjectInfo, Share, Shares
+from keten.keeper.protocol import LookedUp, MoreTold, ObjectInfo, Share, Shares
 from keten.keeper.recovery_protocol import ApprovalLine, FreezeLine, Recoveries, RecoveryLine
 from keten.pages.guard import Guard
 from keten.pages.words import LANGUAGES
@@ -31,6 +32,7 @@ from tests.unit.pages.faces import HOSTILE, Browser
 T = TypeVar("T")
 ORIGIN = "https://portal.gemeente.example:8444"
 SECRET = "s" * 26
+MOMENT = "2026-11-29T12:00:00Z"
 ID = "p" * 26
 SETTINGS = Settings(portal=Listener(bind="127.0.0.1:0", public_url=ORIGIN))
 SIGNED_IN = {"__Host-keten-8444-session": SECRET, "__Host-keten-8444-browser": "b" * 22}
@@ -74,6 +76,7 @@ class Told:
         self.given: list[str] = []
         self.forget: list[Any] = []
         self.refuses: dict[str, KetenError] = {}
+        self.share: Share | None = None
         self._name = name
         self._person = PersonView(ID, name, "x" * 26, name, name, roles, acts_of(roles))
 
@@ -99,10 +102,13 @@ class Told:
             Colleague("q" * 26, name, ("member",), 0, 0, now),
             Colleague("r" * 26, name, ("member",), 0, 0, 0, now),
         )
+        file = Share(ID, "file", name, name, now, (found,))
         answers: dict[type, object] = {
             Authorised: Authorised(self._person, now, now),
             Standing: Standing("e" * 26, 1, lines, "NL", 60_000_000),
-            Shares: Shares("e" * 26, 1, (Share(ID, "file", name, name, now, (found,)),), 60_000_000, "next"),
+            Shares: Shares("e" * 26, 1, (self.share or file,), 60_000_000, "next"),
+            LookedUp: LookedUp("e" * 26, 1, ({name: name, "debt": None, "open": True, "number": 5},)),
+            MoreTold: MoreTold("e" * 26, 1, budget, MoreState("m" * 26, "refused", 5, "day", MOMENT, why=name)),
             OwnLogPage: OwnLogPage("e" * 26, 1, (entry, other), 5, whole=True),
             Colleagues: Colleagues("e" * 26, 1, people, cut=True),
             Ceremony: Ceremony("c" * 26, "{}", now + 300_000_000),
@@ -123,6 +129,11 @@ class Told:
         own = [(b"content-security-policy", b"default-src 'none'; sandbox"), (b"content-type", b"text/html")]
         await send({"type": "http.response.start", "status": 200, "headers": own})
         await send({"type": "http.response.body", "body": b"<script>", "more_body": False})
+
+
+def lookup(name: str = "register") -> Share:
+    """A share of which records are looked up."""
+    return Share(ID, "lookup", name, name, wall_us(), (), key=name, columns=(name,))
 
 
 def browser(door: Told, *, signed_in: bool = True) -> Browser:
@@ -163,6 +174,7 @@ def test_every_act_is_of_suppliers_people_and_of_nobody_else() -> None:
 def test_each_role_gets_the_screens_of_its_acts_alone(role: str) -> None:
     door = Told(roles=(role,))
     for one in screens(door):
+        door.share = lookup() if one.path.endswith("/more") else None
         if one.method == "GET":
             path = one.path.replace("{share}", ID)
             status = browser(door).get(f"/en{path}", {"sec-fetch-user": "?1"}).status_code
@@ -183,6 +195,27 @@ def test_hostile_names_are_only_names(language: str, path: str) -> None:
     assert "&lt;script&gt;alert(1)" in page.text
     assert "no-store" in page.headers["cache-control"]
     assert "script-src 'self'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", [f"/shares/{ID}", f"/shares/{ID}/more"])
+def test_hostile_names_of_a_lookup_are_only_names(path: str) -> None:
+    door = Told(HOSTILE)
+    door.share = lookup(HOSTILE)
+    page = browser(door).get(f"/nl{path}")
+    assert page.status_code == 200
+    assert "<script>alert" not in page.text
+    assert "&lt;script&gt;alert(1)" in page.text
+
+
+def test_a_record_of_hostile_values_is_only_shown() -> None:
+    door = Told(HOSTILE)
+    visitor = browser(door)
+    door.share = lookup()
+    (token,) = set(re.findall(r'name="token" value="([^"]+)"', visitor.get(f"/en/shares/{ID}").text))
+    answer = visitor.send(f"/en/shares/{ID}/lookup", {"token": token, "key": "1", "case": "C-1"}, {"origin": ORIGIN})
+    assert answer.status_code == 200
+    assert "<script>alert" not in answer.text
+    assert "no-store" in answer.headers["cache-control"]
 
 
 def test_long_lists_are_told_a_page_at_a_time() -> None:

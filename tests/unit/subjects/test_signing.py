@@ -28,6 +28,7 @@ class Office:
     def __init__(self, made: MadeLedger) -> None:
         self.made = made
         self.keys = 0
+        self.own: dict[str, Passkey] = {}
         self.dpo = self.person("dpo", "privacy-officer")
         self.admin = self.person("admin", "administrator")
         self.officer = self.person("officer", "security-officer")
@@ -52,16 +53,24 @@ class Office:
             return passkeys.add(writing, row.id, made, "localhost", f"person:{row.id}")[0]
 
     def signed(self, who: Person, act: str = ACT) -> Signed:
-        return Signed(who.id, "a" * 26, act)
+        if who.id not in self.own:
+            self.own[who.id] = self.passkey(who)
+        return Signed(who.id, self.own[who.id].id, act)
 
     def propose(self, who: Person, target: str = "", act: str = ACT) -> Request:
+        signed, target = self.signed(who, act), target or self.made.id()
         with self.made.writing() as writing:
-            target = target or self.made.id()
-            return signing.propose(writing, "erase", "person", target, self.signed(who, act), ACT, "a letter", "")
+            return signing.propose(writing, "erase", "person", target, signed, ACT, "a letter", "")
 
     def sign(self, request: Request, who: Person, what: str = "erase", act: str = ACT) -> Request:
+        signed = self.signed(who, OTHER)
         with self.made.writing() as writing:
-            return signing.sign(writing, request.id, what, act, self.signed(who, OTHER))
+            return signing.sign(writing, request.id, what, act, signed)
+
+    def end_key(self, who: Person) -> None:
+        """The passkey that it signed with is ended; it has another."""
+        with self.made.writing() as writing:
+            passkeys.end(writing, self.own.pop(who.id), "stolen", "operator:test")
 
     def kinds(self) -> list[str]:
         with self.made.reading() as connection:
@@ -160,6 +169,19 @@ def test_a_signature_of_who_may_not_any_more_does_not_count(office: Office, chan
     with pytest.raises(KetenError):
         office.sign(asked, office.dpo)
     assert office.sign(asked, office.admin).state == "approved"
+
+
+def test_a_signature_by_a_passkey_that_was_ended_does_not_count(office: Office) -> None:
+    """Whoever ends a stolen passkey takes back what the thief signed with it, and may sign itself."""
+    asked = office.propose(office.dpo)
+    office.end_key(office.dpo)
+    first = office.sign(asked, office.admin)
+    assert (first.state, [one.person for one in first.signatures]) == ("waiting", [office.admin.id])
+    office.end_key(office.admin)
+    assert office.sign(asked, office.admin).state == "waiting"
+    with pytest.raises(Denied):
+        office.sign(asked, office.admin)
+    assert office.sign(asked, office.dpo).state == "approved"
 
 
 def test_somebody_of_a_supplier_never_signs(office: Office) -> None:

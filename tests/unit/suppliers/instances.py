@@ -66,10 +66,10 @@ class Instance:
             self.head = batch.head
         return value
 
-    def apply(self, estate: Estate | str) -> AppliedEstate:
+    def apply(self, estate: Estate | str, actor: str = ACTOR) -> AppliedEstate:
         """Apply an estate or the text of an estate file."""
         ready = parse(estate.encode(), "estate.yaml") if isinstance(estate, str) else estate
-        return self.write(lambda writing: service.apply(writing, ready, ACTOR, Seals.of(self.keys, writing)))
+        return self.write(lambda writing: service.apply(writing, ready, actor, Seals.of(self.keys, writing)))
 
     def plan(self, estate: Estate | str) -> Plan:
         """What applying would do."""

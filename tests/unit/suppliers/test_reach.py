@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from keten.core.clock import DAY
 from keten.core.errors import Invalid
 from keten.identity.forgetting import forget
 from keten.identity.model import Addresses, Person
@@ -96,6 +97,15 @@ def test_a_contact_reaches_all_that_is_granted_to_its_supplier_also_what_begins_
     everything = Reach(("confidential", "internal", "secret"), tuple(sorted((ids["owner"], ids["other"]))))
     assert house.reach("contact") == everything
     assert house.reach("idle") == everything
+
+
+def test_what_nobody_has_confirmed_is_reached_as_long_as_it_may_come_back(house: House) -> None:
+    """Else a person whose secret data has lapsed for a week would recover after a day, and get it back by a tick."""
+    ids = house.apply()
+    text = ESTATE.format(member=ONE, key=key_line("batch")).replace("Amsterdam}", "Amsterdam, confirm_grants_days: 5}")
+    house.instance.apply(text)
+    house.instance.now_us += 6 * DAY
+    assert house.reach("member") == Reach(("confidential",), (ids["owner"],))
 
 
 def test_what_is_over_is_not_reached(house: House) -> None:

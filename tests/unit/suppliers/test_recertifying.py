@@ -46,7 +46,12 @@ def until(row: Grant | Person) -> int:
     ("days", "before", "after"),
     [
         (0, None, None),
-        (0, Confirmation(10, 5 * DAY), None),
+        (0, Confirmation(10, 5 * DAY), Confirmation(0, 0, 4 * DAY)),
+        (0, Confirmation(10, DAY // 2), Confirmation(0, 0)),
+        (0, Confirmation(0, 0, 4 * DAY), Confirmation(0, 0, 4 * DAY)),
+        (10, Confirmation(0, 0, 4 * DAY), Confirmation(10, 5 * DAY)),
+        (3, Confirmation(0, 0, 4 * DAY), Confirmation(3, 4 * DAY)),
+        (10, Confirmation(0, 0), Confirmation(10, DAY)),  # what had lapsed is given no time
         (10, None, Confirmation(10, 11 * DAY)),
         (10, Confirmation(10, 5 * DAY), Confirmation(10, 5 * DAY)),
         (10, Confirmation(10, 11 * DAY), Confirmation(10, 11 * DAY)),
@@ -106,6 +111,38 @@ def test_another_role_is_confirmed_by_whoever_gives_it_and_one_less_is_not(insta
     assert until(person(instance)) == second
 
 
+def test_taking_the_rhythm_out_and_putting_it_back_confirms_nothing(instance: Instance) -> None:
+    instance.apply(WITH)
+    instance.now_us += 80 * DAY
+    instance.apply(ESTATE)
+    assert not grant(instance).lapsed_at(instance.now_us + 100 * DAY)
+    assert grant(instance).confirm_until_us == 0
+    assert instance.apply(ESTATE).changes == []
+    with pytest.raises(Conflict, match="Nobody has to"):
+        instance.write(lambda writing: recertifying.confirm_grant(writing, grant(instance).id, "person:x"))
+    instance.now_us += 30 * DAY  # that nobody had to for a while takes no time away either
+    instance.apply(WITH)
+    assert 9 * DAY < until(grant(instance)) - instance.now_us <= 10 * DAY
+    instance.now_us += 11 * DAY
+    instance.apply(ESTATE)
+    instance.apply(WITH)
+    assert grant(instance).lapsed_at(instance.now_us)
+    with instance.reader.connect() as connection:
+        assert not recertifying.overdue(connection, instance.now_us)  # and there is a month again to confirm it
+
+
+def test_nobody_confirms_its_own_roles_by_an_estate(instance: Instance) -> None:
+    row = instance.apply(WITH).ids["person"][OWN]
+    first = until(person(instance))
+    roles = next(line for line in WITH.splitlines() if "id: dpo" in line)
+    more = WITH.replace(roles, roles.replace("roles: [", "roles: [auditor, "))
+    instance.now_us += 300 * DAY
+    for text in (more, WITH, ESTATE, WITH):
+        instance.apply(text, f"person:{row}")
+        assert person(instance).roles
+    assert abs(until(person(instance)) - first) < DAY
+
+
 def test_confirming_counts_from_now(instance: Instance) -> None:
     row = instance.apply(WITH).ids["grant"][GRANT]
     instance.now_us += 100 * DAY
@@ -159,9 +196,32 @@ def test_what_waits_is_found_by_its_moment(instance: Instance) -> None:
     assert waiting(instance, 10_000 * DAY) == []
 
 
+def test_an_owner_sees_its_own_however_many_others_wait(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All grants that come under it at once lapse at the same moment; the first of them are not everybody's."""
+    people_line = next(line for line in WITH.splitlines() if "id: dpo" in line)
+    other = people_line.replace("id: dpo", "id: other").replace("dpo@", "other@")
+    first = next(line for line in WITH.splitlines() if "{id: voters" in line)
+    more = [first.replace("id: voters", f"id: more-{each}").replace("owner: dpo", "owner: other") for each in range(9)]
+    text = WITH.replace(people_line, f"{people_line}\n{other}").replace(first, "\n".join([first, *more]))
+    body = text[text.index(f"  - id: {GRANT}") :].rstrip()
+    again = [body.replace(GRANT, f"g-{each}").replace("dataset: voters", f"dataset: more-{each}") for each in range(9)]
+    ids = instance.apply(text.rstrip() + "\n" + "\n".join(again) + "\n").ids["person"]
+    monkeypatch.setattr(recertifying, "MOST", 1)
+    monkeypatch.setattr(recertifying, "_AT_ONCE", 2)
+    broken: list[Corrupt] = []
+    with instance.reader.connect() as connection:
+        at = instance.now_us + 100 * DAY
+        own = recertifying.waiting_grants(connection, at, broken.append, ids[OWN])
+        assert [row.name for row in own] == [GRANT]
+        (others,) = recertifying.waiting_grants(connection, at, broken.append, ids["other"])
+        assert others.name.startswith("g-")
+    assert not broken
+
+
 def test_what_nobody_confirmed_for_a_month_ends_for_good(instance: Instance) -> None:
     instance.apply(WITH)
     last = until(grant(instance)) + recertifying.LATE_US
+    something_is_recorded(instance, last - recertifying.LATE_US // 2)
     instance.now_us = last - 1_000_001
     assert instance.write(lambda writing: recertifying.end_unconfirmed(writing, "keeper")) == []
     instance.now_us = last - 1_000_000
@@ -172,6 +232,28 @@ def test_what_nobody_confirmed_for_a_month_ends_for_good(instance: Instance) -> 
     assert (found.reason, found.by) == (recertifying.NOT_CONFIRMED, "keeper")
     assert GRANT not in waiting(instance, 10_000 * DAY)
     assert not instance.write(lambda writing: recertifying.end_unconfirmed(writing, "keeper"))
+
+
+@pytest.mark.parametrize("recorded", [-1, 31])
+def test_nothing_ends_when_nobody_could_have_confirmed_it(instance: Instance, recorded: int) -> None:
+    """The machine was off for all of it, or came up with a clock of next year. recorded: days after the lapse."""
+    instance.apply(WITH)
+    lapses = until(grant(instance))
+    something_is_recorded(instance, lapses + recorded * DAY)
+    instance.now_us = lapses + 300 * DAY
+    with instance.reader.connect() as connection:
+        assert not recertifying.overdue(connection, instance.now_us)
+    assert instance.write(lambda writing: recertifying.end_unconfirmed(writing, "keeper")) == []
+    assert grant(instance).lapsed_at(instance.now_us)
+    instance.write(lambda writing: recertifying.confirm_grant(writing, grant(instance).id, "person:owner"))
+    assert not grant(instance).lapsed_at(instance.now_us)
+
+
+def something_is_recorded(instance: Instance, at_us: int) -> None:
+    """Somebody is confirmed then."""
+    instance.now_us = at_us
+    row = person(instance)
+    instance.write(lambda writing: recertifying.confirm_roles(writing, row.id, "person:another"))
 
 
 @pytest.mark.parametrize("days", ["-1", "1826", "often", "'30'"])

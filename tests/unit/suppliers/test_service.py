@@ -372,7 +372,7 @@ def test_an_estate_prepared_ahead_is_applied_as_prepared(instance: Instance) -> 
     text = ESTATE.replace("tier: high", "tier: low").replace("id: dpo", "id: fg").replace("owner: dpo", "owner: fg")
     estate = parse(text.encode(), "estate.yaml")
     with instance.reader.connect() as connection:
-        prepared = service.prepare(connection, estate, Seals(instance.keys, connection), instance.now_us)
+        prepared = service.prepare(connection, estate, Seals(instance.keys, connection), instance.now_us, ACTOR)
     size = instance.size()
     applied = instance.write(
         lambda writing: service.apply(writing, estate, ACTOR, Seals.of(instance.keys, writing), prepared)

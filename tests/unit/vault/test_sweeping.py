@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 
 from keten.core.errors import Conflict, NotFound
 from keten.core.ids import new_id
+from keten.vault import rules, sweeping
 from keten.vault import service as vault
-from keten.vault import sweeping
 from keten.vault.frames import encrypt, new_header
 from keten.vault.model import Object, Swept
 from keten.vault.tables import objects, puts
@@ -129,6 +129,36 @@ def test_what_is_destroyed_stays_as_it_was(house: House) -> None:
         vault.destroy_object(writing, found.id, "test", "operator:test")
     with house.writing() as writing:
         assert sweeping.reschedule(writing, dataset.id, 7, "operator:test") == Swept()
+
+
+def test_a_shorter_retention_destroys_nothing_within_a_week(house: House) -> None:
+    dataset = Set(new_id(), retention_days=90)
+    found = house.put(dataset, "a.csv", CONTENT)
+    put = house.now
+    house.now += 30 * DAY
+    with house.writing() as writing:
+        assert sweeping.reschedule(writing, dataset.id, 1, "operator:test").objects == (found.id,)
+    with house.reading() as connection:
+        (moved,) = [vault.object(connection, found.id)]
+    assert moved is not None
+    assert put + 37 * DAY <= moved.expires_us <= put + 37 * DAY + 60_000_000
+    house.now += 3 * DAY
+    with house.writing() as writing:
+        assert sweeping.reschedule(writing, dataset.id, 2, "operator:test") == Swept(), "not put off again"
+    with house.writing() as writing:
+        assert sweeping.reschedule(writing, dataset.id, 90, "operator:test").objects == (found.id,)
+    with house.reading() as connection:
+        again = vault.object(connection, found.id)
+    assert again == found, "it was stopped in time"
+
+
+@pytest.mark.parametrize(
+    ("before", "days", "after"),
+    [(0, 1, 17), (90, 1, 17), (12, 1, 12), (12, 11, 12), (90, 30, 30), (90, 0, 0), (12, 90, 90), (5, 1, 5)],
+)
+def test_the_end_that_a_changed_retention_gives(before: int, days: int, after: int) -> None:
+    """In days from when it was put, ten days ago."""
+    assert rules.moved_us(before * DAY, 0, days, 10 * DAY) == after * DAY
 
 
 # ---- leftovers -------------------------------------------------------------------------------------------------------

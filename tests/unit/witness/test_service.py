@@ -17,7 +17,7 @@ from keten.ledger.cosignatures import cosignatures
 from keten.ledger.evidence import decode, judge, named_path
 from keten.ledger.merkle import consistency_path
 from keten.ledger.notes import Signer, checkpoint_text, to_base64
-from keten.witness.folder import WitnessFolder, checked_name
+from keten.witness.folder import Watched, WitnessFolder, checked_name
 from keten.witness.service import MAX_PROOF_LINES, SIZE_TYPE, Answer, Malformed, Service, parse_request
 from tests.unit.ledger.conftest import Naive
 from tests.unit.ledger.published_log import Log
@@ -61,6 +61,38 @@ def folder(tmp_path: Path) -> WitnessFolder:
 @pytest.fixture
 def service(folder: WitnessFolder) -> Service:
     return Service(folder, now=lambda: TIME)
+
+
+class Held(Files):
+    """Writes once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def write(self, path: Path, content: bytes, mode: int = 0o644) -> None:
+        self.begun.set()
+        assert self.go_on.wait(10)
+        super().write(path, content, mode)
+
+
+def test_two_who_add_one_log_at_once_take_no_head_away(log: Log, tmp_path: Path) -> None:
+    """Else the witness would cosign another history of a log of which it has cosigned one."""
+    made, held = WitnessFolder(tmp_path / "witness"), Held()
+    made.create("witness.example/w")
+    slow = threading.Thread(target=WitnessFolder(made.path, held).add, args=(KEY,))
+    slow.start()
+    assert held.begun.wait(10)
+    other = threading.Thread(target=made.add, args=(KEY,))
+    other.start()
+    other.join(0.3)
+    cosigns = Service(made, now=lambda: TIME)
+    early = cosigns.add_checkpoint(body(log, 0, 5)).status
+    held.go_on.set()
+    slow.join(10)
+    other.join(10)
+    assert early == 404 or (made.watched(SIGNER.name) or Watched(KEY)).note
+    assert cosigns.add_checkpoint(body(log, 0, 5)).status == (200 if early == 404 else 409)
 
 
 def body(log: Log, old: int, new: int, path: list[bytes] | None = None) -> bytes:

@@ -167,6 +167,14 @@ def test_answers_that_are_none(answer: Answer, town: Town) -> None:
     assert code == "refused"
 
 
+@pytest.mark.parametrize(("status", "told"), [(404, "does not watch"), (403, "by another key"), (500, "answered 500")])
+def test_why_it_does_not_cosign_is_said(status: int, told: str, town: Town) -> None:
+    town.answer = Answer(status, "no")
+    found = town.ask(3, 0).heard
+    assert found is not None
+    assert told in found.what
+
+
 def test_a_cosignature_by_another_key_or_of_another_head(town: Town) -> None:
     other = Cosigner("witness.example/w", Ed25519PrivateKey.generate())
     text = town.log.notes[3].rpartition("\n\n")[0] + "\n"

@@ -86,7 +86,8 @@ def _take(settings: Settings, target: Path, recipients: tuple[str, ...], output:
     1. Alone in the target; recipients can be used; for a move: nothing else runs.
     2. The keeper records that it begins, and knows it from here on.
     3. Data and content, read beside the keeper and verified.
-    4. The keeper writes the keys part; the manifest makes it a backup; the keeper records that it is complete.
+    4. The keeper writes the keys part and vouches for the data; the manifest makes it a backup; the keeper records that
+       it is complete.
     """
     from keten.backup import age
     from keten.backup.model import Known
@@ -97,7 +98,7 @@ def _take(settings: Settings, target: Path, recipients: tuple[str, ...], output:
     from keten.cli.processes import refuse_other_user
     from keten.core.db import reading_engine, translated
     from keten.core.files import Files
-    from keten.keeper.backup_protocol import BackupBegin, BackupBegun, BackupFinish, BackupOf
+    from keten.keeper.backup_protocol import BackupBegin, BackupBegun, BackupFinish, BackupKeys
     from keten.keeper.protocol import Nothing, Recorded
 
     know_every_table()
@@ -124,7 +125,7 @@ def _take(settings: Settings, target: Path, recipients: tuple[str, ...], output:
                 taken = take(engine, key, settings.paths.store, known, shown.told(), files, moved=move)
         finally:
             engine.dispose()
-        client.call("backup.keys", BackupOf(known.id), Nothing)
+        client.call("backup.keys", BackupKeys(known.id, taken.manifest.data), Nothing)
         finish(known, taken.manifest, files)
         entry = ""
         if not move:

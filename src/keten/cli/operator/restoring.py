@@ -14,7 +14,7 @@ from keten.cli.operator.outside import content_of, keep_evidence
 from keten.cli.options import Home, Json
 from keten.cli.output import Output
 from keten.cli.surroundings import Surroundings
-from keten.core.errors import Denied, Invalid
+from keten.core.errors import Invalid
 
 if TYPE_CHECKING:
     from keten.core.settings import Settings
@@ -188,13 +188,8 @@ def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: b
         for sentence in (*planned.evidence, *(one.sentence for one in found)):
             say(sentence)
         outside = tuple(one.outsider for one in found)
-        if any(one.says == "contradicts" for one in outside) and not despite:
-            raise Denied(
-                "contradicted",
-                "It serves nobody yet: what outsiders signed contradicts the backup. Somebody forked the ledger, or "
-                "changed the backup. Find out first; to let it serve all the same, add --despite.",
-            )
-        if planned.needed and not yes:
+        contradicted = any(one.says == "contradicts" for one in outside) and not despite  # the keeper will refuse
+        if planned.needed and not yes and not contradicted:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
                 public = "It serves nobody yet. It is asked on a terminal whether it may; elsewhere say --yes."
                 raise Invalid("not-confirmed", public)
@@ -203,7 +198,8 @@ def _confirm(settings: Settings, output: Output, seen: list[Path], *, despite: b
             if sys.stdin.readline().strip() != "yes":
                 say("It serves nobody yet.")
                 raise typer.Exit(exits.NO)
-        done = client.call("backup.confirm", Confirm(outside=outside), Confirmed) if planned.needed else planned
+        asked = Confirm(outside=outside, despite=despite)
+        done = client.call("backup.confirm", asked, Confirmed) if planned.needed else planned
     output.result(
         {
             "confirmed": planned.needed,

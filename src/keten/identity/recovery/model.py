@@ -180,6 +180,7 @@ class Use(msgspec.Struct, frozen=True):
     """The code was shown, and a passkey made. parts: of which channels' parts it was made of."""
 
     parts: tuple[str, ...]
+    frozen: bool
 
 
 class Veto(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from keten.identity.recovery.model import (
     Open,
     Refused,
     Send,
+    Slot,
     Told,
     Use,
     Veto,
@@ -140,7 +141,9 @@ USING: Table[Use] = (
     # 1. The code was sent, and its time is not over.
     ("not-sent", lambda case, _e, _n, _l: case.state == "sent"),
     ("code-over", lambda case, _e, now, limits: now < case.sent_us + limits.code_us),
-    # 2. All its parts are there.
+    # 2. Recoveries are not frozen: a burst stops what is pending, also where the code is out.
+    ("frozen", lambda _c, e, _n, _l: not e.frozen),
+    # 3. All its parts are there.
     ("parts", lambda case, e, _n, _l: set(e.parts) >= set(case.channels)),
 )
 
@@ -186,7 +189,12 @@ def approver(who: Who, case: Case) -> bool:
     """Whether somebody may be asked to approve: by who it is alone, not by when."""
     slots = STAFF_SLOTS if not case.supplier else SUPPLIER_SLOTS
     kept = who.id not in (case.person, case.opened_by)
-    return kept and any(_holds(case, Approve(who, slot, "", frozen=False), 0, Limits()) for slot in slots)
+    return kept and any(holds(case, who, slot) for slot in slots)
+
+
+def holds(case: Case, who: Who, slot: Slot) -> bool:
+    """Whether somebody holds the role in which it approves, or approved."""
+    return _holds(case, Approve(who, slot, "", frozen=False), 0, Limits())
 
 
 def _asked(table: Table[E], case: Case, event: E, now_us: int, limits: Limits) -> Refused | None:

@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 from keten.core.ids import is_id, new_id
 from keten.identity import passkeys
 from keten.identity import recovery_entries as entries
-from keten.identity.entries import PERSON_CONFIRMED
+from keten.identity.entries import PERSON_CHANGED, PERSON_CONFIRMED
 from keten.identity.person_sessions import PersonSessions
 from keten.identity.recovery import rules, tables
 from keten.identity.recovery.model import (
+    Approval,
     Approve,
     Case,
     Channel,
@@ -38,6 +39,7 @@ from keten.identity.roles import roles_of
 from keten.identity.rows import people
 from keten.ledger import bound
 from keten.ledger.kinds import Kind
+from keten.ledger.model import Entry
 from keten.ledger.reading import read_indexes
 from keten.ledger.writing import Writing
 
@@ -107,8 +109,10 @@ def open_case(
 
 
 def notice(writing: Writing, case: Case, channel: str, limits: Limits) -> str:
-    """The secret with which whoever reads a channel says "this is not me"; an older one of it is of no use any more."""
-    _spend_former(writing, case, channel, "veto")
+    """The secret with which whoever reads a channel says "this is not me".
+
+    Those of older letters hold as well: this one may never arrive, where somebody has filled the mailbox.
+    """
     until = case.lapses_us + limits.code_us + limits.reduced_us
     return _secret(writing, case, channel, "veto", until)
 
@@ -125,8 +129,12 @@ def told(writing: Writing, case_id: str, channel: str, actor: str, limits: Limit
 def approve(
     writing: Writing, case_id: str, approver: str, slot: Slot, key_since_us: int, act: str, actor: str, limits: Limits
 ) -> Case | Refused:
-    """Somebody approves in a role. act: what its passkey signed. key_since_us: since when it has that passkey."""
+    """Somebody approves in a role. act: what its passkey signed. key_since_us: since when it has that passkey.
+
+    Approvals that do not count any more (`standing`) are dropped.
+    """
     case = case_of(writing.connection, case_id)
+    case = standing(writing.connection, case, writing.time_us) if case is not None else None
     who = who_is(writing.connection, approver, key_since_us, writing.time_us)
     if case is None or who is None:
         return _refused(writing, "approve", Refused("absent"), actor, "", case)
@@ -138,8 +146,12 @@ def approve(
 
 
 def send(writing: Writing, case_id: str, actor: str, limits: Limits) -> Sent | Refused:
-    """The code goes out, a part of it over each of the case's channels. A refusal is no entry: it is asked again."""
+    """The code goes out, a part of it over each of the case's channels. A refusal is no entry: it is asked again.
+
+    Only while both who approved may still approve (`standing`).
+    """
     case = case_of(writing.connection, case_id)
+    case = standing(writing.connection, case, writing.time_us) if case is not None else None
     there = channels_of(writing.connection, case.person) if case is not None else ()
     frozen = case is not None and is_frozen(writing.connection, case.supplier, writing.time_us)
     after = rules.step(case, Send(there, frozen), writing.time_us, limits)
@@ -152,7 +164,7 @@ def send(writing: Writing, case_id: str, actor: str, limits: Limits) -> Sent | R
 
 def part(writing: Writing, case: Case, channel: str, limits: Limits) -> str:
     """A part of the code once more, for one that may not have gone out; the older one is of no use any more."""
-    _spend_former(writing, case, channel, "part")
+    _spend_former(writing, case, channel)
     return _secret(writing, case, channel, "part", case.sent_us + limits.code_us)
 
 
@@ -194,7 +206,8 @@ def shown(connection: Connection, parts: Sequence[str], now_us: int, limits: Lim
     case = case_of(connection, named.pop()) if len(named) == 1 else None
     if case is None or len(found) != len(parts):
         return None
-    event = Use(tuple(one.channel for one in found if one is not None))
+    frozen = is_frozen(connection, case.supplier, now_us)
+    event = Use(tuple(one.channel for one in found if one is not None), frozen)
     return case if isinstance(rules.step(case, event, now_us, limits), Case) else None
 
 
@@ -215,7 +228,7 @@ def use(writing: Writing, parts: Sequence[str], made: passkeys.Made, rp: str, li
     actor = f"person:{case.person}"
     if person is None or person.ended is not None:
         return _refused(writing, "use", Refused("person-ended"), actor, case.person, case)
-    event = Use(tuple(one.channel for one in found))
+    event = Use(tuple(one.channel for one in found), is_frozen(writing.connection, case.supplier, writing.time_us))
     after = rules.step(case, event, writing.time_us, limits)  # 3
     if isinstance(after, Refused):
         return _refused(writing, "use", after, actor, case.person, case)
@@ -321,6 +334,19 @@ def case_of(connection: Connection, case_id: str) -> Case | None:
     return bound.get(connection, tables.cases, Case, case_id) if is_id(case_id) else None
 
 
+def standing(connection: Connection, case: Case, now_us: int) -> Case:
+    """A case with the approvals that count at a moment: of whoever has not ended, is not suspended, holds the role."""
+    kept = tuple(one for one in case.approvals if _counts(connection, case, one, now_us))
+    return case if kept == case.approvals else msgspec.structs.replace(case, approvals=kept)
+
+
+def _counts(connection: Connection, case: Case, one: Approval, now_us: int) -> bool:
+    row = people.get(connection, one.by)
+    if row is None or row.ended is not None or row.suspended_at(now_us):
+        return False
+    return rules.holds(case, Who(row.id, row.supplier, roles_of(row, now_us), 0), one.slot)
+
+
 def frozen_until(connection: Connection, now_us: int) -> dict[str, int]:
     """Where no recovery goes on at this moment ("": for the organisation's own people), and until when."""
     found: dict[str, int] = {}
@@ -343,13 +369,29 @@ def is_frozen(connection: Connection, supplier: str, now_us: int) -> bool:
 def who_is(connection: Connection, person: str, key_since_us: int, now_us: int) -> Who | None:
     """Somebody as the register has it, since its row changed last at least; None when it is not there or has ended.
 
-    That its roles were confirmed changes nothing of it.
+    That its roles were confirmed, or have to be more or less often, changes nothing of it.
     """
     row = people.get(connection, person)
     if row is None or row.ended is not None:
         return None
-    (entry,) = read_indexes(connection, (bound.newest_change(connection, person, PERSON_CONFIRMED.name),))
-    return Who(row.id, row.supplier, roles_of(row, now_us), max(entry.time_us, key_since_us))
+    return Who(row.id, row.supplier, roles_of(row, now_us), max(_same_since(connection, person), key_since_us))
+
+
+def _same_since(connection: Connection, person: str) -> int:
+    index: int | None = None
+    while True:
+        index = bound.newest_change(connection, person, PERSON_CONFIRMED.name, index)
+        (entry,) = read_indexes(connection, (index,))
+        if not _only_how_often(entry):
+            return entry.time_us
+
+
+def _only_how_often(entry: Entry) -> bool:
+    """Whether an estate changed nothing of a person but how often, or until when, its roles are confirmed."""
+    if entry.kind != PERSON_CHANGED.name or entry.payload is None:
+        return False
+    before, after = (dict(entry.payload.details.get(word) or {}) for word in ("before", "after"))
+    return {**before, "confirm": None} == {**after, "confirm": None}
 
 
 def _pending(connection: Connection) -> list[Case]:
@@ -385,9 +427,9 @@ def _secret(writing: Writing, case: Case, channel: str, purpose: Purpose, until_
     return token
 
 
-def _spend_former(writing: Writing, case: Case, channel: str, purpose: Purpose) -> None:
+def _spend_former(writing: Writing, case: Case, channel: str) -> None:
     for older in _secrets(writing.connection, case.id):
-        if (older.channel, older.purpose) == (channel, purpose) and not older.used_us:
+        if (older.channel, older.purpose) == (channel, "part") and not older.used_us:
             _spend(writing, older, case.person)
 
 

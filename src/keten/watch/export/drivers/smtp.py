@@ -22,6 +22,8 @@ MAIL_SECONDS = 60.0
 
 
 _PERMANENT = 500
+_CLOSING = 421  # RFC 5321 §3.8: the server takes nothing now, whoever it is for
+_NOT_NOW, _NEVER = 451, 553
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -48,8 +50,10 @@ class _Session(smtplib.SMTP):
 def give(server: Server, message: EmailMessage, sender: str, to: Sequence[str]) -> dict[str, tuple[int, bytes]]:
     """Hand a mail over, within `MAIL_SECONDS`; whom the server would not take it for. Its 250 is the acknowledgement.
 
-    Raises `Unavailable`: it can't be reached, would not speak TLS ("export-unreachable"), refused every receiver
-    ("export-refused"), or refused all of them, some for now only ("export-deferred": RFC 5321 §4.2.1, 4yz).
+    Raises `Unavailable`: it can't be reached, would not speak TLS ("export-unreachable"), refused every receiver, or
+    can't take their addresses ("export-refused"), or refused all of them, some for now only ("export-deferred":
+    RFC 5321 §4.2.1, 4yz). Content that it would not have, for whatever reason, is that mail's own trouble and
+    "export-deferred", too: what is refused for one may be taken for another, and later.
     """
     try:
         refused = _given(server, message, sender, to)
@@ -77,9 +81,22 @@ def _given(server: Server, message: EmailMessage, sender: str, to: Sequence[str]
                 session.starttls(context=server.context)
             if server.password:
                 session.login(server.user, server.password)
-            refused = session.send_message(message, sender, list(to))
+            refused = _sent(session, message, sender, to)
             with contextlib.suppress(OSError, smtplib.SMTPException):  # it is taken, whatever comes of this
                 session.putcmd("QUIT")
         finally:
             session.close()
     return refused
+
+
+def _sent(
+    session: smtplib.SMTP, message: EmailMessage, sender: str, to: Sequence[str]
+) -> dict[str, tuple[int, bytes]]:
+    try:
+        return session.send_message(message, sender, list(to))
+    except (smtplib.SMTPNotSupportedError, UnicodeError):  # an address that is not ASCII, without SMTPUTF8 (RFC 6531)
+        return dict.fromkeys(to, (_NEVER, b"the server takes no such address"))
+    except smtplib.SMTPDataError as error:
+        if error.smtp_code == _CLOSING:
+            raise
+        return dict.fromkeys(to, (_NOT_NOW, b"the server would not have the content"))
