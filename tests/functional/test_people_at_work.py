@@ -20,7 +20,8 @@ from keten.identity.people_tables import links, passkeys, person_sessions
 from keten.keeper import people_protocol as said
 from keten.keeper import protocol
 from keten.keeper.client import KeeperClient
-from keten.keeper.restoring import Wish, restore
+from keten.keeper.restorable import Wish
+from keten.keeper.restoring import restore
 from keten.keeper.subject_protocol import Approve, Erase, Outcome, RequestInfo
 from keten.keeper.watch_protocol import AlertHandled, Suspend
 from keten.ledger import bound

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,7 +24,6 @@ from keten.backup.model import Keys, Manifest, Place
 from keten.backup.taking import UNTOLD, Told, read_manifest
 from keten.budgets import asking
 from keten.core.clock import wall_us
-from keten.core.crypto import KEY_BYTES, is_sealed, open_by_passphrase
 from keten.core.db import reading_engine, translated, writing_engine
 from keten.core.errors import Busy, Conflict, Corrupt, Invalid, KetenError
 from keten.core.files import Files, umask
@@ -39,6 +37,7 @@ from keten.keeper.backup_keys import is_beside
 from keten.keeper.certificates import issue
 from keten.keeper.instance import make_folders, publish, write_certificate
 from keten.keeper.moving import without_database
+from keten.keeper.restorable import Wish, check_wish, head_of, require_vouched, root_key
 from keten.keeper.rootkey import RootKey
 from keten.keeper.since_backup import (
     changed_since,
@@ -51,7 +50,7 @@ from keten.keeper.since_backup import (
 from keten.keeper.trusted import ended_key, ledger_sealer, ledger_signer, publish_predecessors, succession
 from keten.ledger import erasing
 from keten.ledger.model import Draft
-from keten.ledger.notes import Checkpoint, Verifier, parse_checkpoint
+from keten.ledger.notes import Verifier
 from keten.ledger.reading import read_range
 from keten.ledger.sealing import Head
 from keten.ledger.succession import Predecessor, link, next_origin
@@ -69,25 +68,6 @@ _NOT_VOUCHED = (
     "nothing says that its data part is what the instance wrote: it is of an older version, or its list was put back. "
     "Compare what is live with what outsiders know: keten restore --confirm"
 )
-
-
-class Wish(msgspec.Struct, frozen=True):
-    """How an operator wants it restored.
-
-    identities: what opens it. passphrase: of a sealed root key. root: the root key itself, where a service manager held
-    it. key: the verifier key that the ledger must have; "" for whatever the backup says. budgets: whether running
-    windows count as spent. moved: it is a planned move, and the same log goes on. hosts: names for the certificate.
-    actor: who does it.
-    """
-
-    identities: tuple[Any, ...]
-    actor: str
-    hosts: tuple[str, ...]
-    passphrase: bytes = b""
-    root: bytes = b""
-    key: str = ""
-    budgets: Literal["spent", "kept"] = "spent"
-    moved: bool = False
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -143,14 +123,14 @@ def restore(settings: Settings, source: Path, wish: Wish, told: Told = UNTOLD) -
     """
     paths = settings.paths
     manifest = read_manifest(source)  # 1
-    _check_wish(manifest, wish)
+    check_wish(manifest, wish)
     _require_free(paths, manifest)
     place = Place(source, plain=not manifest.recipients)
     keys = read_keys(manifest.id, place.keys, list(wish.identities) if manifest.recipients else [])
     root = root_key(keys, wish)
-    head = _head(manifest, root)
+    head = head_of(manifest, root)
     ended = read_ended(place, manifest.id, ended_key(root))
-    _require_vouched(ended, manifest)
+    require_vouched(ended, manifest)
     with umask(0o022), _marked(paths, _Begun(manifest.id, str(source)), manifest) as files:
         make_folders(paths, files)  # 2
         _write_secrets(paths, keys, files)
@@ -209,50 +189,6 @@ def _marked(paths: Paths, begun: _Begun, manifest: Manifest) -> Iterator[Files]:
         yield files
         marker.unlink()
         files.sync_folder(paths.home)
-
-
-def _check_wish(manifest: Manifest, wish: Wish) -> None:
-    if wish.key and wish.key.strip() != manifest.key:
-        raise Corrupt("key-other", "The backup is of another ledger than the key that was given.", manifest.key)
-    if wish.moved and not manifest.moved:
-        raise Invalid(
-            "not-moved",
-            "This backup was not made to move an instance, so the one that it was made of may go on. "
-            "Restore it without --move: then its ledger has a successor.",
-        )
-    if manifest.recipients and not wish.identities:
-        raise Invalid("identity", "The backup is encrypted: give the identity that opens it, --identity FILE.")
-
-
-def root_key(keys: Keys, wish: Wish) -> RootKey:
-    """The root key, in the form in which the instance had it. Raises `Invalid`, `Denied` ("wrong-passphrase")."""
-    if keys.root_kind == "credential":
-        if len(wish.root) != KEY_BYTES:
-            public = f"The keeper's key was the service manager's credential: give its {KEY_BYTES} bytes (--root-key)."
-            raise Invalid("root-key", public)
-        return RootKey(wish.root, "credential")
-    if not is_sealed(keys.root):
-        return RootKey(keys.root, "bare")
-    if not wish.passphrase:
-        raise Invalid("passphrase", "The root key is sealed by a passphrase: --passphrase-file FILE.")
-    return RootKey(open_by_passphrase(keys.root, wish.passphrase), "passphrase")
-
-
-def _require_vouched(ended: Read, manifest: Manifest) -> None:
-    """The data part is the one that the keeper vouched for. Raises `Corrupt` ("backup-damaged")."""
-    if ended.data and ended.data != manifest.data:
-        public = "The data of the backup is not what the instance wrote into it; nothing is restored."
-        raise Corrupt("backup-damaged", public, f"{manifest.data} instead of {ended.data}")
-
-
-def _head(manifest: Manifest, root: RootKey) -> Checkpoint:
-    """The head in the manifest, which must be signed by the key that the root key gives: so they belong together."""
-    if ledger_signer(root, manifest.origin).verifier_key() != manifest.key:
-        raise Corrupt("backup-damaged", "The key in the backup is not that of its ledger.", manifest.origin)
-    head = parse_checkpoint(manifest.note, Verifier.parse(manifest.key))
-    if head.size != manifest.size:
-        raise Corrupt("backup-damaged", "The backup's manifest does not fit its signed head.", str(head.size))
-    return head
 
 
 def _write_secrets(paths: Paths, keys: Keys, files: Files) -> None:

@@ -20,7 +20,8 @@ from keten.drills.throwaway import Key
 from keten.identity.model import Client, Ended
 from keten.identity.rows import clients
 from keten.keeper.backup_keys import is_beside
-from keten.keeper.restoring import Restored, Wish, restore
+from keten.keeper.restorable import Wish
+from keten.keeper.restoring import Restored, restore
 from keten.keeper.rootkey import load_root_key
 from keten.keeper.trusted import ended_key
 from keten.ledger.verify import verify

@@ -26,7 +26,8 @@ from keten.core.settings import Settings, load_settings
 from keten.core.upgrade import REVISION, make_at, upgrade
 from keten.identity.rows import clients, people
 from keten.keeper.backup_keys import secrets_of
-from keten.keeper.restoring import Restored, Wish, restore
+from keten.keeper.restorable import Wish
+from keten.keeper.restoring import Restored, restore
 from keten.keeper.rootkey import load_root_key
 from keten.keeper.trusted import ended_key
 from keten.ledger.tables import entries

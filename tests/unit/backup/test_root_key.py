@@ -7,7 +7,7 @@ import pytest
 from keten.backup.model import Keys
 from keten.core.crypto import new_key, seal_by_passphrase
 from keten.core.errors import Denied, Invalid
-from keten.keeper.restoring import Wish, root_key
+from keten.keeper.restorable import Wish, root_key
 
 ROOT = new_key()
 WISH = Wish((), "operator:test", ())

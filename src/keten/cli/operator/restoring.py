@@ -101,7 +101,7 @@ def restore(
     from keten.cli.output import say
     from keten.cli.processes import user_name
     from keten.core.db import translated
-    from keten.keeper.restoring import Wish
+    from keten.keeper.restorable import Wish
     from keten.keeper.restoring import restore as restore_into
 
     wish = Wish(
