@@ -148,7 +148,7 @@ def test_the_gateway_loads_nothing_that_decides_or_remembers() -> None:
     rooms = {name.split(".")[1] for name in loaded if name.startswith("keten.")}
     assert rooms <= {"budgets", "core", "gateway", "keeper", "ledger", "vault", "watch"}
     assert {name for name in loaded if name.startswith("keten.budgets.")} == {"keten.budgets.model"}
-    words = ("budget", "follow", "people", "portal", "provider", "put", "record", "recovery")
+    words = ("budget", "follow", "people", "portal", "provider", "put", "record", "recovery", "rights")
     others = ("subject", "system", "watch", "witness")
     bodies = ("protocol", "caller", *(f"{word}_protocol" for word in (*words, *others)))
     said = {f"keten.keeper.{one}" for one in bodies}
