@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from tests.browser.looks import every_look
+from tests.browser.looks import one_look
 from tests.browser.passkeys import Authenticators, enrol
 from tests.browser.test_screens import Scheme, opened, press
 from tests.functional.staff import House
@@ -24,7 +24,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     made.close()
 
 
-@every_look
+@one_look
 def test_what_waits_is_accessible_and_fits(
     house: House, browser: Browser, language: str, scheme: Scheme, width: int
 ) -> None:

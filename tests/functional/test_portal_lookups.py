@@ -98,7 +98,7 @@ def test_what_there_is_not(member: Visitor) -> None:
     assert "Nothing has this nir" in words(found)
 
 
-@pytest.mark.parametrize(("wanted", "case"), [("", "C-7"), ("1", ""), ("1", "x" * 201), ("1" * 201, "C-7")])
+@pytest.mark.parametrize(("wanted", "case"), [("1", ""), ("1" * 201, "C-7")])
 def test_what_is_no_question_is_said_and_recorded_nowhere(
     house: Registry, member: Visitor, wanted: str, case: str
 ) -> None:
