@@ -20,6 +20,7 @@ from tests.visitor import Visitor
 pytestmark = pytest.mark.timeout(300)
 Scheme = Literal["light", "dark"]
 READER = "security-officer"
+WIDTHS = pytest.mark.parametrize("width", [320, pytest.param(1280, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def opened(
     assert complaints == []
 
 
-@pytest.mark.parametrize("width", [1280, 320])
+@WIDTHS
 @pytest.mark.parametrize("role", ["data-owner", "administrator"])
 def test_what_only_another_role_sees_is_accessible_and_fits(
     house: House, browser: Browser, role: str, width: int
@@ -80,7 +81,7 @@ def test_what_only_another_role_sees_is_accessible_and_fits(
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
-@pytest.mark.parametrize("width", [1280, 320])
+@WIDTHS
 def test_what_only_a_privacy_officer_sees_is_accessible_and_fits(house: House, browser: Browser, width: int) -> None:
     visitor = house.browser("privacy-officer")
     more = sorted(set(paths(house, "privacy-officer")) - set(paths(house)))
@@ -121,7 +122,7 @@ def test_every_screen_is_accessible_and_fits(
             assert page.locator("h1").count() == 1
 
 
-@pytest.mark.parametrize("width", [1280, 320])
+@WIDTHS
 def test_where_somebody_is_signed_in_is_accessible_and_fits(house: House, browser: Browser, width: int) -> None:
     """And the page on which it is confirmed that the person is signed out."""
     house.browser("auditor")
