@@ -141,11 +141,10 @@ def face_of(supplier: str) -> Face:
 
 
 def roles_of(person: Person, now_us: int) -> tuple[str, ...]:
-    """The roles of a person that count at its face at a moment: none that nobody has confirmed."""
-    return roles_at(person.supplier, () if person.lapsed_at(now_us) else person.roles)
+    """The roles of a person that count at its face at a moment: of its own side, and none that nobody has confirmed.
 
-
-def roles_at(supplier: str, roles: tuple[str, ...]) -> tuple[str, ...]:
-    """The roles that count at a person's face: nobody of a supplier holds one of the staff's, nor the other way."""
-    held = tuple(role for role in roles if role in (SUPPLIERS if supplier else STAFF))
-    return held or (("member",) if supplier else ())
+    Nobody of a supplier holds one of the staff's, nor the other way.
+    """
+    side, confirmed = (SUPPLIERS if person.supplier else STAFF), not person.lapsed_at(now_us)
+    held = tuple(role for role in person.roles if confirmed and role in side)
+    return held or (("member",) if person.supplier else ())

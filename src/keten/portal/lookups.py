@@ -5,12 +5,11 @@ What a person looks up is decided, charged and recorded as for a system: the kee
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from keten.core.clock import from_rfc3339
 from keten.core.errors import Busy, Conflict, Denied, Invalid, KetenError, NotFound, Unavailable
 from keten.keeper.budget_protocol import MoreState
 from keten.keeper.people_protocol import Authorised
@@ -27,7 +26,6 @@ from keten.portal.site import ROOM, Door, caller
 MOST = 200  # characters of a key, a case
 MOST_WHY = 500
 _FORM = "lookup"
-_US = 1_000_000
 STATES = {
     "open": (N_("not answered yet"), "warn"),
     "allowed": (N_("allowed"), "open"),
@@ -172,7 +170,7 @@ def _asked(state: MoreState | None) -> Asked | None:
 
 
 def _moment(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp()) * _US if text else 0
+    return from_rfc3339(text) if text else 0
 
 
 def _answered(found: LookedUp) -> Answer:

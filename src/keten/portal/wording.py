@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 
+from keten.core.clock import from_rfc3339
 from keten.keeper.budget_protocol import BudgetLine
 from keten.keeper.portal_protocol import OwnLogLine, StandingLine
 from keten.pages.words import N_, Words
@@ -35,7 +34,6 @@ _LEFT = {
     "month": N_("%(left)s of %(most)s records left this month"),
 }
 _ANY = N_("%(left)s of %(most)s records left")
-_MICROSECONDS = 1_000_000
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -64,8 +62,7 @@ def budget(words: Words, line: BudgetLine) -> Budget:
     """What is left in one window."""
     text = words.gettext(_LEFT.get(line.per, _ANY))
     shown = text % {"left": words.number(line.left), "most": words.number(line.records)}
-    moment = datetime.fromisoformat(line.until).timestamp()
-    return Budget(shown, round(moment * _MICROSECONDS), line.left <= 0)
+    return Budget(shown, from_rfc3339(line.until), line.left <= 0)
 
 
 def why(words: Words, line: StandingLine) -> list[str]:
